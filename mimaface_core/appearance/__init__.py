@@ -1,0 +1,1 @@
+"""What the source looks like: CLIP tokens modulated by the motion that drives them."""

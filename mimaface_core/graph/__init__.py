@@ -1,0 +1,1 @@
+"""Running API-format graphs without ComfyUI, or on a ComfyUI server."""

@@ -1,0 +1,188 @@
+"""A z-buffer rasterizer in plain PyTorch: from projected triangles to fragments and spread attributes."""
+
+from __future__ import annotations
+
+from typing import Iterator, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+
+CHUNK = 1 << 20  # pixels of bounding boxes handled at once: bounds the memory, however large the triangles
+SLACK = 1e-3  # pixels by which every edge is moved out, so that rounding opens no crack between neighbours
+THINNEST = 1e-4  # pixels: a triangle of smaller height is seen edge-on and has no stable barycentrics
+EMPTY = torch.iinfo(torch.int64).max
+
+
+class Fragments(NamedTuple):
+    """What each pixel of N pictures shows.
+
+    triangle: long [N, H, W], row of the triangle list, −1 where nothing is seen.
+    barycentric: float32 [N, H, W, 3], weights of the triangle's corners, ≥ 0 with sum 1 (0 where empty).
+    depth: float32 [N, H, W], in the unit of the vertices' third coordinate (+inf where empty).
+    """
+
+    triangle: Tensor
+    barycentric: Tensor
+    depth: Tensor
+
+    @property
+    def mask(self) -> Tensor:
+        """Bool [N, H, W]: where some triangle is seen."""
+        return self.triangle >= 0
+
+
+class _Drawn(NamedTuple):
+    """The K (frame, triangle) pairs that can show, frame by frame and in the order of the triangle list."""
+
+    frame: Tensor  # long [K]
+    triangle: Tensor  # long [K]
+    corners: Tensor  # [K, 3, 3]: x, y, depth
+    gradient: Tensor  # [K, 2, 2]: change of barycentrics 1 and 2 per pixel in x and y
+    box: Tensor  # long [K, 4]: first and last column, first and last row
+
+
+@torch.no_grad()
+def rasterize(vertices: Tensor, triangles: Tensor, height: int, width: int, near: float = 0.0) -> Fragments:
+    """Find the nearest triangle behind every pixel's centre.
+
+    vertices: [N, V, 3], x and y in pixels (x right, y down), third the depth (larger = farther). The picture
+        spans 0…width and 0…height; the pixel of row r and column c is sampled at (c + 0.5, r + 0.5).
+    triangles: long [T, 3]. Both windings are drawn. Of equal depths the triangle listed first wins.
+    near: a triangle with any corner at a smaller depth is left out (it reaches behind the camera), as is one
+        with a coordinate that is not finite. For depths with another origin pass −inf.
+
+    Weights and depth are affine over the picture, not perspective-correct. Returns Fragments on the device of
+    `vertices`, without gradients. A batch gives what its frames give one by one.
+    Raises InputError for shapes other than these.
+    """
+    if vertices.ndim != 3 or vertices.shape[-1] != 3 or triangles.ndim != 2 or triangles.shape[-1] != 3:
+        raise InputError(
+            f"rasterize takes vertices [N, V, 3] and triangles [T, 3], not {list(vertices.shape)} and "
+            f"{list(triangles.shape)}."
+        )
+    if height < 1 or width < 1:
+        raise InputError(f"a picture of {width}×{height} pixels cannot be drawn; give at least 1×1.")
+    drawn = _setup(vertices, triangles.to(vertices.device), height, width, near)
+    # Keys order by depth, then by place in the list: one minimum finds the winner, the same on every device.
+    keys = torch.full((len(vertices) * height * width,), EMPTY, device=vertices.device)
+    for low, high in _chunks(drawn.box):
+        pixel, depth, owner = _candidates(drawn, low, high, height, width)
+        keys.scatter_reduce_(0, pixel, _ordered(depth.view(torch.int32)).long() << 32 | owner, "amin")
+    return _resolve(keys, drawn, len(vertices), height, width)
+
+
+def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> Tensor:
+    """Spread vertex attributes over the pixels.
+
+    triangles: the list [T, 3] that was rasterized. attributes: [N, V, C], or [V, C] shared by all frames.
+    Returns [N, C, H, W] in the attributes' type, 0 where nothing is seen.
+    """
+    N, H, W = fragments.triangle.shape
+    C = attributes.shape[-1]
+    seen = fragments.triangle.flatten()
+    pixel = (seen >= 0).nonzero()[:, 0]
+    corner = triangles.to(seen.device)[seen[pixel]]
+    if attributes.ndim == 3:
+        corner = corner + (pixel // (H * W) * attributes.shape[1])[:, None]
+    table = attributes.reshape(-1, C)
+    weight = fragments.barycentric.reshape(-1, 3)[pixel].to(table.dtype)
+    value = sum(weight[:, k, None] * table.index_select(0, corner[:, k]) for k in range(3))
+    picture = table.new_zeros(N * H * W, C).index_copy(0, pixel, value)
+    return picture.view(N, H, W, C).permute(0, 3, 1, 2).contiguous()
+
+
+def _setup(vertices: Tensor, triangles: Tensor, height: int, width: int, near: float) -> _Drawn:
+    """Gather the triangles' corners and drop those that show in no pixel."""
+    corners = vertices.float()[:, triangles].reshape(-1, 3, 3)
+    low, high = corners.amin(1), corners.amax(1)
+    # Boxes of pixel centres, cut to the picture; the slack belongs to the edges, so the boxes take it too.
+    size = torch.tensor([width, height], device=corners.device)
+    first = (low[:, :2] - 0.5 - SLACK).ceil().clamp(min=0)
+    last = (high[:, :2] - 0.5 + SLACK).floor().minimum(size - 1)
+    # Twice the signed area from two edges; divided by the longest edge it is the triangle's height.
+    edge = corners[:, [1, 2, 0], :2] - corners[:, :, :2]
+    a, b = edge[:, 0], -edge[:, 2]
+    area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    shows = area.isfinite() & (area.abs() > THINNEST * edge.norm(dim=-1).amax(1))
+    shows &= low[:, 2].isfinite() & high[:, 2].isfinite() & (low[:, 2] >= near) & (first <= last).all(1)
+    kept = shows.nonzero()[:, 0]
+    # Barycentrics 1 and 2 are linear in the offset from corner 0.
+    a, b, area = a[kept], b[kept], area[kept]
+    gradient = torch.stack([b[:, 1], -b[:, 0], -a[:, 1], a[:, 0]], 1) / area[:, None]
+    box = torch.stack([first[kept, 0], last[kept, 0], first[kept, 1], last[kept, 1]], 1).long()
+    T = max(len(triangles), 1)
+    return _Drawn(kept // T, kept % T, corners[kept], gradient.view(-1, 2, 2), box)
+
+
+def _chunks(box: Tensor) -> Iterator[tuple[int, int]]:
+    """Ranges of triangles whose boxes hold about CHUNK pixels together (one triangle at least)."""
+    area = (box[:, 1] - box[:, 0] + 1) * (box[:, 3] - box[:, 2] + 1)
+    part = (area.cumsum(0) - area) // CHUNK
+    low = 0
+    for count in part.unique_consecutive(return_counts=True)[1].tolist():
+        yield low, low + count
+        low += count
+
+
+def _candidates(drawn: _Drawn, low: int, high: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Every pixel whose centre lies in a triangle of low…high: its index, the depth there, the triangle."""
+    device = drawn.box.device
+    corners, gradient, box = drawn.corners[low:high], drawn.gradient[low:high], drawn.box[low:high]
+    # Scanlines: one entry for each pixel row of each triangle.
+    count = box[:, 3] - box[:, 2] + 1
+    owner = torch.repeat_interleave(torch.arange(high - low, device=device), count)
+    row = torch.arange(len(owner), device=device) - (count.cumsum(0) - count - box[:, 2])[owner]
+    y = row + 0.5
+    # Each edge, its normal n pointing in and of length 1, bounds the scanline: n·(p − corner) + SLACK ≥ 0.
+    edge = corners[:, [1, 2, 0], :2] - corners[:, :, :2]
+    inward = (edge[:, 0, 0] * edge[:, 1, 1] - edge[:, 0, 1] * edge[:, 1, 0]).sign()[:, None, None]
+    n = torch.stack([-edge[..., 1], edge[..., 0]], -1) * inward / edge.norm(dim=-1, keepdim=True)
+    nx, ny = n.unbind(-1)
+    nx = nx.masked_fill(nx == 0, 1e-20)
+    x = corners[..., 0][owner] - ((y[:, None] - corners[..., 1][owner]) * ny[owner] + SLACK) / nx[owner]
+    opens = (nx > 0)[owner]
+    left = x.masked_fill(~opens, -torch.inf).amax(1).maximum(box[owner, 0].float())
+    right = x.masked_fill(opens, torch.inf).amin(1).minimum(box[owner, 1] + 1.0)
+    first, last = (left - 0.5).ceil(), (right - 0.5).floor()
+    kept = (last >= first).nonzero()[:, 0]
+    owner, row, first, last = owner[kept], row[kept], first[kept].long(), last[kept].long()
+    # Depth along a scanline: a start and a constant step, held inside the triangle's own range.
+    z = corners[..., 2]
+    slope = gradient[:, 0] * (z[:, 1:2] - z[:, :1]) + gradient[:, 1] * (z[:, 2:] - z[:, :1])
+    offset = torch.stack([first, row], 1) + 0.5 - corners[:, 0, :2][owner]
+    start = z[owner, 0] + (slope[owner] * offset).sum(1)
+    # Pixels of all scanlines.
+    count = last - first + 1
+    line = torch.repeat_interleave(torch.arange(len(count), device=device), count)
+    step = torch.arange(len(line), device=device) - (count.cumsum(0) - count)[line]
+    depth = torch.addcmul(start[line], slope[owner, 0][line], step)
+    depth = depth.maximum(z.amin(1)[owner][line]).minimum(z.amax(1)[owner][line])
+    pixel = ((drawn.frame[low:high][owner] * height + row) * width + first)[line] + step
+    return pixel, depth, (owner + low)[line]
+
+
+def _ordered(bits: Tensor) -> Tensor:
+    """Map float32 bit patterns (int32) to integers of the same order, and back: it is its own inverse."""
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+def _resolve(keys: Tensor, drawn: _Drawn, N: int, height: int, width: int) -> Fragments:
+    """Turn each pixel's winning key into its triangle, barycentrics and depth."""
+    pixel = (keys != EMPTY).nonzero()[:, 0]
+    key = keys[pixel]
+    owner = key & 0xFFFFFFFF
+    place = torch.stack([pixel % width, pixel // width % height], 1) + 0.5
+    offset = place - drawn.corners[:, 0, :2].index_select(0, owner)
+    gradient = drawn.gradient.view(-1, 4).index_select(0, owner)
+    b1 = gradient[:, 0] * offset[:, 0] + gradient[:, 1] * offset[:, 1]
+    b2 = gradient[:, 2] * offset[:, 0] + gradient[:, 3] * offset[:, 1]
+    weights = torch.stack([1 - b1 - b2, b1, b2], 1).clamp_(min=0)
+    weights /= weights.sum(1, keepdim=True)
+    triangle = torch.full_like(keys, -1).index_copy_(0, pixel, drawn.triangle[owner])
+    barycentric = weights.new_zeros(len(keys), 3).index_copy_(0, pixel, weights)
+    depth = _ordered((key >> 32).int()).view(torch.float32)
+    depth = torch.full_like(barycentric[:, 0], torch.inf).index_copy_(0, pixel, depth)
+    shape = (N, height, width)
+    return Fragments(triangle.view(shape), barycentric.view(*shape, 3), depth.view(shape))

@@ -1,0 +1,97 @@
+"""Retarget: carry a driver's motion over to another person."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .track import FaceCoefficients, MotionTrack
+
+MODES = ("relative", "absolute")
+Opening = Callable[[Tensor, Tensor], Tensor]  # (identity [N, 80], expression [N, 64]) -> eye openings [N, 2]
+
+
+def rotation_matrix(angles: Tensor) -> Tensor:
+    """R = (Rz·Ry·Rx)ᵀ [N, 3, 3] for row vectors, from angles [N, 3] in radians."""
+    x, y, z = angles.unbind(1)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+
+    def matrix(*rows: Tensor) -> Tensor:
+        return torch.stack(rows, -1).reshape(-1, 3, 3)
+
+    rx = matrix(one, zero, zero, zero, x.cos(), -x.sin(), zero, x.sin(), x.cos())
+    ry = matrix(y.cos(), zero, y.sin(), zero, one, zero, -y.sin(), zero, y.cos())
+    rz = matrix(z.cos(), -z.sin(), zero, z.sin(), z.cos(), zero, zero, zero, one)
+    return (rz @ ry @ rx).transpose(1, 2)
+
+
+def matrix_angles(rotation: Tensor) -> Tensor:
+    """The angles [N, 3] of `rotation_matrix`."""
+    y = torch.asin((-rotation[:, 0, 2]).clamp(-1, 1))
+    return torch.stack([torch.atan2(rotation[:, 1, 2], rotation[:, 2, 2]), y, torch.atan2(rotation[:, 0, 1], rotation[:, 0, 0])], 1)
+
+
+def neutral_frame(track: MotionTrack) -> int:
+    """The frame to measure a driver's movement from: open eyes, a resting face, looking ahead — nearest to the clip's usual."""
+    motion = track.motion[track.visible] if track.visible.any() else track.motion
+    numbers = torch.nonzero(track.visible).flatten() if track.visible.any() else torch.arange(len(track))
+    usual = motion.median(0).values
+    spread = motion.std(0, correction=0) + 0.05
+    return int(numbers[(((motion - usual) / spread) ** 2).mean(1).argmin()])
+
+
+def retarget(
+    driver: MotionTrack,
+    source: MotionTrack,
+    mode: str = "relative",
+    reference: int = 0,
+    pose: float = 1.0,
+    expression: float = 1.0,
+    gaze: float = 1.0,
+    opening: Opening | None = None,
+    lid_modes: list[list[int]] = [],
+) -> MotionTrack:
+    """The source moving like the driver: the source's identity, texture and light with the driver's ρ, β and g.
+
+    mode: `relative` adds what the driver does since its frame `reference` (−1: its most usual frame) to the source's own
+    pose and expression; `absolute` takes the driver's values as they are (the head stays where the source has it).
+    pose, expression, gaze: strengths, 1 = as the driver, 0 = as the source.
+    opening, lid_modes: how wide the eyes are, and the expression modes of the right and left lids. With them lids move
+    by share of the opening, so that an eye that closes in the driver closes in the source, however wide it is.
+    Frames in which no face was seen and nothing stands in (`empty`) are drawn as the source.
+    """
+    if mode not in MODES:
+        raise InputError(f"Motion can be taken over {' or '.join(MODES)}, not {mode!r}.")
+    if reference >= len(driver):
+        raise InputError(f"The driver's neutral frame {reference} lies behind its last frame {len(driver) - 1}; choose a smaller number, or −1.")
+    at = neutral_frame(driver) if reference < 0 else reference
+    d, s, r = driver.coefficients, source.coefficients, driver.coefficients[at : at + 1]
+
+    if mode == "relative":
+        # the turn since the reference, taken up by the source's own pose (row vectors: source first, then the turn)
+        since = rotation_matrix(r.angles).transpose(1, 2) @ rotation_matrix(d.angles)
+        turned = rotation_matrix(s.angles) @ rotation_matrix(matrix_angles(since) * pose)
+        angles = matrix_angles(turned)
+        moved = d.expression - r.expression
+        look = gaze * (driver.gaze - driver.gaze[at])
+        translation = s.translation + pose * (d.translation - r.translation)
+    else:
+        angles = s.angles + pose * (d.angles - s.angles)
+        moved = d.expression - s.expression
+        look = gaze * (driver.gaze - source.gaze)
+        translation = s.translation + pose * (d.translation - r.translation)
+    if opening is not None:
+        wide = opening(s.identity, s.expression)
+        driver_wide = opening(r.identity, r.expression) if mode == "relative" else opening(r.identity, r.expression * 0)
+        ratio = (wide / driver_wide.clamp(min=1e-3)).clamp(0.4, 2.0)
+        moved = moved.clone()
+        for side, modes in enumerate(lid_modes):
+            moved[:, modes] *= ratio[:, side : side + 1]
+    n = len(driver)
+    coefficients = FaceCoefficients(s.values.expand(n, -1)).replace(
+        expression=s.expression + expression * moved, angles=angles, translation=translation
+    )
+    return MotionTrack(coefficients, source.gaze + look, source.alignment.expand(n, -1, -1).clone(), driver.visible, driver.fps)

@@ -1,0 +1,1 @@
+"""Model packs: a manifest and weights in safetensors, loaded part by part."""
