@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from scipy.io import savemat
 from torch.nn import functional as F
 
-from mimaface_core.errors import InputError
-from mimaface_core.morphable.model import MorphableModel
-from mimaface_core.morphable.render import composite_released, render_albedo
-from mimaface_core.motion.track import FaceCoefficients
+from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.morphable.model import MorphableModel
+from mimaface.mimaface_core.morphable.render import composite_released, render_albedo
+from mimaface.mimaface_core.motion.track import FaceCoefficients
 
 
 def parity(name):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mimaface_core.errors import InputError
-from mimaface_core.morphable.rasterize import interpolate, rasterize
+from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.morphable.rasterize import interpolate, rasterize
 
 
 def soup(frames=2, triangles=60, size=32, seed=0):
@@ -76,7 +76,7 @@ def test_batch_equals_single():
 def test_chunks_change_nothing(monkeypatch):
     vertices, triangles = soup(seed=3)
     whole = rasterize(vertices, triangles, 24, 24)
-    monkeypatch.setattr("mimaface_core.morphable.rasterize.CHUNK", 50)
+    monkeypatch.setattr("mimaface.mimaface_core.morphable.rasterize.CHUNK", 50)
     for a, b in zip(whole, rasterize(vertices, triangles, 24, 24)):
         assert torch.equal(a, b)
 

@@ -37,7 +37,7 @@ def source_face(picture: Tensor, tracker: FaceTracker, model: ProceduralFace, sh
     """
     faces = tracker.still(to_numpy_picture(picture))
     if not faces:
-        raise InputError("No face was found in the source picture; use one where a face is seen from the front, at least 40 pixels high.")
+        raise InputError("No face was found in the picture; use one where a face is seen from the front, at least 40 pixels high.")
     landmarks = torch.from_numpy(choose_face(faces, index))
     return source_from_landmarks(picture, landmarks, model, share)
 
@@ -89,10 +89,10 @@ def motion_track(landmarks: list[Tensor | None], fps: Fraction, model: Procedura
     Raises InputError when there are no frames, or no frame shows a face.
     """
     if not landmarks:
-        raise InputError("The driver has no frames; use a clip with at least one.")
+        raise InputError("The clip has no frames; use one with at least one.")
     seen = [i for i, points in enumerate(landmarks) if points is not None]
     if not seen:
-        raise InputError(f"No face was found in any of the driver's {len(landmarks)} frames; use a clip that shows a face from the front.")
+        raise InputError(f"No face was found in any of the clip's {len(landmarks)} frames; use a clip that shows a face from the front.")
     visible = torch.tensor([points is not None for points in landmarks])
     matrix = crop_matrix(landmarks[seen[0]], share)
     cropped = torch.stack([apply(matrix, landmarks[i]) for i in seen])

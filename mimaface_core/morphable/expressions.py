@@ -22,10 +22,12 @@ CENTRAL = [
 SIDED = [
     "upper_lip", "lower_lip", "corner_x", "corner_y", "corner_z", "upper_lip_thick", "lower_lip_thick", "upper_lip_quarter",
     "lower_lip_quarter", "upper_lid", "lower_lid", "upper_lid_tilt", "lower_lid_tilt", "squint", "brow_inner", "brow_mid",
-    "brow_outer", "brow_in", "nose_wrinkle", "nostril", "cheek_puff", "cheek_raise", "cheek_out", "lid_fold",
+    "brow_outer", "brow_in", "nose_wrinkle", "nostril", "cheek_puff", "cheek_raise", "smile", "lid_fold",
 ]  # fmt: skip
 NAMES = CENTRAL + [f"{name}_{side}" for name in SIDED for side in ("right", "left")]
 assert len(NAMES) == 64
+# the modes of the right and of the left lids
+LID_MODES = [[i for i, name in enumerate(NAMES) if name.endswith((f"lid_{side}", f"lid_tilt_{side}"))] for side in ("right", "left")]
 
 
 def _smooth(x: np.ndarray) -> np.ndarray:
@@ -139,7 +141,7 @@ def expression_basis(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
         "nostril_right": along(near([64, 98, 102, 48], 0.05) * right, -0.04, 0, 0),
         "cheek_puff_right": along(near([207, 187, 214], 0.16) * right, -0.06, 0, 0.05),
         "cheek_raise_right": along(cheek, 0, 0.07, 0.02),
-        "cheek_out_right": along(near([205, 207, 216, 206], 0.10) * right, -0.06, 0, 0),
+        "smile_right": along(near(corner_ids + [57, 186, 216], 0.17) * right, -0.10, 0.06, -0.06),
         "lid_fold_right": along(near([28, 27, 29, 56, 221, 222, 223, 224], 0.05) * right * eye_above * (1 - near(lid_up, 0.02)), 0, 0.04, 0),
     }
     fields = []

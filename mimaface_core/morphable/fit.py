@@ -7,14 +7,15 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..motion.track import FaceCoefficients
-from .face_mesh import LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, OVAL, RIGHT_LOWER_LID, RIGHT_UPPER_LID, UPPER_LIP
+from .face_mesh import LEFT_BROW, LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, OVAL, RIGHT_BROW, RIGHT_LOWER_LID, RIGHT_UPPER_LID, UPPER_LIP
 from .model import MorphableModel
 from .procedural import EYE_RADIUS, ProceduralFace
 
 NOISE = 0.012  # expected error of a landmark, model units
 DEPTH_TRUST = 0.3  # weight of a tracker's depth against its picture coordinates
 EXPRESSION_SPREAD = 0.6  # standard deviation expected of an expression coefficient
-ROUNDS = 8
+DEPTH_SHARE = 0.15  # how much of the tracker's depth enters each round
+ROUNDS = 16
 
 
 def angles_of(rotation: Tensor) -> Tensor:
@@ -52,13 +53,25 @@ def _pose_weights() -> Tensor:
     return weight
 
 
-def camera_points(model: MorphableModel, landmarks: Tensor, scale: Tensor, middle: Tensor) -> Tensor:
-    """World positions [N, V, 3] of landmarks whose depth is known up to the camera's distance.
+def _shape_weights() -> Tensor:
+    """How much each of the 468 points counts for the shape: the edges of lips and lids most, then brows."""
+    weight = torch.ones(468)
+    for ring in [*UPPER_LIP, *LOWER_LIP]:
+        weight[ring] = 4.0
+    for edge in (RIGHT_UPPER_LID, RIGHT_LOWER_LID, LEFT_UPPER_LID, LEFT_LOWER_LID):
+        weight[edge] = 8.0
+    weight[RIGHT_BROW + LEFT_BROW] = 2.0
+    return weight
 
-    landmarks [N, V, 3] in pixels of the 256 plane (third: depth, smaller = nearer); scale [N] pixels a unit and
-    middle [N] the landmarks' depth where that scale holds, from a weak-perspective fit.
-    """
-    depth = (model.focal + landmarks[..., 2] - middle[:, None]) / scale[:, None]
+
+def tracked_depth(model: MorphableModel, landmarks: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
+    """Distance [N, V] from the camera by the tracker's own depth, for faces of `scale` [N] pixels a unit."""
+    middle = landmarks[..., 2] @ (weight / weight.sum())
+    return (model.focal + landmarks[..., 2] - middle[:, None]) / scale[:, None]
+
+
+def camera_points(model: MorphableModel, landmarks: Tensor, depth: Tensor) -> Tensor:
+    """World positions [N, V, 3] of landmarks [N, V, 2 or 3] (pixels of the 256 plane) at distances [N, V]."""
     x = (landmarks[..., 0] - model.centre) * depth / model.focal
     y = (model.centre - landmarks[..., 1]) * depth / model.focal
     return torch.stack([x, y, model.camera - depth], -1)
@@ -80,7 +93,7 @@ def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoeffici
     identity_basis, expression_basis = model.identity_basis[:468], model.expression_basis[:468]
 
     # normal equations of the linear part: data term in the face's own axes, Gaussian priors on both coefficient groups
-    trust = torch.tensor([1.0, 1.0, DEPTH_TRUST]).repeat(468) / NOISE**2
+    trust = (torch.tensor([1.0, 1.0, DEPTH_TRUST]) * _shape_weights()[:, None]).flatten() / NOISE**2
     A, B = identity_basis.reshape(-1, 80), expression_basis.reshape(-1, 64)
     inner = torch.linalg.inv(B.T @ (trust[:, None] * B) + torch.eye(64) / EXPRESSION_SPREAD**2)
     # what is left of the data once each frame's best expression is taken out
@@ -91,21 +104,26 @@ def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoeffici
     weight = _pose_weights()
     flat = torch.stack([mesh[..., 0] - model.centre, model.centre - mesh[..., 1], -mesh[..., 2]], -1)
     shape = mean.expand(len(mesh), -1, -1)
-    middle = mesh[..., 2] @ (weight / weight.sum())
-    scale, _, _ = rigid(shape, flat, weight, scaled=True)
+    for _ in range(2):  # distance: a face that comes out too large stands too far away
+        scale = rigid(shape, flat, weight, scaled=True)[0]
+        scale = scale * rigid(shape, camera_points(model, mesh, tracked_depth(model, mesh, scale, weight)), weight, scaled=True)[0]
+    depth = tracked_depth(model, mesh, scale, weight)
     for _ in range(ROUNDS):
-        # a face that comes out too large stands too far away
-        larger, _, _ = rigid(shape, camera_points(model, mesh, scale, middle), weight, scaled=True)
-        scale = scale * larger
-        world = camera_points(model, mesh, scale, middle)
+        # pose: points on their camera rays at the depth believed so far (orthogonal iteration, Lu et al. 2000)
+        world = camera_points(model, mesh, depth)
         _, rotation, translation = rigid(shape, world, weight, scaled=False)
+        # shape: the linear part in the face's own axes
         local = (world - translation[:, None]) @ rotation.transpose(1, 2)
         offset = (local - mean).flatten(1)
         identity = outer @ (A.T @ (free @ offset.mean(0)))
         expression = (offset - A @ identity) @ (inner @ BW).T
         shape = mean + (A @ identity).view(-1, 3) + (expression @ B.T).view(-1, 468, 3)
+        # depth: the model's, a little of the tracker's
+        modelled = model.camera - (shape @ rotation + translation[:, None])[..., 2]
+        depth = modelled + DEPTH_SHARE * (tracked_depth(model, mesh, model.focal / modelled.mean(1), weight) - modelled)
 
-    iris = camera_points(model, landmarks[:, [468, 473]].float(), scale, middle)
+    eye = (modelled[:, [33, 133, 159, 145]].mean(1) + modelled[:, [263, 362, 386, 374]].mean(1)) / 2
+    iris = camera_points(model, landmarks[:, [468, 473]].float(), eye[:, None].expand(-1, 2))
     gaze = _gaze(face, local, iris, rotation, translation)
     coefficients = FaceCoefficients.zeros(len(mesh)).replace(
         identity=identity[None], expression=expression, angles=angles_of(rotation), translation=translation

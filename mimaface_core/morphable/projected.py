@@ -11,13 +11,30 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..motion.track import MotionTrack
-from .face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LEFT_IRIS, LEFT_LOWER_LID, LEFT_UPPER_LID, OVAL, RIGHT_IRIS, RIGHT_LOWER_LID, RIGHT_UPPER_LID
-from .inside import eye_texture, mouth_texture
-from .procedural import RINGS_ABOVE, ProceduralFace
+from .face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LEFT_BROW, LEFT_IRIS, LEFT_LOWER_LID, LEFT_UPPER_LID, OVAL, RIGHT_BROW, RIGHT_IRIS, RIGHT_LOWER_LID, RIGHT_UPPER_LID
+from .expressions import LID_MODES
+from .inside import iris_texture, mouth_texture, shut, without_iris
+from .procedural import LID_MIDDLES, RINGS_ABOVE, ProceduralFace
 from .rasterize import interpolate, rasterize
 
-INSIDE = ("right_eye", "left_eye", "mouth")
-LIDS = {"right_eye": (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), "left_eye": (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS)}
+EYES = {"right_eye": (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), "left_eye": (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS)}
+def _openings() -> Tensor:
+    """Triangles that span the openings between upper and lower lids."""
+    strips = []
+    for upper, lower, _ in EYES.values():
+        for i in range(len(upper) - 1):
+            strips += [(upper[i], upper[i + 1], lower[i + 1]), (upper[i], lower[i + 1], lower[i])]
+    return torch.tensor([t for t in strips if len(set(t)) == 3])
+
+
+EYE_OPENINGS = _openings()
+LIP_MIDDLES = (13, 14)
+# what shuts: upper edge, lower edge, and for lids the brow's lower edge
+SHUTTING = (
+    (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_BROW[5:]), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_BROW[5:]), (INNER_UPPER_LIP, INNER_LOWER_LIP, None),
+)  # fmt: skip
+FOLD = 0.4  # how far up towards the brow a lid's fold reaches
+LID_SHARE = 0.2  # of an overlap of the lids, how much the upper one gives way
 RING_FADE = (1.0, 0.9, 0.7, 0.4, 0.1, 0.0)  # how far the rings take over the outline's deviation from the model
 
 
@@ -51,9 +68,8 @@ class ProjectedRenderer:
         self.shape = shape
         self._spread_rings()
         self.place = self._project(self.shape[None], source)[0][..., :2]
-        self.triangles = model.triangles
-        self.skin = torch.arange(face.part_triangles["head"].stop)
-        self.inside = torch.arange(face.part_triangles["head"].stop, len(model.triangles))
+        self.skin = model.triangles[: face.part_triangles["head"].stop]
+        self.lid_scale = self._lid_scale()
         self._textures(landmarks)
 
     @staticmethod
@@ -85,36 +101,61 @@ class ProjectedRenderer:
         seen = torch.stack([(plane[:, 0] - model.centre) * depth / model.focal, (model.centre - plane[:, 1]) * depth / model.focal, model.camera - depth], 1)
         self.shape[head] = (seen - c.translation) @ model.rotation(c.angles)[0].T
 
+    def _lid_scale(self) -> Tensor:
+        """How much wider than the model's the photograph's eyes are open [2]: lid modes are scaled so that 1 still closes them."""
+        c = self.source.coefficients
+        modelled = self.face.eye_opening(c.identity, c.expression)[0]
+        own = torch.stack([self.shape[up, 1] - self.shape[low, 1] for up, low in LID_MIDDLES])
+        return (own / modelled.clamp(min=0.02)).clamp(0.5, 2.0)
+
     def _textures(self, landmarks: Tensor) -> None:
-        """Bake what the photograph shows of eyes and mouth onto their own textures [4, T, T] (colour, share seen)."""
+        """Take the irises and the mouth's inside from the photograph, and paint the irises out of the whites."""
         model, parts = self.face.model, self.face.parts
-        self.texture = {}
         pixels = self._project(self.shape[None], self.source)[0]
-        light = float(((self.crop[:, pixels[[50, 280, 9, 200], 1].long().clamp(0, self.size - 1), pixels[[50, 280, 9, 200], 0].long().clamp(0, self.size - 1)] + 1) / 2).mean())
-        for name in INSIDE:
-            side = 128
+        spots = pixels[[50, 280, 9, 200], :2].long().clamp(0, self.size - 1)
+        light = float((self.crop[:, spots[:, 1], spots[:, 0]].mean() + 1) / 2)
+        steps = torch.arange(self.size) + 0.5
+        here = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)
+        self.whites, self.texture, side = self.crop, {}, 128
+        for name in (*EYES, "mouth"):
             triangles = model.triangles[self.face.part_triangles[name]] - parts[name].start
             uv = torch.cat([self.face.uv[parts[name]] * side, torch.zeros(parts[name].stop - parts[name].start, 1)], 1)
             fragments = rasterize(uv[None], triangles, side, side)
             place = interpolate(fragments, triangles, pixels[parts[name], :2])[0].permute(1, 2, 0)
-            shown = self._sample(place[None])[0]
+            shown = self._sample(self.crop, place[None])[0]
             if name == "mouth":
-                hole = torch.cat([landmarks[INNER_UPPER_LIP, :2], landmarks[INNER_LOWER_LIP[::-1], :2]])
+                hole = landmarks[INNER_UPPER_LIP + INNER_LOWER_LIP[::-1], :2]
                 known = self._inside(place, hole, margin=1.5) * fragments.mask[0]
                 self.texture[name] = mouth_texture(shown, known, light)
-            else:
-                upper, lower, iris = LIDS[name]
-                hole = torch.cat([landmarks[upper, :2], landmarks[lower[::-1], :2]])
-                known = self._inside(place, hole, margin=1.5) * fragments.mask[0]
-                width = (landmarks[upper[0], :2] - landmarks[upper[-1], :2]).norm()
-                radius = (landmarks[iris[1], :2] - landmarks[iris[3], :2]).norm() / 2 / width
-                self.texture[name] = eye_texture(shown, known, float(radius), light)
+                continue
+            upper, lower, iris = EYES[name]
+            hole = landmarks[upper + lower[::-1], :2]
+            known = self._inside(place, hole, margin=1.5) * fragments.mask[0]
+            width = (landmarks[upper[0], :2] - landmarks[upper[-1], :2]).norm()
+            radius = (landmarks[iris[1], :2] - landmarks[iris[3], :2]).norm() / 2
+            self.texture[name] = iris_texture(shown, known, float(radius / width))
+            disc = (radius * 1.15 + 1.5 - (here - landmarks[iris[0], :2]).norm(dim=-1)).clamp(0, 1)
+            self.whites = without_iris(self.whites, self._inside(here, hole, margin=0.0), disc)
+        # skin for openings that shut: right eye, left eye, mouth
+        layers = []
+        for upper, lower, fold in SHUTTING:
+            hole = landmarks[upper + lower[::-1], :2]
+            margin = max(1, round(float((hole[0] - hole[len(upper) - 1]).norm()) * 0.07))
+            if fold:  # a lid that comes down smoothes its fold
+                over = F.interpolate(landmarks[fold, :2].T[None], len(upper), mode="linear", align_corners=True)[0].T
+                hole = torch.cat([landmarks[upper, :2] + FOLD * (over - landmarks[upper, :2]), landmarks[lower[::-1], :2]])
+            line = ((2.0 - self._edge_distance(here, landmarks[upper, :2])) / 1.5).clamp(0, 1)
+            colour, where = shut(self.crop, (self._inside(here, hole, margin=-1.0) > 0).float(), margin, line)
+            layers.append(torch.cat([colour, where[None]]))
+        self.shut = torch.stack(layers)
+        self.open = self._openings(self.shape[None])[0].clamp(min=0.015)
 
-    def _sample(self, place: Tensor) -> Tensor:
-        """Photograph colours [N, 3, H, W] at crop pixels [N, H, W, 2]."""
-        grid = place / self.size * 2 - 1
-        crop = self.crop[None].expand(len(place), -1, -1, -1)
-        return F.grid_sample(crop, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
+    @staticmethod
+    def _sample(picture: Tensor, place: Tensor) -> Tensor:
+        """Colours [N, 3, H, W] of a picture [3, S, S] at its pixels [N, H, W, 2]."""
+        grid = place / picture.shape[-1] * 2 - 1
+        picture = picture[None].expand(len(place), -1, -1, -1)
+        return F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
 
     @staticmethod
     def _inside(points: Tensor, polygon: Tensor, margin: float) -> Tensor:
@@ -124,28 +165,55 @@ class ProjectedRenderer:
         crosses = ((a[:, 1] > p[..., 1]) != (b[:, 1] > p[..., 1])) & (
             p[..., 0] < (b[:, 0] - a[:, 0]) * (p[..., 1] - a[:, 1]) / (b[:, 1] - a[:, 1] + 1e-9) + a[:, 0]
         )
-        edge = b - a
-        t = (((p - a) * edge).sum(-1) / edge.square().sum(-1).clamp(min=1e-6)).clamp(0, 1)
-        distance = (p - a - t[..., None] * edge).norm(dim=-1).min(-1).values
+        distance = ProjectedRenderer._edge_distance(points, torch.cat([polygon, polygon[:1]]))
         return (distance - margin).clamp(0, 1) * (crosses.sum(-1) % 2)
+
+    @staticmethod
+    def _edge_distance(points: Tensor, line: Tensor) -> Tensor:
+        """Distance [H, W] of points [H, W, 2] from a line of corners [P, 2]."""
+        start, edge = line[:-1], line[1:] - line[:-1]
+        away = points[:, :, None] - start
+        t = ((away * edge).sum(-1) / edge.square().sum(-1).clamp(min=1e-6)).clamp(0, 1)
+        return (away - t[..., None] * edge).norm(dim=-1).min(-1).values
+
+    @staticmethod
+    def _openings(shape: Tensor) -> Tensor:
+        """How far right eye, left eye and mouth are open [N, 3], model units."""
+        return torch.stack([shape[:, up, 1] - shape[:, low, 1] for up, low in (*LID_MIDDLES, LIP_MIDDLES)], 1)
 
     @torch.no_grad()
     def __call__(self, track: MotionTrack) -> Tensor:
         """Pictures [N, 3, S, S] in ±1 of the source with the track's expression, pose and gaze."""
-        face, model = self.face, self.face.model
-        change = track.coefficients.expression - self.source.coefficients.expression
-        moved = (change @ model.expression_basis.view(-1, 64).T).view(len(track), -1, 3)
-        shape = face.turn_eyes(self.shape + moved, track.gaze)
+        shape = self.shapes(track)
         points = self._project(shape, track)
-        follow = face.follows[:, None]
+        follow = self.face.follows[:, None]
         points[..., :2] = follow * points[..., :2] + (1 - follow) * self.place
-        return self._draw(points)
+        closed = ((1 - self._openings(shape) / self.open - 0.35) / 0.45).clamp(0, 1)
+        return self._draw(points, closed)
 
-    def _draw(self, points: Tensor) -> Tensor:
+    def shapes(self, track: MotionTrack) -> Tensor:
+        """The source's own shape [N, V, 3] with the track's expression and gaze, before the pose."""
+        change = track.coefficients.expression - self.source.coefficients.expression
+        for modes, scale in zip(LID_MODES, self.lid_scale):
+            change[:, modes] *= scale
+        moved = (change @ self.face.model.expression_basis.view(-1, 64).T).view(len(track), -1, 3)
+        shape = self.shape + moved
+        # lids meet, they do not pass each other
+        for upper, lower, _ in EYES.values():
+            upper, lower = upper[1:-1], lower[1:-1]
+            past = (shape[:, lower, 1] - shape[:, upper, 1]).clamp(min=0)
+            shape[:, upper, 1] += past * LID_SHARE
+            shape[:, lower, 1] -= past * (1 - LID_SHARE)
+        return self.face.turn_eyes(shape, track.gaze)
+
+    def _draw(self, points: Tensor, closed: Tensor) -> Tensor:
+        """Pictures of projected vertices [N, V, 3]: skin over irises over the whites and the mouth's inside.
+
+        closed: [N, 3], 0–1, how far right eye, left eye and mouth have shut since the photograph.
+        """
         size = self.size
-        # skin, head and surroundings
-        fragments = rasterize(points, self.triangles[self.skin], size, size)
-        place = interpolate(fragments, self.triangles[self.skin], self.place)
+        fragments = rasterize(points, self.skin, size, size)
+        place = interpolate(fragments, self.skin, self.place)
         cover = fragments.mask[:, None].float()
         # carry the photograph a little over the rims of lids and lips: lashes and soft edges
         steps = torch.arange(size) + 0.5
@@ -153,25 +221,42 @@ class ProjectedRenderer:
         spread = _blur(cover, 1.6)
         shift = _blur((place - here) * cover, 1.6) / spread.clamp(min=1e-4)
         place = torch.where(cover > 0, place, here + shift)
-        skin = self._sample(place.permute(0, 2, 3, 1))
+        place = place.permute(0, 2, 3, 1)
+        skin = self._sample(self.crop, place)
+        for layer, share in zip(self.shut, closed.T):
+            if share.any():
+                sheet = self._sample(layer, place)
+                skin = skin + (sheet[:, :3] - skin) * (sheet[:, 3:] * share[:, None, None, None])
         cover = ((spread - 0.22) / 0.45).clamp(0, 1)
         if not (cover < 1).any():
             return skin
 
-        # what lies behind
-        fragments = rasterize(points, self.triangles[self.inside], size, size)
-        uv = interpolate(fragments, self.triangles[self.inside], self.face.uv)
-        behind = torch.full_like(skin, -0.85)
-        for name in INSIDE:
-            part = self.face.part_triangles[name]
-            own = (fragments.triangle >= part.start - len(self.skin)) & (fragments.triangle < part.stop - len(self.skin))
-            texture = self.texture[name][None].expand(len(points), -1, -1, -1)
-            drawn = F.grid_sample(texture, uv.permute(0, 2, 3, 1) * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
-            colour, seen = drawn[:, :3], drawn[:, 3:]
-            # skin shades what the photograph did not show
-            shade = 1 - (0.75 if name == "mouth" else 0.25) * _blur(cover, 7.0 if name == "mouth" else 3.0) * (1 - seen)
-            behind = torch.where(own[:, None], (colour + 1) * shade - 1, behind)
+        mouth, seen, _, there = self._part(points, ["mouth"])
+        shade = 1 - 0.6 * _blur(cover, 7.0) * (1 - seen)  # lips shade what the photograph did not show
+        behind = torch.where(there, (mouth + 1) * shade - 1, torch.full_like(skin, -0.9))
+        fragments = rasterize(points, EYE_OPENINGS, size, size)
+        place = interpolate(fragments, EYE_OPENINGS, self.place)
+        behind = torch.where(fragments.mask[:, None], self._sample(self.whites, place.permute(0, 2, 3, 1)), behind)
+        iris, seen, opacity, there = self._part(points, list(EYES))
+        shade = 1 - 0.25 * _blur(cover, 3.0) * (1 - seen)
+        opacity = opacity * there
+        behind = behind * (1 - opacity) + ((iris + 1) * shade - 1) * opacity
         return skin * cover + behind * (1 - cover)
+
+    def _part(self, points: Tensor, names: list[str]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Colour [N, 3, S, S], share seen, opacity and mask [N, 1, S, S] of parts that lie behind the skin."""
+        spans = [self.face.part_triangles[name] for name in names]
+        triangles = torch.cat([self.face.model.triangles[span] for span in spans])
+        fragments = rasterize(points, triangles, self.size, self.size)
+        uv = interpolate(fragments, triangles, self.face.uv).permute(0, 2, 3, 1) * 2 - 1
+        drawn, start = 0, 0
+        for name, span in zip(names, spans):
+            own = (fragments.triangle >= start) & (fragments.triangle < start + span.stop - span.start)
+            texture = self.texture[name][None].expand(len(points), -1, -1, -1)
+            drawn = drawn + own[:, None] * F.grid_sample(texture, uv, mode="bilinear", padding_mode="border", align_corners=False)
+            start += span.stop - span.start
+        opacity = drawn[:, 4:] if drawn.shape[1] == 5 else torch.ones_like(drawn[:, :1])
+        return drawn[:, :3], drawn[:, 3:4], opacity, fragments.mask[:, None]
 
 
 def _blur(x: Tensor, sigma: float) -> Tensor:

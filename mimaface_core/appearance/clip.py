@@ -1,0 +1,63 @@
+"""CLIP's picture encoder: its pre-processing and the transformers model built from a plain configuration."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import InputError
+
+# Mean and standard deviation of CLIP's training pictures (Radford et al. 2021).
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def clip_pixels(crop: Tensor, size: int) -> Tensor:
+    """Pre-process face crops as CLIP expects them.
+
+    Args:
+        crop: [B, 3, H, W] in ±1, square.
+        size: side of CLIP's input in pixels.
+
+    Returns:
+        [B, 3, size, size], normalised by CLIP's mean and standard deviation.
+
+    Raises:
+        InputError: the crop is not a batch of RGB pictures.
+
+    Example:
+        >>> clip_pixels(torch.zeros(1, 3, 512, 512), 224).shape
+        torch.Size([1, 3, 224, 224])
+    """
+    if crop.ndim != 4 or crop.shape[1] != 3:
+        raise InputError(
+            f"CLIP reads pictures of shape [B, 3, H, W], not {tuple(crop.shape)}; give RGB crops."
+        )
+    pixels = (crop + 1) / 2
+    if pixels.shape[-2:] != (size, size):
+        pixels = functional.interpolate(pixels, (size, size), mode="bicubic", antialias=True)
+    pixels = pixels.clamp(0, 1)
+    mean, std = (pixels.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
+    return (pixels - mean) / std
+
+
+def build_vision(config: dict) -> nn.Module:
+    """Build CLIP's vision transformer, without the text half and without the projection.
+
+    Args:
+        config: arguments of transformers' `CLIPVisionConfig`.
+
+    Returns:
+        A module whose call gives `last_hidden_state` [B, 1 + patches, hidden], class token first, before the
+        post layer norm. Its keys are the same in every generation of transformers (older ones wrap the model
+        once more).
+    """
+    from transformers import CLIPVisionConfig, CLIPVisionModel
+
+    model = CLIPVisionModel(CLIPVisionConfig(**config))
+    return getattr(model, "vision_model", model)
+
+
+def vision_tokens(vision: nn.Module, crop: Tensor) -> Tensor:
+    """Encode crops [B, 3, H, W] in ±1 to CLIP tokens [B, 1 + patches, hidden], class token first."""
+    weight = vision.embeddings.patch_embedding.weight
+    pixels = clip_pixels(crop.float(), vision.config.image_size)
+    return vision(pixel_values=pixels.to(weight.device, weight.dtype)).last_hidden_state

@@ -1,0 +1,112 @@
+"""Motion-Identity Appearance: CLIP tokens of the source, modulated by ρ, β and g, as each frame's context."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .clip import build_vision, vision_tokens
+
+# The motion vector m = [ρ; β; g]: head angles, expression, gaze.
+MOTION_GROUPS = {"angles": 3, "expression": 64, "gaze": 4}
+MOTION_SIZE = sum(MOTION_GROUPS.values())
+
+
+class MotionModulation(nn.Module):
+    """Equation 1 of the paper: e' = e + softmax(e·mᵀ/√d)·m, with one token of m for each of ρ, β and g.
+
+    Args:
+        width: d, the width of the appearance tokens.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.embed = nn.ModuleDict({name: nn.Linear(size, width) for name, size in MOTION_GROUPS.items()})
+
+    def motion_tokens(self, motion: Tensor) -> Tensor:
+        """Embed motion [N, 71] (angles 3, expression 64, gaze 4) as m [N, 3, d]."""
+        groups = motion.split(list(MOTION_GROUPS.values()), dim=-1)
+        return torch.stack(
+            [embed(group) for embed, group in zip(self.embed.values(), groups, strict=True)], dim=1
+        )
+
+    def forward(self, e: Tensor, motion: Tensor) -> Tensor:
+        """Modulate appearance tokens e [N or 1, P, d] by motion [N, 71]; returns e' [N, P, d]."""
+        m = self.motion_tokens(motion)
+        weights = torch.softmax(e @ m.transpose(1, 2) / math.sqrt(m.shape[-1]), dim=-1)
+        return e + weights @ m
+
+
+class AppearanceEncoder(nn.Module):
+    """CLIP tokens of the source, modulated by each frame's motion and mixed by a small adapter.
+
+    Args:
+        vision: arguments of transformers' `CLIPVisionConfig`.
+        context_dim: width D of the context, the U-Net's cross-attention width.
+        adapter_layers: pre-norm residual attention blocks (3 in the paper).
+        adapter_heads: attention heads of each block.
+    """
+
+    def __init__(self, vision: dict, context_dim: int, adapter_layers: int = 3, adapter_heads: int = 1):
+        super().__init__()
+        self.config = {
+            "vision": dict(vision),
+            "context_dim": context_dim,
+            "adapter_layers": adapter_layers,
+            "adapter_heads": adapter_heads,
+        }
+        self.vision = build_vision(vision)
+        self.project = nn.Linear(self.vision.config.hidden_size, context_dim)
+        self.modulation = MotionModulation(context_dim)
+        block = nn.TransformerEncoderLayer(
+            context_dim,
+            adapter_heads,
+            4 * context_dim,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.adapter = nn.TransformerEncoder(
+            block, adapter_layers, norm=nn.LayerNorm(context_dim), enable_nested_tensor=False
+        )
+
+    def encode_source(self, pixels: Tensor) -> Tensor:
+        """Look at the source once.
+
+        Args:
+            pixels: [B, 3, H, W] in ±1, the source's square face crop.
+
+        Returns:
+            tokens [B, T, D], class token first, T = 1 + patches.
+        """
+        return self.project(vision_tokens(self.vision, pixels))
+
+    def modulate(self, tokens: Tensor, motion: Tensor) -> Tensor:
+        """Give the source's tokens each frame's motion.
+
+        Args:
+            tokens: [1, T, D] from `encode_source`, or [N, T, D] with one source for each frame.
+            motion: [N, 71], `MotionTrack.motion`: angles 3 (rad), expression 64, gaze 4 (eye widths).
+
+        Returns:
+            context [N, T, D] in the encoder's precision.
+
+        Raises:
+            InputError: motion is not [N, 71], or the number of sources is neither 1 nor N.
+        """
+        if motion.ndim != 2 or motion.shape[1] != MOTION_SIZE:
+            raise InputError(f"Motion must have shape [N, {MOTION_SIZE}], not {tuple(motion.shape)}.")
+        if tokens.shape[0] not in (1, len(motion)):
+            raise InputError(
+                f"{len(tokens)} sources do not fit {len(motion)} frames; give one source or one each."
+            )
+        motion = motion.to(tokens.device, tokens.dtype)
+        identity, patches = tokens[:, :1], tokens[:, 1:]
+        modulated = self.modulation(patches, motion)
+        return self.adapter(torch.cat([identity.expand(len(motion), -1, -1), modulated], dim=1))
+
+    def forward(self, pixels: Tensor, motion: Tensor) -> Tensor:
+        """Source pixels [B, 3, H, W] in ±1 (B = 1 or N) and motion [N, 71] to context [N, T, D]."""
+        return self.modulate(self.encode_source(pixels), motion)

@@ -1,0 +1,32 @@
+"""Frame rates as exact fractions: 29.97 means 30000/1001."""
+
+import math
+from fractions import Fraction
+
+from ..errors import InputError
+
+# NTSC rates are 1000/1001 of these
+_NTSC = (24, 30, 48, 60, 90, 120, 240)
+# A decimal such as 23.976 or 29.97, or a rate measured over a clip, is within this of the rate that is meant.
+_TOLERANCE = 1e-4
+
+
+def exact_rate(fps: Fraction | float) -> Fraction:
+    """The exact frame rate that `fps` (frames a second) stands for.
+
+    Fractions and whole numbers stay as they are. A decimal becomes the whole or NTSC rate within 0.01 % of
+    it, or else the nearest fraction with a denominator up to 1001. Raises InputError for rates that are not
+    above zero.
+
+    >>> exact_rate(29.97)
+    Fraction(30000, 1001)
+    """
+    if not math.isfinite(fps) or fps <= 0:
+        raise InputError(f"A frame rate of {fps} is not possible; give one above zero, such as 25.")
+    if isinstance(fps, (Fraction, int)):
+        return Fraction(fps)
+    usual = [Fraction(max(1, round(fps)))] + [Fraction(rate * 1000, 1001) for rate in _NTSC]
+    nearest = min(usual, key=lambda rate: abs(float(rate) - fps))
+    if abs(float(nearest) - fps) <= _TOLERANCE * fps:
+        return nearest
+    return Fraction(fps).limit_denominator(1001)

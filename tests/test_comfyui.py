@@ -1,0 +1,128 @@
+"""A real ComfyUI with this project as a custom node: it loads, shows every node, and draws what the runner draws.
+
+Runs when COMFYUI_DIR names a ComfyUI folder; COMFYUI_PYTHON names the interpreter that has its packages (this one
+when it is not set). The folder is not written to.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scenes import clip, moved, needs_faces, nodding
+from tiny_pack import write_tiny_pack
+
+from mimaface.nodes import NODES
+
+ROOT = Path(__file__).resolve().parents[1]
+COMFYUI = os.environ.get("COMFYUI_DIR")
+PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
+COMMAND = (
+    f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import checkout\n"
+    "from mimaface.mimaface_core import cli\nsys.exit(cli.main(sys.argv[1:]))"
+)
+
+pytestmark = [
+    pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to test inside it"),
+    needs_faces,
+]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A folder as ComfyUI wants it, with this project, a tiny pack, a portrait and a clip."""
+    base = tmp_path_factory.mktemp("comfyui")
+    for folder in ("custom_nodes", "models/mimaface", "input", "output", "temp", "user"):
+        (base / folder).mkdir(parents=True)
+    (base / "custom_nodes" / "ComfyUI-MIMAFace").symlink_to(ROOT, target_is_directory=True)
+    write_tiny_pack(base / "models" / "mimaface" / "tiny", picture_size=512)
+    Image.fromarray(moved(size=(320, 300))).save(base / "face.png")
+    clip(base / "clip.mp4", nodding(14))
+    return base
+
+
+@pytest.fixture(scope="module")
+def server(base):
+    """The address of a running server and its log."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = base / "server.log"
+    command = [PYTHON, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base)]
+    command += ["--disable-auto-launch", "--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}"]
+    address = f"http://127.0.0.1:{port}"
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    with open(log, "wb") as file:
+        process = subprocess.Popen(
+            command, cwd=COMFYUI, stdout=file, stderr=subprocess.STDOUT, env=environment
+        )
+    try:
+        until = time.monotonic() + 180
+        while time.monotonic() < until and process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{address}/system_stats", timeout=5).close()
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.5)
+        else:
+            pytest.fail("the server did not start:\n" + log.read_text()[-4000:])
+        yield address, log
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def test_the_pack_loads_without_a_word_and_shows_every_node(server):
+    address, log = server
+    text = log.read_text()
+    loaded = [line for line in text.splitlines() if "ComfyUI-MIMAFace" in line]
+    assert any(re.search(r"\d seconds: ", line) for line in loaded), text[-3000:]
+    bad = re.compile(r"warn|error|fail|traceback|exception|skip", re.IGNORECASE)
+    assert not [line for line in text.splitlines() if "mimaface" in line.lower() and bad.search(line)]
+    with urllib.request.urlopen(f"{address}/object_info", timeout=60) as answer:
+        shown = json.load(answer)
+    for node in NODES:
+        name = node.GET_SCHEMA().node_id
+        ours, theirs = node.GET_NODE_INFO_V1(), shown[name]
+        assert theirs["category"] == "MIMAFace" and theirs["input_order"] == ours["input_order"]
+        assert theirs["output"] == ours["output"] and theirs["output_name"] == ours["output_name"]
+    assert "tiny" in shown["MIMAFaceLoadPack"]["input"]["required"]["pack"][1]["options"]
+
+
+def test_reenact_video_draws_the_same_frames_as_the_runner(server, base):
+    address, log = server
+    arguments = ["run", "reenact_video", "--input", f"source={base / 'face.png'}"]
+    arguments += ["--input", f"driver={base / 'clip.mp4'}", "--set", "pack.pack=tiny"]
+    arguments += ["--set", "sampler.steps=2", "--set", "sampler.seed=5"]
+    arguments += ["--set", "video.format=png", "--set", "full.format=png"]
+    environment = os.environ | {"MIMAFACE_MODELS": str(base / "models" / "mimaface")}
+    drawn = {}
+    for place, extra in (("here", []), ("there", ["--server", address])):
+        done = subprocess.run(
+            [PYTHON, "-c", COMMAND, *arguments, *extra, "--output-dir", str(base / place)],
+            check=False,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-2000:] + log.read_text()[-3000:]
+        files = sorted((base / place).rglob("*.png"))
+        drawn[place] = {file.name: np.array(Image.open(file)).astype(int) for file in files}
+    assert len(drawn["here"]) == 28 and drawn["here"].keys() == drawn["there"].keys()
+    for name, frame in drawn["here"].items():
+        assert np.abs(frame - drawn["there"][name]).max() <= 1, name
+    assert "Traceback" not in log.read_text()

@@ -1,0 +1,255 @@
+"""The shipped graphs: both formats say the same, boxes lie clear of each other, and each runs to the end."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scenes import clip, moved, needs_faces, nodding
+
+from mimaface.mimaface_core.graph import stock
+from mimaface.mimaface_core.graph.load import load_graph
+from mimaface.mimaface_core.graph.run import infos
+from mimaface.mimaface_core.graph.validate import WIDGETS, slots, validate
+from mimaface.mimaface_core.media.read import Audio, Clip, read_audio
+from mimaface.mimaface_core.motion.track import MotionTrack
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = ["edit_face", "reenact_image", "reenact_video"]
+NOTES = ("Note", "MarkdownNote")
+TITLE = 30  # height of a node's title bar, which lies above its position
+
+
+@pytest.fixture(scope="module")
+def known():
+    return infos(stock.node_classes())
+
+
+def read(name):
+    return json.loads((ROOT / "workflows" / name).read_text())
+
+
+def to_api(ui, known):
+    """What the front end queues for a workflow: links and widget values by input name."""
+    origin = {link[0]: [str(link[1]), link[2]] for link in ui["links"]}
+    api = {}
+    for node in ui["nodes"]:
+        if node["type"] in NOTES:
+            continue
+        inputs, values = {}, iter(node["widgets_values"])
+        for name, slot in slots(known[node["type"]]).items():
+            if any(kind in WIDGETS for kind in slot.types):
+                inputs[name] = next(values)
+                if slot.options.get("control_after_generate"):
+                    assert next(values) in ("fixed", "increment", "decrement", "randomize")
+                if slot.options.get("image_upload") or slot.options.get("video_upload"):
+                    assert next(values) == "image"
+        assert next(values, None) is None, node["title"]
+        for socket in node["inputs"]:
+            if socket.get("link") is not None:
+                inputs[socket["name"]] = origin[socket["link"]]
+        api[str(node["id"])] = {
+            "inputs": inputs,
+            "class_type": node["type"],
+            "_meta": {"title": node["title"]},
+        }
+    return api
+
+
+def test_every_workflow_is_there_in_both_formats():
+    assert sorted(path.stem for path in (ROOT / "workflows").glob("*.json")) == NAMES
+    assert sorted(path.stem for path in (ROOT / "workflows" / "api").glob("*.json")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_formats_say_the_same(name, known):
+    assert to_api(read(f"{name}.json"), known) == read(f"api/{name}.json")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sockets_and_links_fit_the_nodes(name, known):
+    ui = read(f"{name}.json")
+    nodes = {node["id"]: node for node in ui["nodes"]}
+    assert len(nodes) == len(ui["nodes"]) and ui["last_node_id"] == max(nodes)
+    for number, giver, out, taker, socket, kind in ui["links"]:
+        given, taken = nodes[giver]["outputs"][out], nodes[taker]["inputs"][socket]
+        assert number in given["links"] and taken["link"] == number and kind == given["type"]
+        assert kind in taken["type"].split(",")
+    for node in nodes.values():
+        if node["type"] in NOTES:
+            continue
+        info, entries = known[node["type"]], slots(known[node["type"]])
+        assert {socket["name"] for socket in node["inputs"]} == set(entries)
+        assert [out["type"] for out in node["outputs"]] == info["output"]
+        for socket in node["inputs"]:
+            widget = any(kind in WIDGETS for kind in entries[socket["name"]].types)
+            assert ("widget" in socket) == widget
+            assert widget or socket["type"] == ",".join(entries[socket["name"]].types)
+
+
+def boxes(ui):
+    for node in ui["nodes"]:
+        (x, y), (w, h) = node["pos"], node["size"]
+        yield node["title"], (x, y - TITLE, x + w, y + h)
+
+
+def apart(a, b):
+    return a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_boxes_are_clear_of_each_other_and_read_from_left_to_right(name):
+    ui = read(f"{name}.json")
+    placed = list(boxes(ui))
+    for i, (title, box) in enumerate(placed):
+        for other, its in placed[:i]:
+            assert apart(box, its), (title, other)
+    groups = [
+        (*g["bounding"][:2], g["bounding"][0] + g["bounding"][2], g["bounding"][1] + g["bounding"][3])
+        for g in ui["groups"]
+    ]
+    for i, group in enumerate(groups):
+        assert all(apart(group, other) for other in groups[:i])
+    for title, box in placed:
+        inside = [
+            g for g in groups if g[0] <= box[0] and g[1] <= box[1] and g[2] >= box[2] and g[3] >= box[3]
+        ]
+        assert len(inside) == 1 or all(apart(box, group) for group in groups), title
+    left = {node["id"]: node["pos"][0] for node in ui["nodes"]}
+    assert all(left[link[1]] <= left[link[3]] for link in ui["links"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_graph_is_sound_and_lists_the_portrait_first(name, known, tmp_path):
+    for file in ("source.jpg", "driver.jpg"):
+        Image.new("RGB", (8, 8)).save(tmp_path / file)
+    (tmp_path / "driver.mp4").write_bytes(b"")
+    graph = load_graph(ROOT / "workflows" / "api" / f"{name}.json")
+    for node in graph.values():
+        if node.title == "pack":
+            node.inputs["pack"] = known["MIMAFaceLoadPack"]["input"]["required"]["pack"][1]["options"][0]
+    assert validate(graph, known, folders=[tmp_path]) == []
+    titles = [node.title for node in graph.values()]
+    assert {"source", "pack", "sampler", "video", "full"} <= set(titles) and len(set(titles)) == len(titles)
+    assert ("driver" in titles) == (name != "edit_face")
+    assert titles.index("video") < titles.index("full")
+
+
+# --- from end to end
+
+
+@needs_faces
+def test_reenact_video(run):
+    Image.fromarray(moved(size=(320, 300))).save("face.png")
+    tone = Audio(torch.sin(torch.arange(48000) / 20)[None], 48000)
+    clip(Path("clip.mp4"), nodding(14), Fraction(30000, 1001), tone)
+    status, files, said = run("reenact_video", "--input", "source=face.png", "--input", "driver=clip.mp4")
+    assert status == 0, said
+    assert [file.name for file in files] == ["mimaface_00001_.mp4", "mimaface_full_00001_.mp4"]
+    for file, size in zip(files, [(512, 512), (320, 300)]):
+        film = Clip.open(file)
+        assert (film.width, film.height) == size and film.fps == Fraction(30000, 1001)
+        assert len(list(film)) == 14 and read_audio(file) is not None
+
+
+@needs_faces
+def test_reenact_video_with_a_clip_of_one_frame_gives_a_picture(run):
+    Image.fromarray(moved()).save("face.png")
+    clip(Path("clip.mp4"), nodding(1))
+    status, files, said = run("reenact_video", "--input", "source=face.png", "--input", "driver=clip.mp4")
+    assert status == 0 and [file.suffix for file in files] == [".png", ".png"], said
+
+
+@needs_faces
+def test_reenact_image(run):
+    Image.fromarray(moved(size=(320, 300))).save("face.png")
+    Image.fromarray(moved(8)).save("other.png")
+    status, files, said = run("reenact_image", "--input", "source=face.png", "--input", "driver=other.png")
+    assert status == 0, said
+    assert [Image.open(file).size for file in files] == [(512, 512), (320, 300)]
+
+
+@needs_faces
+def test_edit_face_and_the_same_seed_gives_the_same_picture(run):
+    Image.fromarray(moved()).save("face.png")
+    pictures = []
+    for seed, yaw in ((1, 0), (1, 0), (2, 0), (1, 20)):
+        given = ["--set", f"sampler.seed={seed}", "--set", f"edit.yaw={yaw}"]
+        status, files, said = run("edit_face", "--input", "source=face.png", *given)
+        assert status == 0, said
+        pictures.append(np.array(Image.open(files[0])).astype(int))
+    assert np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[0], pictures[2])
+    assert np.abs(pictures[3] - pictures[0]).mean() > 2
+
+
+def entry(kind, title=None, **inputs):
+    return {"class_type": kind, "inputs": inputs, "_meta": {"title": title or kind}}
+
+
+@needs_faces
+def test_nodes_that_the_shipped_graphs_leave_out(run):
+    Image.fromarray(moved(size=(320, 300))).save("face.png")
+    clip(Path("clip.mp4"), nodding(6))
+    measured = {"pack": ["pack", 0], "face": -1, "lost": "interpolate"}
+    drawing = {"pack": ["pack", 0], "source": ["source_face", 0], "motion": ["gaze", 0]}
+    graph = {
+        "pack": entry("MIMAFaceLoadPack", "pack", pack="tiny"),
+        "source": entry("LoadImage", "source", image="face.png"),
+        "driver": entry("LoadVideo", "driver", file="clip.mp4"),
+        "frames": entry("GetVideoComponents", video=["driver", 0]),
+        "source_face": entry("MIMAFaceExtract3DMM", picture=["source", 0], **measured),
+        "motion": entry("MIMAFaceExtract3DMM", picture=["frames", 0], fps=12.5, **measured),
+        "gaze": entry("MIMAFaceDetectGaze", pack=["pack", 0], picture=["driver", 0], motion=["motion", 1]),
+        "skin": entry("MIMAFaceRenderMotion", mode="projected", **drawing),
+        "model": entry("MIMAFaceRenderMotion", mode="albedo", **drawing),
+        "plot": entry("MIMAFacePlotMotion", motion=["gaze", 0], width=640, height=480),
+        "save": entry("MIMAFaceSaveMotion", motion=["gaze", 0], filename_prefix="kept"),
+        "a": entry("MIMAFaceCombineVideo", frames=["skin", 0], filename_prefix="a", format="png", fps=0.0),
+        "b": entry("MIMAFaceCombineVideo", frames=["model", 0], filename_prefix="b", format="mp4", fps=0.0),
+        "c": entry("SaveImage", images=["plot", 0], filename_prefix="c"),
+    }
+    Path("graph.json").write_text(json.dumps(graph))
+    status, files, said = run("graph.json", steps=None)
+    assert status == 0, said
+    names = {file.name for file in files}
+    assert {"kept_00001_.safetensors", "b_00001_.mp4", "c_00001_.png"} <= names
+    assert len([file for file in files if file.parent.name == "a_00001_"]) == 6
+    bare = Clip.open(next(file for file in files if file.suffix == ".mp4"))
+    middle = next(iter(bare))[200:300, 200:300].float()
+    assert bare.fps == Fraction(25, 2) and middle.mean() > 60 and next(iter(bare))[:20].float().mean() < 12
+    kept = MotionTrack.load(next(file for file in files if file.suffix == ".safetensors"))
+    assert len(kept) == 6 and kept.fps == Fraction(25, 2)
+
+    # the saved motion is one that any source can be driven with
+    again = json.loads((ROOT / "workflows" / "api" / "reenact_video.json").read_text())
+    for key in ("2", "5"):
+        del again[key]
+    again["5"] = entry("MIMAFaceLoadMotion", "driver", motion="")
+    again["6"]["inputs"]["motion"] = ["5", 0]
+    for key in ("11", "12"):
+        del again[key]["inputs"]["sound_of"]
+    Path("again.json").write_text(json.dumps(again))
+    saved = next(file for file in files if file.suffix == ".safetensors")
+    status, files, said = run("again.json", "--input", "source=face.png", "--input", f"driver={saved}")
+    assert status == 0 and len(files) == 2, said
+
+
+@needs_faces
+def test_an_appearance_of_another_motion_is_refused(run):
+    Image.fromarray(moved()).save("face.png")
+    clip(Path("clip.mp4"), nodding(3))
+    graph = json.loads((ROOT / "workflows" / "api" / "reenact_video.json").read_text())
+    graph["13"] = entry(
+        "MIMAFaceEditMotion",
+        **{
+            name: value for name, value in read("api/edit_face.json")["7"]["inputs"].items() if name != "face"
+        },
+        face=["4", 0],
+    )
+    graph["8"]["inputs"]["motion"] = ["13", 0]
+    Path("graph.json").write_text(json.dumps(graph))
+    status, _, said = run("graph.json", "--input", "source=face.png", "--input", "driver=clip.mp4")
+    assert status == 2 and "encoded for 1 frames, but the motion has 3" in said
