@@ -1,0 +1,44 @@
+"""The nodes of this pack: one file a stage, each thin over the core."""
+
+from .combine_video import CombineVideo
+from .detect_gaze import DetectGaze
+from .edit_motion import EditMotion
+from .encode_appearance import EncodeAppearance
+from .extract_3dmm import Extract3DMM
+from .load_motion import LoadMotion
+from .load_pack import LoadPack
+from .paste_back import PasteBack
+from .plot_motion import PlotMotion
+from .render_motion import RenderMotion
+from .retarget_motion import RetargetMotion
+from .sample_clips import SampleClips
+from .save_motion import SaveMotion
+from .schema import ComfyExtension
+from .smooth_motion import SmoothMotion
+
+NODES = [
+    LoadPack,
+    Extract3DMM,
+    DetectGaze,
+    EditMotion,
+    RetargetMotion,
+    SmoothMotion,
+    EncodeAppearance,
+    SampleClips,
+    RenderMotion,
+    PasteBack,
+    CombineVideo,
+    PlotMotion,
+    SaveMotion,
+    LoadMotion,
+]
+
+
+class MIMAFaceExtension(ComfyExtension):
+    """What ComfyUI loads."""
+
+    async def get_node_list(self) -> list[type]:
+        return list(NODES)
+
+
+__all__ = ["NODES", "MIMAFaceExtension"]

@@ -1,0 +1,128 @@
+"""Combine Video: the finished file, with sound and the note that the face is synthetic."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+from ..mimaface_core import host
+from ..mimaface_core.media.provenance import synthetic_metadata
+from ..mimaface_core.media.rate import exact_rate
+from ..mimaface_core.media.read import Audio, read_audio
+from ..mimaface_core.media.write import VideoWriter
+from .numbering import next_place
+from .schema import io, ui
+from .sockets import CATEGORY, Frames, StreamedVideo, frames_of
+
+FORMATS = ("mp4", "webm", "gif", "png")
+IMAGE_FPS = 25.0  # of a batch of pictures that comes without a rate
+
+
+def _sound(audio, sound_of) -> Audio | None:
+    if audio is not None:
+        return Audio(audio["waveform"][0], int(audio["sample_rate"]))
+    return read_audio(sound_of.get_stream_source()) if sound_of is not None else None
+
+
+class CombineVideo(io.ComfyNode):
+    """Writes frames to the output folder; a single frame becomes a PNG picture."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="MIMAFaceCombineVideo",
+            display_name="Combine Video (MIMAFace)",
+            category=CATEGORY,
+            description="Writes the video to the output folder, with sound. A single frame is written as a PNG picture.",
+            inputs=[
+                io.MultiType.Input(
+                    "frames",
+                    types=[io.Video, io.Image],
+                    tooltip="The frames to write: of Sample Clips or of Paste Back.",
+                ),
+                io.String.Input(
+                    "filename_prefix",
+                    default="mimaface",
+                    tooltip="Beginning of the file name; may hold folders and parts such as %year%.",
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=list(FORMATS),
+                    default="mp4",
+                    tooltip="mp4 plays everywhere; webm is smaller; gif has no sound; png writes every frame without"
+                    " loss into a folder.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=0.0,
+                    min=0.0,
+                    max=240.0,
+                    step=0.001,
+                    round=0.000001,
+                    tooltip="Frames a second; 0 keeps those of the video, exactly. Other values play it faster or slower.",
+                ),
+                io.Audio.Input(
+                    "audio", optional=True, tooltip="Sound to add; it is cut where the video ends."
+                ),
+                io.Video.Input(
+                    "sound_of",
+                    optional=True,
+                    tooltip="A video whose sound is used when no audio is connected, usually the driver.",
+                ),
+            ],
+            outputs=[io.Video.Output(display_name="video", tooltip="The video, for further nodes.")],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, frames, filename_prefix, format, fps, audio=None, sound_of=None) -> io.NodeOutput:
+        given = frames_of(frames, fps or IMAGE_FPS)
+        first = list(islice(given.pictures, 2))
+        kind = "png" if len(first) == 1 else format
+        height, width = first[0].shape[:2] if first else (0, 0)
+        place = next_place(host.current().output_folder(), filename_prefix, width, height)
+        notes = synthetic_metadata() | {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
+        writer = VideoWriter(
+            place.file(f".{kind}"),
+            exact_rate(fps) if fps else given.fps,
+            kind,
+            audio=_sound(audio, sound_of),
+            metadata={key: value for key, value in notes.items() if value is not None},
+        )
+        with writer, host.current().progress(given.count, "writing") as progress:
+            for picture in given.pictures:
+                writer.write(_bytes(picture))
+                progress.update()
+        video = StreamedVideo(str(writer.path)) if kind != "png" else _again(frames, given)
+        return io.NodeOutput(video, ui=_shown(writer.path, place.subfolder, kind))
+
+
+def _bytes(picture):
+    if not picture.is_floating_point():
+        return picture
+    return (picture.clamp(0, 1) * 255).round().byte().cpu()
+
+
+def _again(frames, given: Frames):
+    """The frames as VIDEO, where the file that was written is none."""
+    from .sockets import batches, film
+
+    if hasattr(frames, "get_stream_source"):
+        return frames
+    with film(given.fps) as made:
+        for batch in batches(given, 4):
+            made.add(batch)
+    return made.video
+
+
+def _shown(path: Path, subfolder: str, kind: str):
+    """What the front end shows: the file, or every picture of a sequence."""
+    output = io.FolderType.output
+    if path.is_dir():
+        below = f"{subfolder}/{path.name}" if subfolder else path.name
+        return ui.SavedImages([ui.SavedResult(file.name, below, output) for file in sorted(path.iterdir())])
+    result = ui.SavedResult(path.name, subfolder, output)
+    if kind == "png":
+        return ui.SavedImages([result])
+    return ui.PreviewVideo([result]) if kind != "gif" else ui.SavedImages([result], is_animated=True)

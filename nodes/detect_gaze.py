@@ -1,0 +1,40 @@
+"""Detect Gaze: take the eyes' movement from another picture or clip."""
+
+from __future__ import annotations
+
+from ..mimaface_core.face.measure import measure
+from .extract_3dmm import FACE_TIP, LANDMARKS_TIP, PICTURE_TIP, tracker
+from .schema import io
+from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, frames_of
+
+
+class DetectGaze(io.ComfyNode):
+    """A motion that looks where the person in another picture or clip looks."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="MIMAFaceDetectGaze",
+            display_name="Detect Gaze (MIMAFace)",
+            category=CATEGORY,
+            description="Replaces the gaze of a motion by that of another picture or clip, so that eyes and face can"
+            " come from different ones. The last gaze is held where that clip is shorter.",
+            inputs=[
+                Pack.Input("pack", tooltip=PACK_TIP),
+                io.MultiType.Input("picture", types=[io.Image, io.Video], tooltip=PICTURE_TIP),
+                Motion.Input("motion", tooltip="The motion whose head and expression are kept."),
+                io.Int.Input("face", default=-1, min=-1, max=31, optional=True, tooltip=FACE_TIP),
+                Landmarks.Input("landmarks", optional=True, tooltip=LANDMARKS_TIP),
+            ],
+            outputs=[Motion.Output(display_name="motion", tooltip="The motion with the gaze exchanged.")],
+        )
+
+    @classmethod
+    def execute(cls, pack, picture, motion, face=-1, landmarks=None) -> io.NodeOutput:
+        frames = frames_of(picture, float(motion.fps))
+        _, look = measure(
+            frames.pictures, frames.count, frames.fps, tracker(landmarks), pack.face, pack.face_share, face
+        )
+        gaze = look.resample(motion.fps).gaze
+        held = [min(i, len(gaze) - 1) for i in range(len(motion))]
+        return io.NodeOutput(motion.replace(gaze=gaze[held]))

@@ -1,0 +1,77 @@
+"""Extract 3DMM: who is in a picture, and how a face moves through a clip."""
+
+from __future__ import annotations
+
+from ..mimaface_core import host
+from ..mimaface_core.face.measure import measure
+from ..mimaface_core.face.track import LOST
+from .schema import io
+from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source, frames_of
+
+PICTURE_TIP = (
+    "A photograph, a batch of pictures or a video. A video is read frame by frame, however long it is."
+)
+FACE_TIP = "Which face, where there are several: −1 the largest, else counted from the left, 0 the leftmost."
+LANDMARKS_TIP = "Output of ComfyUI's own face landmark node for the same pictures. Connect it where mediapipe is not installed."
+
+
+def tracker(landmarks=None):
+    """The face tracker that is installed, or one that gives out landmarks that are connected."""
+    if landmarks is not None:
+        from ..mimaface_core.face.connected import ConnectedTracker
+
+        return ConnectedTracker(landmarks)
+    from ..mimaface_core.face.detect import face_tracker
+
+    return face_tracker(host.current().models_folders())
+
+
+class Extract3DMM(io.ComfyNode):
+    """Finds a face, follows it and fits the face model: identity, expression, pose and gaze of every frame."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="MIMAFaceExtract3DMM",
+            display_name="Extract 3DMM (MIMAFace)",
+            category=CATEGORY,
+            description="Finds a face, follows it and fits the face model: who it is and how it moves.",
+            inputs=[
+                Pack.Input("pack", tooltip=PACK_TIP),
+                io.MultiType.Input("picture", types=[io.Image, io.Video], tooltip=PICTURE_TIP),
+                io.Int.Input("face", default=-1, min=-1, max=31, tooltip=FACE_TIP),
+                io.Combo.Input(
+                    "lost",
+                    options=list(LOST),
+                    default="interpolate",
+                    tooltip="What to do in frames where the face is not seen: move on evenly to the next frame that"
+                    " shows it, hold the `previous` face, or go back to the first pose (`empty`).",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=25.0,
+                    min=1.0,
+                    max=240.0,
+                    step=0.001,
+                    round=0.000001,
+                    optional=True,
+                    tooltip="Frames a second of a batch of pictures. A video keeps its own, exactly.",
+                ),
+                Landmarks.Input("landmarks", optional=True, tooltip=LANDMARKS_TIP),
+            ],
+            outputs=[
+                Source.Output(
+                    display_name="source", tooltip="The person, from the first frame that shows the face."
+                ),
+                Motion.Output(display_name="motion", tooltip="How the face moves, frame by frame."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, pack, picture, face, lost, fps=25.0, landmarks=None) -> io.NodeOutput:
+        frames = frames_of(picture, fps)
+        finder = tracker(landmarks)
+        source, motion = measure(
+            frames.pictures, frames.count, frames.fps, finder, pack.face, pack.face_share, face, lost
+        )
+        return io.NodeOutput(source, motion)

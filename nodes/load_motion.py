@@ -1,0 +1,54 @@
+"""Load Motion: a motion that was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..mimaface_core import host
+from ..mimaface_core.errors import InputError
+from ..mimaface_core.motion.track import MotionTrack
+from .schema import io
+from .sockets import CATEGORY, Motion
+
+
+def _path(name: str) -> Path:
+    """The file of that path or in the input folder. Raises InputError where there is none."""
+    path = host.current().input_folder() / name
+    if not path.is_file():
+        raise InputError(
+            f"There is no motion file '{name}' in {host.current().input_folder()}; copy one there."
+        )
+    return path
+
+
+class LoadMotion(io.ComfyNode):
+    """Reads what Save Motion wrote."""
+
+    @classmethod
+    def define_schema(cls):
+        folder = host.current().input_folder()
+        files = [path.relative_to(folder).as_posix() for path in sorted(folder.glob("*.safetensors"))]
+        return io.Schema(
+            node_id="MIMAFaceLoadMotion",
+            display_name="Load Motion (MIMAFace)",
+            category=CATEGORY,
+            description="Reads a motion that Save Motion wrote, from the input folder.",
+            inputs=[
+                io.Combo.Input(
+                    "motion",
+                    options=files,
+                    upload=io.UploadType.model,
+                    tooltip="A .safetensors file in the input folder; copy it there from the output folder.",
+                )
+            ],
+            outputs=[Motion.Output(display_name="motion", tooltip="The motion.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, motion):
+        path = _path(motion)
+        return str(path), path.stat().st_mtime_ns
+
+    @classmethod
+    def execute(cls, motion) -> io.NodeOutput:
+        return io.NodeOutput(MotionTrack.load(_path(motion)))

@@ -1,0 +1,51 @@
+"""Paste Back: return the animated crop into the full picture."""
+
+from __future__ import annotations
+
+from ..mimaface_core import host
+from ..mimaface_core.face.paste import Paster
+from .schema import io
+from .sockets import CATEGORY, SOURCE_TIP, Source, batches, film, frames_of
+
+BATCH = 4  # full pictures made together
+
+
+class PasteBack(io.ComfyNode):
+    """The whole picture with the animated head in its place."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="MIMAFacePasteBack",
+            display_name="Paste Back (MIMAFace)",
+            category=CATEGORY,
+            description="Returns the animated face crop into the full picture, with soft edges and matched colour.",
+            inputs=[
+                Source.Input("source", tooltip=SOURCE_TIP),
+                io.MultiType.Input(
+                    "frames", types=[io.Video, io.Image], tooltip="The animated crop, from Sample Clips."
+                ),
+                io.Int.Input(
+                    "longest_side",
+                    default=1920,
+                    min=64,
+                    max=8192,
+                    tooltip="Larger pictures are scaled down to this many pixels. Raise it to keep all of a large"
+                    " photograph, at the cost of time and disk.",
+                ),
+            ],
+            outputs=[
+                io.Video.Output(display_name="video", tooltip="The full picture, animated."),
+                io.Mask.Output(display_name="mask", tooltip="Where the crop lies; the same in every frame."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, source, frames, longest_side) -> io.NodeOutput:
+        paster = Paster(source, longest_side)
+        given = frames_of(frames)
+        with host.current().progress(given.count, "pasting back") as progress, film(given.fps) as made:
+            for batch in batches(given, BATCH):
+                made.add(paster(batch.permute(0, 3, 1, 2)))
+                progress.update(len(batch))
+        return io.NodeOutput(made.video, paster.mask[None])

@@ -1,0 +1,62 @@
+"""Plot Motion: see what a motion does, and where the tracker lost the face."""
+
+from __future__ import annotations
+
+from ..mimaface_core.morphable.expressions import NAMES
+from ..mimaface_core.morphable.procedural import procedural_face
+from ..mimaface_core.motion.plot import plot
+from .schema import io
+from .sockets import CATEGORY, Motion
+
+
+class PlotMotion(io.ComfyNode):
+    """Head angles, mouth, lids and gaze over time, as a picture."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="MIMAFacePlotMotion",
+            display_name="Plot Motion (MIMAFace)",
+            category=CATEGORY,
+            description="Draws head angles, mouth, lids and gaze over time. Frames without a face are grey.",
+            inputs=[
+                Motion.Input("motion", tooltip="The motion to look at."),
+                io.Int.Input(
+                    "width", default=1024, min=320, max=4096, tooltip="Pixels; more for a long clip."
+                ),
+                io.Int.Input(
+                    "height", default=768, min=320, max=4096, tooltip="Pixels; more for finer lines."
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="image", tooltip="The plot; connect Preview Image.")],
+        )
+
+    @classmethod
+    def execute(cls, motion, width, height) -> io.NodeOutput:
+        import torch
+
+        c = motion.coefficients
+        pitch, yaw, roll = torch.rad2deg(c.angles).unbind(1)
+        face = procedural_face()
+        wide = face.eye_opening(c.identity, c.expression) / face.eye_opening(c.identity, c.expression * 0)
+
+        def mode(name: str):
+            return c.expression[:, NAMES.index(name)]
+
+        panels = [
+            ("head, degrees", {"yaw": yaw, "pitch": -pitch, "roll": -roll}),
+            (
+                "mouth, coefficients",
+                {
+                    "open": mode("jaw_open"),
+                    "smile": (mode("smile_right") + mode("smile_left")) / 2,
+                    "pucker": mode("pucker"),
+                },
+            ),
+            ("eyes, share of their usual opening", {"right eye": wide[:, 0], "left eye": wide[:, 1]}),
+            (
+                "gaze, eye widths",
+                {"sideways": motion.gaze[:, [0, 2]].mean(1), "up": motion.gaze[:, [1, 3]].mean(1)},
+            ),
+        ]
+        return io.NodeOutput(plot(panels, float(motion.fps), motion.visible, width, height)[None])

@@ -1,0 +1,71 @@
+"""Retarget Motion: let one person move like another."""
+
+from __future__ import annotations
+
+from ..mimaface_core.morphable.procedural import procedural_face
+from ..mimaface_core.morphable.sliders import lid_modes
+from ..mimaface_core.motion.retarget import MODES, retarget
+from .schema import io
+from .sockets import CATEGORY, SOURCE_TIP, Motion, Source
+
+
+def _strength(name: str, of: str) -> io.Float.Input:
+    return io.Float.Input(
+        name,
+        default=1.0,
+        min=0.0,
+        max=2.0,
+        step=0.05,
+        tooltip=f"How much of the driver's {of} is taken over: 0 none, 1 as it is, above 1 exaggerated.",
+    )
+
+
+class RetargetMotion(io.ComfyNode):
+    """The source's own face with a driver's pose, expression and gaze."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="MIMAFaceRetargetMotion",
+            display_name="Retarget Motion (MIMAFace)",
+            category=CATEGORY,
+            description="Carries the motion of a driver over to the source, whose identity is kept.",
+            inputs=[
+                Source.Input("source", tooltip=SOURCE_TIP),
+                Motion.Input("motion", tooltip="The driver's motion."),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default="relative",
+                    tooltip="relative adds what the driver does since the neutral frame, best for a clip; absolute takes"
+                    " pose and expression as they are, needed where the driver is a single picture.",
+                ),
+                io.Int.Input(
+                    "neutral_frame",
+                    default=0,
+                    min=-1,
+                    max=1_000_000,
+                    tooltip="The driver's frame that the movement is measured from. Choose one with a resting face"
+                    " looking ahead when the clip does not start with one; −1 finds the most usual frame.",
+                ),
+                _strength("pose", "head movement"),
+                _strength("expression", "expression"),
+                _strength("gaze", "eye movement"),
+            ],
+            outputs=[Motion.Output(display_name="motion", tooltip="The source, moving like the driver.")],
+        )
+
+    @classmethod
+    def execute(cls, source, motion, mode, neutral_frame, pose, expression, gaze) -> io.NodeOutput:
+        moved = retarget(
+            motion,
+            source.track,
+            mode,
+            neutral_frame,
+            pose,
+            expression,
+            gaze,
+            opening=procedural_face().eye_opening,
+            lid_modes=lid_modes(),
+        )
+        return io.NodeOutput(moved)

@@ -1,0 +1,121 @@
+"""Sample Clips: draw the animated face by diffusion, clip by clip (ICA)."""
+
+from __future__ import annotations
+
+from ..mimaface_core import host
+from ..mimaface_core.diffusion.clips import count_steps, sample_clips
+from ..mimaface_core.diffusion.schedule import SCHEDULERS
+from ..mimaface_core.errors import InputError
+from .render_motion import renders
+from .schema import io
+from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source, film
+
+OWN = "pack's own"
+
+
+class SampleClips(io.ComfyNode):
+    """Frames of the source in motion; memory does not grow with the clip's length."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="MIMAFaceSampleClips",
+            display_name="Sample Clips (MIMAFace)",
+            category=CATEGORY,
+            description="Draws the source in motion by diffusion, clip by clip; each clip carries on from the one before.",
+            inputs=[
+                Pack.Input("pack", tooltip=PACK_TIP),
+                Source.Input("source", tooltip=SOURCE_TIP),
+                Motion.Input("motion", tooltip="The motion to draw: retargeted, smoothed, edited."),
+                Appearance.Input("appearance", tooltip="From Encode Appearance, for the same motion."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="The noise to start from. Change it for another try; keep it to get the same frames again.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=100,
+                    tooltip="Denoising steps of each clip; 0 is the pack's own number. More steps are slower and can"
+                    " bring out finer detail.",
+                ),
+                io.Float.Input(
+                    "guidance",
+                    default=0.0,
+                    min=0.0,
+                    max=20.0,
+                    step=0.1,
+                    tooltip="How strongly the source's appearance is followed; 0 is the pack's own value, 1 is none and"
+                    " twice as fast as others.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=[OWN, *SCHEDULERS],
+                    default=OWN,
+                    tooltip="How noise is taken away. Keep the pack's own unless you compare; lcm suits few steps.",
+                ),
+                io.Int.Input(
+                    "clip_frames",
+                    default=0,
+                    min=0,
+                    max=64,
+                    optional=True,
+                    tooltip="Frames drawn together; 0 is the pack's own number. Fewer need less memory.",
+                ),
+                io.Int.Input(
+                    "overlap",
+                    default=-1,
+                    min=-1,
+                    max=32,
+                    optional=True,
+                    tooltip="Frames that each clip carries over from the one before; −1 is the pack's own number. Raise"
+                    " it when clips can be told apart, 0 draws them independently.",
+                ),
+            ],
+            outputs=[io.Video.Output(display_name="video", tooltip="The animated face crop.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, pack, source, motion, appearance, seed, steps, guidance, scheduler, clip_frames=0, overlap=-1
+    ) -> io.NodeOutput:
+        total = len(motion)
+        if len(appearance) != total:
+            raise InputError(
+                f"The appearance was encoded for {len(appearance)} frames, but the motion has {total};"
+                " connect the same motion to Encode Appearance."
+            )
+        own = pack.sampling
+        steps, guidance = steps or own["steps"], guidance or own["guidance"]
+        frames = clip_frames or pack.clip_frames
+        overlap = pack.overlap if overlap < 0 else overlap
+        if total == 1:
+            frames, overlap = 1, 0
+        surroundings = host.current()
+        with (
+            surroundings.load(pack.unet),
+            surroundings.load(pack.vae),
+            surroundings.progress(count_steps(total, frames, overlap, steps), "drawing") as progress,
+            film(motion.fps) as made,
+        ):
+            clips = sample_clips(
+                pack,
+                renders(pack, source, motion, pack.render),
+                appearance.context,
+                total,
+                frames=frames,
+                overlap=overlap,
+                steps=steps,
+                guidance=guidance,
+                scheduler=own["scheduler"] if scheduler == OWN else scheduler,
+                seed=seed,
+                progress=progress,
+            )
+            for clip in clips:
+                made.add((clip.permute(0, 2, 3, 1) + 1) / 2)
+        return io.NodeOutput(made.video)

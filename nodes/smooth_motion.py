@@ -1,0 +1,40 @@
+"""Smooth Motion: take the tracker's trembling out of a motion."""
+
+from __future__ import annotations
+
+from ..mimaface_core.morphable.sliders import quick_modes
+from ..mimaface_core.motion.smooth import smooth
+from .schema import io
+from .sockets import CATEGORY, Motion
+
+
+class SmoothMotion(io.ComfyNode):
+    """Steadies slow movement and leaves fast movement alone; nothing is delayed."""
+
+    @classmethod
+    def define_schema(cls):
+        def strength(name: str, default: float, tooltip: str) -> io.Float.Input:
+            return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.05, tooltip=tooltip)
+
+        return io.Schema(
+            node_id="MIMAFaceSmoothMotion",
+            display_name="Smooth Motion (MIMAFace)",
+            category=CATEGORY,
+            description="Takes the trembling out of a tracked motion. Fast movement, blinks and speech are kept, and"
+            " nothing is delayed.",
+            inputs=[
+                Motion.Input("motion", tooltip="The motion to steady."),
+                strength("pose", 0.7, "Raise it when the head trembles, lower it when small nods get lost."),
+                strength(
+                    "expression", 0.5, "Raise it when the face trembles, lower it when speech looks dull."
+                ),
+                strength(
+                    "gaze", 0.5, "Raise it when the eyes tremble, lower it when small glances get lost."
+                ),
+            ],
+            outputs=[Motion.Output(display_name="motion", tooltip="The steadied motion.")],
+        )
+
+    @classmethod
+    def execute(cls, motion, pose, expression, gaze) -> io.NodeOutput:
+        return io.NodeOutput(smooth(motion, pose, expression, gaze, quick_modes()))

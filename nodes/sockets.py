@@ -1,0 +1,106 @@
+"""The sockets of this pack, and pictures and clips at node borders: read frame by frame, passed on as files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..mimaface_core import host
+from ..mimaface_core.errors import InputError
+from ..mimaface_core.media.rate import exact_rate
+from ..mimaface_core.media.read import Clip, read_audio
+from ..mimaface_core.media.write import VideoWriter
+from .schema import VideoFromFile, io
+
+CATEGORY = "MIMAFace"
+Pack = io.Custom("MIMAFACE_PACK")
+Source = io.Custom("MIMAFACE_SOURCE")
+Motion = io.Custom("MIMAFACE_MOTION")
+Appearance = io.Custom("MIMAFACE_APPEARANCE")
+Landmarks = io.Custom("FACE_LANDMARKS")  # of ComfyUI's core, where it is new enough
+
+PACK_TIP = "The model pack, from Load Pack."
+SOURCE_TIP = "The person to be animated, from Extract 3DMM."
+
+
+class Frames(NamedTuple):
+    """Pictures to go through, as often as wanted: uint8 or 0–1 float [H, W, 3]; about how many; their exact rate."""
+
+    pictures: Iterable[Tensor]
+    count: int
+    fps: Fraction
+
+
+def frames_of(picture, fps: float = 25.0) -> Frames:
+    """The frames of an IMAGE (at `fps`) or of a VIDEO (at its own rate), which is never loaded as a whole."""
+    if isinstance(picture, Tensor):
+        return Frames(picture[..., :3], len(picture), exact_rate(fps))
+    clip = Clip.open(picture.get_stream_source())
+    return Frames(clip, clip.frames, clip.fps)
+
+
+class StreamedVideo(VideoFromFile):
+    """A VIDEO whose file keeps every bit of its pictures; saved, it is encoded as one that plays anywhere."""
+
+    def save_to(self, path, format="auto", codec="auto", metadata=None) -> None:
+        """Write an mp4 (H.264) to a path or BytesIO. Raises InputError for other formats."""
+        if format not in ("auto", "mp4") or codec not in ("auto", "h264"):
+            raise InputError(f"A video cannot be saved as {format} with {codec} here; choose mp4 with h264.")
+        clip = Clip.open(self.get_stream_source())
+        sound = read_audio(self.get_stream_source()) if clip.has_audio else None
+
+        def encode(target: Path) -> Path:
+            with VideoWriter(target, clip.fps, "mp4", audio=sound, metadata=metadata) as film:
+                for frame in clip:
+                    film.write(frame)
+            return film.path
+
+        if isinstance(path, (str, os.PathLike)):
+            encode(Path(path))
+            return
+        with tempfile.TemporaryDirectory(dir=host.current().temp_folder()) as folder:
+            path.write(encode(Path(folder, "video.mp4")).read_bytes())
+
+
+class Film:
+    """A VIDEO being made for another node; `video` is there when the block has ended well."""
+
+    def __init__(self, writer: VideoWriter):
+        self._writer = writer
+        self.video: StreamedVideo | None = None
+
+    def add(self, frames: Tensor) -> None:
+        """Append frames [N, H, W, 3] in 0–1."""
+        for frame in (frames.clamp(0, 1) * 255).round().byte().cpu():
+            self._writer.write(frame)
+
+
+@contextmanager
+def film(fps: Fraction) -> Iterator[Film]:
+    """A new lossless clip in the temporary folder."""
+    folder = Path(tempfile.mkdtemp(prefix="mimaface-", dir=host.current().temp_folder()))
+    with VideoWriter(folder / "frames.mov", fps, "lossless") as writer:
+        made = Film(writer)
+        yield made
+    made.video = StreamedVideo(str(writer.path))
+
+
+def batches(frames: Frames, size: int) -> Iterator[Tensor]:
+    """The frames in batches [N, H, W, 3] of float in 0–1."""
+    import torch
+
+    batch: list[Tensor] = []
+    for picture in frames.pictures:
+        batch.append(picture.float() / 255 if not picture.is_floating_point() else picture.float())
+        if len(batch) == size:
+            yield torch.stack(batch)
+            batch = []
+    if batch:
+        yield torch.stack(batch)
