@@ -17,6 +17,7 @@ from .align import PICTURE, apply, crop_matrix, plane_alignment, to_numpy_pictur
 from .detect import FaceTracker, _box
 from .source import SourceFace
 
+SEARCH_EVERY = 12  # frames between two closer searches for a clip's first face
 LOST = ("interpolate", "previous", "empty")
 
 
@@ -64,7 +65,7 @@ def clip_landmarks(
     for frame in frames:
         picture = to_numpy_picture(frame)
         faces = tracker.frame(picture)
-        if not faces and last is None:
+        if not faces and last is None and len(found) % SEARCH_EVERY == 0:
             faces = tracker.still(picture)  # a closer search, until the first face turns up
         face = None
         if faces and last is None:

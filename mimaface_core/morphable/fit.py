@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..gaze import gaze_of_irises
 from ..motion.track import FaceCoefficients
 from .face_mesh import LEFT_BROW, LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, OVAL, RIGHT_BROW, RIGHT_LOWER_LID, RIGHT_UPPER_LID, UPPER_LIP
 from .model import MorphableModel
-from .procedural import EYE_RADIUS, ProceduralFace
+from .procedural import ProceduralFace
 
 NOISE = 0.012  # expected error of a landmark, model units
 DEPTH_TRUST = 0.3  # weight of a tracker's depth against its picture coordinates
@@ -124,25 +125,8 @@ def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoeffici
 
     eye = (modelled[:, [33, 133, 159, 145]].mean(1) + modelled[:, [263, 362, 386, 374]].mean(1)) / 2
     iris = camera_points(model, landmarks[:, [468, 473]].float(), eye[:, None].expand(-1, 2))
-    gaze = _gaze(face, local, iris, rotation, translation)
+    gaze = gaze_of_irises(face, local, iris, rotation, translation)
     coefficients = FaceCoefficients.zeros(len(mesh)).replace(
         identity=identity[None], expression=expression, angles=angles_of(rotation), translation=translation
     )
     return coefficients, gaze
-
-
-def _gaze(face: ProceduralFace, local: Tensor, iris: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
-    """Gaze [N, 4]: where the camera's ray through each iris centre meets the eyeball, in eye widths from straight ahead."""
-    camera = ((torch.tensor([0.0, 0.0, face.model.camera]) - translation)[:, None] @ rotation.transpose(1, 2))[:, 0]
-    centres, radii = face.eye_balls(local)
-    gaze = []
-    for i in range(2):
-        point = ((iris[:, i] - translation)[:, None] @ rotation.transpose(1, 2))[:, 0]
-        ray = torch.nn.functional.normalize(point - camera, dim=-1)
-        towards = centres[:, i] - camera
-        along = (towards * ray).sum(-1)
-        miss = (towards.square().sum(-1) - along**2).clamp(min=0)
-        reach = (radii[:, i] ** 2 - miss).clamp(min=0).sqrt()
-        hit = camera + (along - reach)[:, None] * ray
-        gaze.append((hit - centres[:, i])[:, :2] / radii[:, i, None] * EYE_RADIUS)
-    return torch.cat(gaze, 1)

@@ -20,8 +20,8 @@ from .face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LEFT_BROW, LEFT_LOWER_L
 from .model import MorphableModel
 
 # rings round the face: size against the outline, depth, and how far they follow the head; above and below the chin line
-RINGS_ABOVE = [(1.10, 0.62, -0.10, 1.0), (1.26, 0.30, -0.18, 1.0), (1.46, 0.0, -0.28, 0.97), (1.75, 0.0, -0.40, 0.62), (2.25, 0.0, -0.50, 0.16), (7.0, 0.0, -0.6, 0.0)]
-RINGS_BELOW = [(1.06, 0.70, -0.02, 0.9), (1.16, 0.45, -0.08, 0.66), (1.34, 0.25, -0.15, 0.42), (1.7, 0.1, -0.2, 0.2), (2.3, 0.0, -0.3, 0.05), (7.0, 0.0, -0.4, 0.0)]
+RINGS_ABOVE = [(1.10, 0.62, -0.10, 1.0), (1.26, 0.30, -0.18, 1.0), (1.46, 0.0, -0.28, 0.97), (1.75, 0.0, -0.40, 0.58), (2.2, 0.0, -0.50, 0.0), (7.0, 0.0, -0.6, 0.0)]
+RINGS_BELOW = [(1.06, 0.70, -0.02, 0.9), (1.16, 0.45, -0.08, 0.66), (1.34, 0.25, -0.15, 0.42), (1.7, 0.1, -0.2, 0.2), (2.3, 0.0, -0.3, 0.0), (7.0, 0.0, -0.4, 0.0)]
 CENTRE = np.array([0.0, -0.05])
 EYE_RADIUS, EYE_SPAN = 0.43, np.radians(75)  # eyeball radius in eye widths; how much of the ball is modelled
 EYE_CORNERS = [[33, 133], [263, 362]]
@@ -194,7 +194,7 @@ def _mouth(face: np.ndarray):
     place = np.stack([(side + 1) / 2, 0.5 + 0.25 * along], -1).reshape(-1, 2)
     add(mound.reshape(-1, 3), _grid(9, 6), place, 1.0)
     add(*arch(-0.17, -0.055, 0.075, 0.80, 0.25), 1.0)
-    add(*arch(0.085, -0.045, 0.055, 0.88, 0.0), 0.0)
+    add(*arch(0.085, -0.045, 0.055, 0.96, 0.0), 0.0)
     return np.concatenate(vertices), np.concatenate(triangles), np.concatenate(uv), np.concatenate(jaw)
 
 

@@ -1,0 +1,184 @@
+"""The bundled face: its modes mean what they say, fitting finds them again, and the projected render moves the photograph."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.face.align import plane_alignment
+from mimaface.mimaface_core.morphable.expressions import LID_MODES, NAMES
+from mimaface.mimaface_core.morphable.fit import angles_of, fit_landmarks
+from mimaface.mimaface_core.morphable.procedural import LID_MIDDLES, procedural_face, rotation_towards
+from mimaface.mimaface_core.morphable.projected import ProjectedRenderer
+from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
+
+FACE = procedural_face()
+IRISES = ("right_eye", "left_eye")
+
+
+def people(count=12, seed=0, expression=0.5):
+    """One random person in `count` poses: coefficients and gaze."""
+    draw = torch.Generator().manual_seed(seed)
+    some = torch.rand(count, 64, generator=draw) * expression * (torch.rand(count, 64, generator=draw) < 0.2)
+    coefficients = FaceCoefficients.zeros(count).replace(
+        identity=torch.randn(1, 80, generator=draw) * 0.7,
+        expression=some,
+        angles=torch.randn(count, 3, generator=draw) * torch.tensor([0.12, 0.25, 0.1]),
+        translation=torch.randn(count, 3, generator=draw) * torch.tensor([0.1, 0.1, 0.3]),
+    )
+    return coefficients, torch.randn(count, 4, generator=draw) * 0.08
+
+
+def landmarks(coefficients, gaze):
+    """What a perfect tracker sees [N, 478, 3] on the 256 plane."""
+    model = FACE.model
+    shape = FACE.turn_eyes(model.shape(coefficients.identity, coefficients.expression), gaze)
+    points = model.project(model.transform(shape, coefficients.angles, coefficients.translation))
+    seen = torch.zeros(len(gaze), 478, 3)
+    seen[:, :468] = points[:, :468]
+    for side, (name, first) in enumerate(zip(IRISES, (468, 473))):
+        pupil = points[:, FACE.parts[name]][:, :24].mean(1)
+        seen[:, first : first + 5] = pupil[:, None]
+        for i, (dx, dy) in enumerate(((1, 0), (0, -1), (-1, 0), (0, 1))):
+            seen[:, first + 1 + i, :2] += 5 * torch.tensor([dx, dy])
+    seen[..., 2] = (seen[..., 2] - seen[:, :468, 2].mean(1, keepdim=True)) * (model.focal / model.camera)
+    return seen
+
+
+def mode(**values):
+    expression = torch.zeros(1, 64)
+    for name, value in values.items():
+        expression[0, NAMES.index(name)] = value
+    return expression
+
+
+def test_modes_are_named_and_move_what_they_name():
+    assert len(set(NAMES)) == 64
+    neutral = torch.zeros(1, 64)
+    none = torch.zeros(1, 80)
+    chin = FACE.model.shape(none, mode(jaw_open=1))[0, 152] - FACE.model.shape(none, neutral)[0, 152]
+    assert chin[1] < -0.15
+    brow = FACE.model.shape(none, mode(brow_outer_right=1))[0] - FACE.model.mean_shape
+    assert brow[70, 1] > 0.05 and brow[300].abs().max() < 0.01  # the right brow alone
+    closed = FACE.eye_opening(none, mode(upper_lid_left=1, lower_lid_left=1))[0]
+    assert closed[1] < 0.01 and closed[0] > 0.08
+
+
+def test_left_and_right_modes_are_mirror_images():
+    from safetensors.torch import load_file
+
+    import mimaface.mimaface_core.morphable as room
+
+    mirror = load_file(f"{room.__path__[0]}/face_mesh.safetensors")["mirror"].long()
+    basis = FACE.model.expression_basis[:468]
+    for i, name in enumerate(NAMES):
+        if name.endswith("_right"):
+            other = basis[mirror, :, NAMES.index(name.replace("_right", "_left"))] * torch.tensor([-1.0, 1, 1])
+            assert torch.allclose(basis[..., i], other, atol=1e-6), name
+
+
+def test_angles_come_back_from_their_rotation():
+    angles = torch.randn(50, 3, generator=torch.Generator().manual_seed(1)) * 0.5
+    assert torch.allclose(angles_of(FACE.model.rotation(angles)), angles, atol=1e-5)
+
+
+def test_an_eyeball_turns_towards_the_gaze():
+    direction = torch.tensor([[0.3, -0.2], [0.0, 0.0], [5.0, 0.0]])
+    forward = rotation_towards(direction) @ torch.tensor([0.0, 0.0, 1.0])
+    assert torch.allclose(forward[0, :2], direction[0], atol=1e-6)
+    assert torch.allclose(forward[1], torch.tensor([0.0, 0.0, 1.0]))
+    assert torch.allclose(forward.norm(dim=1), torch.ones(3), atol=1e-5)
+
+
+def test_fitting_finds_pose_gaze_and_shape_again():
+    truth, gaze = people()
+    found, seen_gaze = fit_landmarks(FACE, landmarks(truth, gaze))
+    assert (found.angles - truth.angles).abs().mean() < 0.01  # about half a degree
+    assert (found.translation[:, :2] - truth.translation[:, :2]).abs().max() < 0.05
+    assert (seen_gaze - gaze).abs().mean() < 0.01
+    model = FACE.model
+    again = model.project(model.vertices(found))[:, :468, :2]
+    assert (again - landmarks(truth, gaze)[:, :468, :2]).norm(dim=-1).mean() < 0.6
+    assert torch.equal(found.identity, found.identity[:1].expand_as(found.identity))
+
+
+def test_gaze_does_not_follow_the_lids():
+    truth, gaze = people(2, seed=3)
+    values = truth.expression.clone()
+    values[:] = values[:1]
+    values[1, [i for side in LID_MODES for i in side]] += 0.4
+    same = truth.replace(expression=values, angles=truth.angles[:1], translation=truth.translation[:1])
+    _, seen = fit_landmarks(FACE, landmarks(same, gaze[:1].expand(2, -1)))
+    assert (seen[0] - seen[1]).abs().max() < 0.03
+
+
+def test_landmarks_of_another_kind_are_refused():
+    with pytest.raises(InputError, match="478"):
+        fit_landmarks(FACE, torch.zeros(2, 468, 3))
+    with pytest.raises(InputError, match="finite"):
+        fit_landmarks(FACE, torch.full((1, 478, 3), torch.nan))
+
+
+@pytest.fixture(scope="module")
+def painted():
+    """A source whose picture is soft noise, so that every pixel can be followed: renderer, track, crop."""
+    draw = torch.Generator().manual_seed(7)
+    coarse = torch.rand(1, 3, 64, 64, generator=draw) * 2 - 1
+    crop = torch.nn.functional.interpolate(coarse, size=512, mode="bicubic", align_corners=False)[0].clamp(-1, 1)
+    coefficients, _ = people(1, seed=5, expression=0.0)
+    gaze = torch.zeros(1, 4)
+    points = landmarks(coefficients, gaze)
+    found, look = fit_landmarks(FACE, points)
+    track = MotionTrack(found, look, plane_alignment(1), torch.ones(1, dtype=torch.bool), Fraction(25))
+    return ProjectedRenderer(FACE, crop, points[0] * 2, track), track, crop
+
+
+def moved(track, **groups):
+    expression = groups.pop("expression", 0)
+    gaze = groups.pop("gaze", 0)
+    c = track.coefficients.replace(expression=track.coefficients.expression + expression, **groups)
+    return track.replace(coefficients=c, gaze=track.gaze + gaze)
+
+
+def test_the_source_in_its_own_pose_is_the_photograph(painted):
+    renderer, track, crop = painted
+    assert (renderer(track)[0] - crop).abs().mean() < 0.01
+
+
+def test_the_head_turns_and_the_far_background_stays(painted):
+    renderer, track, crop = painted
+    turned = renderer(moved(track, angles=track.coefficients.angles + torch.tensor([0.0, 0.3, 0.0])))[0]
+    assert (turned - crop)[:, 200:300, 200:300].abs().mean() > 0.05
+    for corner in (turned - crop)[:, :24, :24], (turned - crop)[:, :24, -24:]:
+        assert corner.abs().max() < 0.02
+
+
+def test_gaze_moves_the_irises_and_nothing_else(painted):
+    renderer, track, crop = painted
+    change = (renderer(moved(track, gaze=torch.tensor([0.12, 0.0, 0.12, 0.0])))[0] - renderer(track)[0]).abs().amax(0)
+    eyes = torch.zeros(512, 512, dtype=torch.bool)
+    for corners in ((33, 133), (263, 362)):
+        x, y = renderer.place[list(corners)].mean(0).long().tolist()
+        eyes[y - 30 : y + 30, x - 45 : x + 45] = True
+    assert change[eyes].max() > 0.1
+    assert change[~eyes].max() < 1e-4
+
+
+def test_lids_meet_and_do_not_pass_each_other(painted):
+    renderer, track, _ = painted
+    lids = mode(upper_lid_right=1.6, lower_lid_right=1.6, upper_lid_left=1.0, lower_lid_left=1.0)
+    shape = renderer.shapes(moved(track, expression=lids))
+    for upper, lower in LID_MIDDLES:
+        assert -1e-5 < (shape[0, upper, 1] - shape[0, lower, 1]) < 0.012
+
+
+def test_an_open_mouth_shows_an_inside_that_is_not_the_photograph(painted):
+    renderer, track, _ = painted
+    talking = moved(track, expression=mode(jaw_open=1.0))
+    upper, lower = renderer._project(renderer.shapes(talking), talking)[0, [13, 14], :2]
+    assert lower[1] - upper[1] > 8
+    x, y = ((upper + lower) / 2).long().tolist()
+    inside = renderer(talking)[0, :, y - 3 : y + 3, x - 6 : x + 6]
+    assert (inside - renderer(track)[0, :, y - 3 : y + 3, x - 6 : x + 6]).abs().mean() > 0.2
+    assert inside.amin() < -0.8  # the dark behind the teeth
