@@ -127,6 +127,7 @@ def painted():
     coarse = torch.rand(1, 3, 64, 64, generator=draw) * 2 - 1
     crop = torch.nn.functional.interpolate(coarse, size=512, mode="bicubic", align_corners=False)[0].clamp(-1, 1)
     coefficients, _ = people(1, seed=5, expression=0.0)
+    coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -4.2]]))  # as large as in a real crop
     gaze = torch.zeros(1, 4)
     points = landmarks(coefficients, gaze)
     found, look = fit_landmarks(FACE, points)
@@ -181,4 +182,5 @@ def test_an_open_mouth_shows_an_inside_that_is_not_the_photograph(painted):
     x, y = ((upper + lower) / 2).long().tolist()
     inside = renderer(talking)[0, :, y - 3 : y + 3, x - 6 : x + 6]
     assert (inside - renderer(track)[0, :, y - 3 : y + 3, x - 6 : x + 6]).abs().mean() > 0.2
-    assert inside.amin() < -0.8  # the dark behind the teeth
+    red, green, blue = inside.mean((1, 2))
+    assert red >= green >= blue - 0.02  # teeth, tongue or throat, whatever colours the photograph has

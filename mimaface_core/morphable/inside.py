@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from .procedural import EYE_RADIUS, EYE_SPAN
 
+SMOOTHED = 0.6  # how much of a lid's fold goes when the eye shuts
 RINGS = 10  # rings of the iris whose mean colour stands in for what is hidden
 
 
@@ -50,55 +51,44 @@ def iris_texture(shown: Tensor, known: Tensor, iris: float) -> Tensor:
     return torch.cat([colour, known[None], opacity[None]])
 
 
-def without_iris(crop: Tensor, opening: Tensor, iris: Tensor) -> Tensor:
-    """The photograph [3, S, S] (±1) with the white of the eye where the iris is.
+def without_iris(view: Tensor, opening: Tensor, iris: Tensor) -> Tensor:
+    """The photograph round an eye [3, h, w] (±1) with the white of the eye where the iris is.
 
-    opening, iris: [S, S] in 0–1, how far a pixel lies inside the lids and inside the iris.
+    opening, iris: [h, w] in 0–1, how far a pixel lies inside the lids and inside the iris.
     """
-    rows, columns = (opening > 0).any(1).nonzero().flatten(), (opening > 0).any(0).nonzero().flatten()
-    if not len(rows):
-        return crop
-    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    view, seen, disc = crop[(slice(None), *box)], opening[box], iris[box]
-    white = view.new_tensor([0.72, 0.66, 0.62]) * float(((view + 1) / 2).amax().clamp(min=0.25)) * 2 - 1
-    beside = seen * (disc <= 0)
+    beside = opening * (iris <= 0)
     level = (view.mean(0) * beside).sum() / beside.sum().clamp(min=1)
     beside = beside * (view.mean(0) > level - 0.15)  # lashes and the lid's shadow are not the white
+    white = view.new_tensor([0.72, 0.66, 0.62]) * float(((view + 1) / 2).amax().clamp(min=0.25)) * 2 - 1
     if beside.sum() > 12:
         white = (view * beside).sum((1, 2)) / beside.sum()
-    fill = _spread(view, beside, white)
-    share = (disc * (seen > 0)).clamp(0, 1)
-    out = crop.clone()
-    out[(slice(None), *box)] = view * (1 - share) + fill * share
-    return out
+    share = iris * (opening > 0)
+    return view * (1 - share) + _spread(view, beside, white) * share
 
 
-def shut(crop: Tensor, opening: Tensor, margin: int, line: Tensor) -> tuple[Tensor, Tensor]:
-    """The photograph [3, S, S] (±1) as it would be with this opening shut: skin over it and a dark line where it closes.
+def shut(view: Tensor, opening: Tensor, fold: Tensor, margin: int, line: Tensor) -> Tensor:
+    """The photograph round an opening [3, h, w] (±1) as if it were shut: skin over it and a dark line where it closes.
 
-    opening, line: [S, S] in 0–1, the opening of lids or lips and the edge that meets the other when it shuts; margin:
-    pixels round the opening that still show what lies inside. Returns the picture and where it differs [S, S], 0–1.
+    opening, fold, line: [h, w] in 0–1, the opening of lids or lips, the skin beside it whose fold is smoothed when it
+    shuts, and the edge that meets the other; margin: pixels round the opening that still show what lies inside.
+    Returns [4, h, w]: colour, and where it differs, 0–1.
     """
-    def grown(by: int) -> Tensor:
-        return F.max_pool2d(opening[None, None], 2 * by + 1, stride=1, padding=by)[0, 0]
 
-    rows, columns = (grown(3 * margin) > 0).any(1).nonzero().flatten(), (grown(3 * margin) > 0).any(0).nonzero().flatten()
-    if not len(rows):
-        return crop, torch.zeros_like(opening)
-    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    cover, view = grown(margin), crop[(slice(None), *box)]
-    ring = ((grown(3 * margin) - cover) > 0)[box].float()
+    def grown(area: Tensor, by: int) -> Tensor:
+        return F.max_pool2d(area[None, None], 2 * by + 1, stride=1, padding=by)[0, 0]
+
+    cover = grown(opening, margin)
+    ring = grown(torch.maximum(opening, fold), 2 * margin) - torch.maximum(cover, fold)
     level = (view.mean(0) * ring).sum() / ring.sum().clamp(min=1)
     spread = ((view.mean(0) - level).square() * ring).sum().div(ring.sum().clamp(min=1)).sqrt()
     skin = ring * (view.mean(0) > level - 0.5 * spread)  # neither lashes nor creases
     colour = (view * skin).sum((1, 2)) / skin.sum().clamp(min=1)
     fill = _spread(view, skin, colour)
-    dark = (fill + 1) * 0.45 - 1
-    fill = fill * (1 - line[box]) + dark * line[box]
-    out = crop.clone()
-    out[(slice(None), *box)] = fill
-    soft = F.avg_pool2d(cover[None, None], 5, stride=1, padding=2)[0, 0]
-    return out, soft
+    fill = (fill + 1) * (0.95 - 0.5 * line) - 1
+    cover = torch.maximum(cover, SMOOTHED * fold)
+    reach = margin + 1
+    soft = F.avg_pool2d(F.pad(cover[None, None], (reach,) * 4, mode="replicate"), 2 * reach + 1, stride=1)[0]
+    return torch.cat([fill, torch.maximum(soft, opening[None])])
 
 
 def mouth_texture(shown: Tensor, known: Tensor, light: float) -> Tensor:

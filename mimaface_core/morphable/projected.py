@@ -28,6 +28,7 @@ def _openings() -> Tensor:
 
 
 EYE_OPENINGS = _openings()
+RIMS = sorted({i for upper, lower, _ in EYES.values() for i in upper + lower} | set(INNER_UPPER_LIP + INNER_LOWER_LIP))
 LIP_MIDDLES = (13, 14)
 # what shuts: upper edge, lower edge, and for lids the brow's lower edge
 SHUTTING = (
@@ -114,8 +115,6 @@ class ProjectedRenderer:
         pixels = self._project(self.shape[None], self.source)[0]
         spots = pixels[[50, 280, 9, 200], :2].long().clamp(0, self.size - 1)
         light = float((self.crop[:, spots[:, 1], spots[:, 0]].mean() + 1) / 2)
-        steps = torch.arange(self.size) + 0.5
-        here = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)
         self.whites, self.texture, side = self.crop, {}, 128
         for name in (*EYES, "mouth"):
             triangles = model.triangles[self.face.part_triangles[name]] - parts[name].start
@@ -134,21 +133,35 @@ class ProjectedRenderer:
             width = (landmarks[upper[0], :2] - landmarks[upper[-1], :2]).norm()
             radius = (landmarks[iris[1], :2] - landmarks[iris[3], :2]).norm() / 2
             self.texture[name] = iris_texture(shown, known, float(radius / width))
+            box, here = self._round(hole, 2)
             disc = (radius * 1.15 + 1.5 - (here - landmarks[iris[0], :2]).norm(dim=-1)).clamp(0, 1)
-            self.whites = without_iris(self.whites, self._inside(here, hole, margin=0.0), disc)
+            self.whites = self.whites.clone()
+            self.whites[box] = without_iris(self.whites[box], self._inside(here, hole, margin=0.0), disc)
         # skin for openings that shut: right eye, left eye, mouth
         layers = []
         for upper, lower, fold in SHUTTING:
             hole = landmarks[upper + lower[::-1], :2]
             margin = max(1, round(float((hole[0] - hole[len(upper) - 1]).norm()) * 0.07))
+            whole = hole
             if fold:  # a lid that comes down smoothes its fold
                 over = F.interpolate(landmarks[fold, :2].T[None], len(upper), mode="linear", align_corners=True)[0].T
-                hole = torch.cat([landmarks[upper, :2] + FOLD * (over - landmarks[upper, :2]), landmarks[lower[::-1], :2]])
+                whole = torch.cat([landmarks[upper, :2] + FOLD * (over - landmarks[upper, :2]), landmarks[lower[::-1], :2]])
+            box, here = self._round(whole, 3 * margin + 2)
+            opening, folded = ((self._inside(here, polygon, margin=-1.0) > 0).float() for polygon in (hole, whole))
             line = ((2.0 - self._edge_distance(here, landmarks[upper, :2])) / 1.5).clamp(0, 1)
-            colour, where = shut(self.crop, (self._inside(here, hole, margin=-1.0) > 0).float(), margin, line)
-            layers.append(torch.cat([colour, where[None]]))
+            layer = torch.cat([self.crop, torch.zeros_like(self.crop[:1])])
+            layer[box] = shut(self.crop[box], opening, folded, margin, line)
+            layers.append(layer)
         self.shut = torch.stack(layers)
         self.open = self._openings(self.shape[None])[0].clamp(min=0.015)
+
+    def _round(self, points: Tensor, reach: int) -> tuple[tuple[slice, slice, slice], Tensor]:
+        """The box of pixels within `reach` of points [..., 2], for indexing [C, S, S], and its pixels' centres [h, w, 2]."""
+        low = (points.reshape(-1, 2).amin(0) - reach).floor().long().clamp(0, self.size - 2).tolist()
+        high = (points.reshape(-1, 2).amax(0) + reach).ceil().long().clamp(2, self.size).tolist()
+        x, y = slice(low[0], max(high[0], low[0] + 2)), slice(low[1], max(high[1], low[1] + 2))
+        steps = torch.meshgrid(torch.arange(x.start, x.stop) + 0.5, torch.arange(y.start, y.stop) + 0.5, indexing="xy")
+        return (slice(None), y, x), torch.stack(steps, -1)
 
     @staticmethod
     def _sample(picture: Tensor, place: Tensor) -> Tensor:
@@ -213,41 +226,44 @@ class ProjectedRenderer:
         """
         size = self.size
         fragments = rasterize(points, self.skin, size, size)
-        place = interpolate(fragments, self.skin, self.place)
-        cover = fragments.mask[:, None].float()
+        place = interpolate(fragments, self.skin, self.place).permute(0, 2, 3, 1)
+        picture = self._sample(self.crop, place)
+
+        # the rest happens round eyes and mouth
+        (_, rows, columns), here = self._round(points[:, RIMS, :2], 26)
+        area, corner = (slice(None), slice(None), rows, columns), points.new_tensor([columns.start, rows.start, 0])
+        view, place = picture[area], place[:, rows, columns]
+        cover = fragments.mask[:, None, rows, columns].float()
         # carry the photograph a little over the rims of lids and lips: lashes and soft edges
-        steps = torch.arange(size) + 0.5
-        here = torch.stack(torch.meshgrid(steps, steps, indexing="xy"))
         spread = _blur(cover, 1.6)
-        shift = _blur((place - here) * cover, 1.6) / spread.clamp(min=1e-4)
-        place = torch.where(cover > 0, place, here + shift)
-        place = place.permute(0, 2, 3, 1)
-        skin = self._sample(self.crop, place)
+        shift = _blur((place - here).permute(0, 3, 1, 2) * cover, 1.6) / spread.clamp(min=1e-4)
+        place = torch.where(cover.permute(0, 2, 3, 1) > 0, place, here + shift.permute(0, 2, 3, 1))
+        skin = torch.where(cover > 0, view, self._sample(self.crop, place))
         for layer, share in zip(self.shut, closed.T):
             if share.any():
                 sheet = self._sample(layer, place)
                 skin = skin + (sheet[:, :3] - skin) * (sheet[:, 3:] * share[:, None, None, None])
         cover = ((spread - 0.22) / 0.45).clamp(0, 1)
-        if not (cover < 1).any():
-            return skin
 
-        mouth, seen, _, there = self._part(points, ["mouth"])
+        points = points - corner
+        mouth, seen, _, there = self._part(points, ["mouth"], view)
         shade = 1 - 0.6 * _blur(cover, 7.0) * (1 - seen)  # lips shade what the photograph did not show
         behind = torch.where(there, (mouth + 1) * shade - 1, torch.full_like(skin, -0.9))
-        fragments = rasterize(points, EYE_OPENINGS, size, size)
-        place = interpolate(fragments, EYE_OPENINGS, self.place)
-        behind = torch.where(fragments.mask[:, None], self._sample(self.whites, place.permute(0, 2, 3, 1)), behind)
-        iris, seen, opacity, there = self._part(points, list(EYES))
+        fragments = rasterize(points, EYE_OPENINGS, *view.shape[-2:])
+        place = interpolate(fragments, EYE_OPENINGS, self.place).permute(0, 2, 3, 1)
+        behind = torch.where(fragments.mask[:, None], self._sample(self.whites, place), behind)
+        iris, seen, opacity, there = self._part(points, list(EYES), view)
         shade = 1 - 0.25 * _blur(cover, 3.0) * (1 - seen)
         opacity = opacity * there
         behind = behind * (1 - opacity) + ((iris + 1) * shade - 1) * opacity
-        return skin * cover + behind * (1 - cover)
+        picture[area] = skin * cover + behind * (1 - cover)
+        return picture
 
-    def _part(self, points: Tensor, names: list[str]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Colour [N, 3, S, S], share seen, opacity and mask [N, 1, S, S] of parts that lie behind the skin."""
+    def _part(self, points: Tensor, names: list[str], view: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Colour [N, 3, h, w], share seen, opacity and mask [N, 1, h, w] of parts that lie behind the skin in a view's area."""
         spans = [self.face.part_triangles[name] for name in names]
         triangles = torch.cat([self.face.model.triangles[span] for span in spans])
-        fragments = rasterize(points, triangles, self.size, self.size)
+        fragments = rasterize(points, triangles, *view.shape[-2:])
         uv = interpolate(fragments, triangles, self.face.uv).permute(0, 2, 3, 1) * 2 - 1
         drawn, start = 0, 0
         for name, span in zip(names, spans):
@@ -263,7 +279,7 @@ def _blur(x: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of [N, C, H, W] with continued borders."""
     reach = int(3 * sigma + 0.5)
     k = torch.exp(-((torch.arange(-reach, reach + 1) / sigma) ** 2) / 2).to(x)
-    k = (k / k.sum()).repeat(x.shape[1], 1)
-    x = F.pad(x, (reach, reach, reach, reach), mode="replicate")
-    x = F.conv2d(x, k[:, None, None, :], groups=x.shape[1])
-    return F.conv2d(x, k[:, None, :, None], groups=x.shape[1])
+    k = k / k.sum()
+    flat = F.pad(x.flatten(0, 1)[:, None], (reach, reach, reach, reach), mode="replicate")
+    flat = F.conv2d(F.conv2d(flat, k[None, None, None, :]), k[None, None, :, None])
+    return flat[:, 0].unflatten(0, x.shape[:2])

@@ -1,0 +1,106 @@
+"""Stage `vae`: a small autoencoder on crops of synthetic pictures, so that render + D(E(x)) − D(E(render)) is close to x."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .. import host
+from ..diffusion.latents import build_vae
+from .dataset import StoredSample, stored_samples
+from .loop import Training
+
+CODE_NOISE = 0.03  # on latents of about unit variance, so that small errors of the U-Net stay small
+
+
+def load_pairs(data: Path, people: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Targets and renders, uint8 [P, 3, 512, 512], and weights [P, 64, 64], of up to `people` persons, `frames` of each."""
+    paths = stored_samples(data)[:people]
+    targets, renders, weights = [], [], []
+    with host.current().progress(len(paths), "reading pictures") as progress:
+        for number, path in enumerate(paths):
+            sample = StoredSample(path)
+            weight = sample.weight
+            for k in range(frames):
+                frame = (number + k * max(1, sample.frames // frames)) % sample.frames
+                targets.append(sample.picture("target", frame))
+                renders.append(sample.picture("render", frame))
+                weights.append(weight[frame])
+            progress.update()
+    return torch.stack(targets), torch.stack(renders), torch.stack(weights)
+
+
+def edges(x: Tensor) -> list[Tensor]:
+    """Differences of neighbours at three sizes, and what each smaller size leaves out."""
+    out = []
+    for _ in range(3):
+        small = F.avg_pool2d(x, 2)
+        out += [x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :], x - F.interpolate(small, scale_factor=2, mode="nearest")]
+        x = small
+    return out
+
+
+def likeness(made: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+    """L1 in colour and at edges, weighted by [N, 1, H, W]."""
+    loss = ((made - true).abs() * weight).mean()
+    for a, b in zip(edges(made), edges(true), strict=True):
+        w = F.interpolate(weight, size=a.shape[-2:], mode="bilinear", align_corners=False)
+        loss = loss + 0.35 * ((a - b).abs() * w).mean()
+    return loss
+
+
+def crops(pictures: list[Tensor], weights: Tensor, side: int, batch: int, generator: torch.Generator) -> list[Tensor]:
+    """The same random crops of each of `pictures` [P, 3, S, S] (uint8 → ±1) and of the weights, flipped and recoloured alike."""
+    size, step = pictures[0].shape[-1], pictures[0].shape[-1] // weights.shape[-1]
+    out: list[list[Tensor]] = [[] for _ in range(len(pictures) + 1)]
+    for _ in range(batch):
+        n = int(torch.randint(len(weights), (), generator=generator))
+        # a middle drawn towards what counts
+        place = int(torch.multinomial(weights[n].flatten() ** 1.5, 1, generator=generator))
+        x, y = (min(max(c * step - side // 2, 0), size - side) // step * step for c in (place % weights.shape[-1], place // weights.shape[-1]))
+        swap = torch.randperm(3, generator=generator) if torch.rand((), generator=generator) < 0.25 else torch.arange(3)
+        flip = [-1] if torch.rand((), generator=generator) < 0.5 else []
+        for k, picture in enumerate(pictures):
+            crop = picture[n, :, y : y + side, x : x + side].float() / 127.5 - 1
+            out[k].append(crop[swap].flip(flip))
+        w = weights[n, None, y // step : (y + side) // step, x // step : (x + side) // step].flip(flip)
+        out[-1].append(F.interpolate(w[None], scale_factor=step, mode="nearest")[0])
+    return [torch.stack(part) for part in out]
+
+
+def train_vae(config: dict, data: Path, out: Path) -> None:
+    """Train or go on training; leaves `vae.safetensors` in `out`."""
+    settings = config["vae"]
+    torch.manual_seed(settings.get("seed", 0))
+    vae = build_vae("AutoencoderTiny", settings["config"]).to(memory_format=torch.channels_last)
+    training = Training("vae", out, {"vae": vae}, list(vae.parameters()), settings)
+    targets, renders, weights = load_pairs(data, settings["people"], settings["frames"])
+    rounded = settings["autocast"]
+
+    def loss_of(generator: torch.Generator) -> Tensor:
+        true, render, weight = crops([targets, renders], weights, settings["crop"], settings["batch"], generator)
+        both = torch.cat([true, render]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            code = vae.encode(both).latents
+            noise = torch.randn(code.shape, generator=generator).to(code.dtype)
+            made = vae.decode(code + CODE_NOISE * noise).sample
+        made, code = made.float(), code.float()
+        first, second = made.chunk(2)
+        frame = render + first - second
+        spread = code.std((0, 2, 3)) - 1
+        calm = 0.01 * (code.mean((0, 2, 3)).square().mean() + spread.square().mean()) + 0.01 * F.relu(code.abs() - 2.5).mean()
+        return likeness(made, both, torch.cat([weight, weight])) + likeness(frame, true, weight) + calm
+
+    training.run(loss_of)
+
+
+def load_vae(config: dict, out: Path) -> nn.Module:
+    """The trained autoencoder, averaged weights, ready for use."""
+    from .loop import load_averaged
+
+    vae = build_vae("AutoencoderTiny", config["vae"]["config"])
+    load_averaged(out / "vae.safetensors", {"vae": vae})
+    return vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
