@@ -8,7 +8,14 @@ Units: 100 mm; x to the subject's left (the picture's right), y up, z to the vie
 import numpy as np
 
 from .face_mesh import (
-    INNER_LOWER_LIP, INNER_UPPER_LIP, LOWER_LIP, OVAL, RIGHT_BROW, RIGHT_LOWER_LID, RIGHT_UPPER_LID, UPPER_LIP,
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LOWER_LIP,
+    OVAL,
+    RIGHT_BROW,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP,
 )  # fmt: skip
 
 JAW_AXIS = np.array([0.0, -0.05, 0.15])  # the hinge, just before the ears

@@ -8,7 +8,17 @@ from torch import Tensor
 from ..errors import InputError
 from ..gaze import gaze_of_irises
 from ..motion.track import FaceCoefficients
-from .face_mesh import LEFT_BROW, LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, OVAL, RIGHT_BROW, RIGHT_LOWER_LID, RIGHT_UPPER_LID, UPPER_LIP
+from .face_mesh import (
+    LEFT_BROW,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP,
+    OVAL,
+    RIGHT_BROW,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP,
+)
 from .model import MorphableModel
 from .procedural import ProceduralFace
 

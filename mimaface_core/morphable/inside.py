@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from .procedural import EYE_RADIUS, EYE_SPAN
 
-SMOOTHED = 0.6  # how much of a lid's fold goes when the eye shuts
+SMOOTHED = 0.85  # how much of a lid's fold goes when the eye shuts
+PUPIL = 4  # of these rings, how many are the pupil
 RINGS = 10  # rings of the iris whose mean colour stands in for what is hidden
 
 
@@ -43,9 +44,14 @@ def iris_texture(shown: Tensor, known: Tensor, iris: float) -> Tensor:
     known = known * (radius <= rim * 1.1)
     amount = torch.stack([(known * (ring == k)).sum() for k in range(RINGS + 1)])
     profile = torch.stack([(shown * (known * (ring == k))).sum((1, 2)) for k in range(RINGS + 1)], 1) / amount.clamp(min=1e-3)
-    default = shown.new_tensor([[-0.92, -0.93, -0.94]] * 4 + [[-0.62, -0.72, -0.80]] * (RINGS - 3)).T
+    # rings that are hidden altogether: as what is seen of the iris, dark where nothing is
+    dark = shown.new_tensor([-0.80, -0.85, -0.88])
+    share = (amount.sum() / 20).clamp(max=1)
+    usual = share * (shown * known).sum((1, 2)) / known.sum().clamp(min=1e-3) + (1 - share) * dark
+    usual = usual[:, None].repeat(1, RINGS + 1)
+    usual[:, :PUPIL] = torch.minimum(usual[:, :PUPIL], shown.new_tensor(-0.9))
     share = (amount / 6).clamp(max=1)
-    profile = share * profile + (1 - share) * default
+    profile = share * profile + (1 - share) * usual
     colour = shown * known + profile[:, ring] * (1 - known)
     opacity = ((rim * 1.06 - radius) / (rim * 0.16)).clamp(0, 1)
     return torch.cat([colour, known[None], opacity[None]])
@@ -56,14 +62,22 @@ def without_iris(view: Tensor, opening: Tensor, iris: Tensor) -> Tensor:
 
     opening, iris: [h, w] in 0–1, how far a pixel lies inside the lids and inside the iris.
     """
-    beside = opening * (iris <= 0)
-    level = (view.mean(0) * beside).sum() / beside.sum().clamp(min=1)
-    beside = beside * (view.mean(0) > level - 0.15)  # lashes and the lid's shadow are not the white
-    white = view.new_tensor([0.72, 0.66, 0.62]) * float(((view + 1) / 2).amax().clamp(min=0.25)) * 2 - 1
-    if beside.sum() > 12:
-        white = (view * beside).sum((1, 2)) / beside.sum()
+    beside, around = opening * (iris <= 0), opening <= 0
+    # the white is what is pale and least coloured beside the iris: not lashes, lid rims or their shadow
+    pale = view.mean(0) - 1.5 * (view.amax(0) - view.amin(0))
+    if (beside > 0.5).sum() > 12:
+        beside = beside * (pale >= pale[beside > 0.5].quantile(0.7))
+    skin = (view[:, around].median(1).values + 1) / 2
+    white = (0.3 * skin + 0.7 * skin.mean()) * 1.1
+    if beside.sum() > 4:
+        seen = ((view * beside).sum((1, 2)) / beside.sum() + 1) / 2
+        # hardly seen, it is at least as bright as the skin and less coloured
+        seen = (0.5 * seen + 0.5 * seen.mean()) * (1.05 * skin.mean() / seen.mean().clamp(min=0.02)).clamp(min=1.0, max=1.6)
+        white = 0.7 * seen + 0.3 * white
+    white = white.clamp(max=0.97) * 2 - 1
     share = iris * (opening > 0)
-    return view * (1 - share) + _spread(view, beside, white) * share
+    fill = 0.4 * _spread(view, beside, white) + 0.6 * white[:, None, None]
+    return view * (1 - share) + fill * share
 
 
 def shut(view: Tensor, opening: Tensor, fold: Tensor, margin: int, line: Tensor) -> Tensor:
@@ -84,7 +98,7 @@ def shut(view: Tensor, opening: Tensor, fold: Tensor, margin: int, line: Tensor)
     skin = ring * (view.mean(0) > level - 0.5 * spread)  # neither lashes nor creases
     colour = (view * skin).sum((1, 2)) / skin.sum().clamp(min=1)
     fill = _spread(view, skin, colour)
-    fill = (fill + 1) * (0.95 - 0.5 * line) - 1
+    fill = (fill + 1) * (0.98 - 0.5 * line) - 1
     cover = torch.maximum(cover, SMOOTHED * fold)
     reach = margin + 1
     soft = F.avg_pool2d(F.pad(cover[None, None], (reach,) * 4, mode="replicate"), 2 * reach + 1, stride=1)[0]
@@ -106,8 +120,8 @@ def mouth_texture(shown: Tensor, known: Tensor, light: float) -> Tensor:
     # teeth: narrower towards the back, dark lines between them, gums at their roots
     arch = torch.asin((u * 2 - 1).clamp(-0.999, 0.999)) / (math.pi / 2) * 5.0
     gap = (arch % 1 - 0.5).abs()
-    line = 1 - 0.16 * ((gap - 0.42) / 0.08).clamp(0, 1)
-    tooth = torch.stack([0.90 * line, 0.86 * line, 0.78 * line]) * round_off
+    line = 1 - 0.12 * ((gap - 0.42) / 0.08).clamp(0, 1)
+    tooth = torch.stack([0.96 * line, 0.91 * line, 0.82 * line]) * round_off
     gum = torch.stack([0.55 * round_off, 0.27 * round_off, 0.26 * round_off])
     gummy = ((0.42 - row) / 0.1).clamp(0, 1)
     teeth = gum * gummy + tooth * (1 - gummy)

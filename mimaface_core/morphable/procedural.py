@@ -16,7 +16,19 @@ import torch
 from torch import Tensor
 
 from .expressions import JAW_AXIS, JAW_OPEN, NAMES, expression_basis
-from .face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LEFT_BROW, LEFT_LOWER_LID, LEFT_UPPER_LID, LOWER_LIP, OVAL, RIGHT_BROW, RIGHT_LOWER_LID, RIGHT_UPPER_LID, UPPER_LIP
+from .face_mesh import (
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LEFT_BROW,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LOWER_LIP,
+    OVAL,
+    RIGHT_BROW,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP,
+)
 from .model import MorphableModel
 
 # rings round the face: size against the outline, depth, and how far they follow the head; above and below the chin line
@@ -46,21 +58,29 @@ class ProceduralFace:
     uv: Tensor
     eye_centres: Tensor  # [2, 3] on the mean face
 
-    def eye_balls(self, shape: Tensor) -> tuple[Tensor, Tensor]:
-        """Centres [N, 2, 3] and radii [N, 2] of the eyeballs (right, left) between the eye corners of shapes [N, V, 3]."""
+    def eye_balls(self, shape: Tensor, nasal: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Centres [N, 2, 3] and radii [N, 2] of the eyeballs (right, left) between the eye corners of shapes [N, V, 3].
+
+        nasal: how far they lie towards the nose from there, in eye widths.
+        """
         centres, radii = [], []
         for i, corners in enumerate(EYE_CORNERS):
             rest = self.model.mean_shape[corners]
             size = (shape[:, corners[0]] - shape[:, corners[1]]).norm(dim=-1)
             scale = size / (rest[0] - rest[1]).norm()
-            centres.append(shape[:, corners].mean(1) + scale[:, None] * (self.eye_centres[i] - rest.mean(0)))
+            inwards = torch.tensor([nasal * (1 - 2 * i), 0.0, 0.0]) * size[:, None]
+            centres.append(shape[:, corners].mean(1) + scale[:, None] * (self.eye_centres[i] - rest.mean(0)) + inwards)
             radii.append(EYE_RADIUS * size)
         return torch.stack(centres, 1), torch.stack(radii, 1)
 
-    def turn_eyes(self, shape: Tensor, gaze: Tensor) -> Tensor:
-        """Shapes [N, V, 3] with eyeballs between their corners and turned to gaze [N, 4] (eye widths, see MotionTrack)."""
+    def turn_eyes(self, shape: Tensor, gaze: Tensor, nasal: float = 0.0) -> Tensor:
+        """Shapes [N, V, 3] with eyeballs between their corners and turned to gaze [N, 4] (eye widths, see MotionTrack).
+
+        nasal: see `eye_balls`; the irises stay where the gaze puts them, only the turn it takes is another.
+        """
         shape = shape.clone()
-        centres, radii = self.eye_balls(shape)
+        centres, radii = self.eye_balls(shape, nasal)
+        gaze = gaze - nasal * gaze.new_tensor([1, 0, -1, 0])
         for i, side in enumerate(("right_eye", "left_eye")):
             rest = self.model.mean_shape[self.parts[side]] - self.eye_centres[i]
             rest = rest / rest.norm(dim=-1, keepdim=True)

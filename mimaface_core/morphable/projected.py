@@ -11,8 +11,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..motion.track import MotionTrack
-from .face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LEFT_BROW, LEFT_IRIS, LEFT_LOWER_LID, LEFT_UPPER_LID, OVAL, RIGHT_BROW, RIGHT_IRIS, RIGHT_LOWER_LID, RIGHT_UPPER_LID
 from .expressions import LID_MODES
+from .face_mesh import (
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LEFT_BROW,
+    LEFT_IRIS,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    OVAL,
+    RIGHT_BROW,
+    RIGHT_IRIS,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+)
 from .inside import iris_texture, mouth_texture, shut, without_iris
 from .procedural import LID_MIDDLES, RINGS_ABOVE, ProceduralFace
 from .rasterize import interpolate, rasterize
@@ -49,7 +61,10 @@ class ProjectedRenderer:
         self.face, self.crop, self.size = face, crop, crop.shape[-1]
         self.source = source
         model, c = face.model, source.coefficients
-        rest = face.turn_eyes(model.shape(c.identity, c.expression), source.gaze)
+        # both eyes look the same way: where they seem not to, the eyeballs lie nearer to the nose, or further from it
+        self.nasal = float((source.gaze[0, 0] - source.gaze[0, 2]) / 2)
+        self.nasal = max(-0.12, min(0.12, self.nasal))
+        rest = face.turn_eyes(model.shape(c.identity, c.expression), source.gaze, self.nasal)
         world = model.transform(rest, c.angles, c.translation)
         plane = self._to_plane(landmarks[:468, :2], source.alignment[0])
 
@@ -66,7 +81,7 @@ class ProjectedRenderer:
         rings = shape[face.parts["head"]].view(len(RINGS_ABOVE), len(OVAL), 3)
         rings += torch.tensor(RING_FADE)[:, None, None] * beyond[OVAL]
         shape[face.parts["mouth"]] += beyond[[78, 308, 13, 14]].mean(0)
-        self.shape = shape
+        self.shape = face.turn_eyes(shape[None], source.gaze, self.nasal)[0]
         self._spread_rings()
         self.place = self._project(self.shape[None], source)[0][..., :2]
         self.skin = model.triangles[: face.part_triangles["head"].stop]
@@ -217,7 +232,7 @@ class ProjectedRenderer:
             past = (shape[:, lower, 1] - shape[:, upper, 1]).clamp(min=0)
             shape[:, upper, 1] += past * LID_SHARE
             shape[:, lower, 1] -= past * (1 - LID_SHARE)
-        return self.face.turn_eyes(shape, track.gaze)
+        return self.face.turn_eyes(shape, track.gaze, self.nasal)
 
     def _draw(self, points: Tensor, closed: Tensor) -> Tensor:
         """Pictures of projected vertices [N, V, 3]: skin over irises over the whites and the mouth's inside.
@@ -247,7 +262,7 @@ class ProjectedRenderer:
 
         points = points - corner
         mouth, seen, _, there = self._part(points, ["mouth"], view)
-        shade = 1 - 0.6 * _blur(cover, 7.0) * (1 - seen)  # lips shade what the photograph did not show
+        shade = 1 - 0.5 * _blur(cover, 7.0) * (1 - seen)  # lips shade what the photograph did not show
         behind = torch.where(there, (mouth + 1) * shade - 1, torch.full_like(skin, -0.9))
         fragments = rasterize(points, EYE_OPENINGS, *view.shape[-2:])
         place = interpolate(fragments, EYE_OPENINGS, self.place).permute(0, 2, 3, 1)

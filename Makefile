@@ -1,0 +1,61 @@
+# `make demo` animates a portrait, `make test` runs all tests; either installs everything into .venv first.
+
+# The photograph and the clip of the demo: make demo SOURCE=me.jpg DRIVER=clip.mp4
+SOURCE ?=
+DRIVER ?=
+# Where PyTorch comes from. For one without CUDA on Linux:
+#   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+# A Python 3.10, 3.11 or 3.12; found by itself when left empty.
+PYTHON ?=
+
+export SOURCE DRIVER PYTHON
+
+RUN = .venv/bin/python
+INSTALLED = .venv/installed
+# the versions for which this mediapipe, which carries its face models, exists
+MEDIAPIPE = mediapipe==0.10.21
+USABLE = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo [SOURCE=photo.jpg] [DRIVER=clip.mp4]   animate a portrait, into demo_output/"
+	@echo "make test                                        run all tests"
+	@echo "make lint                                        check the code's style"
+	@echo "make clean                                       remove .venv, demo_output and caches"
+
+demo: $(INSTALLED)
+	@$(RUN) -m mimaface.mimaface_core.demo --source "$$SOURCE" --driver "$$DRIVER" --output-dir demo_output
+
+test: $(INSTALLED)
+	@$(RUN) -m pytest
+
+lint: $(INSTALLED)
+	@$(RUN) -m ruff check .
+
+clean:
+	rm -rf .venv demo_output build *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# mediapipe goes in without what it asks for: an old numpy and a second OpenCV, neither of which it uses. What it
+# does use is in the extra `track`.
+$(INSTALLED): pyproject.toml Makefile
+	@set -e; \
+	if ! $(RUN) -c "$(USABLE)" 2>/dev/null; then \
+		found=; \
+		for python in "$$PYTHON" python3 python3.12 python3.11 python3.10; do \
+			if "$$python" -c "$(USABLE)" 2>/dev/null; then found=$$python; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "No Python 3.10, 3.11 or 3.12 with its venv module was found: install one (Debian and Ubuntu:" \
+				"python3-venv) or name it, as in make demo PYTHON=/path/to/python3.12." >&2; \
+			exit 1; \
+		fi; \
+		"$$found" -m venv --clear .venv; \
+	fi
+	$(RUN) -m pip install --quiet "pip>=23"
+	$(RUN) -c "import torch" 2>/dev/null || $(RUN) -m pip install $(TORCH)
+	$(RUN) -m pip install --editable ".[track,test,demo]"
+	$(RUN) -m pip install --no-deps $(MEDIAPIPE)
+	@touch $(INSTALLED)
