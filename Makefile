@@ -3,8 +3,8 @@
 # The photograph and the clip of the demo: make demo SOURCE=me.jpg DRIVER=clip.mp4
 SOURCE ?=
 DRIVER ?=
-# Where PyTorch comes from. For one without CUDA on Linux:
-#   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+# What is installed as PyTorch. A smaller build, without CUDA, exists for Linux:
+#   make demo TORCH="torch --index-url …", with the address that PyTorch's own page names
 TORCH ?= torch==2.13.0
 # A Python 3.10, 3.11 or 3.12; found by itself when left empty.
 PYTHON ?=

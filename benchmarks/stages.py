@@ -22,7 +22,8 @@ from mimaface.mimaface_core.face.paste import Paster
 from mimaface.mimaface_core.face.track import clip_landmarks, motion_track, source_face
 from mimaface.mimaface_core.media.read import Clip, read_picture
 from mimaface.mimaface_core.media.write import VideoWriter
-from mimaface.mimaface_core.morphable.sliders import lid_modes, quick_modes
+from mimaface.mimaface_core.morphable.expressions import LID_MODES
+from mimaface.mimaface_core.morphable.sliders import quick_modes
 from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.packs.pack import find_pack
@@ -93,7 +94,7 @@ def measure(source_path: Path, driver_path: Path, count: int, pack_name: str, fo
     with clock("fit"):
         driven = motion_track(landmarks, driver.fps, pack.face, pack.face_share)
         steady = smooth(driven, 0.7, 0.5, 0.5, quick_modes())
-        motion = retarget(steady, source.track, opening=pack.face.eye_opening, lid_modes=lid_modes())
+        motion = retarget(steady, source.track, opening=pack.face.eye_opening, lid_modes=LID_MODES)
 
     latents.encode = clock.function("encode", latents.encode)
     latents.to_frames = clock.function("decode", latents.to_frames)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..mimaface_core.morphable.expressions import LID_MODES
 from ..mimaface_core.morphable.procedural import procedural_face
-from ..mimaface_core.morphable.sliders import lid_modes
 from ..mimaface_core.motion.retarget import MODES, retarget
 from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Motion, Source
@@ -66,6 +66,6 @@ class RetargetMotion(io.ComfyNode):
             expression,
             gaze,
             opening=procedural_face().eye_opening,
-            lid_modes=lid_modes(),
+            lid_modes=LID_MODES,
         )
         return io.NodeOutput(moved)

@@ -8,9 +8,10 @@ import torch
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.align import plane_alignment
 from mimaface.mimaface_core.morphable.expressions import LID_MODES, NAMES
-from mimaface.mimaface_core.morphable.fit import angles_of, fit_landmarks
+from mimaface.mimaface_core.morphable.fit import fit_landmarks
 from mimaface.mimaface_core.morphable.procedural import LID_MIDDLES, procedural_face, rotation_towards
 from mimaface.mimaface_core.morphable.projected import ProjectedRenderer
+from mimaface.mimaface_core.motion.rotation import angles_of
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 
 FACE = procedural_face()
@@ -156,7 +157,7 @@ def test_the_head_turns_and_the_far_background_stays(painted):
 
 
 def test_gaze_moves_the_irises_and_nothing_else(painted):
-    renderer, track, crop = painted
+    renderer, track, _ = painted
     change = (renderer(moved(track, gaze=torch.tensor([0.12, 0.0, 0.12, 0.0])))[0] - renderer(track)[0]).abs().amax(0)
     eyes = torch.zeros(512, 512, dtype=torch.bool)
     for corners in ((33, 133), (263, 362)):

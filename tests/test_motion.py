@@ -8,11 +8,10 @@ import torch
 from scenes import moved, needs_faces, portrait
 
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.expressions import NAMES
+from mimaface.mimaface_core.morphable.expressions import LID_MODES, NAMES
 from mimaface.mimaface_core.morphable.procedural import procedural_face
 from mimaface.mimaface_core.morphable.sliders import (
     EXPRESSION_SLIDERS,
-    lid_modes,
     mirrored,
     quick_modes,
     slider_expression,
@@ -94,7 +93,7 @@ def test_shapes_are_checked():
 def test_relative_motion_of_the_source_itself_comes_back():
     own = track(size=0.05)
     face = procedural_face()
-    moved_again = retarget(own, own[:1], "relative", 0, opening=face.eye_opening, lid_modes=lid_modes())
+    moved_again = retarget(own, own[:1], "relative", 0, opening=face.eye_opening, lid_modes=LID_MODES)
     same(moved_again, own, 2e-4)
 
 
@@ -247,7 +246,7 @@ def test_expression_sliders_do_what_they_say():
 def test_a_blink_of_1_closes_the_named_eye_just_so(openness):
     c, face = REST.coefficients, procedural_face()
     lids = c.expression.clone()
-    lids[:, [i for side in lid_modes() for i in side]] = openness
+    lids[:, [i for side in LID_MODES for i in side]] = openness
     for name, closed in (("blink_right", 0), ("blink_left", 1), ("wink", 0)):
         change = slider_expression(face, c.identity, lids, {name: 1.0})
         left = face.eye_opening(c.identity, lids + change)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,7 +28,7 @@ class FaceTracker(Protocol):
         """All faces of the clip's next frame, in no fixed order; positions are tracked from frame to frame."""
 
 
-def face_tracker(model_folders: list[Path] = []) -> FaceTracker:
+def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
     """The tracker that is installed here.
 
     model_folders: where a face_landmarker.task may lie (needed by mediapipe releases without the classic face mesh).

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..gaze import gaze_of_irises
+from ..motion.rotation import angles_of
 from ..motion.track import FaceCoefficients
 from .face_mesh import (
     LEFT_BROW,
@@ -27,14 +28,6 @@ DEPTH_TRUST = 0.3  # weight of a tracker's depth against its picture coordinates
 EXPRESSION_SPREAD = 0.6  # standard deviation expected of an expression coefficient
 DEPTH_SHARE = 0.15  # how much of the tracker's depth enters each round
 ROUNDS = 16
-
-
-def angles_of(rotation: Tensor) -> Tensor:
-    """Angles [N, 3] (rad) whose MorphableModel.rotation is `rotation` [N, 3, 3]."""
-    y = torch.asin((-rotation[:, 0, 2]).clamp(-1, 1))
-    z = torch.atan2(rotation[:, 0, 1], rotation[:, 0, 0])
-    x = torch.atan2(rotation[:, 1, 2], rotation[:, 2, 2])
-    return torch.stack([x, y, z], 1)
 
 
 def rigid(points: Tensor, target: Tensor, weight: Tensor, scaled: bool) -> tuple[Tensor, Tensor, Tensor]:

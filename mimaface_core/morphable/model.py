@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import InputError
+from ..motion.rotation import rotation_of
 
 if TYPE_CHECKING:
     from ..motion.track import FaceCoefficients
@@ -187,17 +188,7 @@ class MorphableModel:
                 total = total.index_add(1, self.triangles[:, k], face)
         return F.normalize(total, dim=-1)
 
-    @staticmethod
-    def rotation(angles: Tensor) -> Tensor:
-        """Matrices R = (Rz·Ry·Rx)ᵀ [N, 3, 3], for row vectors (v·R), angles x, y, z [N, 3] in radians."""
-        cx, cy, cz = angles.cos().unbind(-1)
-        sx, sy, sz = angles.sin().unbind(-1)
-        rows = [
-            torch.stack([cz * cy, sz * cy, -sy], -1),
-            torch.stack([cz * sy * sx - sz * cx, sz * sy * sx + cz * cx, cy * sx], -1),
-            torch.stack([cz * sy * cx + sz * sx, sz * sy * cx - cz * sx, cy * cx], -1),
-        ]
-        return torch.stack(rows, -2)
+    rotation = staticmethod(rotation_of)
 
     def transform(self, shape: Tensor, angles: Tensor, translation: Tensor) -> Tensor:
         """World vertices [N, V, 3]: shape turned by angles [N, 3] (rad), then moved by translation [N, 3]."""

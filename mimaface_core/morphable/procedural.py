@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +153,7 @@ def _rings(face: np.ndarray):
         follows.append(follow)
     n, ids = len(OVAL), [np.array(OVAL)] + [468 + k * len(OVAL) + np.arange(len(OVAL)) for k in range(len(RINGS_ABOVE))]
     triangles = []
-    for inner, outer in zip(ids, ids[1:]):
+    for inner, outer in pairwise(ids):
         for i in range(n):
             j = (i + 1) % n
             triangles += [(inner[i], outer[i], outer[j]), (inner[i], outer[j], inner[j])]

@@ -103,14 +103,6 @@ def mirrored(change: Tensor) -> Tensor:
     return change[order]
 
 
-def lid_modes() -> list[list[int]]:
-    """Numbers of the coefficients that move the lids of the right and of the left eye."""
-    return [
-        [i for i, name in enumerate(NAMES) if name.endswith((f"lid_{side}", f"lid_tilt_{side}"))]
-        for side in ("right", "left")
-    ]
-
-
 def quick_modes() -> list[int]:
     """Numbers of the coefficients that move within a few frames: lids, lips and jaw."""
     quick = ("lid_", "lip", "jaw", "pucker", "funnel", "press", "chin", "mouth", "corner")

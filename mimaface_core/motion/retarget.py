@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .rotation import angles_of, rotation_of
 from .track import FaceCoefficients, MotionTrack
 
 MODES = ("relative", "absolute")
 Opening = Callable[[Tensor, Tensor], Tensor]  # (identity [N, 80], expression [N, 64]) -> eye openings [N, 2]
-
-
-def rotation_matrix(angles: Tensor) -> Tensor:
-    """R = (Rz·Ry·Rx)ᵀ [N, 3, 3] for row vectors, from angles [N, 3] in radians."""
-    x, y, z = angles.unbind(1)
-    one, zero = torch.ones_like(x), torch.zeros_like(x)
-
-    def matrix(*rows: Tensor) -> Tensor:
-        return torch.stack(rows, -1).reshape(-1, 3, 3)
-
-    rx = matrix(one, zero, zero, zero, x.cos(), -x.sin(), zero, x.sin(), x.cos())
-    ry = matrix(y.cos(), zero, y.sin(), zero, one, zero, -y.sin(), zero, y.cos())
-    rz = matrix(z.cos(), -z.sin(), zero, z.sin(), z.cos(), zero, zero, zero, one)
-    return (rz @ ry @ rx).transpose(1, 2)
-
-
-def matrix_angles(rotation: Tensor) -> Tensor:
-    """The angles [N, 3] of `rotation_matrix`."""
-    y = torch.asin((-rotation[:, 0, 2]).clamp(-1, 1))
-    return torch.stack([torch.atan2(rotation[:, 1, 2], rotation[:, 2, 2]), y, torch.atan2(rotation[:, 0, 1], rotation[:, 0, 0])], 1)
 
 
 def neutral_frame(track: MotionTrack) -> int:
@@ -52,7 +33,7 @@ def retarget(
     expression: float = 1.0,
     gaze: float = 1.0,
     opening: Opening | None = None,
-    lid_modes: list[list[int]] = [],
+    lid_modes: Sequence[Sequence[int]] = (),
 ) -> MotionTrack:
     """The source moving like the driver: the source's identity, texture and light with the driver's ρ, β and g.
 
@@ -72,9 +53,9 @@ def retarget(
 
     if mode == "relative":
         # the turn since the reference, taken up by the source's own pose (row vectors: source first, then the turn)
-        since = rotation_matrix(r.angles).transpose(1, 2) @ rotation_matrix(d.angles)
-        turned = rotation_matrix(s.angles) @ rotation_matrix(matrix_angles(since) * pose)
-        angles = matrix_angles(turned)
+        since = rotation_of(r.angles).transpose(1, 2) @ rotation_of(d.angles)
+        turned = rotation_of(s.angles) @ rotation_of(angles_of(since) * pose)
+        angles = angles_of(turned)
         moved = d.expression - r.expression
         look = gaze * (driver.gaze - driver.gaze[at])
         translation = s.translation + pose * (d.translation - r.translation)
@@ -89,7 +70,7 @@ def retarget(
         ratio = (wide / driver_wide.clamp(min=1e-3)).clamp(0.4, 2.0)
         moved = moved.clone()
         for side, modes in enumerate(lid_modes):
-            moved[:, modes] *= ratio[:, side : side + 1]
+            moved[:, list(modes)] *= ratio[:, side : side + 1]
     n = len(driver)
     coefficients = FaceCoefficients(s.values.expand(n, -1)).replace(
         expression=s.expression + expression * moved, angles=angles, translation=translation
