@@ -55,6 +55,8 @@ class Host:
     `outputs` to `output` in it; `temp` to a fresh folder that is removed when the program ends.
     """
 
+    previews = False  # whether pictures given to `show` are seen by anybody; making them takes time
+
     def __init__(
         self,
         *,

@@ -19,6 +19,8 @@ PREVIEW = 512  # longest side of a preview in pixels
 class ComfyUIHost(Host):
     """ComfyUI's device, folders and interrupt; progress goes to the node's bar."""
 
+    previews = True
+
     def __init__(self):
         super().__init__()
         default = os.path.join(folder_paths.models_dir, FOLDER)

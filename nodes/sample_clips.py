@@ -115,6 +115,7 @@ class SampleClips(io.ComfyNode):
                 scheduler=own["scheduler"] if scheduler == OWN else scheduler,
                 seed=seed,
                 progress=progress,
+                previews=surroundings.previews,
             )
             for clip in clips:
                 made.add((clip.permute(0, 2, 3, 1) + 1) / 2)

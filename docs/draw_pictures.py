@@ -1,0 +1,55 @@
+"""Draws the README's strip and the workflows' thumbnails from real runs on the NASA portrait.
+
+`python docs/draw_pictures.py`, from the repository, with the project installed as by `make demo`.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from PIL import Image
+
+from mimaface.mimaface_core.demo import DRIVER, portrait, run_demo
+from mimaface.mimaface_core.graph.job import run_here
+from mimaface.mimaface_core.media.read import Clip, read_picture
+
+ROOT = Path(__file__).resolve().parents[1]
+MOMENTS = (14, 24, 40, 58, 82)  # frames of the demo that show looking, turning, talking and laughing
+EDITS = (("edit.yaw=18", "edit.smile=1.2"), ("edit.blink_left=1", "edit.roll=-8"), ("edit.mouth_open=0.8", "edit.gaze_x=0.8"))
+
+
+def frames(path: Path, numbers: tuple[int, ...]) -> list[torch.Tensor]:
+    """Some frames of a clip, uint8 [H, W, 3]."""
+    return [frame for number, frame in enumerate(Clip.open(path)) if number in numbers]
+
+
+def tiles(rows: list[list[torch.Tensor]], side: int, path: Path) -> None:
+    """Save rows of pictures (uint8, or float in 0–1) as one JPEG of square tiles."""
+    sheet = Image.new("RGB", (side * max(map(len, rows)), side * len(rows)))
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().byte()
+            sheet.paste(Image.fromarray(levels.numpy()).resize((side, side), Image.Resampling.LANCZOS), (x * side, y * side))
+    sheet.save(path, quality=84, optimize=True)
+
+
+def main() -> None:
+    with TemporaryDirectory() as folder:
+        out = Path(folder)
+        source = portrait(out)
+        face, _, _ = run_demo(None, DRIVER, out)
+        person, driver, result = read_picture(source), frames(DRIVER, MOMENTS), frames(face, MOMENTS)
+        tiles([[person, *driver], [person, *result]], 200, ROOT / "assets" / "strip.jpg")
+        tiles([[person, driver[4], result[4]]], 200, ROOT / "workflows" / "reenact_video.jpg")
+
+        laugh = out / "laugh.png"
+        Image.fromarray(driver[4].numpy()).save(laugh)
+        drawn, _ = run_here("reenact_image", [f"source={source}", f"driver={laugh}"], [], out)
+        tiles([[person, driver[4], read_picture(drawn[0])]], 200, ROOT / "workflows" / "reenact_image.jpg")
+
+        edited = [read_picture(run_here("edit_face", [f"source={source}"], list(edit), out)[0][0]) for edit in EDITS]
+        tiles([edited], 200, ROOT / "workflows" / "edit_face.jpg")
+
+
+if __name__ == "__main__":
+    main()
