@@ -15,6 +15,23 @@ PUPIL = 4  # of these rings, how many are the pupil
 RINGS = 10  # rings of the iris whose mean colour stands in for what is hidden
 
 
+def edge_distance(points: Tensor, line: Tensor) -> Tensor:
+    """Distance [H, W] of points [H, W, 2] from a line of corners [P, 2]."""
+    start, edge = line[:-1], line[1:] - line[:-1]
+    away = points[:, :, None] - start
+    t = ((away * edge).sum(-1) / edge.square().sum(-1).clamp(min=1e-6)).clamp(0, 1)
+    return (away - t[..., None] * edge).norm(dim=-1).min(-1).values
+
+
+def inside_polygon(points: Tensor, polygon: Tensor, margin: float) -> Tensor:
+    """How far points [H, W, 2] lie inside a polygon [P, 2]: 0 outside, 1 from `margin` + 1 pixels inwards."""
+    a, b, p = polygon, polygon.roll(-1, 0), points[:, :, None]
+    beside = (a[:, 1] > p[..., 1]) != (b[:, 1] > p[..., 1])
+    crosses = beside & (p[..., 0] < (b[:, 0] - a[:, 0]) * (p[..., 1] - a[:, 1]) / (b[:, 1] - a[:, 1] + 1e-9) + a[:, 0])
+    distance = edge_distance(points, torch.cat([polygon, polygon[:1]]))
+    return (distance - margin).clamp(0, 1) * (crosses.sum(-1) % 2)
+
+
 def _spread(colour: Tensor, known: Tensor, fallback: Tensor) -> Tensor:
     """Colours [3, T, T] carried from known places (weight [T, T]) to all others, the nearest first, else `fallback` [3]."""
     out, weight = colour * known, known.clone()

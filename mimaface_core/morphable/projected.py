@@ -25,12 +25,15 @@ from .face_mesh import (
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
 )
-from .inside import iris_texture, mouth_texture, shut, without_iris
+from .fit import camera_points
+from .inside import edge_distance, inside_polygon, iris_texture, mouth_texture, shut, without_iris
 from .procedural import LID_MIDDLES, RINGS_ABOVE, ProceduralFace
 from .rasterize import interpolate, rasterize
 
 EYES = {"right_eye": (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), "left_eye": (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS)}
-def _openings() -> Tensor:
+
+
+def _spans() -> Tensor:
     """Triangles that span the openings between upper and lower lids."""
     strips = []
     for upper, lower, _ in EYES.values():
@@ -39,14 +42,16 @@ def _openings() -> Tensor:
     return torch.tensor([t for t in strips if len(set(t)) == 3])
 
 
-EYE_OPENINGS = _openings()
+EYE_OPENINGS = _spans()
 RIMS = sorted({i for upper, lower, _ in EYES.values() for i in upper + lower} | set(INNER_UPPER_LIP + INNER_LOWER_LIP))
 LIP_MIDDLES = (13, 14)
 # what shuts: upper edge, lower edge, and for lids the brow's lower edge
 SHUTTING = (
     (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_BROW[5:]), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_BROW[5:]), (INNER_UPPER_LIP, INNER_LOWER_LIP, None),
 )  # fmt: skip
+SHUT = 0.02  # model units: what is open less than this in the photograph counts as shut
 FOLD = 0.4  # how far up towards the brow a lid's fold reaches
+NASAL = 0.12  # eye widths: no eyeball lies further from the middle between its corners
 LID_SHARE = 0.2  # of an overlap of the lids, how much the upper one gives way
 RING_FADE = (1.0, 0.9, 0.7, 0.4, 0.1, 0.0)  # how far the rings take over the outline's deviation from the model
 
@@ -63,18 +68,11 @@ class ProjectedRenderer:
         model, c = face.model, source.coefficients
         # both eyes look the same way: where they seem not to, the eyeballs lie nearer to the nose, or further from it
         self.nasal = float((source.gaze[0, 0] - source.gaze[0, 2]) / 2)
-        self.nasal = max(-0.12, min(0.12, self.nasal))
+        self.nasal = max(-NASAL, min(NASAL, self.nasal))
         rest = face.turn_eyes(model.shape(c.identity, c.expression), source.gaze, self.nasal)
         world = model.transform(rest, c.angles, c.translation)
-        plane = self._to_plane(landmarks[:468, :2], source.alignment[0])
-
         # the photograph's own face: model depth, tracked picture position
-        depth = model.camera - world[0, :468, 2]
-        seen = torch.stack(
-            [(plane[:, 0] - model.centre) * depth / model.focal, (model.centre - plane[:, 1]) * depth / model.focal, world[0, :468, 2]], 1
-        )
-        rotation = model.rotation(c.angles)[0]
-        own = (seen - c.translation) @ rotation.T
+        own = self._unproject(landmarks[:468, :2], model.camera - world[0, :468, 2])
         beyond = own - rest[0, :468]
         shape = rest[0].clone()
         shape[:468] = own
@@ -88,9 +86,11 @@ class ProjectedRenderer:
         self.lid_scale = self._lid_scale()
         self._textures(landmarks)
 
-    @staticmethod
-    def _to_plane(points: Tensor, alignment: Tensor) -> Tensor:
-        return points @ alignment[:, :2].T + alignment[:, 2]
+    def _unproject(self, pixels: Tensor, depth: Tensor) -> Tensor:
+        """Places [V, 3] in the face's own axes of crop pixels [V, 2] of the photograph at distances [V] from the camera."""
+        c, alignment = self.source.coefficients, self.source.alignment[0]
+        world = camera_points(self.face.model, pixels @ alignment[:, :2].T + alignment[:, 2], depth)
+        return (world - c.translation) @ self.face.model.rotation(c.angles)[0].T
 
     def _project(self, shape: Tensor, track: MotionTrack) -> Tensor:
         """Crop pixels and depth [N, V, 3] of shapes [N, V, 3] posed as in the track."""
@@ -102,20 +102,18 @@ class ProjectedRenderer:
 
     def _spread_rings(self) -> None:
         """Keep each ring of the head outside the one before in the photograph, so that no pixel is used twice."""
-        model, c, head = self.face.model, self.source.coefficients, self.face.parts["head"]
+        head = self.face.parts["head"]
         pixels = self._project(self.shape[None], self.source)[0]
         outline = pixels[OVAL, :2]
         centre = outline.mean(0)
-        rings = pixels[head].view(len(RINGS_ABOVE), len(OVAL), 3)
+        points = pixels[head]
+        rings = points.view(len(RINGS_ABOVE), len(OVAL), 3)
         reach, unit = (outline - centre).norm(dim=1), F.normalize(outline - centre, dim=1)
         for ring, least in zip(rings, (1.03, 1.06, 1.1, 1.15, 1.2, 1.5)):
             out = ((ring[:, :2] - centre) * unit).sum(1)
             ring[:, :2] += (reach * least - out).clamp(min=0)[:, None] * unit
             reach = torch.maximum(out, reach * least)
-        plane = self._to_plane(rings.reshape(-1, 3)[:, :2], self.source.alignment[0])
-        depth = rings.reshape(-1, 3)[:, 2]
-        seen = torch.stack([(plane[:, 0] - model.centre) * depth / model.focal, (model.centre - plane[:, 1]) * depth / model.focal, model.camera - depth], 1)
-        self.shape[head] = (seen - c.translation) @ model.rotation(c.angles)[0].T
+        self.shape[head] = self._unproject(points[:, :2], points[:, 2])
 
     def _lid_scale(self) -> Tensor:
         """How much wider than the model's the photograph's eyes are open [2]: lid modes are scaled so that 1 still closes them."""
@@ -139,36 +137,36 @@ class ProjectedRenderer:
             shown = self._sample(self.crop, place[None])[0]
             if name == "mouth":
                 hole = landmarks[INNER_UPPER_LIP + INNER_LOWER_LIP[::-1], :2]
-                known = self._inside(place, hole, margin=1.5) * fragments.mask[0]
+                known = inside_polygon(place, hole, margin=1.5) * fragments.mask[0]
                 self.texture[name] = mouth_texture(shown, known, light)
                 continue
             upper, lower, iris = EYES[name]
             hole = landmarks[upper + lower[::-1], :2]
-            known = self._inside(place, hole, margin=1.5) * fragments.mask[0]
+            known = inside_polygon(place, hole, margin=1.5) * fragments.mask[0]
             width = (landmarks[upper[0], :2] - landmarks[upper[-1], :2]).norm()
             radius = (landmarks[iris[1], :2] - landmarks[iris[3], :2]).norm() / 2
             self.texture[name] = iris_texture(shown, known, float(radius / width))
             box, here = self._round(hole, 2)
             disc = (radius * 1.15 + 1.5 - (here - landmarks[iris[0], :2]).norm(dim=-1)).clamp(0, 1)
             self.whites = self.whites.clone()
-            self.whites[box] = without_iris(self.whites[box], self._inside(here, hole, margin=0.0), disc)
-        # skin for openings that shut: right eye, left eye, mouth
-        layers = []
-        for upper, lower, fold in SHUTTING:
-            hole = landmarks[upper + lower[::-1], :2]
-            margin = max(1, round(float((hole[0] - hole[len(upper) - 1]).norm()) * 0.07))
-            whole = hole
-            if fold:  # a lid that comes down smoothes its fold
-                over = F.interpolate(landmarks[fold, :2].T[None], len(upper), mode="linear", align_corners=True)[0].T
-                whole = torch.cat([landmarks[upper, :2] + FOLD * (over - landmarks[upper, :2]), landmarks[lower[::-1], :2]])
-            box, here = self._round(whole, 3 * margin + 2)
-            opening, folded = ((self._inside(here, polygon, margin=-1.0) > 0).float() for polygon in (hole, whole))
-            line = ((2.0 - self._edge_distance(here, landmarks[upper, :2])) / 1.5).clamp(0, 1)
-            layer = torch.cat([self.crop, torch.zeros_like(self.crop[:1])])
-            layer[box] = shut(self.crop[box], opening, folded, margin, line)
-            layers.append(layer)
-        self.shut = torch.stack(layers)
-        self.open = self._openings(self.shape[None])[0].clamp(min=0.015)
+            self.whites[box] = without_iris(self.whites[box], inside_polygon(here, hole, margin=0.0), disc)
+        self.shut = torch.stack([self._shut(landmarks, *edges) for edges in SHUTTING])
+        self.open = self._openings(self.shape[None])[0]
+
+    def _shut(self, landmarks: Tensor, upper: list[int], lower: list[int], fold: list[int] | None) -> Tensor:
+        """The photograph with one opening shut, and where that is [4, S, S]."""
+        hole = landmarks[upper + lower[::-1], :2]
+        margin = max(1, round(float((hole[0] - hole[len(upper) - 1]).norm()) * 0.07))
+        whole = hole
+        if fold:  # a lid that comes down smoothes its fold
+            over = F.interpolate(landmarks[fold, :2].T[None], len(upper), mode="linear", align_corners=True)[0].T
+            whole = torch.cat([landmarks[upper, :2] + FOLD * (over - landmarks[upper, :2]), landmarks[lower[::-1], :2]])
+        box, here = self._round(whole, 3 * margin + 2)
+        opening, folded = ((inside_polygon(here, polygon, margin=-1.0) > 0).float() for polygon in (hole, whole))
+        line = ((2.0 - edge_distance(here, landmarks[upper, :2])) / 1.5).clamp(0, 1)
+        layer = torch.cat([self.crop, torch.zeros_like(self.crop[:1])])
+        layer[box] = shut(self.crop[box], opening, folded, margin, line)
+        return layer
 
     def _round(self, points: Tensor, reach: int) -> tuple[tuple[slice, slice, slice], Tensor]:
         """The box of pixels within `reach` of points [..., 2], for indexing [C, S, S], and its pixels' centres [h, w, 2]."""
@@ -186,25 +184,6 @@ class ProjectedRenderer:
         return F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
 
     @staticmethod
-    def _inside(points: Tensor, polygon: Tensor, margin: float) -> Tensor:
-        """How far points [H, W, 2] lie inside a polygon [P, 2]: 0 outside, 1 from `margin` + 1 pixels inwards."""
-        a, b = polygon, polygon.roll(-1, 0)
-        p = points[:, :, None]
-        crosses = ((a[:, 1] > p[..., 1]) != (b[:, 1] > p[..., 1])) & (
-            p[..., 0] < (b[:, 0] - a[:, 0]) * (p[..., 1] - a[:, 1]) / (b[:, 1] - a[:, 1] + 1e-9) + a[:, 0]
-        )
-        distance = ProjectedRenderer._edge_distance(points, torch.cat([polygon, polygon[:1]]))
-        return (distance - margin).clamp(0, 1) * (crosses.sum(-1) % 2)
-
-    @staticmethod
-    def _edge_distance(points: Tensor, line: Tensor) -> Tensor:
-        """Distance [H, W] of points [H, W, 2] from a line of corners [P, 2]."""
-        start, edge = line[:-1], line[1:] - line[:-1]
-        away = points[:, :, None] - start
-        t = ((away * edge).sum(-1) / edge.square().sum(-1).clamp(min=1e-6)).clamp(0, 1)
-        return (away - t[..., None] * edge).norm(dim=-1).min(-1).values
-
-    @staticmethod
     def _openings(shape: Tensor) -> Tensor:
         """How far right eye, left eye and mouth are open [N, 3], model units."""
         return torch.stack([shape[:, up, 1] - shape[:, low, 1] for up, low in (*LID_MIDDLES, LIP_MIDDLES)], 1)
@@ -216,7 +195,7 @@ class ProjectedRenderer:
         points = self._project(shape, track)
         follow = self.face.follows[:, None]
         points[..., :2] = follow * points[..., :2] + (1 - follow) * self.place
-        closed = ((1 - self._openings(shape) / self.open - 0.35) / 0.45).clamp(0, 1)
+        closed = ((1 - self._openings(shape) / self.open - 0.35) / 0.45).clamp(0, 1) * (self.open > SHUT)
         return self._draw(points, closed)
 
     def shapes(self, track: MotionTrack) -> Tensor:
