@@ -122,11 +122,13 @@ def shut(view: Tensor, opening: Tensor, fold: Tensor, margin: int, line: Tensor)
     return torch.cat([fill, torch.maximum(soft, opening[None])])
 
 
-def mouth_texture(shown: Tensor, known: Tensor, light: float) -> Tensor:
+def mouth_texture(shown: Tensor, known: Tensor, skin: Tensor) -> Tensor:
     """Texture [4, T, T] of the mouth's inside: rows of upper teeth, lower teeth, tongue and cavity (see procedural._mouth).
 
-    shown, known, light: as in `eye_texture`.
+    shown, known: as in `iris_texture`. skin: the face's mean colour [3] in 0–1, which tells the light it stands in.
     """
+    # its brightness, and a quarter of its warmth: skin is not white
+    light = (1.25 * skin.mean()).clamp(0.35, 1.0) * (0.75 + 0.25 * skin / skin.mean().clamp(min=0.02))
     side = shown.shape[-1]
     u = (torch.arange(side) + 0.5) / side
     v, u = torch.meshgrid(u, u, indexing="ij")
@@ -147,5 +149,5 @@ def mouth_texture(shown: Tensor, known: Tensor, light: float) -> Tensor:
     tongue = shown.new_tensor([0.56, 0.29, 0.28])[:, None, None] * (0.55 + 0.45 * (1 - row)) * round_off
     cavity = shown.new_tensor([0.16, 0.05, 0.05])[:, None, None] * (0.6 + 0.4 * row) * round_off
     made = torch.where(band <= 1, teeth, torch.where(band == 2, tongue, cavity))
-    made = made * min(1.1, 0.35 + 1.0 * light) * 2 - 1
+    made = (made * light[:, None, None]).clamp(max=0.98) * 2 - 1
     return torch.cat([shown * known + made * (1 - known), known[None]])

@@ -127,7 +127,7 @@ class ProjectedRenderer:
         model, parts = self.face.model, self.face.parts
         pixels = self._project(self.shape[None], self.source)[0]
         spots = pixels[[50, 280, 9, 200], :2].long().clamp(0, self.size - 1)
-        light = float((self.crop[:, spots[:, 1], spots[:, 0]].mean() + 1) / 2)
+        skin = (self.crop[:, spots[:, 1], spots[:, 0]].mean(1) + 1) / 2
         self.whites, self.texture, side = self.crop, {}, 128
         for name in (*EYES, "mouth"):
             triangles = model.triangles[self.face.part_triangles[name]] - parts[name].start
@@ -138,7 +138,7 @@ class ProjectedRenderer:
             if name == "mouth":
                 hole = landmarks[INNER_UPPER_LIP + INNER_LOWER_LIP[::-1], :2]
                 known = inside_polygon(place, hole, margin=1.5) * fragments.mask[0]
-                self.texture[name] = mouth_texture(shown, known, light)
+                self.texture[name] = mouth_texture(shown, known, skin)
                 continue
             upper, lower, iris = EYES[name]
             hole = landmarks[upper + lower[::-1], :2]
@@ -241,7 +241,7 @@ class ProjectedRenderer:
 
         points = points - corner
         mouth, seen, _, there = self._part(points, ["mouth"], view)
-        shade = 1 - 0.5 * _blur(cover, 7.0) * (1 - seen)  # lips shade what the photograph did not show
+        shade = 1 - 0.7 * _blur(cover, 7.0) * (1 - seen)  # lips shade what the photograph did not show
         behind = torch.where(there, (mouth + 1) * shade - 1, torch.full_like(skin, -0.9))
         fragments = rasterize(points, EYE_OPENINGS, *view.shape[-2:])
         place = interpolate(fragments, EYE_OPENINGS, self.place).permute(0, 2, 3, 1)
