@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMES = ["edit_face", "reenact_image", "reenact_video"]
 NOTES = ("Note", "MarkdownNote")
 TITLE = 30  # height of a node's title bar, which lies above its position
+PICTURE = 220  # height that the front end keeps for a picture; a square clip takes its width
+PICTURES = ("LoadImage", "MIMAFaceSampleClips", "MIMAFaceCombineVideo")  # nodes that show one
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,20 @@ def test_boxes_are_clear_of_each_other_and_read_from_left_to_right(name):
         assert len(inside) == 1 or all(apart(box, group) for group in groups), title
     left = {node["id"]: node["pos"][0] for node in ui["nodes"]}
     assert all(left[link[1]] <= left[link[3]] for link in ui["links"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_box_grows_over_its_neighbours_when_it_shows_a_picture(name):
+    for node in read(f"{name}.json")["nodes"]:
+        if node["type"] not in NOTES:
+            width, height = node["size"]
+            sockets = max(sum("widget" not in socket for socket in node["inputs"]), len(node["outputs"]))
+            needed = 20 * sockets + 24 * len(node["widgets_values"]) + 14
+            if node["type"] == "LoadVideo" or "mp4" in node["widgets_values"]:
+                needed += width - 8
+            elif node["type"] in PICTURES:
+                needed += PICTURE
+            assert height >= needed, node["title"]
 
 
 @pytest.mark.parametrize("name", NAMES)
