@@ -16,11 +16,14 @@ BATCH = 4  # frames drawn together
 
 
 def renders(pack, source, motion, mode: str) -> Iterator[Tensor]:
-    """Renders [3, S, S] in ±1, one by one, drawn a few at a time when they are asked for."""
+    """Renders one by one, drawn a few at a time when they are asked for.
+
+    `albedo` [3, S, S] in ±1; `projected` [4, S, S], the fourth channel as in `ProjectedRenderer.draw`.
+    """
     if mode == "projected":
         from ..mimaface_core.morphable.projected import ProjectedRenderer
 
-        draw = ProjectedRenderer(pack.face, source.crop, source.landmarks, source.track)
+        draw = ProjectedRenderer(pack.face, source.crop, source.landmarks, source.track).draw
     else:
         from ..mimaface_core.morphable.render import composite_released, render_albedo
 
@@ -75,6 +78,6 @@ class RenderMotion(io.ComfyNode):
     def execute(cls, pack, source, motion, mode) -> io.NodeOutput:
         with host.current().progress(len(motion), "rendering") as progress, film(motion.fps) as made:
             for frame in renders(pack, source, motion, mode):
-                made.add((frame.permute(1, 2, 0)[None] + 1) / 2)
+                made.add((frame[:3].permute(1, 2, 0)[None] + 1) / 2)
                 progress.update()
         return io.NodeOutput(made.video)

@@ -250,6 +250,18 @@ def test_residual_zero_is_the_render(vae):
     assert torch.equal(space.to_frames(torch.zeros_like(coded), renders, coded), renders)
 
 
+def test_a_fourth_channel_of_the_renders_says_where_frames_may_depart_from_them(vae):
+    space = LatentSpace(vae, "residual", 3.0)
+    renders = (randn(2, 3, 32, 32) / 2).clamp(-1, 1)
+    share = torch.zeros(2, 1, 32, 32)
+    share[..., 16:] = 1
+    latents = randn(2, 4, 4, 4)
+    free = space.to_frames(latents, renders, space.encode(renders))
+    held = space.to_frames(latents, torch.cat([renders, share], 1), space.encode(renders))
+    assert torch.equal(held[..., :16], renders[..., :16]) and torch.equal(held[..., 16:], free[..., 16:])
+    assert not torch.equal(free[..., :16], renders[..., :16])
+
+
 def test_residual_target_returns_through_the_decoder(vae):
     space = LatentSpace(vae, "residual", 3.0)
     pictures, renders = ((randn(3, 3, 32, 32, seed=seed) / 3).clamp(-1, 1) for seed in (0, 1))

@@ -185,3 +185,11 @@ def test_an_open_mouth_shows_an_inside_that_is_not_the_photograph(painted):
     assert (inside - renderer(track)[0, :, y - 3 : y + 3, x - 6 : x + 6]).abs().mean() > 0.2
     red, green, blue = inside.mean((1, 2))
     assert red >= green >= blue - 0.02  # teeth, tongue or throat, whatever colours the photograph has
+
+
+def test_what_has_not_moved_is_not_to_be_drawn_again(painted):
+    renderer, track, _ = painted
+    still = renderer.draw(track)[0, 3]
+    assert still.mean() < 0.02
+    turned = renderer.draw(moved(track, angles=track.coefficients.angles + torch.tensor([0.0, 0.3, 0.0])))[0, 3]
+    assert turned[230:280, 230:280].min() > 0.9 and turned[:24, :24].max() < 0.01

@@ -92,7 +92,7 @@ def sample_clips(
 
     Args:
         parts: the pack: `.unet`, `.latents` and `.scheduler`, on the device where they shall run.
-        renders: yields I_R of each frame in order, [3, H, W] in ±1.
+        renders: yields I_R of each frame in order, [3, H, W] in ±1, or [4, H, W] (see `LatentSpace.to_frames`).
         context: gives the context [F, T, D] (or [1, T, D] for all frames) of a list of frame numbers.
         total: number of frames.
         frames: F, frames of a clip.
@@ -167,7 +167,7 @@ def _encode_renders(
     total: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Take the next renders and encode them: pictures [n, 3, H, W] and latents [n, C, h, w]."""
+    """Take the next renders and encode them: pictures [n, 3 or 4, H, W] and latents [n, C, h, w]."""
     pictures, latents = [], []
     for start in range(0, len(fresh), space.batch):
         host.current().check_cancelled()
@@ -178,7 +178,7 @@ def _encode_renders(
                 f"The renders end after {wanted[0] + len(part)} of {total} frames; give one for each frame."
             )
         pictures.append(torch.stack(part))
-        latents.append(space.encode(pictures[-1], generator))
+        latents.append(space.encode(pictures[-1][:, :3], generator))
     return torch.cat(pictures), torch.cat(latents)
 
 

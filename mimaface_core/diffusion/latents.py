@@ -97,7 +97,8 @@ class LatentSpace:
 
         Args:
             latents: z or r, [N, C, h, w].
-            renders: I_R, [N, 3, H, W] in ±1 (read by `residual` only).
+            renders: I_R, [N, 3, H, W] in ±1 (read by `residual` only). A fourth channel, in 0–1, says how far the
+                frame may depart from the render at each place.
             render_latents: E(I_R), [N, C, h, w] (read by `residual` only).
 
         Returns:
@@ -107,7 +108,11 @@ class LatentSpace:
             return self.decode(latents).clamp(-1, 1)
         # The difference first: where both decodes agree it is exactly zero.
         change = self.decode(render_latents + latents / self.scale) - self.decode(render_latents)
-        return (renders.to(change) + change).clamp(-1, 1)
+        renders = renders.to(change)
+        if renders.shape[1] == 4:
+            renders, share = renders.split([3, 1], 1)
+            change = change * share
+        return (renders + change).clamp(-1, 1)
 
     def preview(self, latents: Tensor, render_latents: Tensor) -> "Image":
         """A half-size picture of one frame, cheap enough for every step: latents [C, h, w] to a PIL image."""

@@ -50,6 +50,7 @@ SHUTTING = (
     (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_BROW[5:]), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_BROW[5:]), (INNER_UPPER_LIP, INNER_LOWER_LIP, None),
 )  # fmt: skip
 SHUT = 0.02  # model units: what is open less than this in the photograph counts as shut
+MOVED = 8.0  # pixels
 FOLD = 0.4  # how far up towards the brow a lid's fold reaches
 NASAL = 0.12  # eye widths: no eyeball lies further from the middle between its corners
 LID_SHARE = 0.2  # of an overlap of the lids, how much the upper one gives way
@@ -188,9 +189,16 @@ class ProjectedRenderer:
         """How far right eye, left eye and mouth are open [N, 3], model units."""
         return torch.stack([shape[:, up, 1] - shape[:, low, 1] for up, low in (*LID_MIDDLES, LIP_MIDDLES)], 1)
 
-    @torch.no_grad()
     def __call__(self, track: MotionTrack) -> Tensor:
         """Pictures [N, 3, S, S] in ±1 of the source with the track's expression, pose and gaze."""
+        return self.draw(track)[:, :3]
+
+    @torch.no_grad()
+    def draw(self, track: MotionTrack) -> Tensor:
+        """Pictures and, as a fourth channel in 0–1, how far each place is no longer the photograph as it was [N, 4, S, S].
+
+        0 where a pixel stands where the photograph has it, 1 where it has moved by MOVED pixels or was made up.
+        """
         shape = self.shapes(track)
         points = self._project(shape, track)
         follow = self.face.follows[:, None]
@@ -214,7 +222,7 @@ class ProjectedRenderer:
         return self.face.turn_eyes(shape, track.gaze, self.nasal)
 
     def _draw(self, points: Tensor, closed: Tensor) -> Tensor:
-        """Pictures of projected vertices [N, V, 3]: skin over irises over the whites and the mouth's inside.
+        """What `draw` returns, of projected vertices [N, V, 3]: skin over irises over the whites and the mouth's inside.
 
         closed: [N, 3], 0–1, how far right eye, left eye and mouth have shut since the photograph.
         """
@@ -222,6 +230,8 @@ class ProjectedRenderer:
         fragments = rasterize(points, self.skin, size, size)
         place = interpolate(fragments, self.skin, self.place).permute(0, 2, 3, 1)
         picture = self._sample(self.crop, place)
+        _, everywhere = self._round(points.new_tensor([[0, 0], [size, size]]), 0)
+        changed = ((place - everywhere).norm(dim=-1) / MOVED).clamp(0, 1)[:, None]
 
         # the rest happens round eyes and mouth
         (_, rows, columns), here = self._round(points[:, RIMS, :2], 26)
@@ -233,7 +243,7 @@ class ProjectedRenderer:
         shift = _blur((place - here).permute(0, 3, 1, 2) * cover, 1.6) / spread.clamp(min=1e-4)
         place = torch.where(cover.permute(0, 2, 3, 1) > 0, place, here + shift.permute(0, 2, 3, 1))
         skin = torch.where(cover > 0, view, self._sample(self.crop, place))
-        for layer, share in zip(self.shut, closed.T):
+        for layer, share in zip(self.shut, closed.T, strict=True):
             if share.any():
                 sheet = self._sample(layer, place)
                 skin = skin + (sheet[:, :3] - skin) * (sheet[:, 3:] * share[:, None, None, None])
@@ -241,6 +251,7 @@ class ProjectedRenderer:
 
         points = points - corner
         mouth, seen, _, there = self._part(points, ["mouth"], view)
+        made = there * (1 - seen)
         shade = 1 - 0.7 * _blur(cover, 7.0) * (1 - seen)  # lips shade what the photograph did not show
         behind = torch.where(there, (mouth + 1) * shade - 1, torch.full_like(skin, -0.9))
         fragments = rasterize(points, EYE_OPENINGS, *view.shape[-2:])
@@ -251,7 +262,8 @@ class ProjectedRenderer:
         opacity = opacity * there
         behind = behind * (1 - opacity) + ((iris + 1) * shade - 1) * opacity
         picture[area] = skin * cover + behind * (1 - cover)
-        return picture
+        changed[area] = torch.maximum(changed[area], (1 - cover) * made)
+        return torch.cat([picture, _blur(changed, 2.0)], 1)
 
     def _part(self, points: Tensor, names: list[str], view: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Colour [N, 3, h, w], share seen, opacity and mask [N, 1, h, w] of parts that lie behind the skin in a view's area."""
