@@ -61,10 +61,10 @@ def _shape_weights() -> Tensor:
     """How much each of the 468 points counts for the shape: the edges of lips and lids most, then brows."""
     weight = torch.ones(468)
     for ring in [*UPPER_LIP, *LOWER_LIP]:
-        weight[ring] = 4.0
+        weight[ring] = 15.0
     for edge in (RIGHT_UPPER_LID, RIGHT_LOWER_LID, LEFT_UPPER_LID, LEFT_LOWER_LID):
-        weight[edge] = 8.0
-    weight[RIGHT_BROW + LEFT_BROW] = 2.0
+        weight[edge] = 30.0
+    weight[RIGHT_BROW + LEFT_BROW] = 3.0
     return weight
 
 
