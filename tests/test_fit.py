@@ -187,9 +187,14 @@ def test_an_open_mouth_shows_an_inside_that_is_not_the_photograph(painted):
     assert red >= green >= blue - 0.02  # teeth, tongue or throat, whatever colours the photograph has
 
 
-def test_what_has_not_moved_is_not_to_be_drawn_again(painted):
+def test_where_the_photograph_is_only_shifted_nothing_is_to_be_drawn_again(painted):
     renderer, track, _ = painted
-    still = renderer.draw(track)[0, 3]
-    assert still.mean() < 0.02
-    turned = renderer.draw(moved(track, angles=track.coefficients.angles + torch.tensor([0.0, 0.3, 0.0])))[0, 3]
-    assert turned[230:280, 230:280].min() > 0.9 and turned[:24, :24].max() < 0.01
+    assert renderer.draw(track)[0, 3].mean() < 0.02
+    shifted = renderer.draw(moved(track, translation=track.coefficients.translation + torch.tensor([0.1, 0.0, 0.0])))[0, 3]
+    x, y = renderer.place[[50, 280]].mean(0).long().tolist()  # between the cheeks
+    assert shifted[y - 10 : y + 10, x - 10 : x + 10].max() < 0.2
+    turned = renderer.draw(moved(track, angles=track.coefficients.angles + torch.tensor([0.0, 0.5, 0.0])))[0, 3]
+    assert turned.mean() > 0.1 and turned[:24, :24].max() < 0.01
+    talking = renderer.draw(moved(track, expression=mode(jaw_open=1.0)))[0, 3]
+    x, y = renderer.place[[13, 14]].mean(0).long().tolist()
+    assert talking[y, x] > 0.6

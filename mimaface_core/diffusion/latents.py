@@ -45,12 +45,13 @@ class LatentSpace:
         target: `picture` or `residual`.
         scale: brings the residual near unit variance.
         batch: frames coded together.
+        colour: whether a residual changes colours, or brightness alone (for an autoencoder too small to know hues).
 
     Raises:
         InputError: an unknown target, or a scale that is not positive.
     """
 
-    def __init__(self, vae: nn.Module, target: str = "picture", scale: float = 1.0, batch: int = 2):
+    def __init__(self, vae: nn.Module, target: str = "picture", scale: float = 1.0, batch: int = 2, colour: bool = True):
         if target not in TARGETS:
             raise InputError(
                 f"Unknown latent target '{target}'; a pack's latents.target is {' or '.join(TARGETS)}."
@@ -59,7 +60,7 @@ class LatentSpace:
             raise InputError(f"latents.scale must be positive, not {scale}; correct the pack's manifest.")
         # Convolutions of few channels are about 1.5 times faster this way, on CPU and GPU.
         self.vae = vae.to(memory_format=torch.channels_last)
-        self.target, self.scale, self.batch = target, scale, batch
+        self.target, self.scale, self.batch, self.colour = target, scale, batch, colour
 
     @property
     def channels(self) -> int:
@@ -108,6 +109,8 @@ class LatentSpace:
             return self.decode(latents).clamp(-1, 1)
         # The difference first: where both decodes agree it is exactly zero.
         change = self.decode(render_latents + latents / self.scale) - self.decode(render_latents)
+        if not self.colour:
+            change = change.mean(1, keepdim=True)
         renders = renders.to(change)
         if renders.shape[1] == 4:
             renders, share = renders.split([3, 1], 1)

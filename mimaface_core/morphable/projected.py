@@ -50,7 +50,7 @@ SHUTTING = (
     (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_BROW[5:]), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_BROW[5:]), (INNER_UPPER_LIP, INNER_LOWER_LIP, None),
 )  # fmt: skip
 SHUT = 0.02  # model units: what is open less than this in the photograph counts as shut
-MOVED = 8.0  # pixels
+STRETCH = (0.10, 0.45)  # of the photograph, against 1: from where on it counts as changed, and as changed altogether
 FOLD = 0.4  # how far up towards the brow a lid's fold reaches
 NASAL = 0.12  # eye widths: no eyeball lies further from the middle between its corners
 LID_SHARE = 0.2  # of an overlap of the lids, how much the upper one gives way
@@ -197,7 +197,7 @@ class ProjectedRenderer:
     def draw(self, track: MotionTrack) -> Tensor:
         """Pictures and, as a fourth channel in 0–1, how far each place is no longer the photograph as it was [N, 4, S, S].
 
-        0 where a pixel stands where the photograph has it, 1 where it has moved by MOVED pixels or was made up.
+        0 where the photograph is only shifted, 1 where it is stretched, squeezed or torn, or where something is made up.
         """
         shape = self.shapes(track)
         points = self._project(shape, track)
@@ -231,7 +231,8 @@ class ProjectedRenderer:
         place = interpolate(fragments, self.skin, self.place).permute(0, 2, 3, 1)
         picture = self._sample(self.crop, place)
         _, everywhere = self._round(points.new_tensor([[0, 0], [size, size]]), 0)
-        changed = ((place - everywhere).norm(dim=-1) / MOVED).clamp(0, 1)[:, None]
+        covered = torch.where(fragments.mask[..., None], place, everywhere)
+        changed = _blur(((_stretch(covered) - STRETCH[0]) / (STRETCH[1] - STRETCH[0])).clamp(0, 1), 3.0)
 
         # the rest happens round eyes and mouth
         (_, rows, columns), here = self._round(points[:, RIMS, :2], 26)
@@ -263,7 +264,7 @@ class ProjectedRenderer:
         behind = behind * (1 - opacity) + ((iris + 1) * shade - 1) * opacity
         picture[area] = skin * cover + behind * (1 - cover)
         changed[area] = torch.maximum(changed[area], (1 - cover) * made)
-        return torch.cat([picture, _blur(changed, 2.0)], 1)
+        return torch.cat([picture, _blur(changed, 1.5)], 1)
 
     def _part(self, points: Tensor, names: list[str], view: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Colour [N, 3, h, w], share seen, opacity and mask [N, 1, h, w] of parts that lie behind the skin in a view's area."""
@@ -279,6 +280,15 @@ class ProjectedRenderer:
             start += span.stop - span.start
         opacity = drawn[:, 4:] if drawn.shape[1] == 5 else torch.ones_like(drawn[:, :1])
         return drawn[:, :3], drawn[:, 3:4], opacity, fragments.mask[:, None]
+
+
+def _stretch(place: Tensor) -> Tensor:
+    """How far a map from pixels to places [N, H, W, 2] is locally from a shift [N, 1, H, W]: the norm of its Jacobian − 1."""
+    right = F.pad(place[:, :, 1:] - place[:, :, :-1], (0, 0, 0, 1))
+    down = F.pad(place[:, 1:] - place[:, :-1], (0, 0, 0, 0, 0, 1))
+    right[:, :, -1], down[:, -1] = place.new_tensor([1, 0]), place.new_tensor([0, 1])
+    away = torch.cat([right - place.new_tensor([1, 0]), down - place.new_tensor([0, 1])], -1)
+    return away.norm(dim=-1)[:, None]
 
 
 def _blur(x: Tensor, sigma: float) -> Tensor:

@@ -136,7 +136,7 @@ class ModelPack:
     def latents(self) -> LatentSpace:
         """The autoencoder with the variable that is diffused."""
         entry = self.manifest["latents"]
-        return LatentSpace(self.vae, entry["target"], entry.get("scale", 1.0))
+        return LatentSpace(self.vae, entry["target"], entry.get("scale", 1.0), colour=entry.get("colour", True))
 
     @cached_property
     def morphable(self) -> "MorphableModel":

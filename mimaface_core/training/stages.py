@@ -182,7 +182,7 @@ def write_bundled(config: dict, out: Path) -> Path:
         "clip_frames": config["data"]["frames"],
         "morphable": {"kind": "procedural"},
         "render": "projected",
-        "latents": {"target": "residual", "scale": round(latents.scale, 5)},
+        "latents": {"target": "residual", "scale": round(latents.scale, 5), "colour": config["latents"]["colour"]},
         "vae": {"class": "AutoencoderTiny", "config": config["vae"]["config"], "file": "vae.safetensors"},
         "appearance": {"config": config["appearance"], "file": "appearance.safetensors"},
         "unet": {"config": config["unet"], "file": "unet.safetensors"},
