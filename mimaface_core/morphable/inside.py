@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .procedural import EYE_RADIUS, EYE_SPAN
 
-SMOOTHED = 0.85  # how much of a lid's fold goes when the eye shuts
+GRAIN = 0.05  # of ±1, the most that painted skin varies
 PUPIL = 4  # of these rings, how many are the pupil
 RINGS = 10  # rings of the iris whose mean colour stands in for what is hidden
 
@@ -108,18 +108,20 @@ def shut(view: Tensor, opening: Tensor, fold: Tensor, margin: int, line: Tensor)
     def grown(area: Tensor, by: int) -> Tensor:
         return F.max_pool2d(area[None, None], 2 * by + 1, stride=1, padding=by)[0, 0]
 
-    cover = grown(opening, margin)
-    ring = grown(torch.maximum(opening, fold), 2 * margin) - torch.maximum(cover, fold)
+    area = torch.maximum(opening, fold)
+    cover = grown(area, margin)
+    ring = grown(area, 3 * margin) - cover
     level = (view.mean(0) * ring).sum() / ring.sum().clamp(min=1)
     spread = ((view.mean(0) - level).square() * ring).sum().div(ring.sum().clamp(min=1)).sqrt()
     skin = ring * (view.mean(0) > level - 0.5 * spread)  # neither lashes nor creases
     colour = (view * skin).sum((1, 2)) / skin.sum().clamp(min=1)
     fill = _spread(view, skin, colour)
-    fill = (fill + 1) * (0.98 - 0.5 * line) - 1
-    cover = torch.maximum(cover, SMOOTHED * fold)
-    reach = margin + 1
-    soft = F.avg_pool2d(F.pad(cover[None, None], (reach,) * 4, mode="replicate"), 2 * reach + 1, stride=1)[0]
-    return torch.cat([fill, torch.maximum(soft, opening[None])])
+    # a little of the skin's own grain, so that it does not look like wax
+    grain = view - F.avg_pool2d(F.pad(view[None], (2,) * 4, mode="replicate"), 5, stride=1)[0]
+    fill = fill + grain.mean(0).clamp(-GRAIN, GRAIN) * (1 - opening)
+    fill = (fill + 1) * (1 - 0.55 * line) - 1
+    soft = F.avg_pool2d(F.pad(cover[None, None], (2,) * 4, mode="replicate"), 5, stride=1)[0]
+    return torch.cat([fill, soft])
 
 
 def mouth_texture(shown: Tensor, known: Tensor, skin: Tensor) -> Tensor:

@@ -39,9 +39,9 @@ def bilateral(values: Tensor, fps: float, seconds: float, step: float) -> Tensor
 
 def smooth(
     track: MotionTrack,
-    pose: float = 0.7,
-    expression: float = 0.5,
-    gaze: float = 0.5,
+    pose: float = 0.4,
+    expression: float = 0.3,
+    gaze: float = 0.3,
     quick: Sequence[int] = (),
 ) -> MotionTrack:
     """The same movement without the trembling of the tracker.
