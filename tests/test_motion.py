@@ -297,3 +297,16 @@ def test_a_plot_is_drawn_for_any_length(count):
     visible[-1] = False
     image = plot([("one", lines), ("two", {"c": torch.zeros(count)})], 25, visible, 400, 320)
     assert image.shape == (320, 400, 3) and image.min() < 0.5 and image.max() == 1
+
+
+def test_an_expression_on_top_of_another_stays_one_that_a_face_can_make():
+    face = procedural_face()
+    laughing = torch.zeros(1, 64)
+    laughing[0, 3] = 0.9
+    source = track(1).replace(coefficients=FaceCoefficients.zeros(1).replace(expression=laughing))
+    driver = track(3).replace(coefficients=FaceCoefficients.zeros(3))
+    louder = torch.zeros(3, 64)
+    louder[1, 3], louder[2, 3] = 0.05, 2.0
+    driver = driver.replace(coefficients=driver.coefficients.replace(expression=louder))
+    moved = retarget(driver, source, "relative", 0, opening=face.eye_opening, lid_modes=LID_MODES).coefficients.expression[:, 3]
+    assert torch.allclose(moved[:2], torch.tensor([0.9, 0.95])) and 1.2 < moved[2] <= 1.4

@@ -149,7 +149,7 @@ def mouth_texture(shown: Tensor, known: Tensor, skin: Tensor) -> Tensor:
     edge = 1 - 0.25 * ((row - 0.9) / 0.1).clamp(0, 1)
     teeth = teeth * edge
     tongue = shown.new_tensor([0.56, 0.29, 0.28])[:, None, None] * (0.55 + 0.45 * (1 - row)) * round_off
-    cavity = shown.new_tensor([0.16, 0.05, 0.05])[:, None, None] * (0.6 + 0.4 * row) * round_off
+    cavity = shown.new_tensor([0.27, 0.11, 0.10])[:, None, None] * (0.6 + 0.4 * row) * round_off
     made = torch.where(band <= 1, teeth, torch.where(band == 2, tongue, cavity))
     made = (made * light[:, None, None]).clamp(max=0.98) * 2 - 1
     return torch.cat([shown * known + made * (1 - known), known[None]])

@@ -206,7 +206,7 @@ def _mouth(face: np.ndarray):
 
     # cavity: a dark wall, its lower half led by the jaw
     across, up = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(1, -1, 7))
-    wall = np.stack([across * half * 1.1, middle[1] + up * 0.22, middle[2] - 0.30 - 0.1 * across**2], -1).reshape(-1, 3)
+    wall = np.stack([across * half * 1.5, middle[1] + up * 0.22, middle[2] - 0.30 - 0.1 * across**2], -1).reshape(-1, 3)
     place = np.stack([(across + 1) / 2, 0.75 + 0.25 * (1 - up) / 2], -1).reshape(-1, 2)
     add(wall, _grid(9, 7), place, ((1 - up) / 2).ravel())
     # tongue: a low mound behind the lower teeth

@@ -12,7 +12,15 @@ from .rotation import angles_of, rotation_of
 from .track import FaceCoefficients, MotionTrack
 
 MODES = ("relative", "absolute")
+ROOM = 0.4  # how far beyond a strong natural movement an expression coefficient can go
 Opening = Callable[[Tensor, Tensor], Tensor]  # (identity [N, 80], expression [N, 64]) -> eye openings [N, 2]
+
+
+def _within(expression: Tensor, own: Tensor) -> Tensor:
+    """Expressions [N, 64] kept to what a face can do: beyond 1, or the source's `own` [1, 64], they are bent towards a limit."""
+    free = own.abs().clamp(min=1.0)
+    over = (expression.abs() - free).clamp(min=0)
+    return expression.sign() * (expression.abs() - over + ROOM * torch.tanh(over / ROOM))
 
 
 def neutral_frame(track: MotionTrack) -> int:
@@ -73,6 +81,6 @@ def retarget(
             moved[:, list(modes)] *= ratio[:, side : side + 1]
     n = len(driver)
     coefficients = FaceCoefficients(s.values.expand(n, -1)).replace(
-        expression=s.expression + expression * moved, angles=angles, translation=translation
+        expression=_within(s.expression + expression * moved, s.expression), angles=angles, translation=translation
     )
     return MotionTrack(coefficients, source.gaze + look, source.alignment.expand(n, -1, -1).clone(), driver.visible, driver.fps)
