@@ -14,7 +14,8 @@ from mimaface.mimaface_core.graph.job import run_here
 from mimaface.mimaface_core.media.read import Clip, read_picture
 
 ROOT = Path(__file__).resolve().parents[1]
-MOMENTS = (14, 24, 40, 58, 82)  # frames of the demo that show looking, turning, talking and laughing
+MOMENTS = (14, 30, 40, 58, 70)  # frames of the demo that show looking, blinking, brows, talking and turning
+LAUGH = 82
 EDITS = (("edit.yaw=18", "edit.smile=1.2"), ("edit.blink_left=1", "edit.roll=-8"), ("edit.mouth_open=0.8", "edit.gaze_x=0.8"))
 
 
@@ -43,9 +44,10 @@ def main() -> None:
         tiles([[person, driver[4], result[4]]], 200, ROOT / "workflows" / "reenact_video.jpg")
 
         laugh = out / "laugh.png"
-        Image.fromarray(driver[4].numpy()).save(laugh)
+        (laughing,) = frames(DRIVER, (LAUGH,))
+        Image.fromarray(laughing.numpy()).save(laugh)
         drawn, _ = run_here("reenact_image", [f"source={source}", f"driver={laugh}"], [], out)
-        tiles([[person, driver[4], read_picture(drawn[0])]], 200, ROOT / "workflows" / "reenact_image.jpg")
+        tiles([[person, laughing, read_picture(drawn[0])]], 200, ROOT / "workflows" / "reenact_image.jpg")
 
         edited = [read_picture(run_here("edit_face", [f"source={source}"], list(edit), out)[0][0]) for edit in EDITS]
         tiles([edited], 200, ROOT / "workflows" / "edit_face.jpg")
