@@ -86,7 +86,7 @@ def motion_track(landmarks: list[Tensor | None], fps: Fraction, model: Procedura
     """Fit the model to a clip's landmarks (picture pixels; None: no face there).
 
     lost: what stands in for frames without a face: `interpolate` between the frames around, `previous` holds the last
-    face, `empty` keeps the first pose with visible False (drawn as the still source). visible is False in all three.
+    face, `empty` takes the pose of the first face (with relative motion from there: the still source). visible is False in all three.
     Raises InputError when there are no frames, or no frame shows a face.
     """
     if not landmarks:

@@ -50,7 +50,6 @@ def retarget(
     pose, expression, gaze: strengths, 1 = as the driver, 0 = as the source.
     opening, lid_modes: how wide the eyes are, and the expression modes of the right and left lids. With them lids move
     by share of the opening, so that an eye that closes in the driver closes in the source, however wide it is.
-    Frames in which no face was seen and nothing stands in (`empty`) are drawn as the source.
     """
     if mode not in MODES:
         raise InputError(f"Motion can be taken over {' or '.join(MODES)}, not {mode!r}.")
