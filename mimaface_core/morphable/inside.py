@@ -100,8 +100,8 @@ def without_iris(view: Tensor, opening: Tensor, iris: Tensor) -> Tensor:
 def shut(view: Tensor, opening: Tensor, fold: Tensor, margin: int, line: Tensor) -> Tensor:
     """The photograph round an opening [3, h, w] (±1) as if it were shut: skin over it and a dark line where it closes.
 
-    opening, fold, line: [h, w] in 0–1, the opening of lids or lips, the skin beside it whose fold is smoothed when it
-    shuts, and the edge that meets the other; margin: pixels round the opening that still show what lies inside.
+    opening, fold: [h, w] in 0–1, the opening of lids or lips, and the skin beside it whose fold is smoothed when it
+    shuts; line: [h, w] or [3, h, w], the edge that meets the other; margin: pixels round the opening that still show what lies inside.
     Returns [4, h, w]: colour, and where it differs, 0–1.
     """
 

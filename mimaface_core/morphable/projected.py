@@ -27,6 +27,7 @@ from .face_mesh import (
 )
 from .fit import camera_points
 from .inside import edge_distance, inside_polygon, iris_texture, mouth_texture, shut, without_iris
+from .mouth import TOUCH, lip_gaps, meet
 from .procedural import LID_MIDDLES, RINGS_ABOVE, ProceduralFace
 from .rasterize import interpolate, rasterize
 
@@ -45,15 +46,19 @@ def _spans() -> Tensor:
 EYE_OPENINGS = _spans()
 RIMS = sorted({i for upper, lower, _ in EYES.values() for i in upper + lower} | set(INNER_UPPER_LIP + INNER_LOWER_LIP))
 LIP_MIDDLES = (13, 14)
-# what shuts: upper edge, lower edge, and for lids the brow's lower edge
+# what shuts: upper edge, lower edge, for lids the brow's lower edge, and how much beside it is covered, of its width
 SHUTTING = (
-    (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_BROW[5:]), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_BROW[5:]), (INNER_UPPER_LIP, INNER_LOWER_LIP, None),
+    (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_BROW[5:], 0.07), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_BROW[5:], 0.07),
+    (INNER_UPPER_LIP, INNER_LOWER_LIP, None, 0.02),
 )  # fmt: skip
 SHUT = 0.02  # model units: what is open less than this in the photograph counts as shut
 STRETCH = (0.10, 0.45)  # of the photograph, against 1: from where on it counts as changed, and as changed altogether
 FOLD = 0.4  # how far up towards the brow a lid's fold reaches
 NASAL = 0.12  # eye widths: no eyeball lies further from the middle between its corners
 LID_SHARE = 0.2  # of an overlap of the lids, how much the upper one gives way
+LIP_SHADE = (0.52, 0.7, 0.7)  # how much darker the mouth's inside is close behind the lips, in red, green and blue
+SEAM = (0.7, 1.0, 0.95)  # how dark the line between shut lips is, against a lid's, in red, green and blue
+MEETING = 0.4  # of the gap between the lips, the last part in which they come to lie together
 RING_FADE = (1.0, 0.9, 0.7, 0.4, 0.1, 0.0)  # how far the rings take over the outline's deviation from the model
 
 
@@ -138,7 +143,7 @@ class ProjectedRenderer:
             shown = self._sample(self.crop, place[None])[0]
             if name == "mouth":
                 hole = landmarks[INNER_UPPER_LIP + INNER_LOWER_LIP[::-1], :2]
-                known = inside_polygon(place, hole, margin=1.5) * fragments.mask[0]
+                known = inside_polygon(place, hole, margin=0.8) * fragments.mask[0]
                 self.texture[name] = mouth_texture(shown, known, skin)
                 continue
             upper, lower, iris = EYES[name]
@@ -154,17 +159,21 @@ class ProjectedRenderer:
         self.shut = torch.stack([self._shut(landmarks, *edges) for edges in SHUTTING])
         self.open = self._openings(self.shape[None])[0]
 
-    def _shut(self, landmarks: Tensor, upper: list[int], lower: list[int], fold: list[int] | None) -> Tensor:
+    def _shut(self, landmarks: Tensor, upper: list[int], lower: list[int], fold: list[int] | None, share: float) -> Tensor:
         """The photograph with one opening shut, and where that is [4, S, S]."""
         hole = landmarks[upper + lower[::-1], :2]
-        margin = max(1, round(float((hole[0] - hole[len(upper) - 1]).norm()) * 0.07))
+        margin = max(1, round(float((hole[0] - hole[len(upper) - 1]).norm()) * share))
         whole = hole
         if fold:  # a lid that comes down smoothes its fold
             over = F.interpolate(landmarks[fold, :2].T[None], len(upper), mode="linear", align_corners=True)[0].T
             whole = torch.cat([landmarks[upper, :2] + FOLD * (over - landmarks[upper, :2]), landmarks[lower[::-1], :2]])
         box, here = self._round(whole, 3 * margin + 2)
         opening, folded = ((inside_polygon(here, polygon, margin=-1.0) > 0).float() for polygon in (hole, whole))
-        line = ((2.0 - edge_distance(here, landmarks[upper, :2])) / 1.5).clamp(0, 1)
+        if fold:  # lashes
+            line = ((2.0 - edge_distance(here, landmarks[upper, :2])) / 1.5).clamp(0, 1)
+        else:  # lips touch in a soft shadow, and what stays open between them is dark
+            beside = edge_distance(here, torch.cat([hole, hole[:1]])) * (1 - opening)
+            line = (1 - beside / 3).clamp(0, 1) * here.new_tensor(SEAM)[:, None, None]
         layer = torch.cat([self.crop, torch.zeros_like(self.crop[:1])])
         layer[box] = shut(self.crop[box], opening, folded, margin, line)
         return layer
@@ -183,6 +192,13 @@ class ProjectedRenderer:
         grid = place / picture.shape[-1] * 2 - 1
         picture = picture[None].expand(len(place), -1, -1, -1)
         return F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
+
+    def _apart(self, expression: Tensor) -> Tensor:
+        """For N frames, 0 where the model's lips touch, so that the photograph's do, however well the model fits [N]."""
+        identity, own = self.source.coefficients.identity, self.source.coefficients.expression
+        before = lip_gaps(self.face, identity, own).amax()
+        now = lip_gaps(self.face, identity, expression).amax(1)
+        return torch.where(before > SHUT, (now - TOUCH) / (MEETING * before), 1).clamp(0, 1)
 
     @staticmethod
     def _openings(shape: Tensor) -> Tensor:
@@ -219,6 +235,7 @@ class ProjectedRenderer:
             past = (shape[:, lower, 1] - shape[:, upper, 1]).clamp(min=0)
             shape[:, upper, 1] += past * LID_SHARE
             shape[:, lower, 1] -= past * (1 - LID_SHARE)
+        meet(shape, self.shape, self._apart(track.coefficients.expression))
         return self.face.turn_eyes(shape, track.gaze, self.nasal)
 
     def _draw(self, points: Tensor, closed: Tensor) -> Tensor:
@@ -253,7 +270,8 @@ class ProjectedRenderer:
         points = points - corner
         mouth, seen, _, there = self._part(points, ["mouth"], view)
         made = there * (1 - seen)
-        shade = 1 - 0.7 * _blur(cover, 7.0) * (1 - seen)  # lips shade what the photograph did not show
+        # lips shade what the photograph did not show, and redden it; all of it where they shut
+        shade = 1 - points.new_tensor(LIP_SHADE)[:, None, None] * _blur(cover, 7.0) * (1 - seen * (1 - closed[:, 2, None, None, None]))
         behind = torch.where(there, (mouth + 1) * shade - 1, torch.full_like(skin, -0.9))
         fragments = rasterize(points, EYE_OPENINGS, *view.shape[-2:])
         place = interpolate(fragments, EYE_OPENINGS, self.place).permute(0, 2, 3, 1)
