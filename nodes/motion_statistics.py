@@ -1,0 +1,71 @@
+"""Motion Statistics: the same movement, calmer or livelier."""
+
+from __future__ import annotations
+
+from ..mimaface_core.morphable.expressions import LID_MODES, MOUTH_MODES
+from ..mimaface_core.morphable.mouth import lip_gap
+from ..mimaface_core.morphable.procedural import procedural_face
+from ..mimaface_core.motion.statistics import MotionStatistics as Statistics
+from ..mimaface_core.motion.statistics import rescale
+from .schema import io
+from .sockets import CATEGORY, Motion
+
+
+class MotionStatistics(io.ComfyNode):
+    """Scales how much head, mouth, brows, lids and eyes move about their usual place."""
+
+    @classmethod
+    def define_schema(cls):
+        def factor(name: str, tooltip: str) -> io.Float.Input:
+            return io.Float.Input(
+                name,
+                default=1.0,
+                min=0.0,
+                max=2.0,
+                step=0.05,
+                display_mode=io.NumberDisplay.slider,
+                tooltip=f"{tooltip} 0 holds still, 1 leaves as it is, 2 doubles.",
+            )
+
+        return io.Schema(
+            node_id="MIMAFaceMotionStatistics",
+            display_name="Motion Statistics (MIMAFace)",
+            category=CATEGORY,
+            description="Makes a motion calmer or livelier, part by part. Lips and lids that shut still shut.",
+            inputs=[
+                Motion.Input("motion", tooltip="The motion to change."),
+                factor("head", "Lower it when the head sways or nods too much, raise it when it looks stiff."),
+                factor("mouth", "Lower it when the mouth opens too wide, raise it when speech looks mumbled."),
+                factor("brows", "Lower it when brows and cheeks twitch, raise it when the face looks blank."),
+                factor(
+                    "lids",
+                    "Lower it when the lids flutter, raise it when they hardly move; blinks stay whole down to 0.25.",
+                ),
+                factor("gaze", "Lower it when the eyes wander, raise it when they stare."),
+                Motion.Input(
+                    "like",
+                    optional=True,
+                    tooltip="Connect it to move as much as another motion of the same face, such as a clip retargeted to"
+                    " the same source: head, brows and gaze also take over its usual place. The sliders then apply to that.",
+                ),
+            ],
+            outputs=[Motion.Output(display_name="motion", tooltip="The calmer or livelier motion.")],
+        )
+
+    @classmethod
+    def execute(cls, motion, head, mouth, brows, lids, gaze, like=None) -> io.NodeOutput:
+        face = procedural_face()
+        changed = rescale(
+            motion,
+            None if like is None else Statistics.of(like),
+            head=head,
+            mouth=mouth,
+            brows=brows,
+            lids=lids,
+            gaze=gaze,
+            mouth_modes=MOUTH_MODES,
+            lid_modes=LID_MODES,
+            gap=lambda identity, expression: lip_gap(face, identity, expression),
+            opening=face.eye_opening,
+        )
+        return io.NodeOutput(changed)
