@@ -35,6 +35,11 @@ NAMES = CENTRAL + [f"{name}_{side}" for name in SIDED for side in ("right", "lef
 assert len(NAMES) == 64
 # the modes of the right and of the left lids
 LID_MODES = [[i for i, name in enumerate(NAMES) if name.endswith((f"lid_{side}", f"lid_tilt_{side}"))] for side in ("right", "left")]
+# all modes that move lips or jaw: a speaking mouth
+MOUTH_MODES = [
+    i for i, name in enumerate(NAMES)
+    if (i < len(CENTRAL) and name != "brow_centre") or name.startswith(("upper_lip", "lower_lip", "corner", "cheek_puff", "smile"))
+]  # fmt: skip
 
 
 def _smooth(x: np.ndarray) -> np.ndarray:
