@@ -1,4 +1,4 @@
-"""The `mimaface` command: run a graph without ComfyUI or on a ComfyUI server, look after model packs.
+"""The `mimaface` command: run a graph here or on a ComfyUI server, score clips, look after model packs.
 
 Exit status 0; 2 for a refused input, with a line for each problem on standard error; 130 when cancelled.
 """
@@ -61,6 +61,25 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--server", metavar="URL", help="run it on the ComfyUI at that address instead of here")
     run.set_defaults(work=run_command)
 
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a finished clip: does the mouth go with the sound?",
+        description="Score a finished clip. The last line on standard output is JSON: all scores, with the "
+        "estimator of each, and the reason where one cannot be had.",
+    )
+    evaluate.add_argument("--output", required=True, type=Path, metavar="CLIP", help="the clip to be scored")
+    evaluate.add_argument(
+        "--audio", type=Path, metavar="FILE", help="the voice, where the clip has none or another one"
+    )
+    evaluate.add_argument(
+        "--syncnet",
+        type=Path,
+        metavar="FILE",
+        help="SyncNet's weights for LSE-C and LSE-D (models/mimaface/syncnet/syncnet_v2.model)",
+    )
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="also write the scores into this file")
+    evaluate.set_defaults(work=evaluate_command)
+
     pack = commands.add_parser("pack", help="list or verify model packs").add_subparsers(
         required=True, metavar="WHAT"
     )
@@ -90,6 +109,29 @@ def run_command(options: argparse.Namespace) -> int:
         "seconds": round(time.monotonic() - started, 3),
     }
     print(json.dumps(result), flush=True)
+    return 0
+
+
+def evaluate_command(options: argparse.Namespace) -> int:
+    """`mimaface evaluate`: score a clip, say it to people on standard error and print the JSON line."""
+    from . import host
+    from .evaluation.sync import describe, evaluate_sync
+    from .graph.terminal import TerminalHost, interruptible
+
+    if options.json and not options.json.absolute().parent.is_dir():
+        raise InputError(f"--json {options.json}: there is no such folder; make it, or name another file.")
+    terminal = TerminalHost()
+    with interruptible(terminal), host.use(terminal):
+        sync = evaluate_sync(options.output, options.audio, options.syncnet)
+    for line in describe(sync):
+        terminal.say(line)
+    result = json.dumps({"output": str(options.output), "sync": sync})
+    print(result, flush=True)
+    if options.json:
+        try:
+            options.json.write_text(result + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"--json {options.json}: {error.strerror}; name another file.") from error
     return 0
 
 

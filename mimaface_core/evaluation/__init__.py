@@ -1,0 +1,1 @@
+"""Measures finished clips. Each score comes with the name of the estimator it was made with."""
