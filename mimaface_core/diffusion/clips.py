@@ -115,10 +115,10 @@ def sample_clips(
         raise InputError("Guidance and seed must not be negative; use guidance 1 for none.")
     if noise not in NOISES:
         raise InputError(f"Unknown noise '{noise}'; choose {' or '.join(NOISES)}.")
-    longest = parts.unet.config.motion_max_seq_length
+    longest = getattr(parts.unet.config, "motion_max_seq_length", 1)  # 1: a U-Net of single pictures
     if frames > longest:
         raise InputError(
-            f"The pack's motion modules see at most {longest} frames; choose clips no longer than that."
+            f"The pack's U-Net sees at most {longest} frames at once; choose clips no longer than that."
         )
     schedule = clip_schedule(total, frames, overlap)
     build_scheduler(scheduler, parts.scheduler, steps)

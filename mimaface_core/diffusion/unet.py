@@ -55,9 +55,11 @@ def motion_modules(unet: nn.Module) -> list[nn.Module]:
 def predict(unet: nn.Module, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
     """One evaluation of the U-Net with a context for each frame.
 
+    A U-Net without motion modules (`UNet2DConditionModel`) denoises every frame by itself.
+
     Args:
         sample: [B, 13, F, h, w] from `ica.condition`, noisy latents already scaled by the scheduler.
-        timestep: a number or [B].
+        timestep: a number, or [B] where there are motion modules.
         context: [B, F, T, D]: each frame attends to its own tokens; frames meet only in the motion modules.
 
     Returns:
@@ -65,4 +67,9 @@ def predict(unet: nn.Module, sample: Tensor, timestep: Tensor, context: Tensor) 
     """
     # diffusers folds frames into the batch and, from 0.31 on, expects the context folded likewise.
     folded = context.flatten(0, 1).to(unet.dtype)
-    return unet(sample.to(unet.dtype), timestep, encoder_hidden_states=folded).sample.to(sample.dtype)
+    frames = sample.to(unet.dtype)
+    if hasattr(unet.config, "motion_max_seq_length"):
+        return unet(frames, timestep, encoder_hidden_states=folded).sample.to(sample.dtype)
+    pictures = frames.transpose(1, 2).flatten(0, 1)
+    output = unet(pictures, timestep, encoder_hidden_states=folded).sample.to(sample.dtype)
+    return output.unflatten(0, (len(sample), -1)).transpose(1, 2)

@@ -1,0 +1,190 @@
+"""The released U-Nets in diffusers' classes: the key map of the video one, the picture one, and how both combine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .unet import build_unet, condition_channels, motion_modules
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel, UNetMotionModel
+
+# Stable Diffusion 1.5 with 13 input channels, and AnimateDiff v3's motion modules (none in the middle block).
+PICTURE_CONFIG = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
+VIDEO_CONFIG = {
+    "sample_size": 64,
+    "cross_attention_dim": 768,
+    "num_attention_heads": 8,
+    "motion_num_attention_heads": 8,
+    "motion_max_seq_length": 32,
+    "use_motion_mid_block": False,
+}
+# Inside a motion module: released name, diffusers' name. The two attentions have a table of positions each
+# (a fixed sinusoid, the same in both), of which diffusers keeps one for the block.
+WRAPPER = "temporal_transformer."
+TABLES = ("attention_blocks.0.pos_encoder.pe", "attention_blocks.1.pos_encoder.pe")
+TABLE = "pos_embed.pe"
+NAMES = {
+    "attention_blocks.0.": "attn1.",
+    "attention_blocks.1.": "attn2.",
+    "norms.0.": "norm1.",
+    "norms.1.": "norm2.",
+    "ff_norm.": "norm3.",
+}
+_MODULE = re.compile(r"(.*\bmotion_modules\.\d+\.)(.*)")
+_BLOCK = re.compile(r"(transformer_blocks\.\d+\.)(.*)")
+# What the video checkpoint brings to the picture U-Net.
+VIDEO_PARTS = ("motion_modules.", "conv_in.")
+
+
+class FrameNorm(nn.GroupNorm):
+    """Group norm of each frame by itself, in [B, C, F, h, w], as AnimateDiff trains its motion modules.
+
+    diffusers takes mean and variance over all frames of a clip there.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames = x.transpose(1, 2)
+        return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
+
+
+def build_video_unet(config: dict) -> UNetMotionModel:
+    """Build the video U-Net; its keys are diffusers' own, see `to_diffusers`.
+
+    Args:
+        config: what differs from `VIDEO_CONFIG`, as arguments of diffusers' `UNetMotionModel`.
+
+    Returns:
+        The U-Net; sample [B, 13, F, h, w], context [B·F, T, 768] → [B, 4, F, h, w].
+
+    Raises:
+        ValueError, TypeError: as `unet.build_unet`.
+    """
+    unet = build_unet({**VIDEO_CONFIG, **config})
+    for module in motion_modules(unet):
+        norm = module.norm
+        module.norm = FrameNorm(norm.num_groups, norm.num_channels, norm.eps)
+    return unet
+
+
+def build_picture_unet(config: dict) -> UNet2DConditionModel:
+    """Build the image stage's U-Net, for one frame by itself; the released keys are diffusers' own.
+
+    Args:
+        config: what differs from `PICTURE_CONFIG`, as arguments of diffusers' `UNet2DConditionModel`.
+
+    Returns:
+        The U-Net; `unet.predict` gives it [B, 13, F, h, w] frame by frame.
+
+    Raises:
+        ValueError: the input channels are not 13 (for 4 latent channels), or the configuration contradicts itself.
+        TypeError: the configuration names something that `UNet2DConditionModel` does not have.
+    """
+    from diffusers import UNet2DConditionModel
+
+    channels = condition_channels(config.get("out_channels", 4))
+    if config.get("in_channels", channels) != channels:
+        raise ValueError(
+            f"in_channels is {config['in_channels']}; noisy, render, carried and mask need {channels}"
+        )
+    return UNet2DConditionModel(**{**PICTURE_CONFIG, **config, "in_channels": channels})
+
+
+def diffusers_key(key: str) -> str:
+    """diffusers' name of a released key; what is not of a motion module has the same name in both."""
+    module = _MODULE.fullmatch(key)
+    if not module or not module[2].startswith(WRAPPER):
+        return key
+    inside = module[2].removeprefix(WRAPPER)
+    block = _BLOCK.fullmatch(inside)
+    if not block:
+        return module[1] + inside
+    name = TABLE if block[2] in TABLES else _renamed(block[2], NAMES)
+    return module[1] + block[1] + name
+
+
+def released_keys(key: str) -> tuple[str, ...]:
+    """The released names of diffusers' key: one, or two for a block's table of positions."""
+    module = _MODULE.fullmatch(key)
+    if not module:
+        return (key,)
+    block = _BLOCK.fullmatch(module[2])
+    if not block:
+        return (module[1] + WRAPPER + module[2],)
+    names = TABLES if block[2] == TABLE else (_renamed(block[2], {new: old for old, new in NAMES.items()}),)
+    return tuple(module[1] + WRAPPER + block[1] + name for name in names)
+
+
+def _renamed(name: str, names: Mapping[str, str]) -> str:
+    """`name` with its beginning exchanged, where it is one of `names`."""
+    for old, new in names.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
+
+
+def to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A released state dict of the video U-Net, or a part of one, under diffusers' keys; nothing is copied.
+
+    Raises:
+        InputError: two released tensors that diffusers keeps as one differ.
+    """
+    result: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = diffusers_key(key)
+        known = result.setdefault(name, value)
+        if known is not value and (known.shape != value.shape or not known.equal(value)):
+            raise InputError(
+                f"The U-Net's '{key}' differs from the other tensor that becomes '{name}'; "
+                "use the published file, all of one training."
+            )
+    return result
+
+
+def to_released(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of the video U-Net under the released keys; nothing is copied, tables of positions are shared."""
+    return {name: value for key, value in state.items() for name in released_keys(key)}
+
+
+def combine(picture: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The video U-Net's released state dict from the image stage's U-Net and `3dunet.pth`.
+
+    Args:
+        picture: all tensors of the image stage's U-Net.
+        video: `3dunet.pth`; only keys that contain `motion_modules.` or `conv_in.` are taken, as released.
+
+    Returns:
+        The picture U-Net's tensors, with the motion modules added and the input layer exchanged.
+
+    Raises:
+        InputError: the video file holds no motion module or no input layer.
+    """
+    taken = {key: value for key, value in video.items() if any(part in key for part in VIDEO_PARTS)}
+    for part in VIDEO_PARTS:
+        if not any(part in key for key in taken):
+            raise InputError(f"The video checkpoint holds no '{part}' key; use the published 3dunet.pth.")
+    return {**picture, **taken}
+
+
+def longest_clip(state: Mapping[str, Tensor]) -> int:
+    """Frames that a video U-Net's tables of positions reach, of a state dict under either keys.
+
+    It is the configuration's `motion_max_seq_length` (32 in AnimateDiff v3, 24 in v1).
+
+    Raises:
+        InputError: there is no table, or tables of different lengths.
+    """
+    lengths = {
+        value.shape[1] for key, value in state.items() if key.endswith((*TABLES, TABLE)) and value.ndim == 3
+    }
+    if len(lengths) != 1:
+        raise InputError(
+            f"The video U-Net's tables of positions have {len(lengths)} lengths instead of one; "
+            "use the published 3dunet.pth."
+        )
+    return lengths.pop()
