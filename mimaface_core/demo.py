@@ -15,7 +15,8 @@ from .errors import Cancelled, InputError
 from .graph.job import run_here
 from .graph.terminal import TerminalHost, interruptible
 from .media.provenance import synthetic_metadata
-from .media.read import Clip, read_audio, read_picture
+from .media.read import Clip, read_picture
+from .media.sound import read_audio
 from .media.write import VideoWriter
 
 DRIVER = Path(__file__).resolve().parents[1] / "assets" / "demo_driver.mp4"

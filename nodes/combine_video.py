@@ -8,20 +8,13 @@ from pathlib import Path
 from ..mimaface_core import host
 from ..mimaface_core.media.provenance import synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
-from ..mimaface_core.media.read import Audio, read_audio
 from ..mimaface_core.media.write import VideoWriter
 from .numbering import next_place
 from .schema import io, ui
-from .sockets import CATEGORY, Frames, StreamedVideo, frames_of
+from .sockets import CATEGORY, Frames, StreamedVideo, frames_of, sound_in
 
 FORMATS = ("mp4", "webm", "gif", "png")
 IMAGE_FPS = 25.0  # of a batch of pictures that comes without a rate
-
-
-def _sound(audio, sound_of) -> Audio | None:
-    if audio is not None:
-        return Audio(audio["waveform"][0], int(audio["sample_rate"]))
-    return read_audio(sound_of.get_stream_source()) if sound_of is not None else None
 
 
 class CombineVideo(io.ComfyNode):
@@ -87,7 +80,7 @@ class CombineVideo(io.ComfyNode):
             place.file(f".{kind}"),
             exact_rate(fps) if fps else given.fps,
             kind,
-            audio=_sound(audio, sound_of),
+            audio=sound_in(sound_of if audio is None else audio),
             metadata={key: value for key, value in notes.items() if value is not None},
         )
         with writer, host.current().progress(given.count, "writing") as progress:

@@ -1,12 +1,13 @@
-"""The sockets of this pack, and pictures and clips at node borders: read frame by frame, passed on as files."""
+"""The sockets of this pack, and pictures, clips and sound at node borders: read bit by bit, passed on as files."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,8 @@ from torch import Tensor
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.media.rate import exact_rate
-from ..mimaface_core.media.read import Clip, read_audio
+from ..mimaface_core.media.read import Clip
+from ..mimaface_core.media.sound import Audio, AudioFile, Sound
 from ..mimaface_core.media.write import VideoWriter
 from .schema import VideoFromFile, io
 
@@ -46,6 +48,41 @@ def frames_of(picture, fps: float = 25.0) -> Frames:
     return Frames(clip, clip.frames, clip.fps)
 
 
+class StreamedAudio(Mapping, dict):
+    """An AUDIO that stays in its file until a node asks for `waveform` [1, C, T]."""
+
+    def __init__(self, sound: AudioFile):
+        self.sound = sound
+
+    def __getitem__(self, key):
+        if key == "waveform":
+            return self._waveform
+        return {"sample_rate": self.sound.sample_rate}[key]
+
+    def __iter__(self):
+        return iter(("waveform", "sample_rate"))
+
+    def __len__(self):
+        return 2
+
+    @cached_property
+    def _waveform(self) -> Tensor:
+        import torch
+
+        return torch.cat(list(self.sound.blocks()), dim=1)[None]
+
+
+def sound_in(value) -> Sound | None:
+    """The sound of an AUDIO or a VIDEO, to be read block by block; None for a VIDEO without any, and for None."""
+    if value is None:
+        return None
+    if hasattr(value, "get_stream_source"):
+        return AudioFile.open(value.get_stream_source())
+    if isinstance(value, StreamedAudio):
+        return value.sound
+    return Audio(value["waveform"][0], int(value["sample_rate"]))
+
+
 class StreamedVideo(VideoFromFile):
     """A VIDEO whose file keeps every bit of its pictures; saved, it is encoded as one that plays anywhere."""
 
@@ -54,7 +91,7 @@ class StreamedVideo(VideoFromFile):
         if format not in ("auto", "mp4") or codec not in ("auto", "h264"):
             raise InputError(f"A video cannot be saved as {format} with {codec} here; choose mp4 with h264.")
         clip = Clip.open(self.get_stream_source())
-        sound = read_audio(self.get_stream_source()) if clip.has_audio else None
+        sound = AudioFile.open(self.get_stream_source()) if clip.has_audio else None
 
         def encode(target: Path) -> Path:
             with VideoWriter(target, clip.fps, "mp4", audio=sound, metadata=metadata) as film:

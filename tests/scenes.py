@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import math
+import wave
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from PIL import Image
 from tiny_pack import write_tiny_pack
 
 from mimaface.mimaface_core import cli
+from mimaface.mimaface_core.media.sound import Audio
 from mimaface.mimaface_core.media.write import VideoWriter
 
 WITHOUT = [name for name in ("mediapipe", "skimage", "cv2") if importlib.util.find_spec(name) is None]
@@ -55,6 +58,28 @@ def noise(size=(256, 256)):
     """A picture without a face."""
     small = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
     return np.array(Image.fromarray(small).resize(size, Image.Resampling.BICUBIC))
+
+
+def tone(*seconds, rate=44100, channels=2):
+    """Silence and a tone in turns, each as long as given."""
+    import torch
+
+    pieces = []
+    for number, length in enumerate(seconds):
+        count = round(length * rate)
+        sound = 0.4 * torch.sin(torch.arange(count) * 2 * math.pi * 440 / rate)
+        pieces.append(sound * (number % 2))
+    return Audio(torch.cat(pieces).expand(channels, -1).clone(), rate)
+
+
+def voice(path, sound):
+    """Write a sound as a 16-bit WAV file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(sound.waveform.shape[0])
+        file.setsampwidth(2)
+        file.setframerate(sound.sample_rate)
+        file.writeframes((sound.waveform.t() * 32767).round().short().numpy().tobytes())
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from PIL import Image
 from scenes import clip, needs_faces, nodding
 
 from mimaface.mimaface_core import demo
-from mimaface.mimaface_core.media.read import Audio, Clip, read_audio
+from mimaface.mimaface_core.media.read import Clip
+from mimaface.mimaface_core.media.sound import Audio, read_audio
 
 
 @pytest.fixture

@@ -16,12 +16,14 @@ from test_motion import still, track
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.connected import ConnectedTracker
-from mimaface.mimaface_core.media.read import Audio, Clip, read_audio
+from mimaface.mimaface_core.media.read import Clip
+from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.nodes import NODES
 from mimaface.nodes.combine_video import CombineVideo
 from mimaface.nodes.edit_motion import EditMotion
 from mimaface.nodes.load_motion import LoadMotion
+from mimaface.nodes.motion_statistics import MotionStatistics
 from mimaface.nodes.plot_motion import PlotMotion
 from mimaface.nodes.retarget_motion import RetargetMotion
 from mimaface.nodes.save_motion import SaveMotion
@@ -169,6 +171,10 @@ def test_a_motion_is_kept_and_found_again(tmp_path):
 def test_motion_nodes_run_with_their_defaults():
     motion = track(12)
     assert len(SmoothMotion.EXECUTE_NORMALIZED(motion, **defaults(SmoothMotion))[0]) == 12
+    calm = MotionStatistics.EXECUTE_NORMALIZED(motion, **defaults(MotionStatistics))[0]
+    assert torch.allclose(calm.coefficients.values, motion.coefficients.values, atol=1e-4)
+    held = MotionStatistics.EXECUTE_NORMALIZED(motion, **(defaults(MotionStatistics) | {"head": 0.0}))[0]
+    assert held.coefficients.angles.std(0).max() < 1e-4 < motion.coefficients.angles.std(0).min()
     image = PlotMotion.EXECUTE_NORMALIZED(motion, **defaults(PlotMotion))[0]
     assert image.shape == (1, 768, 1024, 3)
     same = EditMotion.EXECUTE_NORMALIZED(motion, **defaults(EditMotion))[0]

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from ...nodes.numbering import next_place
 from ...nodes.schema import VideoComponents, VideoFromComponents, VideoFromFile, io, ui
+from ...nodes.sockets import StreamedAudio
 from .. import host
 from ..errors import InputError
 
@@ -67,7 +68,7 @@ class LoadVideo(io.ComfyNode):
 
 
 class LoadAudio(io.ComfyNode):
-    """The sound of a sound or video file as AUDIO."""
+    """The sound of a sound or video file as AUDIO, decoded where it is needed."""
 
     @classmethod
     def define_schema(cls):
@@ -81,12 +82,12 @@ class LoadAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio) -> io.NodeOutput:
-        from ..media.read import read_audio
+        from ..media.sound import AudioFile
 
-        sound = read_audio(audio)
+        sound = AudioFile.open(audio)
         if sound is None:
             raise InputError(f"'{audio}' has no sound; give a file with a sound track.")
-        return io.NodeOutput({"waveform": sound.waveform[None], "sample_rate": sound.sample_rate})
+        return io.NodeOutput(StreamedAudio(sound))
 
 
 class GetVideoComponents(io.ComfyNode):

@@ -2,7 +2,17 @@
 
 from .provenance import synthetic_metadata
 from .rate import exact_rate
-from .read import Audio, Clip, read_audio, read_picture
+from .read import Clip, read_picture
+from .sound import Audio, AudioFile, read_audio
 from .write import VideoWriter
 
-__all__ = ["Audio", "Clip", "VideoWriter", "exact_rate", "read_audio", "read_picture", "synthetic_metadata"]
+__all__ = [
+    "Audio",
+    "AudioFile",
+    "Clip",
+    "VideoWriter",
+    "exact_rate",
+    "read_audio",
+    "read_picture",
+    "synthetic_metadata",
+]

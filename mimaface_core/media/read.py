@@ -1,40 +1,20 @@
-"""Reads pictures, clips and sound, whatever shape they come in, as upright sRGB pixels and float sound."""
+"""Reads pictures and clips, whatever shape they come in, as upright sRGB pixels."""
 
 import io
 import logging
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
+from .container import LONGEST_PAUSE, Source, existing, is_cover, name_of, opened
 from .rate import exact_rate
 
 _log = logging.getLogger(__name__)
-
-Source = str | Path | io.BytesIO
-
-# Demuxers that read text, or other files than the one given.
-_NOT_MEDIA = {"concat", "dash", "hls", "lavfi", "sdp", "tty"}
-# A longer step of a file's clock than this (seconds) is a fault of the clock, not a picture that stands
-# still.
-_LONGEST_PAUSE = 30
-# Samples in the longest packet of the usual codecs (HE-AAC).
-_LONGEST_PACKET = 2048
-
-
-@dataclass(frozen=True)
-class Audio:
-    """Sound: `waveform` float32 [C, T] in ±1, time 0 being the first video frame, and `sample_rate` in Hz."""
-
-    waveform: torch.Tensor
-    sample_rate: int
 
 
 def read_picture(source: Source) -> torch.Tensor:
@@ -44,11 +24,11 @@ def read_picture(source: Source) -> torch.Tensor:
     16-bit values and converts CMYK by its own profile. Of an animation, the first frame. Raises InputError
     when the file is missing, damaged or no picture.
     """
-    name = _name(source, "the picture")
-    file = io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else _existing(source)
+    name = name_of(source, "the picture")
+    file = io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else existing(source)
     try:
-        with Image.open(file) as opened:
-            return _rgb(ImageOps.exif_transpose(opened))
+        with Image.open(file) as picture:
+            return _rgb(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as error:
         raise InputError(f"{name} is not a readable picture; give a JPEG, PNG or WebP file.") from error
     except Image.DecompressionBombError as error:
@@ -102,12 +82,12 @@ class Clip:
 
         Raises InputError when it is missing, damaged from the start, or no video.
         """
-        name = _name(source, "the video")
+        name = name_of(source, "the video")
         first, _, _ = next(_frames(source, name), (None, None, None))
         if first is None:
             raise InputError(f"{name} is damaged and has no readable frame; export or copy it again.")
         height, width = _picture(first, *_pose(first)).shape[:2]
-        with _container(source, name) as container:
+        with opened(source, name) as container:
             track = _video_track(container, name)
             fps, frames = _rate(container, track), track.frames
             seconds = _seconds(container, track) or Fraction(container.duration or 0, 1_000_000)
@@ -118,109 +98,25 @@ class Clip:
     def __iter__(self) -> Iterator[torch.Tensor]:
         # A frame is shown from its own tick of the constant clock until the next frame's tick.
         held, lasts, tick, start, pose = None, Fraction(0), 0, None, None
-        for frame, time, duration in _frames(self.source, _name(self.source, "the video")):
+        for frame, time, duration in _frames(self.source, name_of(self.source, "the video")):
             pose = pose or _pose(frame)
             after = tick + 1 if held is not None else 0
             if time is not None:
                 start = time if start is None else start
-                if not tick <= round((time - start) * self.fps) <= tick + _LONGEST_PAUSE * self.fps:
+                if not tick <= round((time - start) * self.fps) <= tick + LONGEST_PAUSE * self.fps:
                     start = time - after / self.fps
                 after = round((time - start) * self.fps)
             for _ in range(after - tick):
                 yield _picture(held, *pose)
             held, lasts, tick = frame, duration, after
         if held is not None:
-            for _ in range(max(1, round(min(lasts, _LONGEST_PAUSE) * self.fps))):
+            for _ in range(max(1, round(min(lasts, LONGEST_PAUSE) * self.fps))):
                 yield _picture(held, *pose)
-
-
-def read_audio(source: Source) -> Audio | None:
-    """Reads the whole first sound track of a video or sound file; None when there is none.
-
-    Time 0 is the first video frame: sound that starts later begins with silence, sound that starts earlier is
-    cut. Damaged sound ends, with a logged warning, before the damage. Raises InputError when the file is
-    missing or no media file.
-    """
-    name = _name(source, "the sound")
-    with _container(source, name) as container:
-        if not container.streams.audio:
-            return None
-        track = container.streams.audio[0]
-        sample_rate, begin, pieces = _samples(container, track, name)
-        if not pieces:
-            return None
-        waveform = torch.cat(pieces, dim=1)
-        if "mp4" in container.format.name and track.duration:
-            # the last packet of a codec is filled up with silence; the file knows where the sound really ends
-            excess = waveform.shape[1] - round(track.duration * track.time_base * sample_rate)
-            waveform = waveform[:, :-excess] if 0 < excess < _LONGEST_PACKET else waveform
-        films = [
-            film for film in container.streams.video if not _is_cover(film) and film.start_time is not None
-        ]
-        late = begin - films[0].start_time * films[0].time_base if films else 0
-    late = round(late * sample_rate) if abs(late) < _LONGEST_PAUSE else 0
-    waveform = torch.nn.functional.pad(waveform, (late, 0)) if late >= 0 else waveform[:, -late:].clone()
-    return Audio(waveform, sample_rate)
-
-
-def _samples(container, track, name: str) -> tuple[int, Fraction, list[torch.Tensor]]:
-    """Sample rate, time of the first sample in seconds, and the sound as pieces of float32 [C, n]."""
-    import av
-
-    planar = av.AudioResampler(format="fltp")
-    sample_rate, begin, pieces = 0, Fraction(0), []
-    try:
-        for frame in container.decode(track):
-            if not pieces:
-                sample_rate, begin = frame.sample_rate, Fraction(frame.pts or 0) * track.time_base
-            pieces += [torch.from_numpy(part.to_ndarray()) for part in planar.resample(frame)]
-        pieces += [torch.from_numpy(part.to_ndarray()) for part in planar.resample(None) if part.samples]
-    except (av.FFmpegError, ValueError) as error:
-        _log.warning("The sound of %s is damaged; what comes before is used (%s).", name, error)
-    return sample_rate, begin, pieces
-
-
-def _name(source: Source, otherwise: str) -> str:
-    return otherwise.capitalize() if isinstance(source, io.BytesIO) else f"'{Path(source).name}'"
-
-
-def _existing(source: str | Path) -> Path:
-    path = Path(source)
-    if path.is_dir():
-        raise InputError(f"'{path.name}' is a folder; give the path of a file in it.")
-    if not path.is_file():
-        raise InputError(f"'{path.name}' was not found at {path.absolute()}; check the path.")
-    return path
-
-
-@contextmanager
-def _container(source: Source, name: str):
-    import av
-
-    file = io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else str(_existing(source))
-    try:
-        container = av.open(file, metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(
-            f"{name} cannot be read as video or sound, it is damaged or of another kind; "
-            "give a complete mp4, webm or mov (for sound also wav or mp3)."
-        ) from error
-    with container:
-        if _NOT_MEDIA.intersection(container.format.name.split(",")):
-            raise InputError(f"{name} is not a video; give an mp4, webm or mov file.")
-        yield container
-
-
-def _is_cover(track) -> bool:
-    # the cover picture of a song is kept as a video track
-    import av
-
-    return bool(track.disposition & av.stream.Disposition.attached_pic)
 
 
 def _video_track(container, name: str):
     for track in container.streams.video:
-        if not _is_cover(track):
+        if not is_cover(track):
             return track
     raise InputError(f"{name} holds no video; give an mp4, webm or mov file with a picture.")
 
@@ -250,7 +146,7 @@ def _frames(source: Source, name: str):
     """
     import av
 
-    with _container(source, name) as container:
+    with opened(source, name) as container:
         track = _video_track(container, name)
         packets, durations = container.demux(track), {}
         good, skipped, harm, end = 0, False, None, None

@@ -1,6 +1,7 @@
 """Writes clips frame by frame; only a whole file gets its final name, and nothing half done is left."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from .. import host
 from ..errors import InputError
 from .provenance import mark_gif, mark_mp4, xmp_packet
 from .rate import exact_rate
-from .read import Audio
+from .sound import Sound
 
 # File suffix and ffmpeg muxer of each format.
 _KINDS = {
@@ -56,7 +57,8 @@ class VideoWriter:
     format: "mp4" (H.264; odd sizes gain an edge line to become even), "webm" (VP9), "gif" (one palette),
         "png" (one frame: a file; more: a folder of the same name with numbered files), or "lossless" (bit
         exact RGB in a mov, for passing clips on; `read.Clip` opens it).
-    audio: sound from the first frame on; cut where the frames end. GIF and PNG hold none.
+    audio: `Audio` or `AudioFile`, from the first frame on; cut to the sample where the frames end, never loaded
+        as a whole; values that are no numbers become silence. GIF and PNG hold none.
     metadata: text by key; other values are stored as JSON. See `provenance.synthetic_metadata`.
     crf: constant rate factor of mp4 and webm, lower is better and bigger; None for the usual one.
 
@@ -72,7 +74,7 @@ class VideoWriter:
         fps: Fraction | float,
         format: str = "mp4",
         *,
-        audio: Audio | None = None,
+        audio: Sound | None = None,
         metadata: dict | None = None,
         crf: int | None = None,
     ):
@@ -82,7 +84,7 @@ class VideoWriter:
         path = Path(path)
         self.path = path if path.suffix.lower() == suffix else path.with_name(path.name + suffix)
         self.fps, self.format, self.frames = exact_rate(fps), format, 0
-        self._audio = audio if format in _SOUND and audio and audio.waveform.shape[1] else None
+        self._audio = audio if format in _SOUND and audio and any(True for _ in audio.blocks()) else None
         self._metadata = {
             key: value if isinstance(value, str) else json.dumps(value)
             for key, value in (metadata or {}).items()
@@ -196,14 +198,21 @@ class VideoWriter:
 
     def _add_sound(self) -> Path:
         # Cut to the sample here, because ffmpeg's own -shortest cuts at packets.
-        rate = self._audio.sample_rate
-        sound = self._audio.waveform[:, : round(self.frames / self.fps * rate)]
-        samples = sound.float().cpu().t().contiguous().numpy().astype("<f4")
-        (self._folder / "sound").write_bytes(samples.tobytes())
-        raw = ["-f", "f32le", "-ar", str(rate), "-ac", str(sound.shape[0]), "-i", "sound"]
+        seconds, rate = self.frames / self.fps, self._audio.sample_rate
+        left = round(seconds * rate)
+        raw = ["-f", "f32le", "-ar", str(rate), "-ac", str(self._audio.channels), "-i", "pipe:0"]
         about = ["-f", "ffmetadata", "-i", "metadata.txt", "-map_metadata", "2"]
         streams = ["-map", "0:v", "-map", "1:a", "-c:v", "copy", *_SOUND[self.format]]
-        self._run(["-i", "film", *raw, *about, *streams, *self._muxer, "whole"])
+        self._start(["-i", "film", *raw, *about, *streams, *self._muxer, "whole"])
+        with host.current().progress(math.ceil(seconds), f"adding sound to {self.path.name}") as progress:
+            for block in self._audio.blocks():
+                samples = block[:, :left].t().nan_to_num(0, 1, -1).contiguous().numpy()
+                self._process.stdin.write(samples.astype("<f4").tobytes())
+                progress.update()
+                left -= len(samples)
+                if not left:
+                    break
+        self._wait()
         return self._folder / "whole"
 
     def _run(self, arguments: list[str]) -> None:

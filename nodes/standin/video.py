@@ -13,7 +13,8 @@ from typing import Any
 
 from ...mimaface_core.errors import InputError
 from ...mimaface_core.media.provenance import mark_mp4
-from ...mimaface_core.media.read import Audio, Clip, read_audio
+from ...mimaface_core.media.read import Clip
+from ...mimaface_core.media.sound import Audio, AudioFile, read_audio
 from ...mimaface_core.media.write import VideoWriter
 
 # what every player takes in an mp4 and is therefore carried over unchanged
@@ -86,7 +87,7 @@ class VideoFromFile:
             if "mp4" in container.format.name.split(",") and _plays_anywhere(container):
                 _copy(container, Path(path), notes)
                 return
-        sound = read_audio(self.get_stream_source()) if clip.has_audio else None
+        sound = AudioFile.open(self.get_stream_source()) if clip.has_audio else None
         with VideoWriter(Path(path), clip.fps, "mp4", audio=sound, metadata=notes) as writer:
             for frame in clip:
                 writer.write(frame)
