@@ -8,7 +8,10 @@ import torch
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.align import plane_alignment
 from mimaface.mimaface_core.morphable.expressions import LID_MODES, NAMES
+from mimaface.mimaface_core.morphable.face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP
 from mimaface.mimaface_core.morphable.fit import fit_landmarks
+from mimaface.mimaface_core.morphable.inside import blur, inside_polygon, softness
+from mimaface.mimaface_core.morphable.mouth_inside import light_of, paint
 from mimaface.mimaface_core.morphable.procedural import LID_MIDDLES, procedural_face, rotation_towards
 from mimaface.mimaface_core.morphable.projected import ProjectedRenderer
 from mimaface.mimaface_core.motion.rotation import angles_of
@@ -198,3 +201,63 @@ def test_where_the_photograph_is_only_shifted_nothing_is_to_be_drawn_again(paint
     talking = renderer.draw(moved(track, expression=mode(jaw_open=1.0)))[0, 3]
     x, y = renderer.place[[13, 14]].mean(0).long().tolist()
     assert talking[y : y + 20, x - 5 : x + 5].max() > 0.9
+
+
+@pytest.fixture(scope="module")
+def smiling(painted):
+    """A grey face whose photograph shows white teeth over a dark mouth between parted lips: renderer, track, crop, landmarks."""
+    _, track, _ = painted
+    raised = dict.fromkeys(("upper_lip_mid", "upper_lip_quarter_right", "upper_lip_quarter_left"), 0.4)
+    track = moved(track, expression=mode(jaw_open=0.6, **raised))
+    points = landmarks(track.coefficients, track.gaze)[0] * 2
+    y, x = torch.meshgrid(torch.arange(512) + 0.5, torch.arange(512) + 0.5, indexing="ij")
+    within = inside_polygon(torch.stack([x, y], -1), points[INNER_UPPER_LIP + INNER_LOWER_LIP[::-1], :2], 0.0) > 0
+    crop = torch.tensor([0.4, 0.1, 0.0])[:, None, None].repeat(1, 512, 512)
+    edge = points[13, 1] + 0.6 * (points[14, 1] - points[13, 1])
+    crop[:, within & (y < edge)] = 0.8
+    crop[:, within & (y >= edge)] = -0.9
+    return ProjectedRenderer(FACE, crop, points, track), track, crop, points
+
+
+def test_a_mouth_that_is_open_as_in_the_photograph_is_the_photograph(smiling):
+    renderer, track, crop, points = smiling
+    x, y = points[[13, 14], :2].mean(0).long().tolist()
+    assert (renderer(track)[0] - crop)[:, y - 40 : y + 40, x - 60 : x + 60].abs().max() < 0.02
+
+
+def test_teeth_of_the_photograph_stay_with_the_skull(smiling):
+    renderer, track, crop, points = smiling
+    wider = renderer(moved(track, expression=mode(jaw_open=0.3)))[0].mean(0)
+    x, top = points[13, :2].long().tolist()
+    column = wider[top : top + 60, x - 3 : x + 4].mean(1)
+    before = crop.mean(0)[top : top + 60, x - 3 : x + 4].mean(1)
+    end, shown = ((row < 0.3).nonzero()[:, 0] for row in (column, before))
+    assert abs(int(end[end > 2][0]) - int(shown[shown > 2][0])) <= 1
+
+
+def test_lips_that_part_show_neither_black_nor_bright_teeth(painted):
+    renderer, track, _ = painted
+    for share in (0.15, 0.8):
+        motion = moved(track, expression=mode(jaw_open=share))
+        x, y = renderer._project(renderer.shapes(motion), motion)[0, [13, 14], :2].mean(0).long().tolist()
+        inside = renderer(motion)[0, :, y, x - 4 : x + 4]
+        assert inside.mean() < 0.2 and inside[0].min() > -0.95
+
+
+def test_light_follows_the_photographs():
+    warm, cool = (light_of(torch.tensor(skin), torch.tensor(white)) for skin, white in (
+        ([0.9, 0.6, 0.4], [0.8, 0.65, 0.5]), ([0.5, 0.5, 0.55], [0.55, 0.6, 0.7]),
+    ))  # fmt: skip
+    assert warm[0] > 1.2 * warm[2] and cool[2] > cool[0] and warm.mean() > cool.mean()
+    teeth = paint("upper_teeth", cool, 128)
+    assert teeth.shape == (4, 32, 128) and torch.equal(teeth, paint("upper_teeth", cool, 128))
+    colour, opacity = teeth[:3], teeth[3]
+    assert colour[:, 20, 60].mean() > colour[:, 20, 10].mean() + 0.2  # darker towards the back
+    ends = opacity[:, 20:108].sum(0)
+    assert ends.max() - ends.min() > 1 and not torch.equal(ends, ends.flip(0))  # no straight edge
+
+
+def test_softness_tells_a_blurred_photograph():
+    sharp = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(1))
+    values = [softness(blur(sharp[None], sigma)[0]) for sigma in (0.5, 1.0, 2.0)]
+    assert values == sorted(values) and values[0] < 0.6 and values[2] > 1

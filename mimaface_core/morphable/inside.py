@@ -1,4 +1,4 @@
-"""Textures of what skin hides: eyeballs and the mouth's inside, taken from the photograph and completed by rule."""
+"""What lids and lips hide and cover: irises and whites of the eyes, the photograph with them shut; and how to look at it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,41 @@ from .procedural import EYE_RADIUS, EYE_SPAN
 
 GRAIN = 0.05  # of ±1, the most that painted skin varies
 PUPIL = 4  # of these rings, how many are the pupil
+SHARP = (0.63, 4.6, 1.5)  # finest against next finest detail in a sharp photograph, pixels of blur that take 1 off it, the most
 RINGS = 10  # rings of the iris whose mean colour stands in for what is hidden
+
+
+def blur(x: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of [N, C, H, W] with continued borders."""
+    reach = int(3 * sigma + 0.5)
+    k = torch.exp(-((torch.arange(-reach, reach + 1) / sigma) ** 2) / 2).to(x)
+    k = k / k.sum()
+    flat = F.pad(x.flatten(0, 1)[:, None], (reach, reach, reach, reach), mode="replicate")
+    flat = F.conv2d(F.conv2d(flat, k[None, None, None, :]), k[None, None, :, None])
+    return flat[:, 0].unflatten(0, x.shape[:2])
+
+
+def softness(view: Tensor) -> float:
+    """About how far a photograph [3, h, w] is out of focus: the sigma in pixels that blurs something sharp as much."""
+    fine, coarse = ((view - blur(view[None], sigma)[0]).square().mean().sqrt() for sigma in (1.0, 2.0))
+    sharp, slope, most = SHARP
+    return min(most, max(0.0, slope * (sharp - float(fine / coarse.clamp(min=1e-6)))))
+
+
+def sample(picture: Tensor, place: Tensor) -> Tensor:
+    """Colours [N, 3, H, W] of a picture [3, S, S] at its pixels [N, H, W, 2]."""
+    grid = place / picture.shape[-1] * 2 - 1
+    picture = picture[None].expand(len(place), -1, -1, -1)
+    return F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
+
+
+def stretch(place: Tensor) -> Tensor:
+    """How far a map from pixels to places [N, H, W, 2] is locally from a shift [N, 1, H, W]: the norm of its Jacobian − 1."""
+    right = F.pad(place[:, :, 1:] - place[:, :, :-1], (0, 0, 0, 1))
+    down = F.pad(place[:, 1:] - place[:, :-1], (0, 0, 0, 0, 0, 1))
+    right[:, :, -1], down[:, -1] = place.new_tensor([1, 0]), place.new_tensor([0, 1])
+    away = torch.cat([right - place.new_tensor([1, 0]), down - place.new_tensor([0, 1])], -1)
+    return away.norm(dim=-1)[:, None]
 
 
 def edge_distance(points: Tensor, line: Tensor) -> Tensor:
@@ -20,7 +54,7 @@ def edge_distance(points: Tensor, line: Tensor) -> Tensor:
     start, edge = line[:-1], line[1:] - line[:-1]
     away = points[:, :, None] - start
     t = ((away * edge).sum(-1) / edge.square().sum(-1).clamp(min=1e-6)).clamp(0, 1)
-    return (away - t[..., None] * edge).norm(dim=-1).min(-1).values
+    return (away - t[..., None] * edge).square().sum(-1).amin(-1).sqrt()
 
 
 def inside_polygon(points: Tensor, polygon: Tensor, margin: float) -> Tensor:
@@ -122,34 +156,3 @@ def shut(view: Tensor, opening: Tensor, fold: Tensor, margin: int, line: Tensor)
     fill = (fill + 1) * (1 - 0.55 * line) - 1
     soft = F.avg_pool2d(F.pad(cover[None, None], (2,) * 4, mode="replicate"), 5, stride=1)[0]
     return torch.cat([fill, soft])
-
-
-def mouth_texture(shown: Tensor, known: Tensor, skin: Tensor) -> Tensor:
-    """Texture [4, T, T] of the mouth's inside: rows of upper teeth, lower teeth, tongue and cavity (see procedural._mouth).
-
-    shown, known: as in `iris_texture`. skin: the face's mean colour [3] in 0–1, which tells the light it stands in.
-    """
-    # its brightness, and a quarter of its warmth: skin is not white
-    light = (1.25 * skin.mean()).clamp(0.35, 1.0) * (0.75 + 0.25 * skin / skin.mean().clamp(min=0.02))
-    side = shown.shape[-1]
-    u = (torch.arange(side) + 0.5) / side
-    v, u = torch.meshgrid(u, u, indexing="ij")
-    band, row = (v * 4).long(), (v * 4) % 1
-    across = (u * 2 - 1).abs()
-    round_off = 1 - 0.55 * across**2
-
-    # teeth: narrower towards the back, dark lines between them, gums at their roots
-    arch = torch.asin((u * 2 - 1).clamp(-0.999, 0.999)) / (math.pi / 2) * 5.0
-    gap = (arch % 1 - 0.5).abs()
-    line = 1 - 0.12 * ((gap - 0.42) / 0.08).clamp(0, 1)
-    tooth = torch.stack([0.96 * line, 0.91 * line, 0.82 * line]) * round_off
-    gum = torch.stack([0.55 * round_off, 0.27 * round_off, 0.26 * round_off])
-    gummy = ((0.42 - row) / 0.1).clamp(0, 1)
-    teeth = gum * gummy + tooth * (1 - gummy)
-    edge = 1 - 0.25 * ((row - 0.9) / 0.1).clamp(0, 1)
-    teeth = teeth * edge
-    tongue = shown.new_tensor([0.56, 0.29, 0.28])[:, None, None] * (0.55 + 0.45 * (1 - row)) * round_off
-    cavity = shown.new_tensor([0.27, 0.11, 0.10])[:, None, None] * (0.6 + 0.4 * row) * round_off
-    made = torch.where(band <= 1, teeth, torch.where(band == 2, tongue, cavity))
-    made = (made * light[:, None, None]).clamp(max=0.98) * 2 - 1
-    return torch.cat([shown * known + made * (1 - known), known[None]])

@@ -12,6 +12,7 @@ from .procedural import ProceduralFace
 
 PAIRS = INNER_UPPER_LIP[1:-1], INNER_LOWER_LIP[1:-1]  # between the corners, right to left
 CENTRAL = len(PAIRS[0]) // 2
+SHUT = 0.02  # model units: lips that a photograph shows less far apart count as shut
 TOUCH = 0.001  # model units: lips this near lie together
 OVERLAP = 0.005, 0.015  # how far lips may come to pass each other, and how far those may that do already
 CLOSING = ["jaw_open"] + [

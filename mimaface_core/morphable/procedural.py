@@ -31,6 +31,7 @@ from .face_mesh import (
     UPPER_LIP,
 )
 from .model import MorphableModel
+from .mouth_inside import INSET, LAYERS
 
 # rings round the face: size against the outline, depth, and how far they follow the head; above and below the chin line
 RINGS_ABOVE = [(1.10, 0.62, -0.10, 1.0), (1.26, 0.30, -0.18, 1.0), (1.46, 0.0, -0.28, 0.97), (1.75, 0.0, -0.40, 0.58), (2.2, 0.0, -0.50, 0.0), (7.0, 0.0, -0.6, 0.0)]
@@ -47,7 +48,8 @@ class ProceduralFace:
     """The model with what a picture needs beyond the linear part.
 
     model: MorphableModel over all V vertices. parts: name -> slice of vertices. part_triangles: name -> slice of
-    triangles. follows [V]: share of the head's movement a vertex takes (1 on the face, 0 on the far background).
+    triangles (the layers of the "mouth" have names too). follows [V]: share of the head's movement a vertex takes (1 on
+    the face, 0 on the far background).
     behind [V]: depth added when drawn. uv [V, 2]: place on the part's own texture, 0–1 (eyes, mouth).
     """
 
@@ -184,39 +186,38 @@ def _eyeball(corner_outer: np.ndarray, corner_inner: np.ndarray, lids: np.ndarra
 
 
 def _mouth(face: np.ndarray):
-    """The mouth's inside: cavity, tongue, lower and upper teeth. Vertices, triangles, uv, jaw share of each vertex.
+    """The mouth's inside, back to front. Vertices, triangles, uv, jaw share of each vertex, and both slices of each layer.
 
     The texture's rows from the top: upper teeth (0–0.25), lower teeth (0.25–0.5), tongue (0.5–0.75), cavity (0.75–1).
+    Closed, the lips meet 3 mm above the edge of the upper teeth, which the lower ones stay just below.
     """
     middle = (face[INNER_UPPER_LIP[5]] + face[INNER_LOWER_LIP[5]]) / 2
     half = abs(face[INNER_UPPER_LIP[0], 0])
-    vertices, triangles, uv, jaw = [], [], [], []
+    vertices, triangles, uv, jaw, layers = [], [], [], [], {}
 
-    def add(v, t, coordinates, share):
-        triangles.append(t + sum(map(len, vertices)))
-        vertices.append(v), uv.append(coordinates), jaw.append(np.full(len(v), share) if np.isscalar(share) else share)
+    def add(layer, x, y, z, along, share):
+        start, count = sum(map(len, vertices)), sum(map(len, triangles))
+        rows, columns = x.shape
+        place = 0.25 * (LAYERS.index(layer) + INSET + (1 - 2 * INSET) * along)
+        vertices.append(np.stack([x, middle[1] + y, middle[2] + z], -1).reshape(-1, 3))
+        triangles.append(_grid(columns, rows) + start)
+        uv.append(np.stack([np.broadcast_to(np.linspace(0, 1, columns), x.shape), place], -1).reshape(-1, 2))
+        jaw.append(np.broadcast_to(share, x.shape).ravel())
+        layers[layer] = slice(start, start + rows * columns), slice(count, count + len(triangles[-1]))
 
-    def arch(y_gum, y_edge, depth, reach, row):
-        angle, along = np.meshgrid(np.linspace(-1, 1, 13), np.linspace(0, 1, 4))
-        x = half * reach * np.sin(angle * 1.35) / np.sin(1.35)
-        z = middle[2] - depth - 0.26 * (1 - np.cos(angle * 1.35))
-        v = np.stack([x, middle[1] + y_gum + (y_edge - y_gum) * along, z], -1).reshape(-1, 3)
-        place = np.stack([(angle + 1) / 2, row + 0.25 * along], -1).reshape(-1, 2)
-        return v, _grid(13, 4), place
-
-    # cavity: a dark wall, its lower half led by the jaw
+    # a dark wall, its lower half led by the jaw
     across, up = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(1, -1, 7))
-    wall = np.stack([across * half * 1.5, middle[1] + up * 0.22, middle[2] - 0.30 - 0.1 * across**2], -1).reshape(-1, 3)
-    place = np.stack([(across + 1) / 2, 0.75 + 0.25 * (1 - up) / 2], -1).reshape(-1, 2)
-    add(wall, _grid(9, 7), place, ((1 - up) / 2).ravel())
-    # tongue: a low mound behind the lower teeth
-    along, side = np.meshgrid(np.linspace(0, 1, 6), np.linspace(-1, 1, 9), indexing="ij")
-    mound = np.stack([side * half * 0.62, middle[1] - 0.105 + 0.06 * along * (1 - side**2), middle[2] - 0.10 - 0.16 * along], -1)
-    place = np.stack([(side + 1) / 2, 0.5 + 0.25 * along], -1).reshape(-1, 2)
-    add(mound.reshape(-1, 3), _grid(9, 6), place, 1.0)
-    add(*arch(-0.17, -0.055, 0.075, 0.80, 0.25), 1.0)
-    add(*arch(0.085, -0.045, 0.055, 0.96, 0.0), 0.0)
-    return np.concatenate(vertices), np.concatenate(triangles), np.concatenate(uv), np.concatenate(jaw)
+    add("cavity", across * half * 1.5, up * 0.22, -0.30 - 0.1 * across**2, (1 - up) / 2, (1 - up) / 2)
+    # a mound behind the lower teeth, that sinks as the jaw opens
+    side, along = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(0, 1, 6))
+    mound = -0.075 + 0.09 * np.sin(along * np.pi / 2) - 0.04 * side**2
+    add("tongue", side * half * 0.72, mound, -0.10 - 0.20 * along, along, 1 + 0.3 * along)
+    angle, along = np.meshgrid(np.linspace(-1.35, 1.35, 13), np.linspace(0, 1, 4))
+    rows = ("lower_teeth", 0.80, -0.17, -0.03, 0.08, 1), ("upper_teeth", 0.96, 0.10, -0.047, 0.055, 0)
+    for layer, reach, gum, edge, depth, share in rows:
+        x, z = half * reach * np.sin(angle) / np.sin(1.35), -depth - 0.26 * (1 - np.cos(angle))
+        add(layer, x, gum + (edge - gum) * along, z, along, share)
+    return np.concatenate(vertices), np.concatenate(triangles), np.concatenate(uv), np.concatenate(jaw), layers
 
 
 def _mean_texture(face: np.ndarray, total: int, parts: dict[str, slice]) -> np.ndarray:
@@ -231,10 +232,9 @@ def _mean_texture(face: np.ndarray, total: int, parts: dict[str, slice]) -> np.n
         ball[: 3 * 24], ball[24 * 3 : 24 * 4] = [70, 50, 38], [150, 140, 132]
         ball[:24] = [12, 10, 10]
         colour[parts[eye]] = ball
-    mouth = np.tile(np.array([58.0, 22, 22]), (parts["mouth"].stop - parts["mouth"].start, 1))
-    mouth[9 * 7 : 9 * 7 + 54] = [150, 78, 76]
-    mouth[9 * 7 + 54 :] = [226, 218, 204]
-    colour[parts["mouth"]] = mouth
+    colour[parts["mouth"]] = [58, 22, 22]
+    colour[parts["tongue"]] = [150, 78, 76]
+    colour[parts["lower_teeth"]] = colour[parts["upper_teeth"]] = [226, 218, 204]
     return colour
 
 
@@ -250,7 +250,7 @@ def procedural_face() -> ProceduralFace:
         _eyeball(face[up[0]], face[up[-1]], face[up[1:-1] + low[1:-1]])
         for up, low in ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID))
     ]
-    mouth, mouth_triangles, mouth_uv, mouth_jaw = _mouth(face)
+    mouth, mouth_triangles, mouth_uv, mouth_jaw, layers = _mouth(face)
 
     pieces = {"face": face, "head": head, "right_eye": eyes[0][0], "left_eye": eyes[1][0], "mouth": mouth}
     piece_triangles = {"face": stored["triangles"].astype(np.int64), "head": head_triangles, "right_eye": eyes[0][1], "left_eye": eyes[1][1], "mouth": mouth_triangles}
@@ -260,6 +260,9 @@ def procedural_face() -> ProceduralFace:
         parts[name], part_triangles[name] = slice(offset, offset + len(piece)), slice(count, count + len(t))
         triangles.append(t if name in ("face", "head") else t + offset)  # rings share the outline's vertices
         offset, count = offset + len(piece), count + len(t)
+    for name, (points, faces) in layers.items():
+        parts[name] = slice(parts["mouth"].start + points.start, parts["mouth"].start + points.stop)
+        part_triangles[name] = slice(part_triangles["mouth"].start + faces.start, part_triangles["mouth"].start + faces.stop)
     mean = np.concatenate(list(pieces.values()))
 
     # identity: face modes, carried outwards along the rings and as a whole by eyeballs and mouth

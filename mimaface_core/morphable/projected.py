@@ -26,39 +26,57 @@ from .face_mesh import (
     RIGHT_UPPER_LID,
 )
 from .fit import camera_points
-from .inside import edge_distance, inside_polygon, iris_texture, mouth_texture, shut, without_iris
-from .mouth import TOUCH, lip_gaps, meet
+from .inside import (
+    blur,
+    edge_distance,
+    inside_polygon,
+    iris_texture,
+    sample,
+    shut,
+    softness,
+    stretch,
+    without_iris,
+)
+from .mouth import SHUT, TOUCH, closed_mouth, lip_gaps, meet
+from .mouth_inside import LAYERS, light_of, paint, teeth_edge, with_shown
 from .procedural import LID_MIDDLES, RINGS_ABOVE, ProceduralFace
 from .rasterize import interpolate, rasterize
 
 EYES = {"right_eye": (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), "left_eye": (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS)}
 
 
-def _spans() -> Tensor:
-    """Triangles that span the openings between upper and lower lids."""
+def _spans(*edges: tuple[list[int], list[int]]) -> Tensor:
+    """Triangles that span the openings between upper and lower edges."""
     strips = []
-    for upper, lower, _ in EYES.values():
+    for upper, lower in edges:
         for i in range(len(upper) - 1):
             strips += [(upper[i], upper[i + 1], lower[i + 1]), (upper[i], lower[i + 1], lower[i])]
     return torch.tensor([t for t in strips if len(set(t)) == 3])
 
 
-EYE_OPENINGS = _spans()
+EYE_OPENINGS, MOUTH_OPENING = _spans(*(edges[:2] for edges in EYES.values())), _spans((INNER_UPPER_LIP, INNER_LOWER_LIP))
 RIMS = sorted({i for upper, lower, _ in EYES.values() for i in upper + lower} | set(INNER_UPPER_LIP + INNER_LOWER_LIP))
-LIP_MIDDLES = (13, 14)
+LIP_MIDDLES = [13, 14]
 # what shuts: upper edge, lower edge, for lids the brow's lower edge, and how much beside it is covered, of its width
 SHUTTING = (
     (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_BROW[5:], 0.07), (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_BROW[5:], 0.07),
     (INNER_UPPER_LIP, INNER_LOWER_LIP, None, 0.02),
 )  # fmt: skip
-SHUT = 0.02  # model units: what is open less than this in the photograph counts as shut
+EYE_SIDE, MOUTH_SIDE = 128, 256  # of the textures
+THIN, WIDE = 2.0, 12.0  # pixels: openings in which a photograph shows teeth, and in which it shows a tongue
+LONG = 0.06  # model units: how much lower than usual upper teeth may end
+HOLLOW = 9.0  # how fast teeth darken with every model unit that lips are pushed forwards
+DEEP = (-0.62, -0.83, -0.84)  # the colour of the throat, where nothing lies before it
 STRETCH = (0.10, 0.45)  # of the photograph, against 1: from where on it counts as changed, and as changed altogether
 FOLD = 0.4  # how far up towards the brow a lid's fold reaches
 NASAL = 0.12  # eye widths: no eyeball lies further from the middle between its corners
 LID_SHARE = 0.2  # of an overlap of the lids, how much the upper one gives way
-LIP_SHADE = (0.52, 0.7, 0.7)  # how much darker the mouth's inside is close behind the lips, in red, green and blue
+SAME = 0.015  # model units: where the gap between the lips differs less from the photograph's, its inside is still in place
+LIP_SHADE = (0.42, 0.58, 0.58)  # how the light that passes the lips fades behind them: exponents of red, green and blue
+LIP_REACH, LIP_SHADOW = 5.0, 4  # pixels: how far their shade reaches, and how much lower it falls
+LIP_WET = (0.3, 0.5, 0.45)  # how much darker lips are where they roll in to an opening that the photograph does not show
 SEAM = (0.7, 1.0, 0.95)  # how dark the line between shut lips is, against a lid's, in red, green and blue
-MEETING = 0.4  # of the gap between the lips, the last part in which they come to lie together
+MEETING = 0.015  # model units, the last of a gap between the lips, in which they come to lie together
 RING_FADE = (1.0, 0.9, 0.7, 0.4, 0.1, 0.0)  # how far the rings take over the outline's deviation from the model
 
 
@@ -84,7 +102,11 @@ class ProjectedRenderer:
         shape[:468] = own
         rings = shape[face.parts["head"]].view(len(RINGS_ABOVE), len(OVAL), 3)
         rings += torch.tensor(RING_FADE)[:, None, None] * beyond[OVAL]
-        shape[face.parts["mouth"]] += beyond[[78, 308, 13, 14]].mean(0)
+        # teeth and tongue keep the model's place behind the line of the photograph's lips, were they shut
+        change = closed_mouth(face, c.identity, c.expression) - c.expression
+        line = (own[LIP_MIDDLES, :] + model.expression_basis[LIP_MIDDLES, :] @ change[0]).mean(0)
+        mouth = face.parts["mouth"]
+        shape[mouth] += line - model.mean_shape[LIP_MIDDLES, :].mean(0) - model.identity_basis[mouth.start] @ c.identity[0]
         self.shape = face.turn_eyes(shape[None], source.gaze, self.nasal)[0]
         self._spread_rings()
         self.place = self._project(self.shape[None], source)[0][..., :2]
@@ -130,25 +152,14 @@ class ProjectedRenderer:
 
     def _textures(self, landmarks: Tensor) -> None:
         """Take the irises and the mouth's inside from the photograph, and paint the irises out of the whites."""
-        model, parts = self.face.model, self.face.parts
         pixels = self._project(self.shape[None], self.source)[0]
         spots = pixels[[50, 280, 9, 200], :2].long().clamp(0, self.size - 1)
         skin = (self.crop[:, spots[:, 1], spots[:, 0]].mean(1) + 1) / 2
-        self.whites, self.texture, side = self.crop, {}, 128
-        for name in (*EYES, "mouth"):
-            triangles = model.triangles[self.face.part_triangles[name]] - parts[name].start
-            uv = torch.cat([self.face.uv[parts[name]] * side, torch.zeros(parts[name].stop - parts[name].start, 1)], 1)
-            fragments = rasterize(uv[None], triangles, side, side)
-            place = interpolate(fragments, triangles, pixels[parts[name], :2])[0].permute(1, 2, 0)
-            shown = self._sample(self.crop, place[None])[0]
-            if name == "mouth":
-                hole = landmarks[INNER_UPPER_LIP + INNER_LOWER_LIP[::-1], :2]
-                known = inside_polygon(place, hole, margin=0.8) * fragments.mask[0]
-                self.texture[name] = mouth_texture(shown, known, skin)
-                continue
-            upper, lower, iris = EYES[name]
+        self.whites, self.texture, white = self.crop, {}, []
+        for name, (upper, lower, iris) in EYES.items():
+            shown, place, mask = self._photographed(name, pixels, EYE_SIDE)
             hole = landmarks[upper + lower[::-1], :2]
-            known = inside_polygon(place, hole, margin=1.5) * fragments.mask[0]
+            known = inside_polygon(place.permute(1, 2, 0), hole, margin=1.5) * mask
             width = (landmarks[upper[0], :2] - landmarks[upper[-1], :2]).norm()
             radius = (landmarks[iris[1], :2] - landmarks[iris[3], :2]).norm() / 2
             self.texture[name] = iris_texture(shown, known, float(radius / width))
@@ -156,8 +167,58 @@ class ProjectedRenderer:
             disc = (radius * 1.15 + 1.5 - (here - landmarks[iris[0], :2]).norm(dim=-1)).clamp(0, 1)
             self.whites = self.whites.clone()
             self.whites[box] = without_iris(self.whites[box], inside_polygon(here, hole, margin=0.0), disc)
+            white.append(self.whites[box][:, inside_polygon(here, hole, margin=0.5) > 0])
+        white = (torch.cat(white, 1) + 1) / 2
+        white = white[:, white.mean(0) >= white.mean(0).quantile(0.6)].mean(1) if white.numel() else skin
+        hole, light = landmarks[INNER_UPPER_LIP + INNER_LOWER_LIP[::-1], :2], light_of(skin, white)
+        self._seat_teeth(hole, light)
+        box, _ = self._round(landmarks[:468, :2], 0)
+        self.softness = softness(self.crop[box])
+        self._mouth(self._project(self.shape[None], self.source)[0], hole, light)
         self.shut = torch.stack([self._shut(landmarks, *edges) for edges in SHUTTING])
         self.open = self._openings(self.shape[None])[0]
+
+    def _seat_teeth(self, hole: Tensor, light: Tensor) -> None:
+        """Move the upper teeth down to where the photograph shows their edge in the mouth's opening `hole`."""
+        box, here = self._round(hole, 0)
+        part = self.face.parts["upper_teeth"]
+        edge = self._project(self.shape[None], self.source)[0, part, 1].amax()
+        middle, width = (hole[0] + hole[len(INNER_UPPER_LIP) - 1])[0] / 2, (hole[0] - hole[len(INNER_UPPER_LIP) - 1]).norm()
+        opening = (inside_polygon(here, hole, margin=0.0) > 0.5) & ((here[..., 0] - middle).abs() < 0.2 * width)
+        lowest = teeth_edge(self.crop[box], opening, light)
+        if lowest is not None:
+            unit = (self.shape[INNER_UPPER_LIP[0]] - self.shape[INNER_UPPER_LIP[-1]]).norm() / width
+            self.shape[part, 1] -= ((lowest + here[0, 0, 1] - edge) * unit).clamp(0, LONG)
+
+    def _mouth(self, pixels: Tensor, hole: Tensor, light: Tensor) -> None:
+        """Paint the mouth's layers, front to back, and take over what the photograph shows of each in its opening `hole`."""
+        side = MOUTH_SIDE
+        box, here = self._round(hole, 4)
+        height = 2 * (inside_polygon(here, hole, margin=0.0) * edge_distance(here, hole)).amax()
+        deep, wide = (((height - low) / low).clamp(0, 1) for low in (THIN, WIDE))
+        texture, corner = torch.zeros(5, side, side), F.pad(here[0, 0] - 0.5, (0, 1))
+        free = torch.zeros_like(self.crop[:1])  # where the layers in front let the opening be seen through
+        free[box] = 1
+        for number, name in enumerate(LAYERS):
+            band = slice(number * side // 4, (number + 1) * side // 4)
+            shown, place, mask = (x[..., band, :] for x in self._photographed(name, pixels, side))
+            place = place.permute(1, 2, 0)
+            known = torch.zeros_like(mask, dtype=torch.float32)
+            if deep > 0 and ("teeth" in name or wide > 0):
+                known = inside_polygon(place, hole, margin=0.8) * mask * sample(free, place[None])[0, 0].clamp(0, 1)
+                known = known * (deep if "teeth" in name else wide)
+            texture[:, band] = with_shown(paint(name, light, side), shown, known, light, "teeth" in name, wide)
+            self.texture[name] = texture
+            free[box] *= 1 - self._part((pixels - corner)[None], [name], self.crop[box][None])[2][0]
+
+    def _photographed(self, name: str, pixels: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The photograph on a part's texture: colours [3, T, T], crop pixels [2, T, T], and where the part is [T, T]."""
+        part = self.face.parts[name]
+        triangles = self.face.model.triangles[self.face.part_triangles[name]] - part.start
+        uv = F.pad(self.face.uv[part] * side, (0, 1))
+        fragments = rasterize(uv[None], triangles, side, side)
+        place = interpolate(fragments, triangles, pixels[part, :2])[0].permute(1, 2, 0)
+        return sample(self.crop, place[None])[0], place.permute(2, 0, 1), fragments.mask[0]
 
     def _shut(self, landmarks: Tensor, upper: list[int], lower: list[int], fold: list[int] | None, share: float) -> Tensor:
         """The photograph with one opening shut, and where that is [4, S, S]."""
@@ -186,19 +247,12 @@ class ProjectedRenderer:
         steps = torch.meshgrid(torch.arange(x.start, x.stop) + 0.5, torch.arange(y.start, y.stop) + 0.5, indexing="xy")
         return (slice(None), y, x), torch.stack(steps, -1)
 
-    @staticmethod
-    def _sample(picture: Tensor, place: Tensor) -> Tensor:
-        """Colours [N, 3, H, W] of a picture [3, S, S] at its pixels [N, H, W, 2]."""
-        grid = place / picture.shape[-1] * 2 - 1
-        picture = picture[None].expand(len(place), -1, -1, -1)
-        return F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
-
     def _apart(self, expression: Tensor) -> Tensor:
         """For N frames, 0 where the model's lips touch, so that the photograph's do, however well the model fits [N]."""
         identity, own = self.source.coefficients.identity, self.source.coefficients.expression
         before = lip_gaps(self.face, identity, own).amax()
         now = lip_gaps(self.face, identity, expression).amax(1)
-        return torch.where(before > SHUT, (now - TOUCH) / (MEETING * before), 1).clamp(0, 1)
+        return torch.where(before > SHUT, (now - TOUCH) / MEETING, 1).clamp(0, 1)
 
     @staticmethod
     def _openings(shape: Tensor) -> Tensor:
@@ -220,7 +274,9 @@ class ProjectedRenderer:
         follow = self.face.follows[:, None]
         points[..., :2] = follow * points[..., :2] + (1 - follow) * self.place
         closed = ((1 - self._openings(shape) / self.open - 0.35) / 0.45).clamp(0, 1) * (self.open > SHUT)
-        return self._draw(points, closed)
+        gaps = shape[:, INNER_UPPER_LIP] - shape[:, INNER_LOWER_LIP]
+        changed = (gaps - (self.shape[INNER_UPPER_LIP] - self.shape[INNER_LOWER_LIP])).norm(dim=-1).amax(1)
+        return self._draw(points, closed, (1 - changed / SAME).clamp(0, 1))
 
     def shapes(self, track: MotionTrack) -> Tensor:
         """The source's own shape [N, V, 3] with the track's expression and gaze, before the pose."""
@@ -238,18 +294,19 @@ class ProjectedRenderer:
         meet(shape, self.shape, self._apart(track.coefficients.expression))
         return self.face.turn_eyes(shape, track.gaze, self.nasal)
 
-    def _draw(self, points: Tensor, closed: Tensor) -> Tensor:
+    def _draw(self, points: Tensor, closed: Tensor, same: Tensor) -> Tensor:
         """What `draw` returns, of projected vertices [N, V, 3]: skin over irises over the whites and the mouth's inside.
 
-        closed: [N, 3], 0–1, how far right eye, left eye and mouth have shut since the photograph.
+        closed: [N, 3], 0–1, how far right eye, left eye and mouth have shut since the photograph. same: [N], 0–1, how
+        far the mouth is open as there.
         """
         size = self.size
         fragments = rasterize(points, self.skin, size, size)
         place = interpolate(fragments, self.skin, self.place).permute(0, 2, 3, 1)
-        picture = self._sample(self.crop, place)
+        picture = sample(self.crop, place)
         _, everywhere = self._round(points.new_tensor([[0, 0], [size, size]]), 0)
         covered = torch.where(fragments.mask[..., None], place, everywhere)
-        changed = _blur(((_stretch(covered) - STRETCH[0]) / (STRETCH[1] - STRETCH[0])).clamp(0, 1), 3.0)
+        changed = blur(((stretch(covered) - STRETCH[0]) / (STRETCH[1] - STRETCH[0])).clamp(0, 1), 3.0)
 
         # the rest happens round eyes and mouth
         (_, rows, columns), here = self._round(points[:, RIMS, :2], 26)
@@ -257,32 +314,59 @@ class ProjectedRenderer:
         view, place = picture[area], place[:, rows, columns]
         cover = fragments.mask[:, None, rows, columns].float()
         # carry the photograph a little over the rims of lids and lips: lashes and soft edges
-        spread = _blur(cover, 1.6)
-        shift = _blur((place - here).permute(0, 3, 1, 2) * cover, 1.6) / spread.clamp(min=1e-4)
+        spread = blur(cover, 1.6)
+        shift = blur((place - here).permute(0, 3, 1, 2) * cover, 1.6) / spread.clamp(min=1e-4)
         place = torch.where(cover.permute(0, 2, 3, 1) > 0, place, here + shift.permute(0, 2, 3, 1))
-        skin = torch.where(cover > 0, view, self._sample(self.crop, place))
+        skin = torch.where(cover > 0, view, sample(self.crop, place))
         for layer, share in zip(self.shut, closed.T, strict=True):
             if share.any():
-                sheet = self._sample(layer, place)
+                sheet = sample(layer, place)
                 skin = skin + (sheet[:, :3] - skin) * (sheet[:, 3:] * share[:, None, None, None])
         cover = ((spread - 0.22) / 0.45).clamp(0, 1)
 
         points = points - corner
-        mouth, seen, _, there = self._part(points, ["mouth"], view)
-        made = there * (1 - seen)
-        # lips shade what the photograph did not show, and redden it; all of it where they shut
-        shade = 1 - points.new_tensor(LIP_SHADE)[:, None, None] * _blur(cover, 7.0) * (1 - seen * (1 - closed[:, 2, None, None, None]))
-        behind = torch.where(there, (mouth + 1) * shade - 1, torch.full_like(skin, -0.9))
-        fragments = rasterize(points, EYE_OPENINGS, *view.shape[-2:])
-        place = interpolate(fragments, EYE_OPENINGS, self.place).permute(0, 2, 3, 1)
-        behind = torch.where(fragments.mask[:, None], self._sample(self.whites, place), behind)
+        behind, made, there = self._inside(points, view, cover, closed[:, 2])
+        spans = torch.cat([EYE_OPENINGS, MOUTH_OPENING])
+        fragments = rasterize(points, spans, *view.shape[-2:])
+        place = interpolate(fragments, spans, self.place).permute(0, 2, 3, 1)
+        photograph = torch.where(fragments.mask[:, None], sample(self.whites, place), skin)
+        eyes = fragments.mask & (fragments.triangle < len(EYE_OPENINGS))
+        same = same[:, None, None, None] * there
+        behind = behind + torch.where(eyes[:, None], 1, same) * (photograph - behind)
+        made = made * (1 - same)
+        wet = blur((1 - cover) * made, 2.0)
+        skin = (skin + 1) * (1 - points.new_tensor(LIP_WET)[:, None, None] * wet) - 1
         iris, seen, opacity, there = self._part(points, list(EYES), view)
-        shade = 1 - 0.25 * _blur(cover, 3.0) * (1 - seen)
+        shade = 1 - 0.25 * blur(cover, 3.0) * (1 - seen)
         opacity = opacity * there
         behind = behind * (1 - opacity) + ((iris + 1) * shade - 1) * opacity
         picture[area] = skin * cover + behind * (1 - cover)
         changed[area] = torch.maximum(changed[area], (1 - cover) * made)
-        return torch.cat([picture, _blur(changed, 1.5)], 1)
+        return torch.cat([picture, blur(changed, 1.5)], 1)
+
+    def _inside(self, points: Tensor, view: Tensor, cover: Tensor, closed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The mouth's inside [N, 3, h, w] behind lips that cover [N, 1, h, w].
+
+        Also where the photograph does not show it, 0–1, and where it is at all [N, 1, h, w].
+        """
+        behind, seen = view.new_tensor(DEEP)[:, None, None].expand_as(view), torch.zeros_like(cover)
+        inside = torch.zeros_like(cover, dtype=torch.bool)
+        for name in reversed(LAYERS):
+            colour, known, opacity, there = self._part(points, [name], view)
+            opacity, inside = opacity * there, inside | there
+            behind, seen = behind + opacity * (colour - behind), seen + opacity * (known - seen)
+        # lips shade what the photograph did not show, and redden it; all of it where they shut
+        lips = blur(cover, LIP_REACH)
+        lips[..., LIP_SHADOW:, :] = lips[..., :-LIP_SHADOW, :].clone()
+        part = self.face.parts["upper_teeth"]
+        depth = points[:, part, 2].amin(1) - points[:, LIP_MIDDLES, 2].mean(1)
+        deep = 1 - HOLLOW * (depth - 0.06).clamp(0, 0.1)[:, None, None, None]
+        light = (deep * (1 - 0.93 * lips)) ** view.new_tensor(LIP_SHADE)[:, None, None]
+        light = light + (1 - light) * seen * (1 - closed[:, None, None, None])
+        behind = (behind + 1) * light - 1
+        if self.softness > 0.3:
+            behind = blur(behind, self.softness)
+        return behind, (1 - seen) * inside, inside
 
     def _part(self, points: Tensor, names: list[str], view: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Colour [N, 3, h, w], share seen, opacity and mask [N, 1, h, w] of parts that lie behind the skin in a view's area."""
@@ -298,22 +382,3 @@ class ProjectedRenderer:
             start += span.stop - span.start
         opacity = drawn[:, 4:] if drawn.shape[1] == 5 else torch.ones_like(drawn[:, :1])
         return drawn[:, :3], drawn[:, 3:4], opacity, fragments.mask[:, None]
-
-
-def _stretch(place: Tensor) -> Tensor:
-    """How far a map from pixels to places [N, H, W, 2] is locally from a shift [N, 1, H, W]: the norm of its Jacobian − 1."""
-    right = F.pad(place[:, :, 1:] - place[:, :, :-1], (0, 0, 0, 1))
-    down = F.pad(place[:, 1:] - place[:, :-1], (0, 0, 0, 0, 0, 1))
-    right[:, :, -1], down[:, -1] = place.new_tensor([1, 0]), place.new_tensor([0, 1])
-    away = torch.cat([right - place.new_tensor([1, 0]), down - place.new_tensor([0, 1])], -1)
-    return away.norm(dim=-1)[:, None]
-
-
-def _blur(x: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of [N, C, H, W] with continued borders."""
-    reach = int(3 * sigma + 0.5)
-    k = torch.exp(-((torch.arange(-reach, reach + 1) / sigma) ** 2) / 2).to(x)
-    k = k / k.sum()
-    flat = F.pad(x.flatten(0, 1)[:, None], (reach, reach, reach, reach), mode="replicate")
-    flat = F.conv2d(F.conv2d(flat, k[None, None, None, :]), k[None, None, :, None])
-    return flat[:, 0].unflatten(0, x.shape[:2])
