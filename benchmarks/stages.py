@@ -19,11 +19,10 @@ from mimaface.mimaface_core.demo import DRIVER, portrait
 from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.face.detect import face_tracker
 from mimaface.mimaface_core.face.paste import Paster
-from mimaface.mimaface_core.face.track import clip_landmarks, motion_track, source_face
+from mimaface.mimaface_core.face.track import clip_landmarks, filled, still_landmarks
 from mimaface.mimaface_core.media.read import Clip, read_picture
 from mimaface.mimaface_core.media.write import VideoWriter
-from mimaface.mimaface_core.morphable.expressions import LID_MODES
-from mimaface.mimaface_core.morphable.sliders import quick_modes
+from mimaface.mimaface_core.morphable.modes import modes_of
 from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.packs.pack import find_pack
@@ -81,7 +80,9 @@ class Clock:
 def measure(source_path: Path, driver_path: Path, count: int, pack_name: str, folder: Path) -> tuple[Clock, int]:
     """Animate `count` frames stage by stage; the clock and how many frames there were."""
     clock, pack, tracker = Clock(), find_pack(pack_name), face_tracker(host.current().models_folders())
-    source = source_face(read_picture(source_path), tracker, pack.face, pack.face_share)
+    picture = read_picture(source_path)
+    measurer = pack.measurer()
+    source, _ = measurer.still(picture, still_landmarks(picture, tracker))
     driver = Clip.open(driver_path)
     pictures = list(islice(driver, count))
     # once for nothing, so that loading models does not count
@@ -92,20 +93,25 @@ def measure(source_path: Path, driver_path: Path, count: int, pack_name: str, fo
     with clock("track"):
         landmarks = clip_landmarks(pictures, tracker)
     with clock("fit"):
-        driven = motion_track(landmarks, driver.fps, pack.face, pack.face_share)
-        steady = smooth(driven, 0.7, 0.5, 0.5, quick_modes())
-        motion = retarget(steady, source.track, opening=pack.face.eye_opening, lid_modes=LID_MODES)
+        clip, seen = measurer.clip(), [points is not None for points in landmarks]
+        for frame, points in zip(pictures, landmarks, strict=True):
+            if points is not None:
+                clip.see(frame, points)
+        driven = filled(clip.track(driver.fps), seen)
+        modes = modes_of(pack.basis)
+        steady = smooth(driven, 0.7, 0.5, 0.5, modes.quick)
+        motion = retarget(steady, source.track, opening=modes.opening, lid_modes=modes.lids)
 
     latents.encode = clock.function("encode", latents.encode)
     latents.to_frames = clock.function("decode", latents.to_frames)
     unet.forward = clock.function("denoise", unet.forward)
     with surroundings.load(unet), surroundings.load(pack.vae), surroundings.load(appearance):
         with clock("appearance"):
-            seen = encode_appearance(appearance, source.crop, motion.motion)
+            look = encode_appearance(appearance, source.crop, source.track.alignment, motion, pack.averaged)
         clips = sample_clips(
             pack,
             clock.iterator("render", renders(pack, source, motion, pack.render)),
-            clock.function("appearance", seen.context),
+            clock.function("appearance", look.context),
             len(motion),
             frames=pack.clip_frames,
             overlap=pack.overlap,

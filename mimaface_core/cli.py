@@ -1,4 +1,4 @@
-"""The `mimaface` command: run a graph here or on a ComfyUI server, score clips, look after model packs.
+"""The `mimaface` command: run a graph here or on a ComfyUI server, score clips, look after and convert model packs.
 
 Exit status 0; 2 for a refused input, with a line for each problem on standard error; 130 when cancelled.
 """
@@ -80,15 +80,40 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="also write the scores into this file")
     evaluate.set_defaults(work=evaluate_command)
 
-    pack = commands.add_parser("pack", help="list or verify model packs").add_subparsers(
+    pack = commands.add_parser("pack", help="list, verify or convert model packs").add_subparsers(
         required=True, metavar="WHAT"
     )
     pack.add_parser("list", help="the packs that are found, with their folders").set_defaults(
         work=list_command
     )
-    verify = pack.add_parser("verify", help="load every part of a pack")
-    verify.add_argument("pack", metavar="PACK", help="a pack's name or folder")
+    verify = pack.add_parser(
+        "verify",
+        help="load every part of a pack, or check the published weights key by key",
+        description="Load every part of a pack and check its files' hashes; of a folder with the published weights, "
+        "hold every file against the published keys and shapes.",
+    )
+    verify.add_argument("pack", metavar="PACK", help="a pack's name or folder, or a folder with the published weights")
     verify.set_defaults(work=verify_command)
+
+    convert = pack.add_parser(
+        "convert",
+        help="make a pack of the published weights",
+        description="Make a pack of the published weights: safetensors, checked file by file. Run again after an "
+        "interruption, it goes on with the next file.",
+    )
+    convert.add_argument("folder", type=Path, metavar="DIR", help="the published folder: checkpoints/ and models/")
+    convert.add_argument("out", type=Path, metavar="OUT", help="the pack's folder (models/mimaface/released)")
+    convert.add_argument(
+        "--vae",
+        metavar="PATH",
+        help="sd-vae-ft-mse: a folder, a file (also a whole Stable Diffusion 1.5 checkpoint), or a name in ComfyUI's "
+        "models/vae or models/checkpoints; looked for in DIR and there by itself",
+    )
+    convert.add_argument("--half", action="store_true", help="store in half precision: half the size")
+    convert.add_argument(
+        "--download", action="store_true", help="first fetch into DIR, from the model hub, what it lacks"
+    )
+    convert.set_defaults(work=convert_command)
     return parser
 
 
@@ -145,13 +170,46 @@ def list_command(options: argparse.Namespace) -> int:
 
 
 def verify_command(options: argparse.Namespace) -> int:
-    """`mimaface pack verify PACK`: load every part and say how large it is."""
-    from .packs.pack import find_pack
+    """`mimaface pack verify PACK`: load every part and say how large it is, or check the published folder."""
+    from . import host
+    from .graph.terminal import TerminalHost, interruptible
+    from .packs.pack import MANIFEST, find_pack, list_packs
+    from .packs.released import check_released
+    from .packs.weights import verify_files
 
-    pack = find_pack(options.pack)
-    for part, size in pack.verify().items():
-        print(f"{part}\t{size['parameters']:,} parameters\t{size['bytes'] / 1e6:.1f} MB")
+    terminal, folder = TerminalHost(), Path(options.pack)
+    with interruptible(terminal), host.use(terminal):
+        if options.pack not in list_packs() and folder.is_dir() and not (folder / MANIFEST).is_file():
+            report = check_released(folder)
+            print(*report.lines(), sep="\n")
+            if problems := report.problems(with_vae=report.vae.path is not None):
+                raise InputError("\n".join(problems))
+            print(f"{folder}: every published file fits.")
+            return 0
+        pack = find_pack(options.pack)
+        verify_files(pack.folder, pack.manifest)
+        for part, size in pack.verify().items():
+            print(f"{part}\t{size['parameters']:,} parameters\t{size['bytes'] / 1e6:.1f} MB")
     print(f"{pack.name}: every part loads.")
+    return 0
+
+
+def convert_command(options: argparse.Namespace) -> int:
+    """`mimaface pack convert DIR OUT`: fetch what is missing if asked to, check everything, write the pack."""
+    from . import host
+    from .graph.terminal import TerminalHost, interruptible
+    from .packs.convert import convert_released
+    from .packs.hub import NOTICE, download_released
+
+    terminal = TerminalHost()
+    with interruptible(terminal), host.use(terminal):
+        if options.download:
+            terminal.say(NOTICE)
+            download_released(options.folder, with_vae=options.vae is None)
+        report = convert_released(options.folder, options.out, options.vae, options.half)
+    print(*report.lines(), sep="\n")
+    size = sum(path.stat().st_size for path in options.out.glob("*.safetensors"))
+    print(f"{options.out}: a model pack of {size / 1e9:.1f} GB. In models/mimaface it is found by its folder's name.")
     return 0
 
 

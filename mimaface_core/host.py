@@ -7,7 +7,8 @@ silent; a terminal or ComfyUI puts a subclass in its place through `use`.
 import os
 import tempfile
 import threading
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -50,7 +51,8 @@ class Progress:
 class Host:
     """The plain surroundings: CPU or the current CUDA device, no display, a flag to cancel.
 
-    Every argument may be left out. `models` defaults to the folders in the environment variable
+    Every argument may be left out. `low_memory` (or the environment variable MIMAFACE_LOW_MEMORY=1) trades time for
+    memory: less is computed at once, and models are taken off the device when they have done their part. `models` defaults to the folders in the environment variable
     MIMAFACE_MODELS (separated as in PATH) followed by `models/mimaface`; `inputs` to the working folder;
     `outputs` to `output` in it; `temp` to a fresh folder that is removed when the program ends.
     """
@@ -62,12 +64,13 @@ class Host:
         *,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        low_memory: bool | None = None,
         models: list[Path] | None = None,
         inputs: Path | None = None,
         outputs: Path | None = None,
         temp: Path | None = None,
     ):
-        self._device, self._dtype = device, dtype
+        self._device, self._dtype, self._low_memory = device, dtype, low_memory
         self._models, self._inputs, self._outputs, self._temp = models, inputs, outputs, temp
         self._cancelled = threading.Event()
 
@@ -87,13 +90,30 @@ class Host:
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
+    @property
+    def low_memory(self) -> bool:
+        """Whether memory counts for more than time."""
+        if self._low_memory is not None:
+            return self._low_memory
+        return os.environ.get("MIMAFACE_LOW_MEMORY", "") not in ("", "0")
+
     def load(self, module: torch.nn.Module) -> AbstractContextManager[torch.nn.Module]:
         """Puts `module` on the device at once; as a context, also says how long it is needed there.
 
-        This host leaves it there afterwards; one that shares its memory may take it away.
+        This host leaves it there afterwards, unless memory is low; one that shares its memory may take it away.
         """
         module.to(self.device)
-        return nullcontext(module)
+        return self._given_back(module) if self.low_memory else nullcontext(module)
+
+    @contextmanager
+    def _given_back(self, module: torch.nn.Module) -> Iterator[torch.nn.Module]:
+        """`module`, which goes back to ordinary memory at the end."""
+        try:
+            yield module
+        finally:
+            module.to("cpu")
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def progress(self, total: int, label: str) -> Progress:
         """A context manager that counts `total` steps (0 = unknown) of the work called `label`."""

@@ -2,11 +2,13 @@
 
 from .combine_video import CombineVideo
 from .detect_gaze import DetectGaze
+from .drive_by_audio import DriveByAudio
 from .edit_motion import EditMotion
 from .encode_appearance import EncodeAppearance
 from .extract_3dmm import Extract3DMM
 from .load_motion import LoadMotion
 from .load_pack import LoadPack
+from .motion_statistics import MotionStatistics
 from .paste_back import PasteBack
 from .plot_motion import PlotMotion
 from .render_motion import RenderMotion
@@ -20,9 +22,11 @@ NODES = [
     LoadPack,
     Extract3DMM,
     DetectGaze,
+    DriveByAudio,
     EditMotion,
     RetargetMotion,
     SmoothMotion,
+    MotionStatistics,
     EncodeAppearance,
     SampleClips,
     RenderMotion,

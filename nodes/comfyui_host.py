@@ -1,11 +1,14 @@
-"""The surroundings inside ComfyUI: its device, progress bar with previews, interrupt button and folders."""
+"""The surroundings inside ComfyUI: its device and memory, progress bar with previews, interrupt button and folders."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import comfy.model_management
+import comfy.model_patcher
 import comfy.utils
 import folder_paths
 import torch
@@ -14,6 +17,17 @@ from ..mimaface_core.host import Host, Progress
 
 FOLDER = "mimaface"  # in the models folder, and the key in extra_model_paths.yaml
 PREVIEW = 512  # longest side of a preview in pixels
+DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+PATCHER = "mimaface_patcher"  # the attribute under which a model keeps what ComfyUI moves it by
+
+
+class _Held(torch.nn.Module):
+    """A model as ComfyUI's memory management wants it: with attributes that can be set."""
+
+    def __init__(self, module: torch.nn.Module):
+        super().__init__()
+        self.module = module
+        self.device = None
 
 
 class ComfyUIHost(Host):
@@ -25,11 +39,47 @@ class ComfyUIHost(Host):
         super().__init__()
         default = os.path.join(folder_paths.models_dir, FOLDER)
         folder_paths.add_model_folder_path(FOLDER, default)
+        self._needed = []
 
     @property
     def device(self) -> torch.device:
         """The device ComfyUI has chosen."""
         return comfy.model_management.get_torch_device()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type that ComfyUI, or who started it, has chosen for U-Nets."""
+        chosen = comfy.model_management.unet_dtype(self.device, supported_dtypes=list(DTYPES))
+        return chosen if chosen in DTYPES else torch.float16
+
+    @property
+    def low_memory(self) -> bool:
+        """Whether ComfyUI was started for a device with little memory."""
+        state = comfy.model_management.VRAMState
+        return comfy.model_management.vram_state in (state.LOW_VRAM, state.NO_VRAM)
+
+    def load(self, module):
+        """Puts `module` on the device through ComfyUI, which makes room and takes models away when it needs it.
+
+        Models whose contexts are open stay there together.
+        """
+        patcher = getattr(module, PATCHER, None)
+        if patcher is None:
+            offload = comfy.model_management.unet_offload_device()
+            patcher = comfy.model_patcher.ModelPatcher(_Held(module), self.device, offload)
+            setattr(module, PATCHER, patcher)
+        # A model in parts on two devices would need layers of ComfyUI's own.
+        comfy.model_management.load_models_gpu([*self._needed, patcher], force_full_load=True)
+        module.to(self.device)
+        return self._keep(patcher, module)
+
+    @contextmanager
+    def _keep(self, patcher, module) -> Iterator[torch.nn.Module]:
+        self._needed.append(patcher)
+        try:
+            yield module
+        finally:
+            self._needed.remove(patcher)
 
     def check_cancelled(self) -> None:
         """Raises ComfyUI's own exception when the user has pressed the interrupt button."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+from ..mimaface_core.errors import InputError
 from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.morphable.procedural import procedural_face
 from ..mimaface_core.morphable.sliders import EXPRESSION_SLIDERS, slider_expression
 from ..mimaface_core.motion.edit import edit
+from ..mimaface_core.motion.track import PROCEDURAL
 from .schema import io
 from .sockets import CATEGORY, Motion, Source
 
@@ -94,7 +96,6 @@ class EditMotion(io.ComfyNode):
         cls, face, yaw, pitch, roll, shift_x, shift_y, zoom, gaze_x, gaze_y, **expression
     ) -> io.NodeOutput:
         motion = face.track if isinstance(face, SourceFace) else face
-        c = motion.coefficients
         edited = edit(
             motion,
             yaw=math.radians(yaw),
@@ -102,7 +103,20 @@ class EditMotion(io.ComfyNode):
             roll=math.radians(roll),
             shift=(shift_x / 100, shift_y / 100),
             zoom=zoom,
-            expression=slider_expression(procedural_face(), c.identity, c.expression, expression),
+            expression=_expression(motion, expression),
             gaze=(LOOK_ASIDE * gaze_x, LOOK_UP * gaze_y),
         )
         return io.NodeOutput(edited)
+
+
+def _expression(motion, sliders: dict[str, float]):
+    """What the sliders add to the expression, None for nothing. Raises InputError on a face model they do not move."""
+    if not any(sliders.values()):
+        return None
+    if motion.basis != PROCEDURAL:
+        raise InputError(
+            "The sliders of the expression move the bundled face model only; leave them at 0 for a motion of this pack,"
+            " or extract it with the bundled pack."
+        )
+    c = motion.coefficients
+    return slider_expression(procedural_face(), c.identity, c.expression, sliders)

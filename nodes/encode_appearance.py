@@ -6,6 +6,8 @@ from ..mimaface_core.appearance.frames import encode_appearance
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source
 
+OWN, FRAME, CLIP = "pack's own", "per frame", "per clip"
+
 
 class EncodeAppearance(io.ComfyNode):
     """The motion-identity appearance encoder: the source is looked at once, each frame is asked for when needed."""
@@ -23,10 +25,22 @@ class EncodeAppearance(io.ComfyNode):
                 Motion.Input(
                     "motion", tooltip="The motion that will be drawn: retargeted, smoothed, edited."
                 ),
+                io.Combo.Input(
+                    "context",
+                    options=[OWN, FRAME, CLIP],
+                    default=OWN,
+                    optional=True,
+                    tooltip="Whether each frame is told its own motion or all frames of a clip the mean of theirs. Keep the"
+                    " pack's own way; with the released pack, which averages, try `per frame` when fast movement is blurred.",
+                ),
             ],
             outputs=[Appearance.Output(display_name="appearance", tooltip="For Sample Clips.")],
         )
 
     @classmethod
-    def execute(cls, pack, source, motion) -> io.NodeOutput:
-        return io.NodeOutput(encode_appearance(pack.appearance, source.crop, motion.motion))
+    def execute(cls, pack, source, motion, context=OWN) -> io.NodeOutput:
+        for track in (source.track, motion):
+            track.check_basis(pack.basis)
+        encoder = pack.stage(len(motion)).appearance
+        average = pack.averaged if context == OWN else context == CLIP
+        return io.NodeOutput(encode_appearance(encoder, source.crop, source.track.alignment, motion, average))

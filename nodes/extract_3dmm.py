@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..mimaface_core import host
 from ..mimaface_core.face.measure import measure
+from ..mimaface_core.face.regressed import FRAMINGS, RELEASED
 from ..mimaface_core.face.track import LOST
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source, frames_of
@@ -12,6 +13,11 @@ PICTURE_TIP = (
     "A photograph, a batch of pictures or a video. A video is read frame by frame, however long it is."
 )
 FACE_TIP = "Which face, where there are several: −1 the largest, else counted from the left, 0 the leftmost."
+FRAMING_TIP = (
+    "How a driver's frames are cut, for packs that measure with a network, such as the released one: `as released` squeezes"
+    " them to a square first, and takes a single picture of 512 × 512 whole. Choose `keep aspect` when a wide clip makes faces"
+    " too narrow, or when such a picture is to be cut like others."
+)
 LANDMARKS_TIP = "Output of ComfyUI's own face landmark node for the same pictures. Connect it where mediapipe is not installed."
 
 
@@ -57,6 +63,9 @@ class Extract3DMM(io.ComfyNode):
                     optional=True,
                     tooltip="Frames a second of a batch of pictures. A video keeps its own, exactly.",
                 ),
+                io.Combo.Input(
+                    "framing", options=list(FRAMINGS), default=RELEASED, optional=True, tooltip=FRAMING_TIP
+                ),
                 Landmarks.Input("landmarks", optional=True, tooltip=LANDMARKS_TIP),
             ],
             outputs=[
@@ -68,10 +77,9 @@ class Extract3DMM(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, pack, picture, face, lost, fps=25.0, landmarks=None) -> io.NodeOutput:
+    def execute(cls, pack, picture, face, lost, fps=25.0, framing=RELEASED, landmarks=None) -> io.NodeOutput:
         frames = frames_of(picture, fps)
         finder = tracker(landmarks)
-        source, motion = measure(
-            frames.pictures, frames.count, frames.fps, finder, pack.face, pack.face_share, face, lost
-        )
+        measurer = pack.measurer(framing)
+        source, motion = measure(frames.pictures, frames.count, frames.fps, finder, measurer, face, lost)
         return io.NodeOutput(source, motion)

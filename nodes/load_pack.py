@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.packs.pack import MANIFEST, find_pack, list_packs
+from ..mimaface_core.packs.manifest import MANIFEST
+from ..mimaface_core.packs.pack import find_pack, list_packs
 from .schema import io
 from .sockets import CATEGORY, Pack
 
@@ -22,7 +23,8 @@ class LoadPack(io.ComfyNode):
                     "pack",
                     options=list(list_packs()) or ["bundled"],
                     default="bundled",
-                    tooltip="The pack to use: `bundled` comes with the project; others are folders in models/mimaface.",
+                    tooltip="The pack to use: `bundled` comes with the project; others are folders in models/mimaface,"
+                    " such as the published weights once `mimaface pack convert` has made a pack of them.",
                 )
             ],
             outputs=[Pack.Output(display_name="pack", tooltip="The models, for all other nodes.")],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.morphable.expressions import LID_MODES, MOUTH_MODES
+from ..mimaface_core.errors import InputError
+from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.morphable.mouth import lip_gap
 from ..mimaface_core.morphable.procedural import procedural_face
 from ..mimaface_core.motion.statistics import MotionStatistics as Statistics
@@ -54,7 +55,14 @@ class MotionStatistics(io.ComfyNode):
 
     @classmethod
     def execute(cls, motion, head, mouth, brows, lids, gaze, like=None) -> io.NodeOutput:
-        face = procedural_face()
+        modes = modes_of(motion.basis)
+        if not modes.mouth and (mouth, lids) != (1, 1):
+            raise InputError(
+                "On this pack's face model mouth and lids do not move apart from the rest of the face; leave both at 1:"
+                " brows then scales the whole expression."
+            )
+        if like is not None:
+            like.check_basis(motion.basis)
         changed = rescale(
             motion,
             None if like is None else Statistics.of(like),
@@ -63,9 +71,9 @@ class MotionStatistics(io.ComfyNode):
             brows=brows,
             lids=lids,
             gaze=gaze,
-            mouth_modes=MOUTH_MODES,
-            lid_modes=LID_MODES,
-            gap=lambda identity, expression: lip_gap(face, identity, expression),
-            opening=face.eye_opening,
+            mouth_modes=modes.mouth,
+            lid_modes=modes.lids,
+            gap=lambda identity, expression: lip_gap(procedural_face(), identity, expression),
+            opening=modes.opening,
         )
         return io.NodeOutput(changed)

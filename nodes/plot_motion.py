@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..mimaface_core.morphable.expressions import NAMES
 from ..mimaface_core.morphable.procedural import procedural_face
-from ..mimaface_core.motion.plot import plot
+from ..mimaface_core.motion.plot import Panel, plot
+from ..mimaface_core.motion.track import PROCEDURAL
 from .schema import io
 from .sockets import CATEGORY, Motion
 
@@ -35,28 +36,34 @@ class PlotMotion(io.ComfyNode):
     def execute(cls, motion, width, height) -> io.NodeOutput:
         import torch
 
-        c = motion.coefficients
-        pitch, yaw, roll = torch.rad2deg(c.angles).unbind(1)
-        face = procedural_face()
-        wide = face.eye_opening(c.identity, c.expression) / face.eye_opening(c.identity, c.expression * 0)
-
-        def mode(name: str):
-            return c.expression[:, NAMES.index(name)]
-
+        pitch, yaw, roll = torch.rad2deg(motion.coefficients.angles).unbind(1)
+        gaze = {"sideways": motion.gaze[:, [0, 2]].mean(1), "up": motion.gaze[:, [1, 3]].mean(1)}
+        own = motion.basis == PROCEDURAL
         panels = [
             ("head, degrees", {"yaw": yaw, "pitch": -pitch, "roll": -roll}),
-            (
-                "mouth, coefficients",
-                {
-                    "open": mode("jaw_open"),
-                    "smile": (mode("smile_right") + mode("smile_left")) / 2,
-                    "pucker": mode("pucker"),
-                },
-            ),
-            ("eyes, share of their usual opening", {"right eye": wide[:, 0], "left eye": wide[:, 1]}),
-            (
-                "gaze, eye widths",
-                {"sideways": motion.gaze[:, [0, 2]].mean(1), "up": motion.gaze[:, [1, 3]].mean(1)},
-            ),
+            *(_face(motion) if own else _liveliest(motion)),
+            ("gaze, eye widths" if own else "gaze, the network's unit", gaze),
         ]
         return io.NodeOutput(plot(panels, float(motion.fps), motion.visible, width, height)[None])
+
+
+def _face(motion) -> list[Panel]:
+    """Mouth and eyes on the bundled face model."""
+    c, face = motion.coefficients, procedural_face()
+    wide = face.eye_opening(c.identity, c.expression) / face.eye_opening(c.identity, c.expression * 0)
+
+    def mode(name: str):
+        return c.expression[:, NAMES.index(name)]
+
+    smile = (mode("smile_right") + mode("smile_left")) / 2
+    return [
+        ("mouth, coefficients", {"open": mode("jaw_open"), "smile": smile, "pucker": mode("pucker")}),
+        ("eyes, share of their usual opening", {"right eye": wide[:, 0], "left eye": wide[:, 1]}),
+    ]
+
+
+def _liveliest(motion) -> list[Panel]:
+    """The three coefficients that move most, where they have no names."""
+    expression = motion.coefficients.expression
+    most = expression.std(0, correction=0).topk(3).indices.sort().values.tolist()
+    return [("expression, coefficients that move most", {f"no. {i + 1}": expression[:, i] for i in most})]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..mimaface_core import host
+from ..mimaface_core.motion.track import PROCEDURAL
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, film
 
@@ -19,7 +20,9 @@ def renders(pack, source, motion, mode: str) -> Iterator[Tensor]:
     """Renders one by one, drawn a few at a time when they are asked for.
 
     `albedo` [3, S, S] in ±1; `projected` [4, S, S], the fourth channel as in `ProjectedRenderer.draw`.
+    Raises InputError, with the first of them, when the motion belongs to another face model than the pack's.
     """
+    motion.check_basis(pack.basis)
     if mode == "projected":
         from ..mimaface_core.morphable.projected import ProjectedRenderer
 
@@ -40,7 +43,7 @@ def renders(pack, source, motion, mode: str) -> Iterator[Tensor]:
 
 def _bare(pack):
     """The pack's face model; of the bundled one the face alone, without the surroundings that follow the head."""
-    if pack.manifest["morphable"]["kind"] != "procedural":
+    if pack.basis != PROCEDURAL:
         return pack.morphable
     import torch
 
@@ -68,7 +71,7 @@ class RenderMotion(io.ComfyNode):
                     options=list(MODES),
                     default="projected",
                     tooltip="projected moves the photograph's own pixels; albedo shows the bare face model on black,"
-                    " to judge the tracking.",
+                    " to judge the tracking, and is what packs with another face model draw from.",
                 ),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The rendered face crop.")],

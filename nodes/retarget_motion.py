@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.morphable.expressions import LID_MODES
-from ..mimaface_core.morphable.procedural import procedural_face
+from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.retarget import MODES, retarget
 from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Motion, Source
@@ -38,7 +37,8 @@ class RetargetMotion(io.ComfyNode):
                     options=list(MODES),
                     default="relative",
                     tooltip="relative adds what the driver does since the neutral frame, best for a clip; absolute takes"
-                    " pose and expression as they are, needed where the driver is a single picture.",
+                    " pose and expression as they are, needed where the driver is a single picture; as released also puts the"
+                    " head where the driver has it, as the published weights are meant to be used.",
                 ),
                 io.Int.Input(
                     "neutral_frame",
@@ -57,6 +57,7 @@ class RetargetMotion(io.ComfyNode):
 
     @classmethod
     def execute(cls, source, motion, mode, neutral_frame, pose, expression, gaze) -> io.NodeOutput:
+        modes = modes_of(source.track.basis)
         moved = retarget(
             motion,
             source.track,
@@ -65,7 +66,7 @@ class RetargetMotion(io.ComfyNode):
             pose,
             expression,
             gaze,
-            opening=procedural_face().eye_opening,
-            lid_modes=LID_MODES,
+            opening=modes.opening,
+            lid_modes=modes.lids,
         )
         return io.NodeOutput(moved)

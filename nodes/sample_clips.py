@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..mimaface_core import host
-from ..mimaface_core.diffusion.clips import count_steps, sample_clips
+from ..mimaface_core.diffusion.clips import NOISES, count_steps, sample_clips
 from ..mimaface_core.diffusion.schedule import SCHEDULERS
 from ..mimaface_core.errors import InputError
 from .render_motion import renders
@@ -76,13 +76,32 @@ class SampleClips(io.ComfyNode):
                     tooltip="Frames that each clip carries over from the one before; −1 is the pack's own number. Raise"
                     " it when clips can be told apart, 0 draws them independently.",
                 ),
+                io.Combo.Input(
+                    "noise",
+                    options=list(NOISES),
+                    default="shared",
+                    optional=True,
+                    tooltip="shared starts every clip from the same noise, as released. Choose per clip when a pattern"
+                    " seems to stick to the picture while the face moves.",
+                ),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The animated face crop.")],
         )
 
     @classmethod
     def execute(
-        cls, pack, source, motion, appearance, seed, steps, guidance, scheduler, clip_frames=0, overlap=-1
+        cls,
+        pack,
+        source,
+        motion,
+        appearance,
+        seed,
+        steps,
+        guidance,
+        scheduler,
+        clip_frames=0,
+        overlap=-1,
+        noise="shared",
     ) -> io.NodeOutput:
         total = len(motion)
         if len(appearance) != total:
@@ -96,15 +115,15 @@ class SampleClips(io.ComfyNode):
         overlap = pack.overlap if overlap < 0 else overlap
         if total == 1:
             frames, overlap = 1, 0
-        surroundings = host.current()
+        surroundings, stage = host.current(), pack.stage(total)
         with (
-            surroundings.load(pack.unet),
+            surroundings.load(stage.unet),
             surroundings.load(pack.vae),
             surroundings.progress(count_steps(total, frames, overlap, steps), "drawing") as progress,
             film(motion.fps) as made,
         ):
             clips = sample_clips(
-                pack,
+                stage,
                 renders(pack, source, motion, pack.render),
                 appearance.context,
                 total,
@@ -114,6 +133,7 @@ class SampleClips(io.ComfyNode):
                 guidance=guidance,
                 scheduler=own["scheduler"] if scheduler == OWN else scheduler,
                 seed=seed,
+                noise=noise,
                 progress=progress,
                 previews=surroundings.previews,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.morphable.sliders import quick_modes
+from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.smooth import smooth
 from .schema import io
 from .sockets import CATEGORY, Motion
@@ -37,4 +37,4 @@ class SmoothMotion(io.ComfyNode):
 
     @classmethod
     def execute(cls, motion, pose, expression, gaze) -> io.NodeOutput:
-        return io.NodeOutput(smooth(motion, pose, expression, gaze, quick_modes()))
+        return io.NodeOutput(smooth(motion, pose, expression, gaze, modes_of(motion.basis).quick))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_pack import write_tiny_pack
+from tiny_pack import AUDIO, write_tiny_pack
 
 from mimaface.mimaface_core import cli
 from mimaface.mimaface_core.media.sound import Audio
@@ -86,7 +86,7 @@ def voice(path, sound):
 def tiny_models(tmp_path_factory):
     """A models folder with a random pack called tiny."""
     folder = tmp_path_factory.mktemp("models")
-    write_tiny_pack(folder / "tiny", picture_size=512)
+    write_tiny_pack(folder / "tiny", picture_size=512, audio=AUDIO)
     return folder
 
 

@@ -17,10 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
-from scenes import clip, moved, needs_faces, nodding
-from tiny_pack import write_tiny_pack
+from scenes import clip, moved, needs_faces, nodding, tone, voice
+from tiny_pack import AUDIO, write_tiny_pack
 
+from mimaface.mimaface_core.media.read import Clip
+from mimaface.mimaface_core.media.sound import read_audio
 from mimaface.nodes import NODES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,14 +42,15 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A folder as ComfyUI wants it, with this project, a tiny pack, a portrait and a clip."""
+    """A folder as ComfyUI wants it, with this project, a tiny pack, a portrait, a clip and a voice."""
     base = tmp_path_factory.mktemp("comfyui")
     for folder in ("custom_nodes", "models/mimaface", "input", "output", "temp", "user"):
         (base / folder).mkdir(parents=True)
     (base / "custom_nodes" / "ComfyUI-MIMAFace").symlink_to(ROOT, target_is_directory=True)
-    write_tiny_pack(base / "models" / "mimaface" / "tiny", picture_size=512)
+    write_tiny_pack(base / "models" / "mimaface" / "tiny", picture_size=512, audio=AUDIO)
     Image.fromarray(moved(size=(320, 300))).save(base / "face.png")
     clip(base / "clip.mp4", nodding(14))
+    voice(base / "voice.wav", tone(0.1, 0.2, 0.1))
     return base
 
 
@@ -102,17 +106,17 @@ def test_the_pack_loads_without_a_word_and_shows_every_node(server):
     assert "tiny" in shown["MIMAFaceLoadPack"]["input"]["required"]["pack"][1]["options"]
 
 
-def test_reenact_video_draws_the_same_frames_as_the_runner(server, base):
+def drawn_in_both(server, base, *arguments):
+    """The frames that a graph gives, written as PNG files: {"here": {name: pixels}, "there": …}, the runner's first."""
     address, log = server
-    arguments = ["run", "reenact_video", "--input", f"source={base / 'face.png'}"]
-    arguments += ["--input", f"driver={base / 'clip.mp4'}", "--set", "pack.pack=tiny"]
-    arguments += ["--set", "sampler.steps=2", "--set", "sampler.seed=5"]
+    arguments = [*arguments, "--set", "pack.pack=tiny", "--set", "sampler.steps=2", "--set", "sampler.seed=5"]
     arguments += ["--set", "video.format=png", "--set", "full.format=png"]
     environment = os.environ | {"MIMAFACE_MODELS": str(base / "models" / "mimaface")}
     drawn = {}
     for place, extra in (("here", []), ("there", ["--server", address])):
+        folder = base / arguments[0] / place
         done = subprocess.run(
-            [PYTHON, "-c", COMMAND, *arguments, *extra, "--output-dir", str(base / place)],
+            [PYTHON, "-c", COMMAND, "run", *arguments, *extra, "--output-dir", str(folder)],
             check=False,
             env=environment,
             capture_output=True,
@@ -120,9 +124,55 @@ def test_reenact_video_draws_the_same_frames_as_the_runner(server, base):
             timeout=300,
         )
         assert done.returncode == 0, done.stderr[-2000:] + log.read_text()[-3000:]
-        files = sorted((base / place).rglob("*.png"))
+        files = sorted(folder.rglob("*.png"))
         drawn[place] = {file.name: np.array(Image.open(file)).astype(int) for file in files}
+    assert "Traceback" not in log.read_text()
+    return drawn
+
+
+def test_reenact_video_draws_the_same_frames_as_the_runner(server, base):
+    given = ["--input", f"source={base / 'face.png'}", "--input", f"driver={base / 'clip.mp4'}"]
+    drawn = drawn_in_both(server, base, "reenact_video", *given)
     assert len(drawn["here"]) == 28 and drawn["here"].keys() == drawn["there"].keys()
     for name, frame in drawn["here"].items():
         assert np.abs(frame - drawn["there"][name]).max() <= 1, name
-    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("name", ["talk", "talk_with_clip"])
+def test_a_photograph_speaks_as_in_the_runner(server, base, name):
+    given = ["--input", f"source={base / 'face.png'}", "--input", f"audio={base / 'voice.wav'}"]
+    if name == "talk_with_clip":
+        given += ["--input", f"driver={base / 'clip.mp4'}", "--set", "speech.borrow=all but the mouth"]
+    given += ["--set", f"video.filename_prefix={name}", "--set", f"full.filename_prefix={name}_full"]
+    drawn = drawn_in_both(server, base, name, *given)
+    assert len(drawn["here"]) == 20 and drawn["here"].keys() == drawn["there"].keys()
+    for file, frame in drawn["here"].items():
+        assert np.abs(frame - drawn["there"][file]).max() <= 1, file
+
+
+def test_a_film_of_comfyui_carries_all_of_the_voice(server, base):
+    address, log = server
+    arguments = ["run", "talk", "--input", f"source={base / 'face.png'}", "--input", f"audio={base / 'voice.wav'}"]
+    arguments += ["--set", "pack.pack=tiny", "--server", address, "--output-dir", str(base / "films")]
+    done = subprocess.run(
+        [PYTHON, "-c", COMMAND, *arguments], check=False, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:] + log.read_text()[-3000:]
+    for file in json.loads(done.stdout.splitlines()[-1])["outputs"]:
+        sound = read_audio(file)
+        assert len(list(Clip.open(file))) == 10 and sound.waveform.shape == (2, 17640)
+        assert torch.nonzero(sound.waveform.abs().amax(0) > 0.2)[0].item() == pytest.approx(4410, abs=90)
+
+
+def test_sadtalker_without_weights_is_refused_by_comfyui_before_anything_runs(server, base):
+    address, _ = server
+    arguments = ["run", "talk", "--input", f"source={base / 'face.png'}", "--input", f"audio={base / 'voice.wav'}"]
+    arguments += ["--set", "pack.pack=tiny", "--set", "speech.driver=sadtalker", "--server", address]
+    done = subprocess.run(
+        [PYTHON, "-c", COMMAND, *arguments, "--output-dir", str(base / "none")],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 2 and "node 'speech'" in done.stderr and "SadTalker" in done.stderr, done.stderr

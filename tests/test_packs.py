@@ -8,10 +8,13 @@ from tiny_pack import manifest, write_tiny_pack
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.appearance.mia import AppearanceEncoder
+from mimaface.mimaface_core.audio.voice import VoiceNet
+from mimaface.mimaface_core.audio.voice_driver import VoiceDriver
 from mimaface.mimaface_core.diffusion.latents import LatentSpace, build_vae
 from mimaface.mimaface_core.diffusion.unet import build_unet
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack, find_pack, list_packs
+from mimaface.mimaface_core.packs.weights import write_pack
 
 # The sizes of the bundled pack: 512×512 pictures, 64×64 latents, 197 tokens.
 BUNDLED_UNET = {
@@ -88,6 +91,18 @@ def test_verify_reports_sizes(pack):
     assert all(entry["parameters"] > 100 and entry["bytes"] > 100 for entry in report.values())
 
 
+def test_a_pack_may_bring_a_voice(pack):
+    with pytest.raises(InputError, match="no audio driver; choose the bundled one"):
+        _ = pack.audio_driver
+    entry = {"config": {"width": 8, "dilations": [1, 2]}, "file": "audio.safetensors"}
+    write_pack(pack.folder, manifest(audio=entry), {"audio": VoiceNet(**entry["config"])})
+    pack = ModelPack.load(pack.folder)
+    report = pack.verify()
+    assert set(report) == {"vae", "appearance", "unet", "audio"} and report["audio"]["parameters"] > 100
+    assert isinstance(pack.audio_driver, VoiceDriver) and pack.audio_driver.net is pack.audio
+    assert not pack.audio.training
+
+
 def test_morphable_is_the_procedural_face(pack):
     assert pack.morphable.identity_basis.shape[-1] == 80
 
@@ -115,6 +130,9 @@ def test_no_pack(tmp_path):
         ({"vae": {"class": "AutoencoderTiny", "file": "vae.safetensors"}}, "vae.config"),
         ({"vae": {"class": "AutoencoderTiny", "config": {}, "file": "../vae.safetensors"}}, "vae.file"),
         ({"vae": {"class": "AutoencoderTiny", "config": {}, "file": "lost.safetensors"}}, "lost.safetensors"),
+        ({"audio": "voice"}, "'audio'"),
+        ({"audio": {"file": "audio.safetensors"}}, "audio.config"),
+        ({"audio": {"config": {}, "file": "audio.safetensors"}}, "audio.safetensors is not there"),
         ({"unet": {"config": {"cross_attention_dim": 8}, "file": "unet.safetensors"}}, "cross_attention_dim"),
         (
             {

@@ -14,11 +14,12 @@ from mimaface.nodes import NODES
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "mimaface_core"
 
-# Each room's floor; a room imports from lower floors only, and from these two anywhere.
-ANYWHERE = {"errors", "host"}
+# Each room's floor; a room imports from lower floors only, and from these three anywhere.
+ANYWHERE = {"errors", "host", "weights"}
 FLOORS = {
     "errors": 0,
     "host": 0,
+    "weights": 0,
     "motion": 1,
     "media": 1,
     "morphable": 2,

@@ -40,7 +40,7 @@ from mimaface.mimaface_core.diffusion.unet import motion_modules, predict
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.regress import CoefficientNetwork, regress
 from mimaface.mimaface_core.motion.alignment import aligned
-from mimaface.mimaface_core.packs.pickled import read_pickled
+from mimaface.mimaface_core.weights import read_pickled
 
 EPSILON = {"prediction_type": "epsilon"}
 # All keys and shapes of the published files, in sixteen digits each.

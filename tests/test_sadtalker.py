@@ -332,14 +332,14 @@ def test_damaged_and_foreign_files(values, tmp_path):
     whole = pose.read_bytes()
     for content in (whole[:100_000], whole[:4], b"", b"<html>not found</html>", b"\x80\x02" + bytes(9)):
         pose.write_bytes(content)
-        with pytest.raises(InputError, match=f"{OLDER[1]} is damaged"):
+        with pytest.raises(InputError, match=f"{OLDER[1]} cannot be read"):
             find_sadtalker([tmp_path])
     torch.save({"model": values["audio2pose"], "optimizer": Path("anything")}, pose)
-    with pytest.raises(InputError, match="more than plain weights"):
+    with pytest.raises(InputError, match="code to be run"):
         find_sadtalker([tmp_path])
-    for content in ({"state_dict": values["audio2pose"]}, [1], {"model": {"a": 1}}):
+    for content in ([1], {"model": {"a": 1}}):
         torch.save(content, pose)
-        with pytest.raises(InputError, match="no weights under 'model'"):
+        with pytest.raises(InputError, match="no state dict"):
             find_sadtalker([tmp_path])
 
 

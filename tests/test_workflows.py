@@ -14,11 +14,12 @@ from mimaface.mimaface_core.graph import stock
 from mimaface.mimaface_core.graph.load import load_graph
 from mimaface.mimaface_core.graph.run import infos
 from mimaface.mimaface_core.graph.validate import WIDGETS, slots, validate
-from mimaface.mimaface_core.media.read import Audio, Clip, read_audio
+from mimaface.mimaface_core.media.read import Clip
+from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.motion.track import MotionTrack
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ["edit_face", "reenact_image", "reenact_video"]
+NAMES = ["edit_face", "reenact_image", "reenact_video", "reenact_video_released", "talk", "talk_with_clip"]
 NOTES = ("Note", "MarkdownNote")
 TITLE = 30  # height of a node's title bar, which lies above its position
 PICTURE = 220  # height that the front end keeps for a picture; a square clip takes its width
@@ -49,6 +50,8 @@ def to_api(ui, known):
                     assert next(values) in ("fixed", "increment", "decrement", "randomize")
                 if slot.options.get("image_upload") or slot.options.get("video_upload"):
                     assert next(values) == "image"
+                if slot.options.get("audio_upload"):  # the player and the button
+                    assert (next(values), next(values)) == (None, None)
         assert next(values, None) is None, node["title"]
         for socket in node["inputs"]:
             if socket.get("link") is not None:
@@ -131,6 +134,8 @@ def test_no_box_grows_over_its_neighbours_when_it_shows_a_picture(name):
             width, height = node["size"]
             sockets = max(sum("widget" not in socket for socket in node["inputs"]), len(node["outputs"]))
             needed = 20 * sockets + 24 * len(node["widgets_values"]) + 14
+            if node["type"] == "LoadAudio":
+                needed += 20  # the player
             if node["type"] == "LoadVideo" or "mp4" in node["widgets_values"]:
                 needed += width - 8
             elif node["type"] in PICTURES:
@@ -142,7 +147,8 @@ def test_no_box_grows_over_its_neighbours_when_it_shows_a_picture(name):
 def test_a_graph_is_sound_and_lists_the_portrait_first(name, known, tmp_path):
     for file in ("source.jpg", "driver.jpg"):
         Image.new("RGB", (8, 8)).save(tmp_path / file)
-    (tmp_path / "driver.mp4").write_bytes(b"")
+    for file in ("driver.mp4", "audio.wav"):
+        (tmp_path / file).write_bytes(b"")
     graph = load_graph(ROOT / "workflows" / "api" / f"{name}.json")
     for node in graph.values():
         if node.title == "pack":
@@ -150,7 +156,8 @@ def test_a_graph_is_sound_and_lists_the_portrait_first(name, known, tmp_path):
     assert validate(graph, known, folders=[tmp_path]) == []
     titles = [node.title for node in graph.values()]
     assert {"source", "pack", "sampler", "video", "full"} <= set(titles) and len(set(titles)) == len(titles)
-    assert ("driver" in titles) == (name != "edit_face")
+    assert ("driver" in titles) == (name not in ("edit_face", "talk"))
+    assert ("audio" in titles) == name.startswith("talk")
     assert titles.index("video") < titles.index("full")
 
 

@@ -38,6 +38,7 @@ APPEARANCE = {
     "adapter_layers": 1,
     "adapter_heads": 2,
 }
+AUDIO = {"config": {"width": 8, "dilations": [1, 2]}, "file": "audio.safetensors"}  # for packs that speak
 MANIFEST = {
     "name": "tiny",
     "version": "1",
@@ -73,6 +74,7 @@ def awaken(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
 def write_tiny_pack(folder: Path, **changes) -> ModelPack:
     """Write a tiny pack with random weights and open it."""
     from mimaface.mimaface_core.appearance.mia import AppearanceEncoder
+    from mimaface.mimaface_core.audio.voice import VoiceNet
     from mimaface.mimaface_core.diffusion.latents import build_vae
     from mimaface.mimaface_core.diffusion.unet import build_unet
 
@@ -82,5 +84,7 @@ def write_tiny_pack(folder: Path, **changes) -> ModelPack:
         "appearance": AppearanceEncoder(**content["appearance"]["config"]),
         "unet": build_unet(content["unet"]["config"]),
     }
+    if "audio" in content:
+        parts["audio"] = VoiceNet(**content["audio"]["config"])
     write_pack(folder, content, {name: awaken(part) for name, part in parts.items()})
     return ModelPack.load(folder)

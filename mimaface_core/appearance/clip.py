@@ -1,5 +1,6 @@
 """CLIP's picture encoder: its pre-processing and the transformers model built from a plain configuration."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -53,7 +54,12 @@ def build_vision(config: dict) -> nn.Module:
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
     model = CLIPVisionModel(CLIPVisionConfig(**config))
-    return getattr(model, "vision_model", model)
+    model = getattr(model, "vision_model", model)
+    # Not in any file, so they must hold their values even where the rest is built without memory.
+    embeddings = model.embeddings
+    positions = torch.arange(embeddings.num_positions, device="cpu")[None]
+    embeddings.register_buffer("position_ids", positions, persistent=False)
+    return model
 
 
 def vision_tokens(vision: nn.Module, crop: Tensor) -> Tensor:

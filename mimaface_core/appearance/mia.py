@@ -1,12 +1,16 @@
 """Motion-Identity Appearance: CLIP tokens of the source, modulated by ρ, β and g, as each frame's context."""
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
 from .clip import build_vision, vision_tokens
+
+if TYPE_CHECKING:
+    from ..motion.track import MotionTrack
 
 # The motion vector m = [ρ; β; g]: head angles, expression, gaze.
 MOTION_GROUPS = {"angles": 3, "expression": 64, "gaze": 4}
@@ -72,26 +76,38 @@ class AppearanceEncoder(nn.Module):
             block, adapter_layers, norm=nn.LayerNorm(context_dim), enable_nested_tensor=False
         )
 
-    def encode_source(self, pixels: Tensor) -> Tensor:
+    @property
+    def mixer(self) -> nn.Module:
+        """The part that `modulate` needs."""
+        return self
+
+    @staticmethod
+    def motion_of(track: "MotionTrack") -> Tensor:
+        """The motion [N, 71] that `modulate` takes."""
+        return track.motion
+
+    def encode_source(self, pixels: Tensor, alignment: Tensor | None = None) -> Tensor:
         """Look at the source once.
 
         Args:
             pixels: [B, 3, H, W] in ±1, the source's square face crop.
+            alignment: not needed here; `tokens.ReleasedAppearance` is asked in the same way.
 
         Returns:
             tokens [B, T, D], class token first, T = 1 + patches.
         """
         return self.project(vision_tokens(self.vision, pixels))
 
-    def modulate(self, tokens: Tensor, motion: Tensor) -> Tensor:
+    def modulate(self, tokens: Tensor, motion: Tensor, average: bool = False) -> Tensor:
         """Give the source's tokens each frame's motion.
 
         Args:
             tokens: [1, T, D] from `encode_source`, or [N, T, D] with one source for each frame.
             motion: [N, 71], `MotionTrack.motion`: angles 3 (rad), expression 64, gaze 4 (eye widths).
+            average: one context for all frames, their mean, as the released model has it.
 
         Returns:
-            context [N, T, D] in the encoder's precision.
+            context [N, T, D], or [1, T, D] with averaging, in the encoder's precision.
 
         Raises:
             InputError: motion is not [N, 71], or the number of sources is neither 1 nor N.
@@ -105,7 +121,8 @@ class AppearanceEncoder(nn.Module):
         motion = motion.to(tokens.device, tokens.dtype)
         identity, patches = tokens[:, :1], tokens[:, 1:]
         modulated = self.modulation(patches, motion)
-        return self.adapter(torch.cat([identity.expand(len(motion), -1, -1), modulated], dim=1))
+        context = self.adapter(torch.cat([identity.expand(len(motion), -1, -1), modulated], dim=1))
+        return context.mean(0, keepdim=True) if average else context
 
     def forward(self, pixels: Tensor, motion: Tensor) -> Tensor:
         """Source pixels [B, 3, H, W] in ±1 (B = 1 or N) and motion [N, 71] to context [N, T, D]."""

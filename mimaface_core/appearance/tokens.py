@@ -135,12 +135,13 @@ class ReleasedAppearance(nn.Module):
         vision = dict(CLIP_L if vision is None else vision)
         self.config = {"vision": vision, "context_dim": context_dim, "layers": layers}
         self.vision = build_vision(vision)
-        # Not in any file, so it must hold its values even where the rest is built without memory.
-        embeddings = self.vision.embeddings
-        positions = torch.arange(embeddings.num_positions, device="cpu")[None]
-        embeddings.register_buffer("position_ids", positions, persistent=False)
         self.identity = CurricularFace()
         self.fuse = PostFuse(context_dim, self.vision.config.hidden_size, FEATURES, layers)
+
+    @property
+    def mixer(self) -> nn.Module:
+        """The part that `modulate` needs."""
+        return self.fuse
 
     @staticmethod
     def motion_of(track: MotionTrack) -> Tensor:

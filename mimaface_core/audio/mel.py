@@ -19,7 +19,7 @@ HOP = 200
 MELS = 80
 WINDOW = 800
 _PRE_EMPHASIS = 0.97
-_LOWEST_HZ, _HIGHEST_HZ = 55, 7600
+LOWEST_HZ, HIGHEST_HZ = 55, 7600
 _FLOOR_DB, _REFERENCE_DB, _SPAN = -100.0, 20.0, 4.0
 
 
@@ -66,6 +66,6 @@ def _filters() -> Tensor:
     from transformers.audio_utils import mel_filter_bank
 
     bank = mel_filter_bank(
-        WINDOW // 2 + 1, MELS, _LOWEST_HZ, _HIGHEST_HZ, RATE, norm="slaney", mel_scale="slaney"
+        WINDOW // 2 + 1, MELS, LOWEST_HZ, HIGHEST_HZ, RATE, norm="slaney", mel_scale="slaney"
     )
     return torch.from_numpy(bank.T).float().contiguous()

@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .. import host
+from .. import host, weights
 from ..errors import InputError
 from ..morphable.expression_map import align, expression_map
 from ..morphable.model import MorphableModel
@@ -29,6 +29,7 @@ SMOOTH = 13  # frames of the Savitzky–Golay filter over the pose, of order 2
 RELEASED = ("SadTalker_V0.0.2_256.safetensors", "SadTalker_V0.0.2_512.safetensors")
 OLDER = ("auido2exp_00300-model.pth", "auido2pose_00140-model.pth")  # spelt so by their authors
 PREFIXES = ("audio2exp.", "audio2pose.")
+REMEDY = f"use SadTalker's own file, downloaded again, or {RELEASED[0]}"
 BFM = "BFM09_model_info.mat"
 PLACES = ("", "sadtalker")
 BFM_PLACES = (*PLACES, "D3DFR", "released/models/D3DFR")
@@ -137,7 +138,8 @@ class SadTalkerDriver:
             translation=own.translation + self.scale * moved[:, 3:] + swing,
         )
         gaze, alignment = source.gaze.repeat(n, 1), source.alignment.repeat(n, 1, 1)
-        return MotionTrack(coefficients, gaze, alignment, torch.ones(n, dtype=torch.bool), Fraction(fps))
+        visible = torch.ones(n, dtype=torch.bool)
+        return MotionTrack(coefficients, gaze, alignment, visible, Fraction(fps), source.basis)
 
 
 # -- steps of a drive
@@ -224,14 +226,15 @@ def find_sadtalker(folders: Iterable[Path], face: ProceduralFace | None = None) 
                 " bundled driver."
             )
         bfm = MorphableModel.from_bfm(path)
-    if len(files) == 1:
-        files *= 2
-        contents = [_released(path, prefix) for path, prefix in zip(files, PREFIXES)]
-    else:
-        contents = [_older(path) for path in files]
     nets = Audio2Exp(), Audio2Pose()
-    for net, values, path in zip(nets, contents, files):
-        _fill(net, values, path)
+    if len(files) == 1:
+        values = weights.read(files[0], REMEDY)
+        for net, prefix in zip(nets, PREFIXES):
+            own = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+            weights.fill(net, own, files[0], REMEDY)
+    else:
+        for net, path in zip(nets, files):
+            weights.fill(net, weights.read(path, REMEDY), path, REMEDY)
     return SadTalkerDriver(*nets, bfm, face)
 
 
@@ -261,47 +264,3 @@ def find_sadtalker_files(folders: Iterable[Path]) -> tuple[Path, ...]:
 def _listed(folders: list[Path]) -> str:
     named = [f"{folder} (or its sub-folder {PLACES[1]})" for folder in folders]
     return " or ".join(named) or "any models folder (there is none)"
-
-
-def _released(path: Path, prefix: str) -> dict[str, Tensor]:
-    """The tensors of the released file whose names begin with `prefix`, without it."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read ({error}); download it again.") from error
-
-
-def _older(path: Path) -> dict[str, Tensor]:
-    """The tensors of one of the older files; nothing but tensors and plain values is unpacked."""
-    import pickle
-    import struct
-
-    # what unpickling raises for bytes that are not as they should be
-    damage = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (*damage, struct.error, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"{path} is damaged or holds more than plain weights ({reason}); download it again, or use {RELEASED[0]}."
-        ) from error
-    model = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(model, dict) or not all(isinstance(value, Tensor) for value in model.values()):
-        raise InputError(f"{path} holds no weights under 'model'; download SadTalker's own file again.")
-    return model
-
-
-def _fill(net: nn.Module, values: dict[str, Tensor], path: Path) -> None:
-    """Load `values` strictly; InputError in one sentence where they do not fit."""
-    wanted = net.state_dict()
-    shapes = [k for k in wanted if k in values and values[k].shape != wanted[k].shape]
-    problems = [f"'{key}' is missing" for key in wanted if key not in values]
-    problems += [f"'{key}' is unknown" for key in values if key not in wanted]
-    problems += [f"'{k}' has shape {list(values[k].shape)} instead of {list(wanted[k].shape)}" for k in shapes]
-    if problems:
-        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        raise InputError(f"{path} is not SadTalker's: {problems[0]}{more}; download it again.")
-    net.load_state_dict(values)

@@ -150,6 +150,7 @@ def sample_clips(
                 overlap=overlap,
                 generator=generator,
                 on_step=_reporter(parts.latents, render, progress, previews),
+                apart=host.current().low_memory,
             )
 
             # Show only what is new.

@@ -26,6 +26,7 @@ def denoise_clip(
     overlap: int = 0,
     generator: torch.Generator | None = None,
     on_step: Callable[[Tensor], None] | None = None,
+    apart: bool = False,
 ) -> Tensor:
     """Sample the latents of one clip.
 
@@ -42,6 +43,7 @@ def denoise_clip(
         generator: for schedulers that draw noise between steps (LCM).
         on_step: called after every step with the current estimate of the clean latents [1, C, F, h, w]; an
             exception that it raises (a cancel) ends the clip.
+        apart: compute the two halves of guidance one after another, which needs less memory.
 
     Returns:
         Clean latents [1, C, F, h, w], float32.
@@ -57,7 +59,10 @@ def denoise_clip(
     for timestep in scheduler.timesteps:
         noisy = scheduler.scale_model_input(latents, timestep)
         sample = condition(noisy, render, carried, known).expand(halves, -1, -1, -1, -1)
-        output = predict(unet, sample, timestep, context)
+        parts = halves if apart else 1
+        output = torch.cat(
+            [predict(unet, x, timestep, c) for x, c in zip(sample.chunk(parts), context.chunk(parts), strict=True)]
+        )
         if guidance != 1:
             unconditional, conditional = output.chunk(2)
             output = unconditional + guidance * (conditional - unconditional)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from .. import host
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -44,14 +45,23 @@ class LatentSpace:
         vae: `AutoencoderTiny` or `AutoencoderKL`.
         target: `picture` or `residual`.
         scale: brings the residual near unit variance.
-        batch: frames coded together.
+        batch: frames coded together; the surroundings' choice when None, one where memory is low.
+        sampled: whether renders are encoded to samples of `AutoencoderKL`'s distribution, as released, or to its mode.
         colour: whether a residual changes colours, or brightness alone (for an autoencoder too small to know hues).
 
     Raises:
         InputError: an unknown target, or a scale that is not positive.
     """
 
-    def __init__(self, vae: nn.Module, target: str = "picture", scale: float = 1.0, batch: int = 2, colour: bool = True):
+    def __init__(
+        self,
+        vae: nn.Module,
+        target: str = "picture",
+        scale: float = 1.0,
+        batch: int | None = None,
+        colour: bool = True,
+        sampled: bool = True,
+    ):
         if target not in TARGETS:
             raise InputError(
                 f"Unknown latent target '{target}'; a pack's latents.target is {' or '.join(TARGETS)}."
@@ -60,7 +70,12 @@ class LatentSpace:
             raise InputError(f"latents.scale must be positive, not {scale}; correct the pack's manifest.")
         # Convolutions of few channels are about 1.5 times faster this way, on CPU and GPU.
         self.vae = vae.to(memory_format=torch.channels_last)
-        self.target, self.scale, self.batch, self.colour = target, scale, batch, colour
+        self.target, self.scale, self._batch, self.colour, self.sampled = target, scale, batch, colour, sampled
+
+    @property
+    def batch(self) -> int:
+        """Frames coded together."""
+        return self._batch or (1 if host.current().low_memory else 2)
 
     @property
     def channels(self) -> int:
@@ -70,14 +85,15 @@ class LatentSpace:
     def encode(self, pictures: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Pictures [N, 3, H, W] in ±1 to scaled latents [N, C, H/8, W/8], float32.
 
-        With a generator the latents of `AutoencoderKL` are sampled (as released), otherwise the mode.
+        With a generator the latents of `AutoencoderKL` are sampled (where the space is), otherwise the mode.
         """
 
         def code(pixels: Tensor) -> Tensor:
             output = self.vae.encode(pixels)
             if not hasattr(output, "latent_dist"):
                 return output.latents
-            return output.latent_dist.mode() if generator is None else output.latent_dist.sample(generator)
+            drawn = self.sampled and generator is not None
+            return output.latent_dist.sample(generator) if drawn else output.latent_dist.mode()
 
         config = self.vae.config
         return (self._run(code, pictures) - (config.shift_factor or 0.0)) * config.scaling_factor

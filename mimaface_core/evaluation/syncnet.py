@@ -11,16 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from pickle import UnpicklingError
-from struct import error as StructError
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import host
+from .. import host, weights
 from ..errors import InputError
 from ..media import Clip
 from .heard import RATE, SILENT, levels
@@ -31,22 +28,11 @@ WANTED = (
     f"LSE-C and LSE-D need SyncNet's weights: put {NAMES[0]} from {PUBLISHED} into models/mimaface/syncnet, "
     "or name the file with --syncnet"
 )
+REMEDY = f"SyncNet's own are needed, no other weights: take the file from {PUBLISHED}"
 ESTIMATOR = (
     "SyncNet v2 at 25 frames a second and 16 kHz, offsets ±15 frames; face boxes from mediapipe's landmarks, "
     "where the published pipeline has S3FD's"
 )
-# what readers of pickles and safetensors raise over a file that is cut off or of another kind
-UNREADABLE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-)
-UNREADABLE += (UnpicklingError, SafetensorError, StructError)
 FPS = 25
 SIDE = 224  # pixels of the face crop
 WINDOW = 5  # frames that one embedding sees
@@ -117,35 +103,12 @@ def load(file: Path) -> SyncNet:
 
     Raises InputError when the file is missing, cannot be read, or holds other weights.
     """
-    from safetensors.torch import load_file
-
     if not file.is_file():
         raise InputError(
             f"There are no SyncNet weights at {file}; check the path, or take them from {PUBLISHED}."
         )
-    try:
-        if file.suffix == ".safetensors":
-            values = load_file(file)
-        else:
-            values = torch.load(file, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise InputError(
-            f"{file} cannot be read as SyncNet's weights; download it again from {PUBLISHED}."
-        ) from error
     net = SyncNet()
-    wanted = net.state_dict()
-    wrong = [] if isinstance(values, dict) else ["no tensors by name"]
-    for key in [] if wrong else wanted:
-        if key not in values and not key.endswith("num_batches_tracked"):  # which old PyTorch did not count
-            wrong.append(f"'{key}' is missing")
-        elif key in values and tuple(getattr(values[key], "shape", ())) != tuple(wanted[key].shape):
-            wrong.append(f"'{key}' has another shape")
-    wrong += [] if wrong else [f"'{key}' is unknown" for key in values if key not in wanted]
-    if wrong:
-        raise InputError(
-            f"{file} holds other weights than SyncNet's ({wrong[0]}); take the file from {PUBLISHED}."
-        )
-    net.load_state_dict(wanted | dict(values))
+    weights.fill(net, weights.read(file, REMEDY), file, REMEDY)
     return net.eval().requires_grad_(False)
 
 

@@ -151,6 +151,10 @@ class MorphableModel:
         """The same model on another device."""
         return replace(self, **{k: v.to(device) for k, v in self._tensors().items()})
 
+    def count(self) -> int:
+        """How many numbers the model holds."""
+        return sum(value.numel() for value in self._tensors().values())
+
     def _tensors(self) -> dict[str, Tensor]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {k: v for k, v in values.items() if isinstance(v, Tensor)}

@@ -10,11 +10,8 @@ from torch import Tensor
 from ..errors import InputError
 from .track import MotionTrack
 
-CAMERA, FOCAL, PLANE = (
-    10.0,
-    1160.0,
-    256,
-)  # D3DFR's camera: distance, focal length in pixels, side of its plane
+CAMERA, FOCAL = 10.0, 1160.0  # D3DFR's camera: distance, focal length in pixels of its plane
+PICTURE = 512  # side of the crop
 
 
 def edit(
@@ -42,7 +39,8 @@ def edit(
 
     # nearer is larger; what is off the centre keeps its place in the picture
     depth = (CAMERA - c.translation[:, 2:]) / zoom
-    place = c.translation[:, :2] / zoom + torch.tensor(tuple(shift)) * PLANE / FOCAL * depth
+    side = PICTURE * track.alignment[..., :2].det().sqrt()[:, None]  # of the crop, on the camera's plane
+    place = c.translation[:, :2] / zoom + torch.tensor(tuple(shift)) * side / FOCAL * depth
     changes = {"angles": angles, "translation": torch.cat([place, CAMERA - depth], 1)}
     if expression is not None:
         changes["expression"] = c.expression + expression

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ..errors import InputError
 from .rotation import angles_of, rotation_of
-from .track import FaceCoefficients, MotionTrack
+from .track import PROCEDURAL, FaceCoefficients, MotionTrack
 
-MODES = ("relative", "absolute")
+RELEASED = "as released"
+MODES = ("relative", "absolute", RELEASED)
 ROOM = 0.4  # how far beyond a strong natural movement an expression coefficient can go
 Opening = Callable[[Tensor, Tensor], Tensor]  # (identity [N, 80], expression [N, 64]) -> eye openings [N, 2]
 
@@ -46,13 +47,18 @@ def retarget(
     """The source moving like the driver: the source's identity, texture and light with the driver's ρ, β and g.
 
     mode: `relative` adds what the driver does since its frame `reference` (−1: its most usual frame) to the source's own
-    pose and expression; `absolute` takes the driver's values as they are (the head stays where the source has it).
+    pose and expression; `absolute` takes the driver's values as they are (the head stays where the source has it);
+    `as released` takes the driver's expression, pose, gaze and alignment unchanged, so that the head is where the driver
+    has it, as the published inference blends the two.
     pose, expression, gaze: strengths, 1 = as the driver, 0 = as the source.
     opening, lid_modes: how wide the eyes are, and the expression modes of the right and left lids. With them lids move
     by share of the opening, so that an eye that closes in the driver closes in the source, however wide it is.
     """
     if mode not in MODES:
         raise InputError(f"Motion can be taken over {' or '.join(MODES)}, not {mode!r}.")
+    driver.check_basis(source.basis)
+    if mode == RELEASED:
+        return _blend(driver, source, pose, expression, gaze)
     if reference >= len(driver):
         raise InputError(f"The driver's neutral frame {reference} lies behind its last frame {len(driver) - 1}; choose a smaller number, or −1.")
     at = neutral_frame(driver) if reference < 0 else reference
@@ -78,8 +84,40 @@ def retarget(
         moved = moved.clone()
         for side, modes in enumerate(lid_modes):
             moved[:, list(modes)] *= ratio[:, side : side + 1]
-    n = len(driver)
-    coefficients = FaceCoefficients(s.values.expand(n, -1)).replace(
-        expression=_within(s.expression + expression * moved, s.expression), angles=angles, translation=translation
+    look_like = s.expression + expression * moved
+    if source.basis == PROCEDURAL:  # whose modes are strong natural movements
+        look_like = _within(look_like, s.expression)
+    coefficients = FaceCoefficients(s.values.expand(len(driver), -1)).replace(
+        expression=look_like, angles=angles, translation=translation
     )
-    return MotionTrack(coefficients, source.gaze + look, source.alignment.expand(n, -1, -1).clone(), driver.visible, driver.fps)
+    alignment = _moved_alignment(driver.alignment, driver.alignment[at], source.alignment, pose)
+    return driver.replace(coefficients=coefficients, gaze=source.gaze + look, alignment=alignment)
+
+
+def _moved_alignment(driver: Tensor, reference: Tensor, source: Tensor, pose: float) -> Tensor:
+    """The source's alignment [1, 2, 3] with the driver's [N, 2, 3] movement in its crop since `reference` [2, 3].
+
+    Where every frame is aligned alike, as on the bundled face model, it is the source's.
+    """
+    moved = _whole(source) @ _whole(reference[None]).inverse() @ _whole(driver)
+    return torch.lerp(source.expand(len(driver), -1, -1), moved[:, :2], pose)
+
+
+def _whole(matrix: Tensor) -> Tensor:
+    """Affine matrices [N, 2, 3] as [N, 3, 3]."""
+    return torch.cat([matrix, matrix.new_tensor([0, 0, 1]).expand(len(matrix), 1, 3)], 1)
+
+
+def _blend(driver: MotionTrack, source: MotionTrack, pose: float, expression: float, gaze: float) -> MotionTrack:
+    """Identity, texture and lighting of the source; all else of the driver, exactly so at strengths of 1."""
+    d, s = driver.coefficients, source.coefficients
+    coefficients = FaceCoefficients(s.values.expand(len(driver), -1)).replace(
+        expression=torch.lerp(s.expression.expand_as(d.expression), d.expression, expression),
+        angles=torch.lerp(s.angles.expand_as(d.angles), d.angles, pose),
+        translation=torch.lerp(s.translation.expand_as(d.translation), d.translation, pose),
+    )
+    return driver.replace(
+        coefficients=coefficients,
+        gaze=torch.lerp(source.gaze.expand_as(driver.gaze), driver.gaze, gaze),
+        alignment=torch.lerp(source.alignment.expand_as(driver.alignment), driver.alignment, pose),
+    )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .retarget import Opening, _within
-from .track import MotionTrack
+from .track import PROCEDURAL, MotionTrack
 
 PARTS = {"angles": 3, "translation": 3, "expression": 64, "gaze": 4}
 STILL = 1e-4  # a number that deviates less than this does not move: there is nothing to make larger
@@ -106,7 +106,7 @@ def rescale(
     coefficients = c.replace(
         angles=moved("angles", range(3), head),
         translation=moved("translation", range(3), head),
-        expression=_within(expression, c.expression),
+        expression=_within(expression, c.expression) if track.basis == PROCEDURAL else expression,
     )
     return track.replace(coefficients=coefficients, gaze=moved("gaze", range(4), gaze))
 

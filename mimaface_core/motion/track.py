@@ -18,6 +18,8 @@ for _name, _size in GROUPS.items():
     _start = SLICES[next(reversed(SLICES))].stop if SLICES else 0
     SLICES[_name] = slice(_start, _start + _size)
 COEFFICIENTS = sum(GROUPS.values())
+# The face models that coefficients can belong to: the bundled pack's own, and BFM09 as D3DFR uses it
+PROCEDURAL, BFM = "procedural", "bfm09"
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ class MotionTrack:
 
     coefficients: FaceCoefficients of N frames.
     gaze: [N, 4], x and y of the subject's right eye, then of the left, in eye widths from straight ahead;
-        x to the picture's right and y up, measured along the face's own axes.
+        x to the picture's right and y up, measured along the face's own axes. On BFM09 the four numbers of D3DFR's
+        pupil head as they are, in its own unit.
     alignment: [N, 2, 3], carries pixels of the face's crop to the 256-pixel camera plane of the face model.
     visible: bool [N], whether a face was found in that frame.
     fps: frames a second, exact.
+    basis: the face model that the coefficients belong to, PROCEDURAL or BFM; those of one mean nothing to the other.
     """
 
     coefficients: FaceCoefficients
@@ -78,6 +82,7 @@ class MotionTrack:
     alignment: Tensor
     visible: Tensor
     fps: Fraction
+    basis: str = PROCEDURAL
 
     def __post_init__(self) -> None:
         n = len(self.coefficients)
@@ -95,7 +100,8 @@ class MotionTrack:
         """Some of the frames: a slice, a list of frame numbers, or one number (which keeps the frame axis)."""
         if isinstance(index, int):
             index = [index]
-        return MotionTrack(self.coefficients[index], self.gaze[index], self.alignment[index], self.visible[index], self.fps)
+        parts = (part[index] for part in (self.coefficients, self.gaze, self.alignment, self.visible))
+        return MotionTrack(*parts, self.fps, self.basis)
 
     def replace(self, **fields) -> MotionTrack:
         """A copy with fields exchanged."""
@@ -106,14 +112,24 @@ class MotionTrack:
         """m = [ρ; β; g] of the MIA encoder: angles 3, expression 64, gaze 4, as [N, 71]."""
         return torch.cat([self.coefficients.angles, self.coefficients.expression, self.gaze], 1)
 
+    def check_basis(self, basis: str) -> None:
+        """Raises InputError where the coefficients belong to another face model than `basis`."""
+        if self.basis != basis:
+            raise InputError(
+                f"The motion was measured with the face model {self.basis}, but {basis} is needed here; "
+                "use Extract 3DMM with one pack for source and driver."
+            )
+
     @classmethod
     def concatenate(cls, tracks: list[MotionTrack]) -> MotionTrack:
         """Tracks of one frame rate after each other."""
         if len({track.fps for track in tracks}) != 1:
             raise InputError("Motion tracks of different frame rates cannot be joined; resample them to one rate first.")
+        for track in tracks[1:]:
+            track.check_basis(tracks[0].basis)
         joined = [torch.cat([getattr(track, name) for track in tracks]) for name in ("gaze", "alignment", "visible")]
         values = torch.cat([track.coefficients.values for track in tracks])
-        return cls(FaceCoefficients(values), *joined, tracks[0].fps)
+        return cls(FaceCoefficients(values), *joined, tracks[0].fps, tracks[0].basis)
 
     def resample(self, fps: Fraction) -> MotionTrack:
         """The same movement at another frame rate, linear between frames; the duration is kept."""
@@ -129,14 +145,23 @@ class MotionTrack:
 
         nearest = torch.where(share < 0.5, low, high)
         coefficients = FaceCoefficients(between(self.coefficients.values))
-        return MotionTrack(coefficients, between(self.gaze), between(self.alignment), self.visible[nearest], Fraction(fps))
+        return self.replace(
+            coefficients=coefficients,
+            gaze=between(self.gaze),
+            alignment=between(self.alignment),
+            visible=self.visible[nearest],
+            fps=Fraction(fps),
+        )
 
     def save(self, path: str | Path) -> None:
         """Write a .safetensors file."""
         from safetensors.torch import save_file
 
         tensors = {"coefficients": self.coefficients.values, "gaze": self.gaze, "alignment": self.alignment, "visible": self.visible}
-        save_file({k: v.contiguous() for k, v in tensors.items()}, str(path), {"format": "mimaface.motion.1", "fps": str(self.fps)})
+        save_file({k: v.contiguous() for k, v in tensors.items()}, str(path), self._notes())
+
+    def _notes(self) -> dict[str, str]:
+        return {"format": "mimaface.motion.1", "fps": str(self.fps), "basis": self.basis}
 
     @classmethod
     def load(cls, path: str | Path) -> MotionTrack:
@@ -151,4 +176,5 @@ class MotionTrack:
                 part = {name: file.get_tensor(name) for name in file.keys()}
         except (OSError, SafetensorError) as error:
             raise InputError(f"The motion track {path} cannot be read ({error}); choose a file written by Save Motion.") from error
-        return cls(FaceCoefficients(part["coefficients"]), part["gaze"], part["alignment"], part["visible"], Fraction(meta["fps"]))
+        basis = meta.get("basis", PROCEDURAL)  # older files do not say it
+        return cls(FaceCoefficients(part["coefficients"]), part["gaze"], part["alignment"], part["visible"], Fraction(meta["fps"]), basis)

@@ -1,7 +1,7 @@
 """A model pack: a folder with `manifest.json` and safetensors, whose parts are built on first use."""
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,46 +10,29 @@ import torch
 from torch import nn
 
 from .. import host
-from ..appearance.mia import AppearanceEncoder
-from ..diffusion.latents import LatentSpace, build_vae
-from ..diffusion.unet import build_unet, condition_channels
+from ..diffusion.latents import LatentSpace
 from ..errors import InputError
+from ..motion.track import BFM, PROCEDURAL
+from .manifest import MANIFEST, check_manifest, parts_of, read_manifest
+from .parts import LARGE, build_part, precision
 from .weights import fill
 
 if TYPE_CHECKING:
+    from ..audio.voice import VoiceNet
+    from ..audio.voice_driver import VoiceDriver
+    from ..face.measure import Measurer
     from ..morphable.model import MorphableModel
     from ..morphable.procedural import ProceduralFace
 
 BUNDLED = Path(__file__).parent / "bundled"
-MANIFEST = "manifest.json"
-
-# What a manifest must hold, key by key.
-FIELDS: dict[str, type] = {
-    "name": str,
-    "version": str,
-    "picture_size": int,
-    "clip_frames": int,
-    "overlap": int,
-    "morphable": dict,
-    "render": str,
-    "latents": dict,
-    "vae": dict,
-    "appearance": dict,
-    "unet": dict,
-    "scheduler": dict,
-    "sampling": dict,
-}
-PARTS = ("vae", "appearance", "unet")
-RENDERS = ("albedo", "projected")
-MORPHABLES = ("procedural", "file")
 FACE_SHARE = 0.56  # where a manifest does not say it
 
 
 class ModelPack:
     """Everything that animates a face, behind one manifest.
 
-    Opening a pack reads its manifest only. `vae`, `appearance`, `unet` and `morphable` are loaded when first
-    used, in float32 whatever the file's precision, in evaluation mode and without gradients.
+    Opening a pack reads its manifest only. The parts are loaded when first used, in evaluation mode and without
+    gradients; in float32 whatever the file's precision, the large ones in the surroundings' (`host.current().dtype`).
 
     Args:
         folder: where the manifest and the weights are.
@@ -61,25 +44,12 @@ class ModelPack:
 
     def __init__(self, folder: Path, manifest: dict):
         self.folder, self.manifest = folder, manifest
-        _check_manifest(folder, manifest)
+        check_manifest(folder, manifest)
 
     @classmethod
     def load(cls, folder: str | Path) -> "ModelPack":
         """Open the pack in a folder; raises `InputError` when there is none or its manifest is not usable."""
-        folder = Path(folder)
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{folder} holds no model pack: {MANIFEST} is missing; choose a pack's folder."
-            ) from error
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise InputError(
-                f"{folder / MANIFEST} cannot be read ({error}); install the pack again."
-            ) from error
-        if not isinstance(manifest, dict):
-            raise InputError(f"{folder / MANIFEST} is not a JSON object; install the pack again.")
-        return cls(folder, manifest)
+        return cls(Path(folder), read_manifest(Path(folder)))
 
     @property
     def name(self) -> str:
@@ -107,6 +77,16 @@ class ModelPack:
         return self.manifest["render"]
 
     @property
+    def averaged(self) -> bool:
+        """Whether all frames of a clip share the mean of their contexts, as the released weights were trained."""
+        return self.manifest.get("context") == "clip"
+
+    @property
+    def basis(self) -> str:
+        """The face model that the pack's motions belong to, `MotionTrack.basis`."""
+        return PROCEDURAL if self.manifest["morphable"]["kind"] == "procedural" else BFM
+
+    @property
     def scheduler(self) -> dict:
         """Prediction type, timestep spacing and betas, for `diffusion.schedule.build_scheduler`."""
         return self.manifest["scheduler"]
@@ -119,24 +99,57 @@ class ModelPack:
     @cached_property
     def vae(self) -> nn.Module:
         """The autoencoder."""
-        entry = self.manifest["vae"]
-        return self._part("vae", lambda config: build_vae(entry["class"], config))
+        return self._part("vae")
 
     @cached_property
-    def appearance(self) -> AppearanceEncoder:
-        """The appearance encoder."""
-        return self._part("appearance", lambda config: AppearanceEncoder(**config))
+    def appearance(self) -> nn.Module:
+        """The appearance encoder, `mia.AppearanceEncoder` or `tokens.ReleasedAppearance`."""
+        return self._part("appearance")
 
     @cached_property
     def unet(self) -> nn.Module:
         """The motion U-Net."""
-        return self._part("unet", build_unet)
+        return self._part("unet")
+
+    @cached_property
+    def picture_appearance(self) -> nn.Module:
+        """The appearance encoder of the image stage. Raises InputError when the pack has none."""
+        return self._part("picture_appearance")
+
+    @cached_property
+    def picture_unet(self) -> nn.Module:
+        """The U-Net of the image stage. Raises InputError when the pack has none."""
+        return self._part("picture_unet")
+
+    @cached_property
+    def regressor(self) -> nn.Module:
+        """D3DFR's coefficient network. Raises InputError when the pack has none."""
+        return self._part("regressor")
+
+    @cached_property
+    def audio(self) -> "VoiceNet":
+        """The voice network. Raises InputError when the pack has none."""
+        if "audio" not in self.manifest:
+            raise InputError("This pack has no audio driver; choose the bundled one.")
+        return self._part("audio")
+
+    @cached_property
+    def audio_driver(self) -> "VoiceDriver":
+        """What moves the pack's face model by a voice. Raises InputError when the pack has none."""
+        from ..audio.voice_driver import VoiceDriver
+
+        return VoiceDriver(self.audio, self.face)
+
+    def stage(self, frames: int) -> "Stage":
+        """The networks that draw a motion of so many frames: for one, the image stage's where the pack has them."""
+        return Stage(self, "picture_" if frames == 1 and "picture_unet" in self.manifest else "")
 
     @cached_property
     def latents(self) -> LatentSpace:
         """The autoencoder with the variable that is diffused."""
         entry = self.manifest["latents"]
-        return LatentSpace(self.vae, entry["target"], entry.get("scale", 1.0), colour=entry.get("colour", True))
+        options = {name: entry[name] for name in ("scale", "colour", "sampled") if name in entry}
+        return LatentSpace(self.vae, entry["target"], **options)
 
     @cached_property
     def morphable(self) -> "MorphableModel":
@@ -152,50 +165,103 @@ class ModelPack:
 
     @property
     def face(self) -> "ProceduralFace":
-        """The face model that pictures are measured with, with its eyes, mouth and surroundings.
+        """The bundled face model, with its eyes, mouth and surroundings.
 
         Raises:
-            InputError: the pack brings a face model of its own, which cannot be fitted to pictures yet.
+            InputError: the pack brings a face model of its own, which has none of them.
         """
         from ..morphable.procedural import procedural_face
 
-        if self.manifest["morphable"]["kind"] != "procedural":
+        if self.basis != PROCEDURAL:
             raise InputError(
-                f"Pictures cannot be measured with the face model of the pack '{self.name}'; choose the bundled pack."
+                f"The pack '{self.name}' has a face model without eyes, mouth and surroundings, which are needed "
+                "here; choose the bundled pack, or albedo to draw."
             )
         return procedural_face()
 
     @property
     def face_share(self) -> float:
-        """How much of the crop's side the face's box fills."""
+        """How much of the crop's side the face's box fills, where the face model is fitted."""
         return float(self.manifest.get("face_share", FACE_SHARE))
 
+    def measurer(self, framing: str | None = None) -> "Measurer":
+        """How this pack measures faces.
+
+        Args:
+            framing: one of `face.regressed.FRAMINGS`, read where a network measures; as released when None.
+
+        Raises:
+            InputError: the pack brings a face model but nothing that measures it.
+        """
+        if self.manifest.get("face") == "regressor":
+            from ..face.regressed import RELEASED, Regressed
+
+            return Regressed(self.regressor, framing or RELEASED)
+        from ..face.fitted import Fitted
+
+        return Fitted(self.face, self.face_share)
+
     def verify(self) -> dict[str, dict[str, int]]:
-        """Load every part; returns for each its parameters and the bytes of its file.
+        """Load every part, one after another; returns for each its parameters and the bytes of its file.
 
         Raises:
             InputError: a part does not load; the message names file, key and remedy.
         """
         report = {}
-        for part in PARTS:
-            module: nn.Module = getattr(self, part)
-            size = (self.folder / self.manifest[part]["file"]).stat().st_size
-            report[part] = {"parameters": sum(p.numel() for p in module.parameters()), "bytes": size}
+        for part in parts_of(self.manifest):
+            count = sum(p.numel() for p in self._part(part).parameters())
+            report[part] = {"parameters": count, "bytes": self._size(part)}
+        if "file" in self.manifest["morphable"]:
+            report["morphable"] = {"parameters": self.morphable.count(), "bytes": self._size("morphable")}
         return report
 
-    def _part(self, part: str, build: Callable[[dict], nn.Module]) -> Any:
+    def _size(self, part: str) -> int:
+        return (self.folder / self.manifest[part]["file"]).stat().st_size
+
+    def _part(self, part: str) -> Any:
         """Build a part from its configuration and fill it from its file."""
-        entry = self.manifest[part]
+        entry = self.manifest.get(part)
+        if entry is None:
+            raise InputError(f"The pack '{self.name}' has no {part}; choose one that brings it.")
         try:
-            module = build(entry["config"])
+            module = build_part(part, entry)
         except (TypeError, ValueError, KeyError) as error:
             raise InputError(
                 f"{self.folder / MANIFEST}: {part}.config cannot be built ({error}); "
                 "correct it or install the pack again."
             ) from error
-        fill(module, self.folder / entry["file"])
-        # Channels last makes convolutions of few channels faster.
-        return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        fill(module, self.folder / entry["file"], precision(entry))
+        module.eval().requires_grad_(False)
+        # Channels last makes convolutions of few channels faster; large parts stay mapped to their file.
+        return module if entry.get("class") in LARGE else module.to(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What draws a motion: parts of one stage of a pack, loaded when first used (see `clips.ClipParts`)."""
+
+    pack: ModelPack
+    prefix: str
+
+    @property
+    def unet(self) -> nn.Module:
+        """The U-Net."""
+        return getattr(self.pack, f"{self.prefix}unet")
+
+    @property
+    def appearance(self) -> nn.Module:
+        """The appearance encoder."""
+        return getattr(self.pack, f"{self.prefix}appearance")
+
+    @property
+    def latents(self) -> LatentSpace:
+        """The pack's."""
+        return self.pack.latents
+
+    @property
+    def scheduler(self) -> dict:
+        """The pack's."""
+        return self.pack.scheduler
 
 
 def list_packs(folders: Iterable[Path] | None = None) -> dict[str, Path]:
@@ -229,56 +295,3 @@ def find_pack(name: str, folders: Iterable[Path] | None = None) -> ModelPack:
         return ModelPack.load(name)
     known = ", ".join(packs) or "none"
     raise InputError(f"There is no model pack '{name}'; the packs found are: {known}.")
-
-
-def _check_manifest(folder: Path, manifest: dict) -> None:
-    """Refuse a manifest that cannot work before anything is loaded."""
-    where = folder / MANIFEST
-
-    def refuse(problem: str) -> None:
-        raise InputError(f"{where}: {problem}; correct it or install the pack again.")
-
-    # Every field, of its type.
-    for field, kind in FIELDS.items():
-        if not isinstance(manifest.get(field), kind):
-            refuse(f"'{field}' is missing or not of type {kind.__name__}")
-    if manifest["render"] not in RENDERS:
-        refuse(f"render '{manifest['render']}' is not one of {', '.join(RENDERS)}")
-    if manifest["morphable"].get("kind") not in MORPHABLES:
-        refuse(f"morphable.kind '{manifest['morphable'].get('kind')}' is not one of {', '.join(MORPHABLES)}")
-    if not 0 <= manifest["overlap"] < manifest["clip_frames"]:
-        refuse("overlap must be from 0 to clip_frames - 1")
-    for field, key in (
-        ("latents", "target"),
-        ("vae", "class"),
-        ("scheduler", "prediction_type"),
-        ("sampling", "scheduler"),
-        ("sampling", "steps"),
-        ("sampling", "guidance"),
-    ):
-        if key not in manifest[field]:
-            refuse(f"'{field}.{key}' is missing")
-
-    # Every part has a configuration and a file inside the pack.
-    entries = {part: manifest[part] for part in PARTS}
-    if manifest["morphable"]["kind"] == "file":
-        entries["morphable"] = manifest["morphable"]
-    for part, entry in entries.items():
-        if part != "morphable" and not isinstance(entry.get("config"), dict):
-            refuse(f"'{part}.config' is missing or not an object")
-        file = entry.get("file")
-        if not isinstance(file, str) or Path(file).name != file:
-            refuse(f"'{part}.file' is not a file name")
-        if not (folder / file).is_file():
-            refuse(f"{part}'s file {file} is not there")
-
-    # The parts fit each other.
-    unet, appearance = manifest["unet"]["config"], manifest["appearance"]["config"]
-    if unet.get("cross_attention_dim") != appearance.get("context_dim"):
-        refuse("unet.config.cross_attention_dim differs from appearance.config.context_dim")
-    channels = manifest["vae"]["config"].get("latent_channels", 4)
-    inputs = condition_channels(channels)
-    if unet.get("out_channels", 4) != channels or unet.get("in_channels", inputs) != inputs:
-        refuse(
-            f"the U-Net does not fit {channels} latent channels, which need {inputs} in and {channels} out"
-        )

@@ -1,4 +1,4 @@
-"""Weights in safetensors: strict loading into a module, and writing a pack."""
+"""The weights of a pack: strict loading into a part, and writing a pack."""
 
 import json
 import os
@@ -7,41 +7,26 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from .. import weights
 from ..errors import InputError
 
+REMEDY = "install the pack again, all files of one version"
 
-def fill(module: nn.Module, path: Path) -> None:
-    """Load a safetensors file into a module, strictly; half precision becomes the module's own.
+
+def fill(module: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Give a module the values of a pack's file, strictly.
+
+    Values that have the right precision already stay mapped to the file and are read when they are used.
 
     Args:
-        module: takes the values in place.
+        module: its tensors are exchanged; it may have been built without memory (on the device `meta`).
         path: the file, with exactly the module's keys and shapes.
+        dtype: precision that floating-point values get.
 
     Raises:
         InputError: the file cannot be read, or a key is missing, unknown or of another shape.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        values = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read ({error}); install the pack again.") from error
-    wanted = module.state_dict()
-    problems = [f"'{key}' is missing" for key in wanted if key not in values]
-    problems += [f"'{key}' is unknown" for key in values if key not in wanted]
-    problems += [
-        f"'{key}' has shape {list(values[key].shape)} instead of {list(wanted[key].shape)}"
-        for key in wanted
-        if key in values and values[key].shape != wanted[key].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        raise InputError(
-            f"{path} does not fit its configuration: {problems[0]}{more}; "
-            "install the pack again, all files of one version."
-        )
-    module.load_state_dict(values, strict=True)
+    weights.fill(module, weights.read(path, REMEDY), path, REMEDY, dtype)
 
 
 def write_pack(
@@ -54,34 +39,50 @@ def write_pack(
     Args:
         folder: made when absent.
         manifest: as `ModelPack` reads it; `manifest[part]["file"]` names each part's file.
-        parts: `vae`, `appearance`, `unet` → module.
+        parts: name → module; those that the manifest lists.
         dtype: precision of the files; half keeps a pack small.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    from safetensors.torch import save
+
+    def precision(value: torch.Tensor) -> torch.dtype:
+        return dtype if value.is_floating_point() else value.dtype
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for part, module in parts.items():
-            values = {
-                key: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
-                for key, value in module.state_dict().items()
-            }
-            _replace(folder / manifest[part]["file"], save(values))
-        _replace(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+            weights.write(folder / manifest[part]["file"], module.state_dict(), precision=precision)
+        write_manifest(folder, manifest)
     except OSError as error:
         raise InputError(
             f"The pack cannot be written to {folder} ({error}); choose another folder."
         ) from error
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside the final name, then take its place; nothing half-written stays."""
-    part = path.with_name(path.name + ".part")
+def write_manifest(folder: Path, manifest: dict) -> None:
+    """Write `manifest.json`: beside the final name, then in its place; nothing half-written stays.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = folder / "manifest.json"
+    part = path.with_name(path.name + weights.PART)
     try:
-        part.write_bytes(content)
+        part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def verify_files(folder: Path, manifest: dict) -> None:
+    """Hold a pack's files against the sizes and hashes in its manifest, where it states any.
+
+    Raises:
+        InputError: a file is missing, or not the one that was written.
+    """
+    for name, written in manifest.get("files", {}).items():
+        path = folder / name
+        whole = path.is_file() and path.stat().st_size == written["bytes"]
+        if not whole or weights.sha256(path) != written["sha256"]:
+            raise InputError(f"{path} is missing, cut short or damaged; copy or convert the pack again.")

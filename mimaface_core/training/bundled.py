@@ -1,4 +1,4 @@
-"""Train the bundled pack: `python -m mimaface_core.training.bundled --data DIR --out DIR --stage data|vae|image|video|pack`."""
+"""Train the bundled pack: `python -m mimaface_core.training.bundled --data DIR --out DIR --stage STAGE`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .. import host
 from ..errors import Cancelled, InputError
 
 CONFIGS = Path(__file__).parent / "config"
-STAGES = ("data", "vae", "image", "video", "pack")
+STAGES = ("data", "vae", "image", "video", "speech", "voice", "pack")
 
 
 def load_config(name: str) -> dict:
@@ -23,7 +23,7 @@ def load_config(name: str) -> dict:
 
 
 def run_stage(stage: str, config: dict, data: Path, out: Path, part: tuple[int, int] = (0, 1)) -> None:
-    """Run one stage; see the command's help. part: (number, of how many) processes that share the stage `data`."""
+    """Run one stage; see the command's help. part: (number, of how many) processes that share the stage `data` or `speech`."""
     if stage == "data":
         from .dataset import make_data
 
@@ -32,6 +32,14 @@ def run_stage(stage: str, config: dict, data: Path, out: Path, part: tuple[int, 
         from .vae import train_vae
 
         train_vae(config, data, out)
+    elif stage == "speech":
+        from .speech_corpus import make_corpus
+
+        make_corpus(data / "speech", range(part[0], config["speech"]["items"], part[1]), config["speech"]["seconds"])
+    elif stage == "voice":
+        from .voice import train_voice
+
+        train_voice(config, data, out)
     else:
         from .stages import train_image, train_video, write_bundled
 
@@ -40,7 +48,11 @@ def run_stage(stage: str, config: dict, data: Path, out: Path, part: tuple[int, 
         elif stage == "video":
             train_video(config, out)
         else:
-            write_bundled(config, out)
+            pack = write_bundled(config, out)
+            if (out / "voice.safetensors").is_file():
+                from .voice import write_audio
+
+                write_audio(config, out, pack)
 
 
 def main() -> None:
@@ -49,7 +61,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints, losses and the pack")
     parser.add_argument("--config", default="bundled", help="bundled, tiny, or the path of a JSON file")
-    parser.add_argument("--part", default="0/1", help="I/N: this process makes every N-th person, from I (stage data)")
+    parser.add_argument("--part", default="0/1", help="I/N: this process makes every N-th person or speech, from I (stages data and speech)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all)")
     options = parser.parse_args()
     if options.threads:

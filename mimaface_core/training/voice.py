@@ -1,0 +1,137 @@
+"""Stage `voice`: the bundled voice network, learned from synthetic speech.
+
+    python -m mimaface_core.training.bundled --stage speech --data DIR --out OUT
+    python -m mimaface_core.training.bundled --stage voice --data DIR --out OUT
+    python -m mimaface_core.training.voice --out OUT --pack PACK                 puts it into a pack
+    python -m mimaface_core.training.voice_measure --data DIR [RECORDING…]       measures it
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..audio.lips import Lips
+from ..audio.visemes import VISEMES
+from ..audio.voice import VoiceNet
+from ..morphable.procedural import procedural_face
+from .loop import Training, load_averaged
+from .rooms import Recorder
+from .voice_data import Batch, Crops, load_clips
+from .voice_measure import measure_net
+
+REST, CLOSED = VISEMES.index("rest"), VISEMES.index("closed")
+SOFT = 1.0  # mm below which an error counts by its square, above by its size
+OPEN_COSTS = {CLOSED: 1.0, REST: 1.0}  # what a mm of lips apart counts where they should touch
+SHIFT_COSTS = 2.0  # what a mm a frame of wrong speed counts
+STRESS_COSTS = 1.0
+SMOOTHING = 0.02  # of the labels
+
+
+class VoiceLoss(nn.Module):
+    """How wrong a prediction is: class by class, millimetre by millimetre on the lips, and in its movement."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        lips = Lips(procedural_face())
+        self.register_buffer("root", torch.linalg.cholesky(lips.metric))
+        self.register_buffer("gaps", lips.gaps)
+
+    def forward(self, made: dict[str, Tensor], batch: Batch) -> Tensor:
+        classes = F.cross_entropy(made["viseme"].flatten(0, 1), batch.viseme.flatten(), label_smoothing=SMOOTHING)
+        wrong = (made["mouth"] - batch.mouth) @ self.root
+        place = self._size(wrong).mean()
+        shift = self._size(wrong[:, 1:] - wrong[:, :-1]).mean()
+        beyond = (made["mouth"] @ self.gaps - (batch.mouth @ self.gaps).clamp(min=0)).clamp(min=0).mean(-1)
+        apart = sum(cost * (beyond * (batch.viseme == index)).mean() for index, cost in OPEN_COSTS.items())
+        stress = F.mse_loss(made["stress"], batch.stress)
+        return classes + place + SHIFT_COSTS * shift + apart + STRESS_COSTS * stress
+
+    @staticmethod
+    def _size(wrong: Tensor) -> Tensor:
+        """Lengths [...] of vectors [..., D], softened."""
+        return (wrong.square().sum(-1) + SOFT**2).sqrt() - SOFT
+
+
+class Ahead:
+    """Batches of a seed's steps, each made in a thread of its own while the one before is learned from."""
+
+    def __init__(self, crops: Crops, size: int, seed: int) -> None:
+        self.crops, self.size, self.seed = crops, size, seed
+        self.pool, self.coming = ThreadPoolExecutor(1), {}
+
+    def __call__(self, step: int) -> Batch:
+        wanted = self.coming.pop(step, None) or self._start(step)
+        self.coming = {step + 1: self._start(step + 1)}
+        return wanted.result()
+
+    def _start(self, step: int) -> Future:
+        return self.pool.submit(lambda: self.crops.batch(self.size, np.random.default_rng([self.seed, step])))
+
+
+def build_net(config: dict) -> VoiceNet:
+    """The untrained network of a configuration; its mouths are learned in millimetres of movement on the lips."""
+    torch.manual_seed(config["voice"].get("seed", 0))
+    net = VoiceNet(**config["voice"]["config"])
+    net.frame.copy_(torch.linalg.inv(torch.linalg.cholesky(Lips(procedural_face()).metric)))
+    return net
+
+
+def train_voice(config: dict, data: Path, out: Path) -> None:
+    """Stage `voice`; leaves `voice.safetensors` in `out`. data: where the corpus (`data`/speech) is."""
+    settings = config["voice"]
+    clips = load_clips(data / "speech", "train")
+    held = load_clips(data / "speech", "held_out", settings["held"])
+    net, loss = build_net(config), VoiceLoss()
+    recorder = Recorder([clip.wave for clip in clips], np.random.default_rng([settings["seed"], 1]), settings["music"])
+    batches = Ahead(Crops(clips, recorder, settings["frames"], net.reach), settings["batch"], settings["seed"])
+    training = Training("voice", out, {"net": net}, list(net.parameters()), settings)
+
+    def loss_of(_: torch.Generator) -> Tensor:
+        batch = batches(training.step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings["autocast"]):
+            made = net.inner(batch.mel)
+        return loss({name: value.float() for name, value in made.items()}, batch)
+
+    def check() -> dict:
+        mean = build_net(config)
+        averages = {key.removeprefix("net."): value for key, value in training.average.items()}
+        mean.load_state_dict({**mean.state_dict(), **averages})
+        return measure_net(mean.eval(), held, recorder)
+
+    training.run(loss_of, check)
+
+
+def write_audio(config: dict, out: Path, pack: Path) -> None:
+    """Put the trained network into a pack: `audio.safetensors`, and the part `audio` of its manifest."""
+    from ..packs.pack import MANIFEST, ModelPack
+    from ..packs.weights import write_pack
+
+    net = build_net(config)
+    load_averaged(out / "voice.safetensors", {"net": net})
+    manifest = json.loads((pack / MANIFEST).read_text(encoding="utf-8"))
+    manifest["audio"] = {"config": config["voice"]["config"], "file": "audio.safetensors"}
+    write_pack(pack, manifest, {"audio": net})
+    ModelPack.load(pack).verify()
+
+
+def main() -> None:
+    from .bundled import load_config
+
+    parser = argparse.ArgumentParser(description="Put the trained voice network into a pack.")
+    parser.add_argument("--out", type=Path, required=True, help="folder with the checkpoint voice.safetensors")
+    parser.add_argument("--pack", type=Path, required=True, help="folder of the pack")
+    parser.add_argument("--config", default="bundled", help="bundled, tiny, or the path of a JSON file")
+    options = parser.parse_args()
+    write_audio(load_config(options.config), options.out, options.pack)
+
+
+if __name__ == "__main__":
+    main()

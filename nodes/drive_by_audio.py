@@ -1,0 +1,163 @@
+"""Drive by Audio: a photograph that speaks with a voice."""
+
+from __future__ import annotations
+
+from ..mimaface_core import host
+from ..mimaface_core.audio.speech import Speech
+from ..mimaface_core.errors import InputError
+from ..mimaface_core.media.rate import exact_rate
+from ..mimaface_core.morphable.expressions import LID_MODES, MOUTH_MODES
+from ..mimaface_core.morphable.procedural import procedural_face
+from ..mimaface_core.motion.borrow import PARTS
+from ..mimaface_core.motion.borrow import borrow as borrowed
+from .schema import io
+from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, sound_in
+
+DRIVERS = ("bundled", "sadtalker")
+STYLES = 46
+
+
+def _strength(name: str, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=1.0, min=0.0, max=2.0, step=0.05, tooltip=tooltip)
+
+
+def _speech(voice) -> Speech:
+    """An AUDIO, or the sound track of a VIDEO, which is read bit by bit, however long it is."""
+    sound = sound_in(voice)
+    if sound is None:
+        raise InputError("The video has no sound to speak with; give one with a sound track, or a sound file.")
+    return Speech.of(sound)
+
+
+def _driver(name: str, pack):
+    """The driver of that name. Raises InputError where its weights are not there."""
+    if name == "bundled":
+        return pack.audio_driver
+    from ..mimaface_core.audio.sadtalker_driver import find_sadtalker
+
+    return find_sadtalker(host.current().models_folders(), pack.face if _is_ours(pack) else None)
+
+
+def _is_ours(pack) -> bool:
+    """Whether the pack's face model is the bundled one, whose modes have names."""
+    return pack.manifest["morphable"]["kind"] == "procedural"
+
+
+class DriveByAudio(io.ComfyNode):
+    """The source's face speaking: lips by the voice; head, brows, eyes and blinks as they go with it."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="MIMAFaceDriveByAudio",
+            display_name="Drive by Audio (MIMAFace)",
+            category=CATEGORY,
+            description="Lets the source speak with a voice: lips, head, eyes and blinks. With a reference, the head moves"
+            " as in another clip.",
+            inputs=[
+                Pack.Input("pack", tooltip=PACK_TIP),
+                Source.Input("source", tooltip=SOURCE_TIP),
+                io.MultiType.Input(
+                    "voice",
+                    types=[io.Audio, io.Video],
+                    tooltip="The voice: a sound, or a video whose sound track is used. Speech without music works best.",
+                ),
+                io.Combo.Input(
+                    "driver",
+                    options=list(DRIVERS),
+                    default="bundled",
+                    tooltip="bundled comes with the pack. Choose sadtalker when you have its weights in models/mimaface:"
+                    " its heads move more freely.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=25.0,
+                    min=1.0,
+                    max=240.0,
+                    step=0.001,
+                    round=0.000001,
+                    tooltip="Frames a second of the film. Raise it to match other footage; 25 is enough for lips.",
+                ),
+                io.Int.Input(
+                    "style",
+                    default=0,
+                    min=0,
+                    max=STYLES - 1,
+                    tooltip="The temperament: how far the head moves, how often the eyes blink. Try others when it is too"
+                    " calm or too lively.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="The course of nods, glances and blinks. Change it when one comes at a bad moment; the lips stay.",
+                ),
+                _strength(
+                    "lips",
+                    "How far the mouth moves. Raise it when it mumbles, lower it when it shouts; 0 keeps the photograph's.",
+                ),
+                _strength(
+                    "pose",
+                    "How far the head moves, its own way or that of the reference. Lower it for a calm speaker; 0 holds it"
+                    " still.",
+                ),
+                _strength(
+                    "blinks",
+                    "How much the eyes blink. Lower it when it looks nervous; 0 for none. Eyes that are borrowed blink as"
+                    " in the reference.",
+                ),
+                Motion.Input(
+                    "reference",
+                    optional=True,
+                    tooltip="A clip's motion, from Extract 3DMM (best smoothed): connect it to choose how the head moves. A"
+                    " short one runs back and forth.",
+                ),
+                io.Combo.Input(
+                    "borrow",
+                    options=list(PARTS),
+                    default="head",
+                    optional=True,
+                    tooltip="What is taken from the reference: take the eyes too when its blinks and glances go with its"
+                    " nods, all but the mouth when its brows and cheeks shall act as well.",
+                ),
+            ],
+            outputs=[Motion.Output(display_name="motion", tooltip="The source, speaking.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, driver=None):
+        if driver not in (None, *DRIVERS):  # which ComfyUI leaves to this function
+            return f"The driver '{driver}' is not known; choose {' or '.join(DRIVERS)}."
+        if driver != "sadtalker":
+            return True
+        from ..mimaface_core.audio.sadtalker_driver import find_sadtalker_files
+
+        try:
+            find_sadtalker_files(host.current().models_folders())
+        except InputError as missing:
+            return str(missing)
+        return True
+
+    @classmethod
+    def execute(
+        cls, pack, source, voice, driver, fps, style, seed, lips, pose, blinks, reference=None, borrow=PARTS[0]
+    ) -> io.NodeOutput:
+        source.track.check_basis(pack.basis)
+        speech = _speech(voice)
+        motion = _driver(driver, pack).drive(
+            speech,
+            source.track,
+            exact_rate(fps),
+            style=style,
+            seed=seed,
+            pose=pose,
+            lips=lips,
+            blinks=blinks,
+        )
+        if reference is not None:
+            modes = {"mouth": MOUTH_MODES, "lid_modes": LID_MODES, "opening": procedural_face().eye_opening}
+            modes = modes if _is_ours(pack) else {}
+            motion = borrowed(motion, reference, source.track, borrow, pose, **modes)
+        return io.NodeOutput(motion)
