@@ -130,7 +130,12 @@ def main() -> None:
     parser.add_argument("--driver", type=Path, default=DRIVER, help="a clip (the demo's)")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "float16", "bfloat16"])
+    parser.add_argument(
+        "--dtypes",
+        nargs="+",
+        default=["float32", "float16", "bfloat16"],
+        help="the first one is what others are compared with; float16 is very slow without a GPU",
+    )
     parser.add_argument("--low-memory", action="store_true")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of PyTorch")
     parser.add_argument("--frames-file", type=Path, help=argparse.SUPPRESS)

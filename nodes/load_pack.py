@@ -31,6 +31,13 @@ class LoadPack(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, pack=None):
+        if pack is None or pack in list_packs():
+            return True
+        how = " Make it with `mimaface pack convert` from the published weights: see the README." if pack == "released" else ""
+        return f"There is no model pack '{pack}'; the packs found are: {', '.join(list_packs())}.{how}"
+
+    @classmethod
     def fingerprint_inputs(cls, pack):
         folder = list_packs().get(pack)
         return None if folder is None else (str(folder), (folder / MANIFEST).stat().st_mtime_ns)

@@ -23,6 +23,7 @@ from mimaface.nodes import NODES
 from mimaface.nodes.combine_video import CombineVideo
 from mimaface.nodes.edit_motion import EditMotion
 from mimaface.nodes.load_motion import LoadMotion
+from mimaface.nodes.load_pack import LoadPack
 from mimaface.nodes.motion_statistics import MotionStatistics
 from mimaface.nodes.plot_motion import PlotMotion
 from mimaface.nodes.retarget_motion import RetargetMotion
@@ -224,3 +225,10 @@ def test_without_mediapipe_one_sentence_says_what_to_do():
 
     with pytest.raises(InputError, match=re.escape("pip install mediapipe")):
         tracker()
+
+
+def test_a_pack_that_is_not_there_says_how_to_get_it(tmp_path):
+    with host.use(host.Host(models=[tmp_path])):
+        assert LoadPack.validate_inputs("bundled") is True
+        assert "bundled" in LoadPack.validate_inputs("other") and "convert" not in LoadPack.validate_inputs("other")
+        assert "mimaface pack convert" in LoadPack.validate_inputs("released")

@@ -121,6 +121,8 @@ def validate(
 
 def _check_node(node, graph, infos, folders, classes) -> list[Problem]:
     known, problems = slots(infos[node.class_type]), []
+    # as in ComfyUI, what a node's own `validate_inputs` names is for that alone to judge
+    judged = _judged(classes[node.class_type]) if classes else []
     for name in node.inputs:
         if name not in known and name not in FRONT_END_ONLY:
             problems.append(Problem(str(node), name, f"there is no such input; {suggestion(name, known)}"))
@@ -133,7 +135,7 @@ def _check_node(node, graph, infos, folders, classes) -> list[Problem]:
             wrong = _check_link(node.inputs[name], slot, graph, infos)
             if wrong:
                 problems.append(Problem(str(node), name, wrong))
-        else:
+        elif name not in judged:
             try:
                 node.inputs[name] = _convert(node.inputs[name], slot)
                 if upload_kind(slot.options):
@@ -258,10 +260,10 @@ def _find(name: Any, node: Node, slot: Slot, folders: list[Path], here: bool) ->
 
 def _ask_node(node: Node, cls: type) -> list[Problem]:
     """What the node's own `validate_inputs` says; inputs that come over links are given as None."""
-    if cls.validate_inputs.__func__ is cls.GET_BASE_CLASS().validate_inputs.__func__:
+    if _inherited(cls):
         return []
-    wanted = inspect.getfullargspec(cls.validate_inputs)
-    names = node.inputs if wanted.varkw else [name for name in wanted.args[1:] if name in node.inputs]
+    every = inspect.getfullargspec(cls.validate_inputs).varkw
+    names = node.inputs if every else [name for name in _judged(cls) if name in node.inputs]
     given = {name: None if is_link(node.inputs[name]) else node.inputs[name] for name in names}
     try:
         verdict = cls.validate_inputs(**given)
@@ -271,3 +273,13 @@ def _ask_node(node: Node, cls: type) -> list[Problem]:
         return []
     text = verdict if isinstance(verdict, str) else "the node refuses these inputs; see its tooltips."
     return [Problem(str(node), ", ".join(names) or None, text)]
+
+
+def _inherited(cls: type) -> bool:
+    """Whether a node class has no `validate_inputs` of its own."""
+    return cls.validate_inputs.__func__ is cls.GET_BASE_CLASS().validate_inputs.__func__
+
+
+def _judged(cls: type) -> list[str]:
+    """The inputs that a node class's own `validate_inputs` names."""
+    return [] if _inherited(cls) else inspect.getfullargspec(cls.validate_inputs).args[1:]
