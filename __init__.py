@@ -1,5 +1,7 @@
 """Registers the extension with ComfyUI."""
 
+WEB_DIRECTORY = "./web"  # the help pages, in docs/: ComfyUI serves this folder to the page
+
 
 async def comfy_entrypoint():
     """The extension; imported, and ComfyUI's surroundings put in place, only when ComfyUI asks for it."""

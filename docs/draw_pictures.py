@@ -1,8 +1,9 @@
-"""Draws the README's strip and the workflows' thumbnails from real runs on the NASA portrait.
+"""Draws the README's strip, the workflows' thumbnails and the help's pictures from real runs on the NASA portrait.
 
 `python docs/draw_pictures.py`, from the repository, with the project installed as by `make demo`.
 """
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,8 @@ from mimaface.mimaface_core.demo import DRIVER, portrait, run_demo
 from mimaface.mimaface_core.graph.job import run_here
 from mimaface.mimaface_core.media.read import Clip, read_picture
 from mimaface.mimaface_core.media.sound import read_audio
+from mimaface.nodes import Extract3DMM, LoadPack, PlotMotion
+from mimaface.nodes.schema import VideoFromFile
 
 ROOT = Path(__file__).resolve().parents[1]
 MOMENTS = (14, 30, 40, 58, 70)  # frames of the demo that show looking, blinking, brows, talking and turning
@@ -22,6 +25,12 @@ VOICE = ROOT / "assets" / "demo_voice.ogg"
 SAID = (8, 92)  # frames of what it says: two open mouths of different shape
 TURNED = 48  # a frame in which the clip turns the head and the voice opens the mouth
 EDITS = (("edit.yaw=18", "edit.smile=1.2"), ("edit.blink_left=1", "edit.roll=-8"), ("edit.mouth_open=0.8", "edit.gaze_x=0.8"))
+
+HELP = {  # node: the thumbnail that its help page shows
+    "MIMAFaceDriveByAudio": "talk.jpg",
+    "MIMAFaceEditMotion": "edit_face.jpg",
+    "MIMAFaceSampleClips": "reenact_video.jpg",
+}
 
 
 def frames(path: Path, numbers: tuple[int, ...]) -> list[torch.Tensor]:
@@ -60,6 +69,17 @@ def card(text: str, side: int = 200) -> torch.Tensor:
     return torch.from_numpy(np.asarray(sheet).copy())
 
 
+def help_pictures() -> None:
+    """The pictures of the help pages: some thumbnails again, and the plot of the demo's clip."""
+    for node, name in HELP.items():
+        shutil.copyfile(ROOT / "workflows" / name, ROOT / "web" / "docs" / node / name)
+    pack = LoadPack.execute("bundled").args[0]
+    motion = Extract3DMM.execute(pack, VideoFromFile(str(DRIVER)), -1, "interpolate").args[1]
+    plotted = (PlotMotion.execute(motion, 720, 540).args[0][0] * 255).round().byte()
+    target = ROOT / "web" / "docs" / "MIMAFacePlotMotion" / "plot.png"
+    Image.fromarray(plotted.numpy()).quantize(64).save(target, optimize=True)
+
+
 def main() -> None:
     with TemporaryDirectory() as folder:
         out = Path(folder)
@@ -86,6 +106,7 @@ def main() -> None:
         turned, _ = run_here("talk_with_clip", [*given, f"driver={DRIVER}"], [], out)
         lent = frames(DRIVER, (TURNED,)) + frames(turned[0], (TURNED,))
         tiles([[waves(VOICE), *lent]], 200, ROOT / "workflows" / "talk_with_clip.jpg")
+    help_pictures()
 
 
 if __name__ == "__main__":
