@@ -9,6 +9,7 @@ from ..mimaface_core import host
 from ..mimaface_core.media.provenance import synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.write import VideoWriter
+from .controls import frame_rate
 from .numbering import next_place
 from .schema import io, ui
 from .sockets import CATEGORY, Frames, StreamedVideo, frames_of, sound_in
@@ -45,14 +46,10 @@ class CombineVideo(io.ComfyNode):
                     tooltip="mp4 plays everywhere; webm is smaller; gif has no sound; png writes every frame without"
                     " loss into a folder.",
                 ),
-                io.Float.Input(
-                    "fps",
+                frame_rate(
+                    "Frames a second; 0 keeps those of the video, exactly. Other values play it faster or slower.",
                     default=0.0,
-                    min=0.0,
-                    max=240.0,
-                    step=0.001,
-                    round=0.000001,
-                    tooltip="Frames a second; 0 keeps those of the video, exactly. Other values play it faster or slower.",
+                    least=0.0,
                 ),
                 io.Audio.Input(
                     "audio", optional=True, tooltip="Sound to add; it is cut where the video ends."

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from ..mimaface_core import host
+from ..mimaface_core.audio.life import STYLES
 from ..mimaface_core.audio.speech import Speech
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.media.rate import exact_rate
-from ..mimaface_core.morphable.expressions import LID_MODES, MOUTH_MODES
-from ..mimaface_core.morphable.procedural import procedural_face
+from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.borrow import PARTS
 from ..mimaface_core.motion.borrow import borrow as borrowed
+from ..mimaface_core.motion.track import PROCEDURAL
+from .controls import frame_rate, random_seed, strength
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, sound_in
 
 DRIVERS = ("bundled", "sadtalker")
-STYLES = 46
-
-
-def _strength(name: str, tooltip: str) -> io.Float.Input:
-    return io.Float.Input(name, default=1.0, min=0.0, max=2.0, step=0.05, tooltip=tooltip)
 
 
 def _speech(voice) -> Speech:
@@ -35,12 +32,7 @@ def _driver(name: str, pack):
         return pack.audio_driver
     from ..mimaface_core.audio.sadtalker_driver import find_sadtalker
 
-    return find_sadtalker(host.current().models_folders(), pack.face if _is_ours(pack) else None)
-
-
-def _is_ours(pack) -> bool:
-    """Whether the pack's face model is the bundled one, whose modes have names."""
-    return pack.manifest["morphable"]["kind"] == "procedural"
+    return find_sadtalker(host.current().models_folders(), pack.face if pack.basis == PROCEDURAL else None)
 
 
 class DriveByAudio(io.ComfyNode):
@@ -69,14 +61,8 @@ class DriveByAudio(io.ComfyNode):
                     tooltip="bundled comes with the pack. Choose sadtalker when you have its weights in models/mimaface:"
                     " its heads move more freely.",
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=25.0,
-                    min=1.0,
-                    max=240.0,
-                    step=0.001,
-                    round=0.000001,
-                    tooltip="Frames a second of the film. Raise it to match other footage; 25 is enough for lips.",
+                frame_rate(
+                    "Frames a second of the film. Raise it to match other footage; 25 is enough for lips.",
                 ),
                 io.Int.Input(
                     "style",
@@ -86,24 +72,19 @@ class DriveByAudio(io.ComfyNode):
                     tooltip="The temperament: how far the head moves, how often the eyes blink. Try others when it is too"
                     " calm or too lively.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="The course of nods, glances and blinks. Change it when one comes at a bad moment; the lips stay.",
+                random_seed(
+                    "The course of nods, glances and blinks. Change it when one comes at a bad moment; the lips stay.",
                 ),
-                _strength(
+                strength(
                     "lips",
                     "How far the mouth moves. Raise it when it mumbles, lower it when it shouts; 0 keeps the photograph's.",
                 ),
-                _strength(
+                strength(
                     "pose",
                     "How far the head moves, its own way or that of the reference. Lower it for a calm speaker; 0 holds it"
                     " still.",
                 ),
-                _strength(
+                strength(
                     "blinks",
                     "How much the eyes blink. Lower it when it looks nervous; 0 for none. Eyes that are borrowed blink as"
                     " in the reference.",
@@ -157,7 +138,15 @@ class DriveByAudio(io.ComfyNode):
             blinks=blinks,
         )
         if reference is not None:
-            modes = {"mouth": MOUTH_MODES, "lid_modes": LID_MODES, "opening": procedural_face().eye_opening}
-            modes = modes if _is_ours(pack) else {}
-            motion = borrowed(motion, reference, source.track, borrow, pose, **modes)
+            modes = modes_of(pack.basis)
+            motion = borrowed(
+                motion,
+                reference,
+                source.track,
+                borrow,
+                pose,
+                mouth=modes.mouth,
+                lid_modes=modes.lids,
+                opening=modes.opening,
+            )
         return io.NodeOutput(motion)

@@ -6,6 +6,7 @@ from ..mimaface_core import host
 from ..mimaface_core.face.measure import measure
 from ..mimaface_core.face.regressed import FRAMINGS, RELEASED
 from ..mimaface_core.face.track import LOST
+from .controls import frame_rate
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source, frames_of
 
@@ -53,15 +54,8 @@ class Extract3DMM(io.ComfyNode):
                     tooltip="What to do in frames where the face is not seen: move on evenly to the next frame that"
                     " shows it, hold the `previous` face, or go back to the first pose (`empty`).",
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=25.0,
-                    min=1.0,
-                    max=240.0,
-                    step=0.001,
-                    round=0.000001,
-                    optional=True,
-                    tooltip="Frames a second of a batch of pictures. A video keeps its own, exactly.",
+                frame_rate(
+                    "Frames a second of a batch of pictures. A video keeps its own, exactly.", optional=True
                 ),
                 io.Combo.Input(
                     "framing", options=list(FRAMINGS), default=RELEASED, optional=True, tooltip=FRAMING_TIP

@@ -8,6 +8,7 @@ from ..mimaface_core.morphable.mouth import lip_gap
 from ..mimaface_core.morphable.procedural import procedural_face
 from ..mimaface_core.motion.statistics import MotionStatistics as Statistics
 from ..mimaface_core.motion.statistics import rescale
+from .controls import strength
 from .schema import io
 from .sockets import CATEGORY, Motion
 
@@ -18,15 +19,8 @@ class MotionStatistics(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         def factor(name: str, tooltip: str) -> io.Float.Input:
-            return io.Float.Input(
-                name,
-                default=1.0,
-                min=0.0,
-                max=2.0,
-                step=0.05,
-                display_mode=io.NumberDisplay.slider,
-                tooltip=f"{tooltip} 0 holds still, 1 leaves as it is, 2 doubles.",
-            )
+            tip = f"{tooltip} 0 holds still, 1 leaves as it is, 2 doubles."
+            return strength(name, tip, display_mode=io.NumberDisplay.slider)
 
         return io.Schema(
             node_id="MIMAFaceMotionStatistics",

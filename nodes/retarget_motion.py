@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.retarget import MODES, retarget
+from .controls import strength
 from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Motion, Source
 
 
-def _strength(name: str, of: str) -> io.Float.Input:
-    return io.Float.Input(
-        name,
-        default=1.0,
-        min=0.0,
-        max=2.0,
-        step=0.05,
-        tooltip=f"How much of the driver's {of} is taken over: 0 none, 1 as it is, above 1 exaggerated.",
-    )
+def _share(name: str, of: str) -> io.Float.Input:
+    return strength(name, f"How much of the driver's {of} is taken over: 0 none, 1 as it is, above 1 exaggerated.")
 
 
 class RetargetMotion(io.ComfyNode):
@@ -48,9 +42,9 @@ class RetargetMotion(io.ComfyNode):
                     tooltip="The driver's frame that the movement is measured from. Choose one with a resting face"
                     " looking ahead when the clip does not start with one; −1 finds the most usual frame.",
                 ),
-                _strength("pose", "head movement"),
-                _strength("expression", "expression"),
-                _strength("gaze", "eye movement"),
+                _share("pose", "head movement"),
+                _share("expression", "expression"),
+                _share("gaze", "eye movement"),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The source, moving like the driver.")],
         )

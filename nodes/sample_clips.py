@@ -6,6 +6,7 @@ from ..mimaface_core import host
 from ..mimaface_core.diffusion.clips import NOISES, count_steps, sample_clips
 from ..mimaface_core.diffusion.schedule import SCHEDULERS
 from ..mimaface_core.errors import InputError
+from .controls import random_seed
 from .render_motion import renders
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source, film
@@ -28,13 +29,8 @@ class SampleClips(io.ComfyNode):
                 Source.Input("source", tooltip=SOURCE_TIP),
                 Motion.Input("motion", tooltip="The motion to draw: retargeted, smoothed, edited."),
                 Appearance.Input("appearance", tooltip="From Encode Appearance, for the same motion."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="The noise to start from. Change it for another try; keep it to get the same frames again.",
+                random_seed(
+                    "The noise to start from. Change it for another try; keep it to get the same frames again.",
                 ),
                 io.Int.Input(
                     "steps",

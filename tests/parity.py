@@ -11,13 +11,18 @@ import torch
 from safetensors.torch import load_file
 
 
-def stored(name: str) -> dict[str, torch.Tensor]:
-    """A file of stored outputs, from MIMAFACE_PARITY or ../shared/parity beside the checkout; skips without it."""
+def stored_file(name: str) -> Path:
+    """A file of the stored outputs, from MIMAFACE_PARITY or ../shared/parity beside the checkout; skips without it."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "parity"
-    file = Path(os.environ.get("MIMAFACE_PARITY", beside)) / f"{name}.safetensors"
+    file = Path(os.environ.get("MIMAFACE_PARITY", beside)) / name
     if not file.is_file():
         pytest.skip(f"no parity data: {file} is absent; name its folder in MIMAFACE_PARITY")
-    return load_file(file)
+    return file
+
+
+def stored(name: str) -> dict[str, torch.Tensor]:
+    """Stored outputs, by their names."""
+    return load_file(stored_file(f"{name}.safetensors"))
 
 
 def noise(name: str, *shape: int) -> torch.Tensor:

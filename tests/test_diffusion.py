@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from test_latents import randn
 from tiny_pack import UNET, VAE, awaken
 
 from mimaface.mimaface_core import host
@@ -14,14 +15,10 @@ from mimaface.mimaface_core.diffusion.denoise import denoise_clip
 from mimaface.mimaface_core.diffusion.ica import CARRIED_NOISE, carry, condition, draw_known, perturb
 from mimaface.mimaface_core.diffusion.latents import LatentSpace, build_vae
 from mimaface.mimaface_core.diffusion.schedule import SCHEDULERS, build_scheduler
-from mimaface.mimaface_core.diffusion.unet import build_unet, motion_modules, predict
+from mimaface.mimaface_core.diffusion.unet import build_unet
 from mimaface.mimaface_core.errors import Cancelled, InputError
 
 SAMPLE = {"prediction_type": "sample", "timestep_spacing": "trailing"}
-
-
-def randn(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")
@@ -73,48 +70,7 @@ def run(parts, total, *, on_render=None, context=None, **options):
     return sample_clips(parts, renders(), context or per_frame, total, **settings)
 
 
-# The U-Net
-
-
-def test_new_unet_is_still_and_silent():
-    unet = build_unet(UNET)
-    assert unet.conv_in.in_channels == 13 and len(motion_modules(unet)) == 7
-    sample = randn(1, 13, 3, 4, 4)
-    assert unet(sample, 5, encoder_hidden_states=randn(3, 5, 16)).sample.abs().max() == 0
-    for module in motion_modules(unet):
-        x = randn(6, module.in_channels, 4, 4)
-        assert torch.equal(module(x, num_frames=3), x)
-
-
-def test_unet_refuses_other_input_channels():
-    with pytest.raises(ValueError, match="13"):
-        build_unet({**UNET, "in_channels": 4})
-
-
-def test_context_reaches_its_own_frame_only_without_motion_modules():
-    unet = build_unet(UNET).eval()  # motion modules are the identity
-    torch.nn.init.normal_(unet.conv_out.weight, generator=torch.Generator().manual_seed(0))
-    context = randn(2, 4, 5, 16, seed=1)
-    changed = context.clone()
-    changed[1, 2] += 1
-    sample, t = randn(2, 13, 4, 4, 4), torch.tensor(7)
-    with torch.no_grad():
-        moved = (predict(unet, sample, t, context) - predict(unet, sample, t, changed)).abs().amax((1, 3, 4))
-    assert moved[1, 2] > 1e-4
-    moved[1, 2] = 0
-    assert moved.max() < 1e-5
-
-
-def test_context_reaches_other_frames_through_motion_modules(unet):
-    context = randn(1, 4, 5, 16, seed=1)
-    changed = context.clone()
-    changed[0, 2] += 1
-    sample, t = randn(1, 13, 4, 4, 4), torch.tensor(7)
-    moved = (predict(unet, sample, t, context) - predict(unet, sample, t, changed)).abs().amax((1, 3, 4))
-    assert (moved > 1e-4).all()
-
-
-# Conditions
+# Carried frames
 
 
 def test_condition_places_thirteen_channels():
@@ -237,78 +193,6 @@ def test_guidance_one_computes_one_half():
     denoise_clip(unet, scheduler, *arguments, guidance=1.0)
     assert all(len(sample) == 1 and len(tokens) == 5 for sample, _, tokens in unet.calls)
     assert torch.equal(unet.calls[0][2][0], unet.calls[0][2][4])  # one context for all frames
-
-
-# Latents
-
-
-def test_residual_zero_is_the_render(vae):
-    space = LatentSpace(vae, "residual", 3.0)
-    renders = (randn(5, 3, 32, 32) / 2).clamp(-1, 1)
-    coded = space.encode(renders)
-    assert coded.shape == (5, 4, 4, 4)
-    assert torch.equal(space.to_frames(torch.zeros_like(coded), renders, coded), renders)
-
-
-def test_a_fourth_channel_of_the_renders_says_where_frames_may_depart_from_them(vae):
-    space = LatentSpace(vae, "residual", 3.0)
-    renders = (randn(2, 3, 32, 32) / 2).clamp(-1, 1)
-    share = torch.zeros(2, 1, 32, 32)
-    share[..., 16:] = 1
-    latents = randn(2, 4, 4, 4)
-    free = space.to_frames(latents, renders, space.encode(renders))
-    held = space.to_frames(latents, torch.cat([renders, share], 1), space.encode(renders))
-    assert torch.equal(held[..., :16], renders[..., :16]) and torch.equal(held[..., 16:], free[..., 16:])
-    assert not torch.equal(free[..., :16], renders[..., :16])
-
-
-def test_residual_target_returns_through_the_decoder(vae):
-    space = LatentSpace(vae, "residual", 3.0)
-    pictures, renders = ((randn(3, 3, 32, 32, seed=seed) / 3).clamp(-1, 1) for seed in (0, 1))
-    coded = space.encode(renders)
-    frames = space.to_frames(space.to_target(pictures, coded), renders, coded)
-    expected = (renders + space.decode(space.encode(pictures)) - space.decode(coded)).clamp(-1, 1)
-    assert torch.allclose(frames, expected, atol=1e-4)
-
-
-def test_picture_target_with_the_full_autoencoder():
-    config = {
-        "block_out_channels": [4, 4],
-        "down_block_types": ["DownEncoderBlock2D"] * 2,
-        "up_block_types": ["UpDecoderBlock2D"] * 2,
-        "norm_num_groups": 2,
-    }
-    space = LatentSpace(build_vae("AutoencoderKL", config).eval().requires_grad_(False), "picture")
-    pictures = (randn(3, 3, 16, 16) / 3).clamp(-1, 1)
-    mode = space.encode(pictures)
-    raw = space.vae.encode(pictures).latent_dist.mode()
-    assert torch.allclose(mode, raw * 0.18215, atol=1e-5)
-    drawn = [space.encode(pictures, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
-    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
-    expected = space.vae.decode(raw).sample.clamp(-1, 1)
-    assert torch.allclose(space.to_frames(mode, pictures, mode), expected, atol=1e-4)
-    assert torch.equal(space.to_target(pictures, mode), mode)
-
-
-def test_half_precision_that_overflows_is_repeated_in_float32():
-    weak = awaken(build_vae("AutoencoderTiny", VAE)).eval().requires_grad_(False)
-    space = LatentSpace(weak, "picture")
-    latents = randn(2, 4, 4, 4)
-    weak.decoder.layers[0].weight *= 1e5
-    expected = space.decode(latents)
-    weak.decoder.layers[0].weight.clamp_(-65504, 65504)
-    weak.half()
-    frames = space.decode(latents)
-    assert torch.isfinite(frames).all() and frames.shape == expected.shape
-    assert next(weak.parameters()).dtype == torch.float32
-
-
-def test_latent_refusals(vae):
-    for arguments in (("pixels", 1.0), ("residual", 0.0)):
-        with pytest.raises(InputError):
-            LatentSpace(vae, *arguments)
-    with pytest.raises(InputError, match="VQModel"):
-        build_vae("VQModel", {})
 
 
 # The loop over clips

@@ -1,14 +1,11 @@
 """The face model and its renders: properties, files, and the numbers that published code computes."""
 
-import hashlib
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from parity import noise, stored
 from scipy.io import savemat
 from torch.nn import functional as F
 
@@ -16,21 +13,6 @@ from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.model import MorphableModel
 from mimaface.mimaface_core.morphable.render import composite_released, render_albedo
 from mimaface.mimaface_core.motion.track import FaceCoefficients
-
-
-def parity(name):
-    """Stored outputs of the published code, from MIMAFACE_PARITY or ../shared/parity beside the checkout."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "parity"
-    file = Path(os.environ.get("MIMAFACE_PARITY", beside)) / f"{name}.safetensors"
-    if not file.is_file():
-        pytest.skip(f"no parity data: {file} is absent; name its folder in MIMAFACE_PARITY")
-    return load_file(file)
-
-
-def noise(name, *shape):
-    """Standard normal float32 seeded by its name, as the parity data define it."""
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
 
 
 def bfm(data, name, folder):
@@ -80,7 +62,7 @@ def coefficients(frames, seed=0, scale=0.3):
 
 
 def test_parity_geometry_light_and_camera(tmp_path):
-    data = parity("bfm")
+    data = stored("bfm")
     model = bfm(data, "bfm", tmp_path)
     face = FaceCoefficients(0.3 * noise("coeff", 4, 257))
     close(model.vertices(face), data["bfm.vertices"])
@@ -93,7 +75,7 @@ def test_parity_geometry_light_and_camera(tmp_path):
 
 
 def test_parity_render_and_composite(tmp_path, monkeypatch):
-    data = parity("render")
+    data = stored("render")
     model = bfm(data, "render", tmp_path)
     face = FaceCoefficients(data["render.coefficients"])
     close(model.vertices(face), data["render.vertices"])

@@ -2,13 +2,8 @@
 
 import hashlib
 import json
-import os
 import pickle
 import shutil
-import threading
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
 
 import pytest
 import torch
@@ -23,6 +18,7 @@ from published import (
     SMALL,
     UNET_2D,
     VIDEO,
+    Trap,
     save,
     save_json,
     vae_state,
@@ -33,11 +29,9 @@ from published import (
 )
 from safetensors.torch import load_file
 
-from mimaface.mimaface_core import cli, host, weights
+from mimaface.mimaface_core import cli, host
 from mimaface.mimaface_core.diffusion.released_unet import combine, to_diffusers
 from mimaface.mimaface_core.errors import Cancelled, InputError
-from mimaface.mimaface_core.packs import hub
-from mimaface.mimaface_core.packs.autoencoder import find_vae, read_vae
 from mimaface.mimaface_core.packs.convert import STAGING, convert_released
 from mimaface.mimaface_core.packs.layout import SOURCES, Sizes
 from mimaface.mimaface_core.packs.pack import ModelPack
@@ -166,14 +160,6 @@ def test_a_face_model_with_other_vertices(published):
     content = (published / BFM).read_bytes()
     (published / BFM).write_bytes(content[: len(content) // 2])
     assert "BFM09_model_info.mat cannot be read" in problems(published)[0]
-
-
-class Trap:
-    def __init__(self, mark):
-        self.mark = mark
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.mark),)
 
 
 def test_damaged_files_and_code(published, tmp_path):
@@ -314,281 +300,3 @@ def test_the_commands(published, tmp_path, capsys):
     assert "instead of [320, 13, 3, 3]" in captured.out and "is not the published file" in captured.err
     assert cli.main(["pack", "convert", str(tmp_path / "absent"), str(tmp_path / "out")]) == 2
     assert "There is no folder" in capsys.readouterr().err
-
-
-def test_files_are_written_in_a_stream(tmp_path):
-    values = {
-        "odd": torch.arange(3, dtype=torch.uint8),
-        "count": torch.tensor(7),
-        "wide": torch.randn(4, 3).T,
-        "none": torch.zeros(0, 2),
-        "brain": torch.ones(2, dtype=torch.bfloat16),
-        "flag": torch.tensor([True, False]),
-    }
-    path = tmp_path / "a.safetensors"
-    done = weights.write(path, values, {"made": "here"})
-    read = weights.read(path, "do it again")
-    assert read.keys() == values.keys() and all(torch.equal(read[key], values[key]) for key in values)
-    assert done == {"sha256": weights.sha256(path), "bytes": path.stat().st_size}
-    weights.write(
-        path, values, precision=lambda value: torch.float16 if value.is_floating_point() else value.dtype
-    )
-    assert weights.read(path, "")["wide"].dtype == torch.float16
-    assert list(tmp_path.iterdir()) == [path]
-
-
-# -- the autoencoder
-
-
-def original(key: str, blocks: int = 4) -> str:
-    """A key of diffusers' autoencoder as Stable Diffusion was first published."""
-    half, _, rest = key.partition(".")
-    if rest.startswith(("down_blocks.", "up_blocks.")):
-        kind, number, what, index, *last = rest.split(".", 4)
-        number = int(number) if kind == "down_blocks" else blocks - 1 - int(number)
-        way = kind.removesuffix("_blocks")
-        if what == "resnets":
-            return f"{half}.{way}.{number}.block.{index}.{last[0].replace('conv_shortcut', 'nin_shortcut')}"
-        return f"{half}.{way}.{number}.{way}sample.{last[0]}"
-    if rest.startswith("mid_block.resnets."):
-        _, _, index, last = rest.split(".", 3)
-        return f"{half}.mid.block_{int(index) + 1}.{last}"
-    if rest.startswith("mid_block.attentions.0."):
-        names = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
-        last = rest.removeprefix("mid_block.attentions.0.")
-        name, _, kind = last.rpartition(".")
-        return f"{half}.mid.attn_1.{names[name]}.{kind}"
-    return key.replace("conv_norm_out", "norm_out")
-
-
-def originally(state: dict) -> dict:
-    """A whole autoencoder under the original names; the attention's matrices are kernels there."""
-    convolved = {
-        key: value[..., None, None] if ".attentions." in key and value.ndim == 2 else value
-        for key, value in state.items()
-    }
-    return {original(key): value for key, value in convolved.items()}
-
-
-@pytest.fixture(scope="module")
-def autoencoder():
-    return vae_state(SMALL.vae)
-
-
-def same(ours, theirs):
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
-
-
-def test_an_autoencoder_under_every_name(autoencoder, tmp_path):
-    old = originally(autoencoder)
-    assert len(old) == len(autoencoder) and "encoder.mid.attn_1.proj_out.weight" in old
-    checkpoint = {f"first_stage_model.{key}": value for key, value in old.items()}
-    checkpoint["model.diffusion_model.input_blocks.0.0.weight"] = torch.zeros(2)
-    save(old, tmp_path / "alone.safetensors")
-    save({"state_dict": {**old, "loss.logvar": torch.zeros(())}, "epoch": 1}, tmp_path / "alone.ckpt")
-    save(checkpoint, tmp_path / "v1-5-pruned-emaonly.safetensors")
-    save(autoencoder, tmp_path / "new.safetensors")
-    write_vae(tmp_path / "folder", autoencoder)
-    write_vae(tmp_path / "whole" / "vae", autoencoder, scaling_factor=0.18215)
-    for place in ("alone.safetensors", "alone.ckpt", "v1-5-pruned-emaonly.safetensors", "new.safetensors"):
-        assert same(read_vae(tmp_path / place), autoencoder), place
-    assert same(read_vae(tmp_path / "folder"), autoencoder) and same(
-        read_vae(tmp_path / "whole"), autoencoder
-    )
-
-
-def test_another_models_autoencoder_is_refused(autoencoder, tmp_path):
-    old = {f"first_stage_model.{key}": value for key, value in originally(autoencoder).items()}
-    save({**old, "conditioner.embedders.0.x": torch.zeros(1)}, tmp_path / "base.safetensors")
-    save(old, tmp_path / "sdxl_vae.safetensors")
-    for name in ("base", "sdxl_vae"):
-        with pytest.raises(InputError, match="Stable Diffusion XL"):
-            read_vae(tmp_path / f"{name}.safetensors")
-    write_vae(tmp_path / "folder", autoencoder, scaling_factor=0.13025)
-    with pytest.raises(InputError, match=r"0\.13025.*0\.18215"):
-        read_vae(tmp_path / "folder")
-    save({"model.weight": torch.zeros(1)}, tmp_path / "lora.safetensors")
-    with pytest.raises(InputError, match="holds no autoencoder"):
-        read_vae(tmp_path / "lora.safetensors")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no autoencoder in"):
-        read_vae(tmp_path / "empty")
-
-
-def test_the_autoencoder_is_found(autoencoder, tmp_path):
-    folder, models = tmp_path / "published", tmp_path / "models"
-    packs = [models / "mimaface"]
-    assert find_vae(None, folder, packs) is None
-    other, published = models / "vae" / "kl-f8.safetensors", models / "vae" / "vae-ft-mse-840000.safetensors"
-    save(autoencoder, other)
-    assert find_vae(None, folder, packs) is None
-    save(autoencoder, published)
-    save(autoencoder, models / "checkpoints" / "v1-5.safetensors")
-    assert find_vae(None, folder, packs) == published
-    assert find_vae("kl-f8.safetensors", folder, packs) == other
-    assert find_vae("v1-5.safetensors", folder, packs).parent.name == "checkpoints"
-    assert find_vae(str(other), folder, []) == other
-    with pytest.raises(InputError, match="no autoencoder lost.*kl-f8.safetensors"):
-        find_vae("lost", folder, packs)
-    cached = folder / "hub" / "models--stabilityai--sd-vae-ft-mse" / "snapshots" / "31f26f"
-    write_vae(cached, autoencoder)
-    assert find_vae(None, folder, packs) == cached
-
-
-# -- the download
-
-
-class Hub(BaseHTTPRequestHandler):
-    """Serves `files` as the hub does: small ones at once, large ones from a store that it points to."""
-
-    files: dict  # place → content
-    asked: list
-    cut: dict  # place → after how many bytes the connection breaks, as often as there are numbers
-    tags: dict  # place → what the hub states instead of the truth
-
-    def do_GET(self):
-        place = unquote(urlsplit(self.path).path).lstrip("/")
-        store = place.startswith("store/")
-        place = place.removeprefix("store/").replace("/resolve/main/", "/")
-        content = self.files.get(place)
-        if content is None:
-            return self.send_error(404)
-        large = len(content) > 100
-        digest = hashlib.sha256(content).hexdigest()
-        if not large:
-            digest = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        digest = self.tags.get(place, digest)
-        if large and not store:
-            self.send_response(302)
-            self.send_header("Location", f"/store/{place}?signature=x")
-            self.send_header("X-Linked-Size", str(len(content)))
-            self.send_header("X-Linked-Etag", f'"{digest}"')
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return None
-        begin = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        self.asked.append((place, begin))
-        cuts = self.cut.get(place)
-        end = begin + cuts.pop(0) if cuts else None
-        if begin and begin >= len(content):
-            return self.send_error(416)
-        self.send_response(206 if begin else 200)
-        self.send_header("Content-Length", str(len(content) - begin))
-        self.send_header("ETag", '"elsewhere"' if large else f'W/"{digest}"')
-        self.end_headers()
-        with suppress(ConnectionError):  # who has it already hangs up
-            self.wfile.write(content[begin:end])
-        self.close_connection = True
-        return None
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    """A hub of our own; its class holds what it serves."""
-    served = type("Served", (Hub,), {"files": {}, "asked": [], "cut": {}, "tags": {}})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), served)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}/")
-    yield served
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-FILE = "MIMAFace/MIMAFace/a b.pth"
-CONTENT = bytes(range(256)) * 9000  # 2.3 MB
-
-
-def get(path, wait=0.0):
-    return hub.fetch(f"{os.environ['HF_ENDPOINT']}MIMAFace/MIMAFace/resolve/main/a%20b.pth", path, wait)
-
-
-def test_an_interrupted_download_is_gone_on_with(server, tmp_path):
-    path = tmp_path / "new" / "a.pth"
-    server.files[FILE] = CONTENT
-    server.cut[FILE] = [1_500_000, 300_000]
-    assert get(path) is True
-    assert path.read_bytes() == CONTENT and [begin for _, begin in server.asked] == [0, 1_500_000, 1_800_000]
-    assert get(path) is False and [file.name for file in path.parent.iterdir()] == ["a.pth"]
-
-    # What the network never lets through is an error, and kept for another day.
-    path.unlink()
-    server.cut[FILE] = [1_000_000] + [0] * 20
-    with pytest.raises(InputError, match="what has arrived is kept"):
-        get(path)
-    assert not path.exists() and (path.parent / "a.pth.part").stat().st_size == 1_000_000
-    server.cut.clear()
-    server.asked.clear()
-    assert get(path) is True and path.read_bytes() == CONTENT and server.asked == [(FILE, 1_000_000)]
-
-    # A file that another tool left half done is gone on with, too, and a stale half is fetched anew.
-    server.asked.clear()
-    path.write_bytes(CONTENT[:2_000_000])
-    assert get(path) is True and path.read_bytes() == CONTENT and server.asked[-1] == (FILE, 2_000_000)
-    path.unlink()
-    (path.parent / "a.pth.part").write_bytes(b"x" * 5000)
-    assert get(path) is True and path.read_bytes() == CONTENT
-    path.unlink()
-    (path.parent / "a.pth.part").write_bytes(CONTENT + b"more")
-    assert get(path) is True and path.read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("content", [CONTENT, b"{}"])
-def test_what_has_another_hash_is_refused(server, tmp_path, content):
-    server.files[FILE] = content
-    server.tags[FILE] = hashlib.sha256(b"other").hexdigest()
-    with pytest.raises(InputError, match="not the file that the hub states"):
-        get(tmp_path / "a.pth")
-    assert list(tmp_path.iterdir()) == []
-    server.tags.clear()
-    assert get(tmp_path / "a.pth") and (tmp_path / "a.pth").read_bytes() == content
-
-
-def test_a_download_can_be_cancelled(server, tmp_path):
-    class Stopping(host.Host):
-        def show(self, progress, preview=None):
-            if progress.done:
-                self.cancel()
-
-    server.files[FILE] = CONTENT
-    with host.use(Stopping()), pytest.raises(Cancelled):
-        get(tmp_path / "a.pth")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.pth.part"]
-    assert get(tmp_path / "a.pth") and (tmp_path / "a.pth").read_bytes() == CONTENT
-
-
-def test_absent_files_and_hubs(server, tmp_path, monkeypatch):
-    with pytest.raises(hub.Absent):
-        get(tmp_path / "a.pth")
-    with pytest.raises(InputError, match=r"pretrained_unet/unet.pth is not there"):
-        hub.download_released(tmp_path, wait=0)
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9/")
-    with pytest.raises(InputError, match="look after the connection"):
-        get(tmp_path / "a.pth")
-
-
-def test_the_published_files_are_fetched_to_their_places(server, tmp_path, capsys):
-    places = [UNET_2D, MOTION, FUSE, f"{VIDEO}/vision_encoder/model.safetensors", REGRESSOR, IDENTITY, BFM]
-    places.append(f"{VIDEO}/vision_encoder/config.json")
-    server.files = {f"MIMAFace/MIMAFace/{place}": place.encode() * 9 for place in places}
-    for name in ("config.json", "diffusion_pytorch_model.safetensors"):
-        server.files[f"stabilityai/sd-vae-ft-mse/{name}"] = name.encode()
-    (tmp_path / "published").mkdir()
-    fetched = hub.download_released(tmp_path / "published", wait=0)
-    assert {path.relative_to(tmp_path / "published").as_posix() for path in fetched} == {
-        *places,
-        "sd-vae-ft-mse/config.json",
-        "sd-vae-ft-mse/diffusion_pytorch_model.safetensors",
-    }
-    assert hub.download_released(tmp_path / "published", wait=0) == []
-    # The command says so first, fetches, and then finds that these are no weights.
-    assert (
-        cli.main(["pack", "convert", str(tmp_path / "published"), str(tmp_path / "out"), "--download"]) == 2
-    )
-    said = capsys.readouterr().err
-    assert "states no licence" in said.splitlines()[0] and "research only" in said.splitlines()[0]
-    assert "3dunet.pth cannot be read" in said and not (tmp_path / "out").exists()

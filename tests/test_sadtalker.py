@@ -1,19 +1,16 @@
-"""SadTalker: the numbers of the published code, its files and what is wrong with others, the driver, the map of bases."""
+"""SadTalker: the numbers of the published code, its files and what is wrong with others, and the driver."""
 
-import hashlib
 import json
-import math
-import os
-from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from parity import noise, stored, stored_file, weight
+from safetensors.torch import save_file
 from scipy.io import savemat
+from test_expression_map import stand_in
 
 from mimaface.mimaface_core.audio import sadtalker_driver
 from mimaface.mimaface_core.audio.mel import mel_spectrogram
@@ -30,42 +27,12 @@ from mimaface.mimaface_core.audio.sadtalker_driver import (
 from mimaface.mimaface_core.audio.speech import Speech
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.sound import Audio
-from mimaface.mimaface_core.morphable.expression_map import align, corresponding, expression_map
-from mimaface.mimaface_core.morphable.expressions import NAMES
-from mimaface.mimaface_core.morphable.face_mesh import LOWER_LIP, UPPER_LIP
+from mimaface.mimaface_core.morphable.expression_map import align, expression_map
 from mimaface.mimaface_core.morphable.procedural import procedural_face
 from mimaface.mimaface_core.motion.rotation import rotation_of
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 
-LIPS = sorted({i for ring in UPPER_LIP + LOWER_LIP for i in ring})
 FPS = Fraction(25)
-
-
-def parity(name):
-    """A file of the stored outputs of published code, from MIMAFACE_PARITY or ../shared/parity beside the checkout."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "parity"
-    file = Path(os.environ.get("MIMAFACE_PARITY", beside)) / name
-    if not file.is_file():
-        pytest.skip(f"no parity data: {file} is absent; name its folder in MIMAFACE_PARITY")
-    return file
-
-
-def noise(name, *shape):
-    """Standard normal float32 seeded by its name, as the parity data define it."""
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
-
-
-def weight(key, shape):
-    """The value that stands for a learned tensor of the parity data: a function of its key and shape."""
-    if key.endswith("num_batches_tracked"):
-        return torch.zeros(shape, dtype=torch.long)
-    x = noise(key, *shape)
-    if key.endswith("running_var"):
-        return 1 + 0.1 * x.abs()
-    if len(shape) >= 2:
-        return x / math.sqrt(math.prod(shape[1:]))
-    return 1 + 0.1 * x if key.endswith("weight") else 0.1 * x
 
 
 @pytest.fixture(scope="module")
@@ -115,20 +82,20 @@ def close(ours, theirs, tolerance=1e-4):
 
 
 def test_keys_and_shapes_are_the_released_ones(values):
-    released = json.loads(parity("state_dicts.json").read_text())
+    released = json.loads(stored_file("state_dicts.json").read_text())
     for name, state in values.items():
         assert {key: list(value.shape) for key, value in state.items()} == released[name]
 
 
 def test_parity_of_expressions(nets):
-    theirs = load_file(parity("sadtalker.safetensors"))["audio2exp.out"]
+    theirs = stored("sadtalker")["audio2exp.out"]
     blink = noise("ratio", 1, 12).abs().clamp(0, 1)
     close(nets[0](noise("mel", 12, 1, 80, 16), noise("ref", 1, 12, 64)[0], blink[0])[None], theirs)
 
 
 @pytest.mark.parametrize("count", [33, 50, 101])
 def test_parity_of_poses(nets, count):
-    theirs = load_file(parity("sadtalker.safetensors"))[f"audio2pose.pose_{count}"]
+    theirs = stored("sadtalker")[f"audio2pose.pose_{count}"]
     reference = noise("ref70", 1, 1, 70)[0, :, -6:]
     mel = noise(f"mel{count}", 1, count, 1, 80, 16)[0]
     close(nets[1](mel, reference, 7, lambda k: noise(f"z{k + 1}", 1, 64))[None], theirs)
@@ -344,85 +311,6 @@ def test_damaged_and_foreign_files(values, tmp_path):
 
 
 # -- another basis
-
-
-def stand_in(seed=0, outside=0.01):
-    """A face model that is not ours: other vertices, place, size and order; its movements are mixtures of ours, and more.
-
-    Returns the model, the mixtures [64, 64], and what is more, [V, 3, 64] in our face's place, size and order.
-    """
-    face = procedural_face()
-    model, triangles = face.model, face.model.triangles[face.part_triangles["face"]]
-    generator = torch.Generator().manual_seed(seed)
-
-    def finer(x):
-        return torch.cat([x[:468], x[triangles].mean(1)])
-
-    mean, basis = finer(model.mean_shape), finer(model.expression_basis)
-    mixture = torch.randn(64, 64, generator=generator) * 0.1
-    where = mean[torch.randint(468, (64,), generator=generator)]
-    bump = torch.exp(-(mean[:, None] - where).square().sum(-1) / (2 * 0.15**2))
-    more = outside * bump[:, None] * torch.randn(1, 3, 64, generator=generator)
-    order = torch.randperm(len(mean), generator=generator)
-    turn, size = rotation_of(torch.tensor([[0.2, -0.1, 0.05]]))[0], 1.3
-    moves = torch.einsum("vcm,cd->vdm", basis @ mixture.T + more, turn)
-    other = replace(
-        model,
-        mean_shape=(size * mean @ turn + torch.tensor([0.3, -0.2, 0.4]))[order],
-        expression_basis=(size * moves)[order],
-        identity_basis=torch.zeros(len(mean), 3, 80),
-        mean_texture=torch.zeros(len(mean), 3),
-        texture_basis=torch.zeros(len(mean), 3, 80),
-        triangles=order.argsort()[triangles],
-        keypoints=order.argsort()[model.keypoints],
-    )
-    return other, mixture, more
-
-
-def test_our_landmarks_are_in_ibug_order():
-    x, y, z = procedural_face().model.mean_shape[procedural_face().model.keypoints].unbind(1)
-    assert len(x) == 68
-
-    def rising(*numbers):
-        return all(x[a] < x[b] for a, b in pairwise(numbers))
-
-    assert rising(0, 8, 16) and rising(*range(3, 14)) and y[:17].argmin() == 8  # the jaw, from the picture's left
-    assert rising(*range(17, 27)) and rising(*range(31, 36))  # brows, foot of the nose
-    assert y[27] > y[28] > y[29] > y[30] and z.argmax() == 30  # bridge and tip of the nose
-    for outer, up, down in ((36, (37, 38), (41, 40)), (42, (43, 44), (47, 46))):  # eyes, each from the picture's left
-        assert rising(outer, *up, outer + 3) and rising(outer, *down, outer + 3)
-        assert all(y[a] > y[b] for a, b in zip(up, down))
-    assert rising(*range(48, 55)) and rising(*reversed(range(55, 60))) and y[51] > y[57]  # outer lips
-    assert rising(*range(60, 65)) and rising(*reversed(range(65, 68))) and y[62] > y[66]  # inner lips
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_expressions_of_another_basis(seed):
-    ours = procedural_face().model
-    theirs, mixture, more = stand_in(seed)
-    placed = align(theirs, ours)
-    assert placed.scale == pytest.approx(1 / 1.3, rel=1e-4)
-    a, b, weights = corresponding(theirs, ours, placed)
-    assert len(a) == len(b) == len(weights) > 200
-    assert (placed(theirs.mean_shape)[a] - ours.mean_shape[b]).norm(dim=1).max() < 1e-3
-
-    carried = expression_map(theirs, ours)
-    wanted = (ours.expression_basis[:468] @ mixture.T + more[:468])[LIPS]
-    assert (ours.expression_basis[LIPS] @ carried.T - wanted).norm() < 0.1 * wanted.norm()
-
-    # there and back: the mouth opens as far as it did
-    back = expression_map(ours, theirs) @ carried
-    assert (ours.expression_basis[LIPS] @ back.T - ours.expression_basis[LIPS]).norm() < 0.1 * ours.expression_basis[LIPS].norm()
-    opened = torch.zeros(3, 64)
-    opened[:, NAMES.index("jaw_open")] = torch.tensor([0.0, 0.5, 1.0])
-    gap, gap_back = ((s[:, 13] - s[:, 14]).norm(dim=1) for s in (ours.shape(torch.zeros(1, 80), e) for e in (opened, opened @ back)))
-    torch.testing.assert_close(gap_back, gap, rtol=0.05, atol=0)
-
-
-def test_the_same_basis_maps_onto_itself():
-    model = procedural_face().model
-    same = expression_map(model, model)
-    assert (same - torch.eye(64)).abs().max() < 0.15 and (same.diagonal() > 0.85).all()
 
 
 def test_a_face_of_another_basis_speaks(nets, source, tmp_path, values):

@@ -25,7 +25,6 @@ def trained(tmp_path_factory):
     return folder, config
 
 
-
 def test_the_same_seed_gives_the_same_person(trained):
     folder, config = trained
     stored, again = StoredSample(sample_path(folder / "data", 1)), make_sample(1, config["data"]["frames"])

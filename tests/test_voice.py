@@ -10,11 +10,11 @@ from tiny_pack import awaken, write_tiny_pack
 
 from mimaface.mimaface_core.audio import voice as voice_module
 from mimaface.mimaface_core.audio.lips import CLOSED, MELS_A_SECOND, REST, Lips, at_frames, widened
-from mimaface.mimaface_core.audio.mel import mel_spectrogram
+from mimaface.mimaface_core.audio.mel import loudness, mel_spectrogram
 from mimaface.mimaface_core.audio.speech import RATE, Speech
 from mimaface.mimaface_core.audio.visemes import MOUTH, VISEMES
 from mimaface.mimaface_core.audio.voice import SILENCE, VoiceNet
-from mimaface.mimaface_core.audio.voice_driver import NECK, VoiceDriver, emphasis, level
+from mimaface.mimaface_core.audio.voice_driver import NECK, VoiceDriver, emphasis
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.sound import Audio
 from mimaface.mimaface_core.morphable.expressions import LID_MODES, NAMES
@@ -132,7 +132,7 @@ def test_levels_are_those_of_the_sound():
     t = np.arange(RATE) / RATE
     tones = [0.1 * np.sin(2 * np.pi * hertz * t) for hertz in (300, 1000, 3000)]
     tones += [2 * tones[1]]
-    levels = [float(level(mel_spectrogram(torch.from_numpy(tone).float()).T)[20:60].mean()) for tone in tones]
+    levels = [float(loudness(mel_spectrogram(torch.from_numpy(tone).float()).T)[20:60].mean()) for tone in tones]
     assert max(levels[:3]) - min(levels[:3]) < 4 and levels[3] - levels[1] == pytest.approx(6, abs=0.3)
     course = torch.tensor([0.0] * 40 + [20.0] * 40)
     wider = emphasis(course, torch.ones(80))
@@ -256,8 +256,8 @@ def test_steps_can_be_repeated():
 
 def test_silence_and_noise_are_no_speech(bundled, source):
     generator = np.random.default_rng(0)
-    for loudness, slope in ((0.0, 0), (0.003, -1), (0.003, 0)):
-        wave = loudness * rooms.coloured(4 * RATE, slope, generator)
+    for loud, slope in ((0.0, 0), (0.003, -1), (0.003, 0)):
+        wave = loud * rooms.coloured(4 * RATE, slope, generator)
         track = bundled.drive(speech(wave), source, Fraction(25), blinks=0, pose=0)
         gap = lip_gap(bundled.face, track.coefficients.identity, track.coefficients.expression)
         assert gap.mean() < 0.005

@@ -64,11 +64,12 @@ START = 1.5  # seconds in which the movement begins
 class Life:
     """What a living face does besides speaking, for N frames; all of it to be added to the source's own.
 
-    lids: [N, 2], closure of the right and the left eye, 0–1. gaze: [N, 4], eye widths as in MotionTrack; it takes back
+    lids: [N, 2], closure of the right and the left eye, 0–1; lowered: [N], what of it goes with glances down. gaze: [N, 4], eye widths as in MotionTrack; it takes back
     what the head turns, so that the eyes stay on the viewer. angles: [N, 3], radians as in FaceCoefficients. brows: [N], 0–1.
     """
 
     lids: Tensor
+    lowered: Tensor
     gaze: Tensor
     angles: Tensor
     brows: Tensor
@@ -121,7 +122,7 @@ def live(
     closed = _blinks(t, grid, activity, ends, leaving, blinks, temper, draw[2])
     lowered = (-LID_FOLLOWS * eyes[:, 1]).clip(0, 0.3)
     lids = 1 - (1 - closed) * (1 - lowered)
-    values = np.stack([lids, lids], 1), np.tile(turn, 2), np.radians(head), _brows(t, peaks, temper, draw[3])
+    values = np.stack([lids, lids], 1), lowered, np.tile(turn, 2), np.radians(head), _brows(t, peaks, temper, draw[3])
     return Life(*(torch.from_numpy(np.ascontiguousarray(v)).float() for v in values))
 
 

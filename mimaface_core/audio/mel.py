@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,8 +20,9 @@ HOP = 200
 MELS = 80
 WINDOW = 800
 _PRE_EMPHASIS = 0.97
-LOWEST_HZ, HIGHEST_HZ = 55, 7600
+_LOWEST_HZ, _HIGHEST_HZ = 55, 7600
 _FLOOR_DB, _REFERENCE_DB, _SPAN = -100.0, 20.0, 4.0
+_RUMBLE_HZ = 150.0  # below it is more rumble than voice
 
 
 def mel_spectrogram(wave: Tensor) -> Tensor:
@@ -34,6 +36,12 @@ def mel_stream(speech: Speech, normalised: bool = True) -> Iterator[Tensor]:
     normalised: of the voice at the common loudness; False: as recorded, which is what SadTalker was trained on.
     """
     return _mels(speech.blocks(normalised))
+
+
+def loudness(mel: Tensor) -> Tensor:
+    """Loudness [M] of the sound of mel frames [M, 80], in decibels from an arbitrary zero, nearly."""
+    decibels = (mel + _SPAN) / (2 * _SPAN) * -_FLOOR_DB
+    return 10 * (10 ** (decibels / 10) @ _shares()).log10()
 
 
 def _mels(blocks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -66,6 +74,18 @@ def _filters() -> Tensor:
     from transformers.audio_utils import mel_filter_bank
 
     bank = mel_filter_bank(
-        WINDOW // 2 + 1, MELS, LOWEST_HZ, HIGHEST_HZ, RATE, norm="slaney", mel_scale="slaney"
+        WINDOW // 2 + 1, MELS, _LOWEST_HZ, _HIGHEST_HZ, RATE, norm="slaney", mel_scale="slaney"
     )
     return torch.from_numpy(bank.T).float().contiguous()
+
+
+@cache
+def _shares() -> Tensor:
+    """What each mel band's power counts for in a sound's [80]: its width, and the pre-emphasis taken back."""
+    from transformers.audio_utils import hertz_to_mel, mel_to_hertz
+
+    ends = [hertz_to_mel(hertz, "slaney") for hertz in (_LOWEST_HZ, _HIGHEST_HZ)]
+    edges = torch.from_numpy(mel_to_hertz(np.linspace(*ends, MELS + 2), "slaney")).float()
+    centres = edges[1:-1]
+    emphasis = 1 + _PRE_EMPHASIS**2 - 2 * _PRE_EMPHASIS * torch.cos(2 * torch.pi * centres / RATE)
+    return (edges[2:] - edges[:-2]) / emphasis * (centres > _RUMBLE_HZ)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .. import host
 from ..errors import InputError
+from ..media.container import Source, name_of
 from ..media.sound import Audio, AudioFile
 
 RATE = 16000  # samples a second
@@ -39,14 +38,14 @@ class Speech:
         self.samples = _samples(seconds)
 
     @classmethod
-    def of(cls, source: Audio | AudioFile | str | Path | io.BytesIO) -> Speech:
+    def of(cls, source: Audio | AudioFile | Source) -> Speech:
         """Goes through sound in memory, or through the sound of a file, once: checks it, measures it.
 
         Raises InputError where there is no sound, a file is missing or no media, or values are not finite.
         """
         sound = source if isinstance(source, (Audio, AudioFile)) else AudioFile.open(source)
         if sound is None:
-            raise InputError(f"{_name(source)} has no sound; give a file with a sound track.")
+            raise InputError(f"{name_of(source, 'the file')} has no sound; give a file with a sound track.")
         count, meter = 0, _Meter()
 
         def checked() -> Iterator[Tensor]:
@@ -88,10 +87,6 @@ class Speech:
     def frames(self, fps: Fraction) -> int:
         """How many video frames cover it: at least 1."""
         return max(1, math.ceil(self.seconds * fps))
-
-
-def _name(source: str | Path | io.BytesIO) -> str:
-    return "The file" if isinstance(source, io.BytesIO) else f"'{Path(source).name}'"
 
 
 def _samples(seconds: Fraction) -> int:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,8 +17,8 @@ from ..motion.rotation import angles_of, rotation_of
 from ..motion.track import PROCEDURAL, FaceCoefficients, MotionTrack
 from .life import live
 from .lips import REST, Lips, at_frames, average, widened
-from .mel import HIGHEST_HZ, HOP, LOWEST_HZ, MELS, mel_stream
-from .speech import RATE, Speech
+from .mel import HOP, loudness, mel_stream
+from .speech import Speech
 from .visemes import spread
 from .voice import VoiceNet
 
@@ -30,7 +28,6 @@ BROWS = {"brow_inner": 0.35, "brow_mid": 0.4, "brow_outer": 0.3}  # what raised 
 # are all but equally loud. Decibels of opening for one of loudness, the least and the most of them, and mel frames in
 # which loudness is taken.
 WIDER, NARROWEST, WIDEST, SYLLABLE = 0.45, -6.0, 2.5, 4.0
-RUMBLE_HZ = 150.0  # below it is more rumble than voice
 
 
 class VoiceDriver:
@@ -56,12 +53,9 @@ class VoiceDriver:
         count, s = speech.frames(fps), source.coefficients
         mouth, rest, stress = at_frames(self.listen(speech), float(fps), count, self.lips)
 
-        def life(often: float):
-            return live(count, fps, style, seed, 1 - rest, stress, often)
-
-        moving = life(blinks)
+        moving = live(count, fps, style, seed, 1 - rest, stress, blinks)
         # lids go down with the glance as well, and as far as the glance goes
-        lowered = life(0.0).lids
+        lowered = moving.lowered[:, None]
         lids = 1 - (1 - moving.lids) / (1 - lowered) * (1 - (pose * lowered).clamp(max=1))
 
         # the mouth comes from the source's to one with its lips together, and from there speaks
@@ -87,7 +81,7 @@ class VoiceDriver:
 
         def mels() -> Iterator[Tensor]:
             for mel in mel_stream(speech):
-                levels.append(level(mel))
+                levels.append(loudness(mel))
                 yield mel
 
         with host.current().progress(1 + speech.samples // HOP, "listening to the voice") as progress:
@@ -112,24 +106,6 @@ class VoiceDriver:
             upper, lower = (self.face.model.expression_basis[k, 1][modes].sum() for k in LID_MIDDLES[i])
             added[:, modes] = (lids[:, i] * wide[i] / (lower - upper))[:, None]
         return added
-
-
-@cache
-def _weights() -> Tensor:
-    """What each mel band's power counts for in a sound [80]: its width, and the pre-emphasis taken back."""
-    from transformers.audio_utils import hertz_to_mel, mel_to_hertz
-
-    ends = [hertz_to_mel(hertz, "slaney") for hertz in (LOWEST_HZ, HIGHEST_HZ)]
-    edges = torch.from_numpy(mel_to_hertz(np.linspace(*ends, MELS + 2), "slaney")).float()
-    centres = edges[1:-1]
-    emphasis = 1 + 0.97**2 - 2 * 0.97 * torch.cos(2 * torch.pi * centres / RATE)
-    return (edges[2:] - edges[:-2]) / emphasis * (centres > RUMBLE_HZ)
-
-
-def level(mel: Tensor) -> Tensor:
-    """Loudness [M] in decibels of mels [M, 80], nearly."""
-    decibels = (mel + 4) / 8 * 100
-    return 10 * (10 ** (decibels / 10) @ _weights()).log10()
 
 
 def emphasis(levels: Tensor, speaking: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ ROOM = 0.4  # how far beyond a strong natural movement an expression coefficient
 Opening = Callable[[Tensor, Tensor], Tensor]  # (identity [N, 80], expression [N, 64]) -> eye openings [N, 2]
 
 
-def _within(expression: Tensor, own: Tensor) -> Tensor:
+def within_reach(expression: Tensor, own: Tensor) -> Tensor:
     """Expressions [N, 64] kept to what a face can do: beyond 1, or the source's `own` [1, 64], they are bent towards a limit."""
     free = own.abs().clamp(min=1.0)
     over = (expression.abs() - free).clamp(min=0)
@@ -86,7 +86,7 @@ def retarget(
             moved[:, list(modes)] *= ratio[:, side : side + 1]
     look_like = s.expression + expression * moved
     if source.basis == PROCEDURAL:  # whose modes are strong natural movements
-        look_like = _within(look_like, s.expression)
+        look_like = within_reach(look_like, s.expression)
     coefficients = FaceCoefficients(s.values.expand(len(driver), -1)).replace(
         expression=look_like, angles=angles, translation=translation
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .retarget import Opening, _within
+from .retarget import Opening, within_reach
 from .track import PROCEDURAL, MotionTrack
 
 PARTS = {"angles": 3, "translation": 3, "expression": 64, "gaze": 4}
@@ -106,7 +106,7 @@ def rescale(
     coefficients = c.replace(
         angles=moved("angles", range(3), head),
         translation=moved("translation", range(3), head),
-        expression=_within(expression, c.expression) if track.basis == PROCEDURAL else expression,
+        expression=within_reach(expression, c.expression) if track.basis == PROCEDURAL else expression,
     )
     return track.replace(coefficients=coefficients, gaze=moved("gaze", range(4), gaze))
 

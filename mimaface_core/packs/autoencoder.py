@@ -14,7 +14,7 @@ from ..weights import read
 
 NAME = "sd-vae-ft-mse"
 HOME = f"https://huggingface.co/stabilityai/{NAME}"
-# Arguments of diffusers' `AutoencoderKL`.
+CLASS = "AutoencoderKL"  # of diffusers, and its arguments
 CONFIG = {
     "block_out_channels": [128, 256, 512, 512],
     "down_block_types": ["DownEncoderBlock2D"] * 4,

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from .. import weights
 from ..appearance.tokens import ReleasedAppearance
+from ..diffusion.latents import build_vae
 from ..diffusion.released_unet import build_picture_unet, build_video_unet, combine, to_diffusers
 from ..errors import InputError
 from ..morphable.model import MorphableModel
 from ..morphable.regress import CoefficientNetwork
 from . import autoencoder
-from .layout import SOURCES, Sizes, build_vae
+from .layout import SOURCES, Sizes
 from .released import Report, check_released
 from .weights import write_manifest
 
@@ -163,8 +164,8 @@ def _plan(report: Report, sizes: Sizes) -> dict[str, Part]:
         "vae": Part(
             ("vae",),
             partial(autoencoder.read_vae, report.vae.path),
-            {"class": "AutoencoderKL", "config": sizes.vae},
-            build_vae,
+            {"class": autoencoder.CLASS, "config": sizes.vae},
+            partial(build_vae, autoencoder.CLASS),
         ),
         "appearance": appearance(""),
         "unet": Part(

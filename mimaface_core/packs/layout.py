@@ -79,13 +79,6 @@ def shapes(build: Callable[..., nn.Module], *arguments) -> Shapes:
         return {key: tuple(value.shape) for key, value in build(*arguments).state_dict().items()}
 
 
-def build_vae(config: dict) -> nn.Module:
-    """diffusers' `AutoencoderKL`."""
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(**config)
-
-
 def _video(sizes: Sizes) -> Shapes:
     with torch.device("meta"):
         state = to_released(build_video_unet(sizes.video).state_dict())

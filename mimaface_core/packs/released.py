@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import host, weights
+from ..diffusion.latents import build_vae
 from ..errors import InputError
 from ..morphable.model import MorphableModel
 from ..weights import Misfit
@@ -18,7 +19,6 @@ from .layout import (
     REMEDY,
     SOURCES,
     Sizes,
-    build_vae,
     found_config,
     misfit_of,
     shapes,
@@ -162,7 +162,7 @@ def _check_vae(place: Path | None, sizes: Sizes) -> Checked:
     try:
         state = autoencoder.read_vae(place)
         return replace(
-            one, path=autoencoder.vae_file(place), misfit=weights.compare(shapes(build_vae, sizes.vae), state)
+            one, path=autoencoder.vae_file(place), misfit=weights.compare(shapes(build_vae, autoencoder.CLASS, sizes.vae), state)
         )
     except InputError as error:
         return replace(one, problem=str(error).rstrip("."))

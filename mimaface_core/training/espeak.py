@@ -63,7 +63,7 @@ class _Engine:
 
     def __init__(self) -> None:
         try:
-            self.library = ctypes.CDLL(LIBRARY)
+            self.espeak = ctypes.CDLL(LIBRARY)
         except OSError as error:
             raise InputError(
                 "espeak-ng, which speaks the training data, is not installed: install it (on Debian: apt install espeak-ng)."
@@ -71,11 +71,11 @@ class _Engine:
         self.sound: list[bytes] = []
         self.events: list[tuple[str, int]] = []  # name and sample
         self.callback = _CALLBACK(self._collect)
-        rate = self.library.espeak_Initialize(SYNCHRONOUS, 0, None, PHONEME_EVENTS | PHONEME_IPA)
+        rate = self.espeak.espeak_Initialize(SYNCHRONOUS, 0, None, PHONEME_EVENTS | PHONEME_IPA)
         if rate != RATE:
             raise InputError(f"espeak-ng cannot start (it answers {rate}): install its voices (on Debian: apt install espeak-ng-data).")
-        self.library.espeak_SetSynthCallback(self.callback)
-        self.library.espeak_TextToPhonemes.restype = c_char_p
+        self.espeak.espeak_SetSynthCallback(self.callback)
+        self.espeak.espeak_TextToPhonemes.restype = c_char_p
         self.voice = ""
 
     def _collect(self, wave, count: int, events) -> int:
@@ -92,7 +92,7 @@ class _Engine:
 
     def choose(self, voice: str) -> None:
         if voice != self.voice:
-            if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
+            if self.espeak.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise InputError(f"espeak-ng has no voice {voice}: install its voices (on Debian: apt install espeak-ng-data).")
             self.voice = voice
 
@@ -106,9 +106,9 @@ def restart() -> None:
     """Forget everything spoken so far: what is said next does not depend on what was said before."""
     engine = _engine()
     _engine.cache_clear()
-    engine.library.espeak_Terminate()
-    _ctypes.dlclose(engine.library._handle)  # its state lies in static variables
-    _engine().library.srand(1)
+    engine.espeak.espeak_Terminate()
+    _ctypes.dlclose(engine.espeak._handle)  # its state lies in static variables
+    _engine().espeak.srand(1)
 
 
 def available() -> bool:
@@ -126,7 +126,7 @@ def _stresses(engine: _Engine, text: bytes) -> list[tuple[str, float]]:
     out = []
     while pointer.value is not None:
         mode = PHONEME_IPA | (ord("_") << 8)
-        written = engine.library.espeak_TextToPhonemes(ctypes.byref(pointer), UTF8, mode).decode("utf-8", "ignore")
+        written = engine.espeak.espeak_TextToPhonemes(ctypes.byref(pointer), UTF8, mode).decode("utf-8", "ignore")
         for name in written.replace(" ", "_").split("_"):
             out.append((name.replace("ˈ", "").replace("ˌ", ""), 1.0 if "ˈ" in name else 0.5 if "ˌ" in name else 0.0))
     return out
@@ -141,12 +141,12 @@ def speak(text: str, voice: str, rate: int = 175, pitch: int = 50, melody: int =
     engine = _engine()
     engine.choose(voice)
     for parameter, value in ((SPEED, rate), (VOLUME, 100), (PITCH, pitch), (PITCH_RANGE, melody)):
-        engine.library.espeak_SetParameter(parameter, value, 0)
+        engine.espeak.espeak_SetParameter(parameter, value, 0)
     data = text.encode()
     written = _stresses(engine, data)
     engine.sound, engine.events = [], []
-    engine.library.espeak_Synth(data, len(data) + 1, 0, BY_CHARACTER, 0, UTF8, None, None)
-    engine.library.espeak_Synchronize()
+    engine.espeak.espeak_Synth(data, len(data) + 1, 0, BY_CHARACTER, 0, UTF8, None, None)
+    engine.espeak.espeak_Synchronize()
     wave = np.frombuffer(b"".join(engine.sound), np.int16)
     events = [(name, sample) for name, sample in engine.events if not name.startswith("(")]  # not the changes of language
     names = [name for name, _ in events]
