@@ -7,6 +7,7 @@ import torch
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.align import plane_alignment
+from mimaface.mimaface_core.gaze import as_tracked
 from mimaface.mimaface_core.morphable.expressions import LID_MODES, NAMES
 from mimaface.mimaface_core.morphable.face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP
 from mimaface.mimaface_core.morphable.fit import fit_landmarks
@@ -35,9 +36,9 @@ def people(count=12, seed=0, expression=0.5):
 
 
 def landmarks(coefficients, gaze):
-    """What a perfect tracker sees [N, 478, 3] on the 256 plane."""
+    """What a tracker sees [N, 478, 3] on the 256 plane; without an error, but for the way of its irises."""
     model = FACE.model
-    shape = FACE.turn_eyes(model.shape(coefficients.identity, coefficients.expression), gaze)
+    shape = FACE.turn_eyes(model.shape(coefficients.identity, coefficients.expression), as_tracked(gaze))
     points = model.project(model.transform(shape, coefficients.angles, coefficients.translation))
     seen = torch.zeros(len(gaze), 478, 3)
     seen[:, :468] = points[:, :468]

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..face.align import PICTURE, PLANE, crop_matrix, plane_alignment
+from ..gaze import as_tracked
 from ..morphable.expressions import LID_MODES, NAMES
 from ..morphable.face_mesh import (
     INNER_LOWER_LIP,
@@ -84,15 +85,19 @@ class Drawer:
         # the product's crop of the source picture, a little off as its landmarks are
         matrix = crop_matrix(plane[0, :468], 0.56 * float(np.exp(rng.normal(0, 0.03))))
         matrix[:, 2] += torch.from_numpy(rng.normal(0, 3, 2)).float()
-        points = plane.clone()
-        points[..., :2] = plane[..., :2] @ matrix[:, :2].T + matrix[:, 2]
+        self.matrix = matrix
+        points = self._pixels(plane)
         # neck and shoulders stay behind
         rest = model.transform(self.shape[:1], torch.zeros(1, 3), performance.translation[:1])
-        still = model.project(rest)[0, :, :2] @ matrix[:, :2].T + matrix[:, 2]
+        still = self._pixels(model.project(rest))[0, :, :2]
         follow = self._follow()[:, None]
         points[..., :2] = follow * points[..., :2] + (1 - follow) * still
         self.points, self.scale = points, float(matrix[0, 0]) * model.focal
         self.count = n
+
+    def _pixels(self, plane: Tensor) -> Tensor:
+        """Crop pixels and depth of points [N, V, 3] on the camera plane."""
+        return torch.cat([plane[..., :2] @ self.matrix[:, :2].T + self.matrix[:, 2], plane[..., 2:]], -1)
 
     def _follow(self) -> Tensor:
         """Share of the head's movement [V]: all of it above the chin line, this person's share of the neck."""
@@ -134,10 +139,13 @@ class Drawer:
         return 0.5 + face + 2.5 * torch.exp(-((distance / 2) ** 2))
 
     def _irises(self, mesh: Tensor) -> Tensor:
-        """Iris centres and rims [N, 10, 3] on the drawn eyeballs."""
+        """Iris centres and rims [N, 10, 3], where a tracker sees them on the drawn eyeballs."""
+        model, moves = self.face.model, self.performance
+        seen = self.face.turn_eyes(self.shape, as_tracked(moves.gaze))
+        points = self._pixels(model.project(model.transform(seen, moves.angles, moves.translation)))
         out = []
         for i, (side, corners) in enumerate((("right_eye", (33, 133)), ("left_eye", (263, 362)))):
-            pupil = self.points[:, self.face.parts[side]][:, :24].mean(1)
+            pupil = points[:, self.face.parts[side]][:, :24].mean(1)
             width = (mesh[:, corners[0], :2] - mesh[:, corners[1], :2]).norm(dim=-1)
             radius = 0.2 * width
             z = mesh[:, list(corners), 2].mean(1)
