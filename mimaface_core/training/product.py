@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import torch
@@ -45,12 +46,12 @@ def product_clip(crop: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tensor]:
 def frame_weights(points: Tensor) -> Tensor:
     """What each place of the frames counts [N, 64, 64]: 0.5 for the background, 1.5 for the face, up to 4 at eyes and mouth.
 
-    points: [N, V, 3] in crop pixels, of which the first 468 are the face's; the third says which lies behind.
+    points: [N, V, 3] in crop pixels, of which the first 468 are the face's; the depth plays no part.
     """
     face = procedural_face()
     points = points[:, :468] * torch.tensor([WEIGHT_SIDE / PICTURE, WEIGHT_SIDE / PICTURE, 1])
     triangles = face.model.triangles[face.part_triangles["face"]]
-    covered = rasterize(points, triangles, WEIGHT_SIDE, WEIGHT_SIDE).mask.float()
+    covered = rasterize(points, triangles, WEIGHT_SIDE, WEIGHT_SIDE, near=-math.inf).mask.float()
     steps = torch.arange(WEIGHT_SIDE) + 0.5
     place = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(-1, 2)
     distance = torch.cdist(place.expand(len(points), -1, -1), points[:, RIMS, :2]).amin(-1)
