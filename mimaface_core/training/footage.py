@@ -72,15 +72,14 @@ def find_footage(folder: Path) -> list[Footage]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give the folder that holds the videos.")
-    root, found = PurePosixPath(folder.absolute().name), []
+    root, found = PurePosixPath(folder.resolve().name), []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        below = PurePosixPath(Path(place).relative_to(folder).as_posix())
-        videos = [name for name in files if name.lower().endswith(VIDEOS) and not name.startswith(".")]
-        found += [Footage(Path(place, name), str(root / below / name), person_of(below / name)) for name in videos]
-        if not videos and frame_files(Path(place)):
-            person = person_of(below) if below.name else root.name
-            found.append(Footage(Path(place), str(root / below), person))
+        videos = [Path(place, name) for name in files if name.lower().endswith(VIDEOS) and not name.startswith(".")]
+        for path in videos or ([Path(place)] if frame_files(Path(place)) else []):
+            # names that are no UTF-8 become readable
+            below = PurePosixPath(path.relative_to(folder).as_posix().encode("utf-8", "replace").decode())
+            found.append(Footage(path, str(root / below), person_of(below) if below.name else root.name))
     if not found:
         raise InputError(
             f"{folder} holds no videos; put {', '.join(VIDEOS[:4])} files or folders of PNG or JPEG frames there."

@@ -87,7 +87,7 @@ def make_video_data(folder: Path, data: Path, part: tuple[int, int] = (0, 1), fr
         ) from error
     if len(finished) == len(footage) and not result.samples:
         raise InputError(
-            f"None of the {len(footage)} videos in {folder} can be used; {data / SKIPPED} says why, the first is {result.skipped[0]}"
+            f"{folder} has no usable video ({len(footage)} tried); {data / SKIPPED} says why, beginning with {result.skipped[0]}"
         )
     return result
 
@@ -98,16 +98,17 @@ class _Record:
     def __init__(self, data: Path, video: Footage, frames: int) -> None:
         self.video, self.frames = video, frames
         self._state = [*video.state(), frames]
-        key = sha256(video.name.encode("utf-8", "surrogateescape")).hexdigest()[:10]
+        key = sha256(video.name.encode()).hexdigest()[:10]
         # no dots: readers of tar files take what stands before the first one as the sample's name
         self._stem = re.sub(r"\W+", "-", video.name, flags=re.ASCII)[-80:].strip("-") + "-" + key
         self._data, self._path = data, data / RECORDS / f"{self._stem}.json"
 
     def read(self) -> dict | None:
         """name, samples (how many) and skipped (why, or ""); None when the video is new, unfinished or has changed."""
-        if not self._path.is_file():
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):  # the latter where a power cut has left an empty file
             return None
-        found = json.loads(self._path.read_text(encoding="utf-8"))
         return found if found["state"] == self._state else None
 
     def sample(self, number: int) -> Path:
@@ -127,7 +128,7 @@ class _Record:
 def _replace(path: Path, text: str) -> None:
     """Write a small file that appears only when complete, also where other processes write the same."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8", errors="replace")
+    part.write_text(text, encoding="utf-8")
     os.replace(part, path)
 
 
@@ -138,9 +139,9 @@ def _make(record: _Record, tracker: FaceTracker, label: str) -> None:
     record.clear()
     made, reasons = 0, Counter()
     try:
-        chosen = _choose(record.video, record.frames)
+        chosen = choose(record.video, record.frames)
         with host.current().progress(len(chosen), label) as progress:
-            for pictures in _gather(_read(record.video), chosen):
+            for pictures in gather(_read(record.video), chosen):
                 try:
                     sample = make_sample(pictures[0], pictures[1:], tracker)
                     save_sample(record.sample(made), sample, person=record.video.person, kind="video")
@@ -166,11 +167,13 @@ def _read(video: Footage) -> Iterator[Tensor]:
             yield frame
     except InputError as error:
         raise Unusable(str(error)) from error
+    except OSError as error:
+        raise Unusable(f"it cannot be read ({error.strerror or error}); check the disk and who may read it.") from error
 
 
-def _choose(video: Footage, frames: int) -> list[list[int]]:
+def choose(video: Footage, frames: int) -> list[list[int]]:
     """Numbers of the frames of every sample, the source's first; the video's name is the seed."""
-    rng = np.random.default_rng(list(sha256(video.name.encode("utf-8", "surrogateescape")).digest()))
+    rng = np.random.default_rng(list(sha256(video.name.encode()).digest()))
     shots, chosen = list(find_shots(_read(video))), []
     for shot in shots:
         bounds = np.linspace(shot.start, shot.stop, max(1, len(shot) // STRETCH) + 1).round().astype(int)
@@ -201,7 +204,7 @@ def find_shots(frames: Iterable[Tensor]) -> Iterator[range]:
         yield range(start, number + 1)
 
 
-def _gather(frames: Iterable[Tensor], chosen: list[list[int]]) -> Iterator[list[Tensor]]:
+def gather(frames: Iterable[Tensor], chosen: list[list[int]]) -> Iterator[list[Tensor]]:
     """The frames of every list of numbers, in the lists' order, read once; only those are kept that are still needed."""
     needed = Counter(chain.from_iterable(chosen))
     waiting, held = deque(sorted(chosen, key=max)), {}
