@@ -24,7 +24,7 @@ from mimaface.mimaface_core.training.dataset import StoredSample
 from mimaface.mimaface_core.training.footage import Footage, find_footage, person_of
 from mimaface.mimaface_core.training.synthetic import make_sample
 from mimaface.mimaface_core.training.torch_data import SampleFolder, SyntheticFaces
-from mimaface.mimaface_core.training.videos import choose, find_shots, gather, make_video_data
+from mimaface.mimaface_core.training.videos import Unusable, choose, find_shots, gather, make_video_data
 
 FRAMES = 2  # of the samples here
 
@@ -133,6 +133,8 @@ def test_gathering_reads_once_and_keeps_little():
         most = max(most, len(alive))
         del group
     assert sorted(found) == sorted(chosen) and most <= 8
+    with pytest.raises(Unusable, match="changed"):
+        list(gather(range(20), chosen))
 
 
 @needs_faces
@@ -164,7 +166,7 @@ def test_what_lies_beyond_the_frame_has_no_weight():
 
     # the head at the upper border
     frames = [torch.from_numpy(moved(angle, 1.2, (0, -40))) for angle in (0, 1, 2)]
-    sample = videos.make_sample(frames[0], frames[1:], face_tracker())
+    sample = videos.video_sample(frames[0], frames[1:], face_tracker())
     target = from_jpeg(sample.targets[0]).float().mean(0)
     empty = (sample.weight[0] == 0).all(1)
     rows = int(empty.float().argmin())
@@ -201,9 +203,11 @@ def test_a_second_run_reads_nothing_and_a_changed_video_is_read_again(tree, made
     assert make_video_data(copy, data, frames=FRAMES) == made[1] and not read
     assert contents(data) == before
     clip(copy / "anna" / "short.mp4", nodding(3))
+    next(data.glob("*monday*")).unlink()
     result = make_video_data(copy, data, frames=FRAMES)
-    assert set(read) == {"clips/anna/short.mp4"}
-    assert result.samples == 6 and [line.split(":")[0] for line in result.skipped] == ["clips/anna/broken.mp4", "clips/walls.mp4"]
+    assert set(read) == {"clips/anna/short.mp4", "clips/anna/monday.mp4"} and result.samples == 6
+    assert [line.split(":")[0] for line in result.skipped] == ["clips/anna/broken.mp4", "clips/walls.mp4"]
+    assert before.items() <= contents(data).items()
 
 
 @needs_faces
@@ -285,7 +289,8 @@ def test_a_folder_of_samples_feeds_a_trainer(made):
     folder = SampleFolder(made[0])
     assert folder.people == ["anna", "id00012", "x_Y-z+P2"]
     batch = next(iter(DataLoader(folder, batch_size=5)))
-    assert batch["source"].shape == (5, 3, 512, 512) and batch["targets"].shape == batch["renders"].shape == (5, FRAMES, 3, 512, 512)
+    assert batch["source"].shape == (5, 3, 512, 512)
+    assert batch["targets"].shape == batch["renders"].shape == (5, FRAMES, 3, 512, 512)
     assert batch["motion"].shape == (5, FRAMES, 71) and batch["weight"].shape == (5, FRAMES, 64, 64)
     assert -1 <= batch["targets"].min() < -0.8 and 0.8 < batch["targets"].max() <= 1
     assert sorted(batch["person"].tolist()) == [0, 1, 1, 2, 2]

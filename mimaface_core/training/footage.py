@@ -68,7 +68,8 @@ class Footage:
 def find_footage(folder: Path) -> list[Footage]:
     """Every video below a folder, in the order of their names.
 
-    A folder that holds pictures and no video is a video itself. Raises InputError when the folder is missing or has none.
+    A folder that holds pictures and no video is a video itself. Raises InputError when the folder is missing or has
+    none.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give the folder that holds the videos.")

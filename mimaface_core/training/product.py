@@ -1,4 +1,4 @@
-"""What the product makes of a source picture and of tracked landmarks, for training: motion, renders, and what counts where."""
+"""What the product makes of a source picture and tracked landmarks: motion, renders, and what counts where."""
 
 from __future__ import annotations
 

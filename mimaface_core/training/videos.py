@@ -1,4 +1,4 @@
-"""Training data from a user's videos: clips of a face with a source picture from nearby, tracked, fitted and rendered as in use."""
+"""Training data from a user's videos: a source picture and a clip of one face, tracked, fitted and rendered as in use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RECORDS = "videos"  # folder in the data: a file for each finished video
 SKIPPED = "skipped.txt"
 STRETCH = 125  # frames, at least, from which a source and a clip are taken: 5 s, in which a face stays in its square
 CLIPS = 2  # clips of a stretch
-CUT = 0.06  # mean difference of successive thumbnails, of the full range: heads reach 0.025, cuts between like pictures 0.1
+CUT = 0.06  # mean difference of successive thumbnails, of the full range: heads reach 0.025, cuts 0.1 and more
 THUMB = 32  # side of a thumbnail
 ENLARGED = 4.0  # a face that must be enlarged further is too small to learn from
 QUALITY = {"picture": 95, "render": 97}  # of the JPEGs
@@ -47,8 +47,10 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class VideoData:
-    """What became of a folder's videos: how many there are, samples that were made of them, by this and earlier runs, and for
-    each video that gave none a line with name and reason."""
+    """What became of a folder's videos, in this and earlier runs.
+
+    videos: how many there are. samples: how many were made of them. skipped: name and reason of each that gave none.
+    """
 
     videos: int
     samples: int
@@ -58,9 +60,9 @@ class VideoData:
 def make_video_data(folder: Path, data: Path, part: tuple[int, int] = (0, 1), frames: int = 12) -> VideoData:
     """Make samples of every video below `folder` into `data`; what earlier runs finished is not read again.
 
-    part: (number, of how many) processes that share the videos. frames: of a clip. A video that cannot be used is reported
-    in one line, and listed in `data`/skipped.txt. Raises InputError when there are no videos, when none of them can be used,
-    when no face tracker is installed, and when `data` cannot be written.
+    part: (number, of how many) processes that share the videos. frames: of a clip. A video that cannot be used is
+    reported in one line, and listed in `data`/skipped.txt. Raises InputError when there are no videos, when none of
+    them can be used, when no face tracker is installed, and when `data` cannot be written.
     """
     number, count = part
     if not 0 <= number < count:
@@ -82,12 +84,13 @@ def make_video_data(folder: Path, data: Path, part: tuple[int, int] = (0, 1), fr
         _replace(data / SKIPPED, "".join(f"{line}\n" for line in result.skipped))
     except OSError as error:
         raise InputError(
-            f"{data} cannot be written ({error.strerror or error}); make room, or choose another folder, and start again: "
-            "finished videos are kept."
+            f"{data} cannot be written ({error.strerror or error}); make room, or choose another folder, and start "
+            "again: finished videos are kept."
         ) from error
     if len(finished) == len(footage) and not result.samples:
         raise InputError(
-            f"{folder} has no usable video ({len(footage)} tried); {data / SKIPPED} says why, beginning with {result.skipped[0]}"
+            f"{folder} has no usable video ({len(footage)} tried); {data / SKIPPED} says why, beginning with "
+            + result.skipped[0]
         )
     return result
 
@@ -104,12 +107,16 @@ class _Record:
         self._data, self._path = data, data / RECORDS / f"{self._stem}.json"
 
     def read(self) -> dict | None:
-        """name, samples (how many) and skipped (why, or ""); None when the video is new, unfinished or has changed."""
+        """name, samples (how many) and skipped (why, or "").
+
+        None when the video is new, unfinished or has changed, or when one of its samples is gone.
+        """
         try:
             found = json.loads(self._path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):  # the latter where a power cut has left an empty file
             return None
-        return found if found["state"] == self._state else None
+        whole = all(self.sample(number).is_file() for number in range(found["samples"]))
+        return found if whole and found["state"] == self._state else None
 
     def sample(self, number: int) -> Path:
         """Where sample `number` of the video lies."""
@@ -143,7 +150,7 @@ def _make(record: _Record, tracker: FaceTracker, label: str) -> None:
         with host.current().progress(len(chosen), label) as progress:
             for pictures in gather(_read(record.video), chosen):
                 try:
-                    sample = make_sample(pictures[0], pictures[1:], tracker)
+                    sample = video_sample(pictures[0], pictures[1:], tracker)
                     save_sample(record.sample(made), sample, person=record.video.person, kind="video")
                     made += 1
                 except Unusable as reason:
@@ -205,7 +212,10 @@ def find_shots(frames: Iterable[Tensor]) -> Iterator[range]:
 
 
 def gather(frames: Iterable[Tensor], chosen: list[list[int]]) -> Iterator[list[Tensor]]:
-    """The frames of every list of numbers, in the lists' order, read once; only those are kept that are still needed."""
+    """The frames of every list of numbers, in the lists' order, read once; only what is still needed is kept.
+
+    Raises Unusable when frames are missing.
+    """
     needed = Counter(chain.from_iterable(chosen))
     waiting, held = deque(sorted(chosen, key=max)), {}
     for number, frame in enumerate(frames):
@@ -218,9 +228,10 @@ def gather(frames: Iterable[Tensor], chosen: list[list[int]]) -> Iterator[list[T
             held = {one: picture for one, picture in held.items() if needed[one]}
         if not waiting:
             return
+    raise Unusable("it has changed while it was read; start again.")
 
 
-def make_sample(source: Tensor, clip: list[Tensor], tracker: FaceTracker) -> Sample:
+def video_sample(source: Tensor, clip: list[Tensor], tracker: FaceTracker) -> Sample:
     """The sample of a source picture and a clip, all uint8 [H, W, 3] of one size and of one person.
 
     The square that is cut out for the source stays where it is for the clip; what lies beyond the frames has no weight.
