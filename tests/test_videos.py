@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from scenes import clip, moved, needs_faces, nodding, noise
 from torch.utils.data import DataLoader
 
-from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core import host
+from mimaface.mimaface_core.errors import Cancelled, InputError
 from mimaface.mimaface_core.training import torch_data, videos
 from mimaface.mimaface_core.training.camera import from_jpeg
 from mimaface.mimaface_core.training.dataset import StoredSample
@@ -108,12 +109,12 @@ def test_a_clip_and_its_source_lie_in_one_shot(tmp_path):
     path = films.write(tmp_path / "cut.mp4", [*dark, *light])
     video = Footage(path, "cut", "cut")
     assert list(find_shots(video.frames())) == [range(20), range(20, 60)]
-    chosen = choose(video, 12)
-    assert chosen == choose(video, 12) and len(chosen) == 3
+    chosen = choose(video.frames(), 12, "cut")
+    assert chosen == choose(video.frames(), 12, "cut") and len(chosen) == 3
     for source, *numbers in chosen:
         assert numbers == list(range(numbers[0], numbers[0] + 12)) and source not in numbers
         assert len({number < 20 for number in [source, *numbers]}) == 1
-    assert chosen != choose(Footage(path, "other", "other"), 12)
+    assert chosen != choose(video.frames(), 12, "other")
 
 
 def test_gathering_reads_once_and_keeps_little():
@@ -253,6 +254,23 @@ def test_a_full_disk_keeps_what_is_finished(tree, made, tmp_path, monkeypatch, e
     assert contents(data) == {name: file for name, file in before.items() if "monday" not in name}
     monkeypatch.undo()
     assert make_video_data(tree, data, frames=FRAMES) == made[1] and contents(data) == before
+
+
+@needs_faces
+def test_cancelling_stops_at_the_next_frame(tree, tmp_path):
+    surroundings = host.Host()
+    shown = []
+
+    def show(progress, preview=None):
+        shown.append(progress.label)
+        if len(shown) == 4:
+            surroundings.cancel()
+
+    surroundings.show = show
+    with host.use(surroundings), pytest.raises(Cancelled):
+        make_video_data(tree, tmp_path / "data", frames=FRAMES)
+    assert len(shown) == 5 and "looking for cuts" in shown[2]
+    assert not list((tmp_path / "data").rglob("*.*"))
 
 
 def test_nothing_to_learn_from_is_refused(tmp_path):

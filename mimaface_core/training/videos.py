@@ -73,8 +73,10 @@ def make_video_data(folder: Path, data: Path, part: tuple[int, int] = (0, 1), fr
         (data / RECORDS).mkdir(parents=True, exist_ok=True)
         missing = [record for record in records[number::count] if record.read() is None]
         tracker = face_tracker(host.current().models_folders()) if missing else None
-        for at, record in enumerate(missing):
-            _make(record, tracker, f"video {at + 1}/{len(missing)} {record.video.name}")
+        with host.current().progress(len(missing), "videos") as progress:
+            for record in missing:
+                _make(record, tracker, progress)
+                progress.update()
         finished = [found for record in records if (found := record.read())]
         result = VideoData(
             len(records),
@@ -139,38 +141,38 @@ def _replace(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def _make(record: _Record, tracker: FaceTracker, label: str) -> None:
+def _make(record: _Record, tracker: FaceTracker, progress: host.Progress) -> None:
     """Make all samples of one video, and its record."""
     from safetensors import SafetensorError
 
     record.clear()
-    made, reasons = 0, Counter()
+    video, made, reasons = record.video, 0, Counter()
     try:
-        chosen = choose(record.video, record.frames)
-        with host.current().progress(len(chosen), label) as progress:
-            for pictures in gather(_read(record.video), chosen):
-                try:
-                    sample = video_sample(pictures[0], pictures[1:], tracker)
-                    save_sample(record.sample(made), sample, person=record.video.person, kind="video")
-                    made += 1
-                except Unusable as reason:
-                    reasons[str(reason)] += 1
-                except SafetensorError as error:  # how it says that the disk is full
-                    raise OSError(str(error)) from error
-                progress.update()
+        progress.label = f"{video.name}, looking for cuts; videos"
+        chosen = choose(_read(video, progress), record.frames, video.name)
+        for number, pictures in enumerate(gather(_read(video, progress), chosen)):
+            progress.label = f"{video.name}, clip {number + 1} of {len(chosen)}; videos"
+            try:
+                sample = video_sample(pictures[0], pictures[1:], tracker)
+                save_sample(record.sample(made), sample, person=video.person, kind="video")
+                made += 1
+            except Unusable as reason:
+                reasons[str(reason)] += 1
+            except SafetensorError as error:  # how it says that the disk is full
+                raise OSError(str(error)) from error
     except Unusable as reason:
         reasons[str(reason)] += 1
     skipped = "" if made else reasons.most_common(1)[0][0]
     if skipped:
-        _log.warning("%s is skipped: %s", record.video.name, skipped)
+        _log.warning("%s is skipped: %s", video.name, skipped)
     record.write(made, skipped)
 
 
-def _read(video: Footage) -> Iterator[Tensor]:
-    """The video's frames; what cannot be read at all is Unusable."""
+def _read(video: Footage, progress: host.Progress) -> Iterator[Tensor]:
+    """The video's frames, each shown by `progress`; what cannot be read at all is Unusable."""
     try:
         for frame in video.frames():
-            host.current().check_cancelled()
+            progress.update(0)
             yield frame
     except InputError as error:
         raise Unusable(str(error)) from error
@@ -178,10 +180,13 @@ def _read(video: Footage) -> Iterator[Tensor]:
         raise Unusable(f"it cannot be read ({error.strerror or error}); check the disk and who may read it.") from error
 
 
-def choose(video: Footage, frames: int) -> list[list[int]]:
-    """Numbers of the frames of every sample, the source's first; the video's name is the seed."""
-    rng = np.random.default_rng(list(sha256(video.name.encode()).digest()))
-    shots, chosen = list(find_shots(_read(video))), []
+def choose(pictures: Iterable[Tensor], frames: int, name: str) -> list[list[int]]:
+    """Numbers of the pictures (uint8 [H, W, 3]) of every sample, the source's first; the video's name is the seed.
+
+    Raises Unusable when there are too few.
+    """
+    rng = np.random.default_rng(list(sha256(name.encode()).digest()))
+    shots, chosen = list(find_shots(pictures)), []
     for shot in shots:
         bounds = np.linspace(shot.start, shot.stop, max(1, len(shot) // STRETCH) + 1).round().astype(int)
         for start, stop in pairwise(bounds.tolist()):
