@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..mimaface_core import host
 from ..mimaface_core.audio.life import STYLES
 from ..mimaface_core.audio.speech import Speech
@@ -11,6 +13,7 @@ from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.borrow import PARTS
 from ..mimaface_core.motion.borrow import borrow as borrowed
 from ..mimaface_core.motion.track import PROCEDURAL
+from .checks import allowed, fingerprint, verdict
 from .controls import frame_rate, random_seed, strength
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, sound_in
@@ -24,6 +27,15 @@ def _speech(voice) -> Speech:
     if sound is None:
         raise InputError("The video has no sound to speak with; give one with a sound track, or a sound file.")
     return Speech.of(sound)
+
+
+def _weights(driver: str | None) -> tuple[Path, ...]:
+    """Files outside the pack that a driver needs. Raises InputError where they are not there."""
+    if driver != "sadtalker":
+        return ()
+    from ..mimaface_core.audio.sadtalker_driver import find_sadtalker_files
+
+    return find_sadtalker_files(host.current().models_folders())
 
 
 def _driver(name: str, pack):
@@ -108,18 +120,13 @@ class DriveByAudio(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, driver=None):
-        if driver not in (None, *DRIVERS):  # which ComfyUI leaves to this function
-            return f"The driver '{driver}' is not known; choose {' or '.join(DRIVERS)}."
-        if driver != "sadtalker":
-            return True
-        from ..mimaface_core.audio.sadtalker_driver import find_sadtalker_files
+    def validate_inputs(cls, driver=None, borrow=None):
+        fault = allowed(cls, driver=driver, borrow=borrow)
+        return verdict(_weights, driver) if fault is True else fault
 
-        try:
-            find_sadtalker_files(host.current().models_folders())
-        except InputError as missing:
-            return str(missing)
-        return True
+    @classmethod
+    def fingerprint_inputs(cls, driver=None, **others):
+        return fingerprint(_weights(driver))
 
     @classmethod
     def execute(

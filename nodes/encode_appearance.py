@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..mimaface_core.appearance.frames import encode_appearance
+from .checks import allowed
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source
 
@@ -36,6 +37,10 @@ class EncodeAppearance(io.ComfyNode):
             ],
             outputs=[Appearance.Output(display_name="appearance", tooltip="For Sample Clips.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, context=None):
+        return allowed(cls, context=context)
 
     @classmethod
     def execute(cls, pack, source, motion, context=OWN) -> io.NodeOutput:

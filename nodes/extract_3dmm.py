@@ -6,10 +6,12 @@ from ..mimaface_core import host
 from ..mimaface_core.face.measure import measure
 from ..mimaface_core.face.regressed import FRAMINGS, RELEASED
 from ..mimaface_core.face.track import LOST
+from .checks import allowed, verdict
 from .controls import frame_rate
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source, frames_of
 
+UNCONNECTED = "unconnected"  # a socket, for `validate_inputs`
 PICTURE_TIP = (
     "A photograph, a batch of pictures or a video. A video is read frame by frame, however long it is."
 )
@@ -31,6 +33,13 @@ def tracker(landmarks=None):
     from ..mimaface_core.face.detect import face_tracker
 
     return face_tracker(host.current().models_folders())
+
+
+def trackable(landmarks) -> bool | str:
+    """Whether faces can be found: as landmarks over a link, which `validate_inputs` sees as None, or by a tracker."""
+    from ..mimaface_core.face.detect import require_tracker
+
+    return True if landmarks is None else verdict(require_tracker)
 
 
 class Extract3DMM(io.ComfyNode):
@@ -69,6 +78,11 @@ class Extract3DMM(io.ComfyNode):
                 Motion.Output(display_name="motion", tooltip="How the face moves, frame by frame."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, lost=None, framing=None, landmarks=UNCONNECTED):
+        fault = allowed(cls, lost=lost, framing=framing)
+        return trackable(landmarks) if fault is True else fault
 
     @classmethod
     def execute(cls, pack, picture, face, lost, fps=25.0, framing=RELEASED, landmarks=None) -> io.NodeOutput:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.motion.track import MotionTrack
+from .checks import fingerprint, verdict
 from .schema import io
 from .sockets import CATEGORY, Motion
 
@@ -19,6 +20,10 @@ def _path(name: str) -> Path:
             f"There is no motion file '{name}' in {host.current().input_folder()}; copy one there."
         )
     return path
+
+
+def _read(name: str) -> MotionTrack:
+    return MotionTrack.load(_path(name))
 
 
 class LoadMotion(io.ComfyNode):
@@ -45,10 +50,13 @@ class LoadMotion(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, motion):
-        path = _path(motion)
-        return str(path), path.stat().st_mtime_ns
+    def validate_inputs(cls, motion=None):
+        return True if motion is None else verdict(_read, motion)
+
+    @classmethod
+    def fingerprint_inputs(cls, motion=None):
+        return None if motion is None else fingerprint([_path(motion)])
 
     @classmethod
     def execute(cls, motion) -> io.NodeOutput:
-        return io.NodeOutput(MotionTrack.load(_path(motion)))
+        return io.NodeOutput(_read(motion))

@@ -37,6 +37,11 @@ class PasteBack(io.ComfyNode):
             outputs=[
                 io.Video.Output(display_name="video", tooltip="The full picture, animated."),
                 io.Mask.Output(display_name="mask", tooltip="Where the crop lies; the same in every frame."),
+                io.Mask.Output(
+                    display_name="face",
+                    tooltip="The face within its outline, as the photograph shows it; the same in every frame. Grow it"
+                    " where the head moves far.",
+                ),
             ],
         )
 
@@ -48,4 +53,4 @@ class PasteBack(io.ComfyNode):
             for batch in batches(given, BATCH):
                 made.add(paster(batch.permute(0, 3, 1, 2)))
                 progress.update(len(batch))
-        return io.NodeOutput(made.video, paster.mask[None])
+        return io.NodeOutput(made.video, paster.mask[None], paster.face[None])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.motion.track import PROCEDURAL
+from .checks import allowed
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, film
 
@@ -76,6 +77,10 @@ class RenderMotion(io.ComfyNode):
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The rendered face crop.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, mode=None):
+        return allowed(cls, mode=mode)
 
     @classmethod
     def execute(cls, pack, source, motion, mode) -> io.NodeOutput:

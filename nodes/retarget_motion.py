@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.retarget import MODES, retarget
+from .checks import allowed
 from .controls import strength
 from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Motion, Source
@@ -48,6 +49,10 @@ class RetargetMotion(io.ComfyNode):
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The source, moving like the driver.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, mode=None):
+        return allowed(cls, mode=mode)
 
     @classmethod
     def execute(cls, source, motion, mode, neutral_frame, pose, expression, gaze) -> io.NodeOutput:

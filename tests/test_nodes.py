@@ -111,7 +111,7 @@ def codec(path):
 
 def test_pictures_have_the_rate_they_are_given():
     assert frames_of(torch.zeros(3, 4, 5, 4), 29.97).fps == Fraction(30000, 1001)
-    assert frames_of(torch.zeros(3, 4, 5, 4)).pictures.shape == (3, 4, 5, 3)
+    assert [picture.shape for picture in frames_of(torch.zeros(3, 4, 5, 4)).pictures] == 3 * [(4, 5, 3)]
 
 
 # --- files

@@ -9,6 +9,7 @@ from ..errors import InputError
 from .parts import BUILDERS
 
 MANIFEST = "manifest.json"
+FORMAT = 1  # of manifests: those that leave `format` out have it, those of newer versions may have a higher one
 # What a manifest must hold, key by key.
 FIELDS: dict[str, type] = {
     "name": str,
@@ -64,6 +65,10 @@ def check_manifest(folder: Path, manifest: dict) -> None:
 
     def refuse(problem: str) -> None:
         raise InputError(f"{where}: {problem}; correct it or install the pack again.")
+
+    newest = manifest.get("format", FORMAT)
+    if not isinstance(newest, int) or newest > FORMAT:
+        raise InputError(f"{where} is of format {newest}, which a newer version of this project reads; update it.")
 
     # Every field, of its type.
     for field, kind in FIELDS.items():
