@@ -11,6 +11,7 @@ from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.write import VideoWriter
 from .checks import allowed, verdict
 from .controls import frame_rate
+from .node import Node
 from .numbering import next_place, require_place
 from .schema import io, ui
 from .sockets import CATEGORY, Frames, StreamedVideo, frames_of, sound_in
@@ -19,7 +20,7 @@ FORMATS = ("mp4", "webm", "gif", "png")
 IMAGE_FPS = 25.0  # of a batch of pictures that comes without a rate
 
 
-class CombineVideo(io.ComfyNode):
+class CombineVideo(Node):
     """Writes frames to the output folder; a single frame becomes a PNG picture."""
 
     @classmethod

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ..mimaface_core.face.measure import measure
 from .extract_3dmm import FACE_TIP, LANDMARKS_TIP, PICTURE_TIP, UNCONNECTED, trackable, tracker
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, frames_of
 
 
-class DetectGaze(io.ComfyNode):
+class DetectGaze(Node):
     """A motion that looks where the person in another picture or clip looks."""
 
     @classmethod

@@ -15,6 +15,7 @@ from ..mimaface_core.motion.borrow import borrow as borrowed
 from ..mimaface_core.motion.track import PROCEDURAL
 from .checks import allowed, fingerprint, verdict
 from .controls import frame_rate, random_seed, strength
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, sound_in
 
@@ -47,7 +48,7 @@ def _driver(name: str, pack):
     return find_sadtalker(host.current().models_folders(), pack.face if pack.basis == PROCEDURAL else None)
 
 
-class DriveByAudio(io.ComfyNode):
+class DriveByAudio(Node):
     """The source's face speaking: lips by the voice; head, brows, eyes and blinks as they go with it."""
 
     @classmethod

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ..mimaface_core.appearance.frames import encode_appearance
 from .checks import allowed
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source
 
 OWN, FRAME, CLIP = "pack's own", "per frame", "per clip"
 
 
-class EncodeAppearance(io.ComfyNode):
+class EncodeAppearance(Node):
     """The motion-identity appearance encoder: the source is looked at once, each frame is asked for when needed."""
 
     @classmethod

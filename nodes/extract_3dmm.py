@@ -8,6 +8,7 @@ from ..mimaface_core.face.regressed import FRAMINGS, RELEASED
 from ..mimaface_core.face.track import LOST
 from .checks import allowed, verdict
 from .controls import frame_rate
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source, frames_of
 
@@ -42,7 +43,7 @@ def trackable(landmarks) -> bool | str:
     return True if landmarks is None else verdict(require_tracker)
 
 
-class Extract3DMM(io.ComfyNode):
+class Extract3DMM(Node):
     """Finds a face, follows it and fits the face model: identity, expression, pose and gaze of every frame."""
 
     @classmethod

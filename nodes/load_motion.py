@@ -8,6 +8,7 @@ from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.motion.track import MotionTrack
 from .checks import fingerprint, verdict
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, Motion
 
@@ -26,7 +27,7 @@ def _read(name: str) -> MotionTrack:
     return MotionTrack.load(_path(name))
 
 
-class LoadMotion(io.ComfyNode):
+class LoadMotion(Node):
     """Reads what Save Motion wrote."""
 
     @classmethod

@@ -8,6 +8,7 @@ from ..mimaface_core.packs.manifest import read_manifest
 from ..mimaface_core.packs.pack import find_pack, list_packs
 from ..mimaface_core.packs.weights import require_whole
 from .checks import fingerprint, verdict
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, Pack
 
@@ -27,7 +28,7 @@ def _check(name: str) -> None:
     require_whole(pack.folder, pack.manifest)
 
 
-class LoadPack(io.ComfyNode):
+class LoadPack(Node):
     """A model pack by name; its parts are loaded when they are first used."""
 
     @classmethod

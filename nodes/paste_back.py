@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ..mimaface_core import host
 from ..mimaface_core.face.paste import Paster
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Source, batches, film, frames_of
 
 BATCH = 4  # full pictures made together
 
 
-class PasteBack(io.ComfyNode):
+class PasteBack(Node):
     """The whole picture with the animated head in its place."""
 
     @classmethod

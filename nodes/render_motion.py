@@ -10,6 +10,7 @@ from torch import Tensor
 from ..mimaface_core import host
 from ..mimaface_core.motion.track import PROCEDURAL
 from .checks import allowed
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, film
 
@@ -53,7 +54,7 @@ def _bare(pack):
     return replace(model, triangles=torch.cat(face))
 
 
-class RenderMotion(io.ComfyNode):
+class RenderMotion(Node):
     """What the sampler is given to draw from; also a fast preview of a motion."""
 
     @classmethod

@@ -6,6 +6,7 @@ from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.retarget import MODES, retarget
 from .checks import allowed
 from .controls import strength
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Motion, Source
 
@@ -14,7 +15,7 @@ def _share(name: str, of: str) -> io.Float.Input:
     return strength(name, f"How much of the driver's {of} is taken over: 0 none, 1 as it is, above 1 exaggerated.")
 
 
-class RetargetMotion(io.ComfyNode):
+class RetargetMotion(Node):
     """The source's own face with a driver's pose, expression and gaze."""
 
     @classmethod

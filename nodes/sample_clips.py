@@ -8,6 +8,7 @@ from ..mimaface_core.diffusion.schedule import LCM_STEPS, SCHEDULERS
 from ..mimaface_core.errors import InputError
 from .checks import allowed
 from .controls import random_seed
+from .node import Node
 from .render_motion import renders
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source, film
@@ -15,7 +16,7 @@ from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, S
 OWN = "pack's own"
 
 
-class SampleClips(io.ComfyNode):
+class SampleClips(Node):
     """Frames of the source in motion; memory does not grow with the clip's length."""
 
     @classmethod

@@ -7,12 +7,13 @@ import os
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from .checks import verdict
+from .node import Node
 from .numbering import next_place, require_place
 from .schema import io, ui
 from .sockets import CATEGORY, Motion
 
 
-class SaveMotion(io.ComfyNode):
+class SaveMotion(Node):
     """Writes a motion to the output folder as safetensors."""
 
     @classmethod

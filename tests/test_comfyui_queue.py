@@ -49,7 +49,7 @@ def queued(address, graph):
         return refused.code, json.load(refused)
 
 
-def finished(address, graph):
+def ended(address, graph):
     """Run a graph; gives its history."""
     status, answer = queued(address, graph)
     assert status == 200, answer
@@ -58,16 +58,22 @@ def finished(address, graph):
         with urllib.request.urlopen(f"{address}/history/{answer['prompt_id']}", timeout=60) as found:
             history = json.load(found).get(answer["prompt_id"])
         if history:
-            assert history["status"]["status_str"] == "success", history["status"]
             return history
         time.sleep(0.2)
     pytest.fail("the graph did not end")
 
 
+def finished(address, graph):
+    """Run a graph; gives what happened to it, by event."""
+    status = ended(address, graph)["status"]
+    assert status["status_str"] == "success", status
+    return dict(status["messages"])
+
+
 def executed(address, graph):
     """Run a graph; gives the titles of the nodes that ran, all but those that ComfyUI took from its cache."""
-    messages = dict(finished(address, graph)["status"]["messages"])
-    return {title for title, key in TITLES.items() if key not in messages["execution_cached"]["nodes"]}
+    cached = finished(address, graph)["execution_cached"]["nodes"]
+    return {title for title, key in TITLES.items() if key not in cached}
 
 
 @pytest.fixture
@@ -108,10 +114,9 @@ def test_a_motion_that_was_written_again_is_read_again(server, inputs):  # noqa:
     address, _ = server
     for frames in (5, 9):
         track(frames).save(inputs / "own.safetensors")
-        messages = dict(finished(address, motion_graph("own.safetensors"))["status"]["messages"])
-        assert messages["execution_cached"]["nodes"] == []
-    messages = dict(finished(address, motion_graph("own.safetensors"))["status"]["messages"])
-    assert set(messages["execution_cached"]["nodes"]) == {"1", "2", "3"}
+        assert finished(address, motion_graph("own.safetensors"))["execution_cached"]["nodes"] == []
+    again = finished(address, motion_graph("own.safetensors"))
+    assert set(again["execution_cached"]["nodes"]) == {"1", "2", "3"}
 
 
 REFUSED = {
@@ -180,3 +185,18 @@ def test_pictures_made_into_a_video_are_taken_as_they_are(server, base, inputs):
     assert len(made) == 2
     for path in made:
         assert np.array_equal(np.array(Image.open(path)), np.array(Image.open(inputs / "odd.png")))
+
+
+def test_a_link_that_only_a_newer_version_knows_is_named(server, inputs):  # noqa: F811
+    track(5).save(inputs / "own.safetensors")
+    graph = motion_graph("own.safetensors")
+    graph["2"]["inputs"]["like"] = ["1", 0]
+    history = ended(server[0], graph)
+    (failure,) = [details for event, details in history["status"]["messages"] if event == "execution_error"]
+    assert failure["node_id"] == "2" and "has no input like; update this pack" in failure["exception_message"]
+
+
+def test_a_node_that_only_a_newer_version_knows_is_named(server, inputs):  # noqa: F811
+    graph = motion_graph("own.safetensors") | {"4": {"class_type": "MIMAFaceRelight", "inputs": {}}}
+    status, answer = queued(server[0], graph)
+    assert status == 400 and "MIMAFaceRelight" in answer["error"]["message"]
