@@ -69,8 +69,8 @@ class Pictures:
         self._images = images.detach()
 
     def __iter__(self) -> Iterator[Tensor]:
-        for image in self._images:
-            yield image[..., :3].float().cpu().expand(-1, -1, 3)
+        for number in range(len(self._images)):
+            yield self._images[number, ..., :3].float().cpu().expand(-1, -1, 3)
 
 
 class StreamedAudio(Mapping, dict):

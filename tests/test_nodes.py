@@ -7,7 +7,6 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,7 +14,6 @@ from test_motion import still, track
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.face.connected import ConnectedTracker
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.media.write import VideoWriter
@@ -198,25 +196,7 @@ def test_a_node_output_never_has_an_input_s_name_missing_from_execute():
         assert named <= given and (open_ended or named == given), node
 
 
-# --- landmarks of ComfyUI's core
-
-
-def test_connected_landmarks_are_given_out_frame_by_frame():
-    points = np.random.default_rng(0).normal(size=(478, 3)).astype(np.float32)
-    face = {"landmarks_xy": 5 * points[:, :2] + 100, "landmarks_3d": points}
-    tracker = ConnectedTracker({"frames": [[face], [], [face, face]], "image_size": (200, 200)})
-    tracker.start_clip()
-    assert [len(tracker.frame(None)) for _ in range(3)] == [1, 0, 2]
-    assert np.allclose(tracker.still(None)[0][:, 2], 5 * points[:, 2], atol=1e-3)
-    with pytest.raises(InputError, match="3 frames"):
-        tracker.frame(None)
-    for wrong in (
-        None,
-        {"frames": [[{}]]},
-        {"frames": [[{"landmarks_xy": [[0, 0]], "landmarks_3d": [[0, 0, 0]]}]]},
-    ):
-        with pytest.raises(InputError):
-            ConnectedTracker(wrong)
+# --- refused when queued
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mediapipe") is not None, reason="mediapipe is installed")
