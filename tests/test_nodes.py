@@ -1,7 +1,6 @@
 """The nodes: what they say of themselves, and the small ones run on their own."""
 
-import importlib.util
-import re
+import inspect
 import subprocess
 import sys
 from fractions import Fraction
@@ -21,7 +20,6 @@ from mimaface.nodes import NODES
 from mimaface.nodes.combine_video import CombineVideo
 from mimaface.nodes.edit_motion import EditMotion
 from mimaface.nodes.load_motion import LoadMotion
-from mimaface.nodes.load_pack import LoadPack
 from mimaface.nodes.motion_statistics import MotionStatistics
 from mimaface.nodes.plot_motion import PlotMotion
 from mimaface.nodes.retarget_motion import RetargetMotion
@@ -186,29 +184,9 @@ def test_motion_nodes_run_with_their_defaults():
 
 
 def test_a_node_output_never_has_an_input_s_name_missing_from_execute():
-    import inspect
-
     for node in [*NODES, RetargetMotion]:
         given = {one.id for one in node.GET_SCHEMA().inputs}
         taken = inspect.signature(node.execute).parameters
         open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
         named = {name for name, p in taken.items() if p.kind is not p.VAR_KEYWORD}
         assert named <= given and (open_ended or named == given), node
-
-
-# --- refused when queued
-
-
-@pytest.mark.skipif(importlib.util.find_spec("mediapipe") is not None, reason="mediapipe is installed")
-def test_without_mediapipe_one_sentence_says_what_to_do():
-    from mimaface.nodes.extract_3dmm import tracker
-
-    with pytest.raises(InputError, match=re.escape("pip install mediapipe")):
-        tracker()
-
-
-def test_a_pack_that_is_not_there_says_how_to_get_it(tmp_path):
-    with host.use(host.Host(models=[tmp_path])):
-        assert LoadPack.validate_inputs("bundled") is True
-        assert "bundled" in LoadPack.validate_inputs("other") and "convert" not in LoadPack.validate_inputs("other")
-        assert "mimaface pack convert" in LoadPack.validate_inputs("released")
