@@ -1,4 +1,4 @@
-"""What is refused when a graph is queued, before anything runs: for the nodes' `validate_inputs`."""
+"""What is refused when a graph is queued, and what has changed on disk: for `validate_inputs` and `fingerprint_inputs`."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def sound_in(value) -> Sound | None:
         return AudioFile.open(value.get_stream_source())
     if isinstance(value, StreamedAudio):
         return value.sound
-    return Audio(value["waveform"][0], int(value["sample_rate"]))
+    return Audio(value["waveform"][0].detach().float().cpu(), int(value["sample_rate"]))
 
 
 class StreamedVideo(VideoFromFile):
