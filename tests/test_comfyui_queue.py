@@ -128,7 +128,7 @@ REFUSED = {
     "a file outside": ({"video__filename_prefix": "../../x"}, "video", "leaves the output folder"),
     "a format of a newer version": ({"full__format": "avif"}, "full", "choose mp4 or webm"),
     "no such pack": ({"pack__pack": "other"}, "pack", "There is no model pack 'other'"),
-    "half a pack": ({"pack__pack": "half"}, "pack", "unet's file unet.safetensors is not there"),
+    "half a pack": ({"pack__pack": "half"}, "pack", "unet.safetensors is not there"),
     "a file of a pack cut short": ({"pack__pack": "short"}, "pack", "vae.safetensors cannot be read: it is cut short"),
     "a pack without its manifest": ({"pack__pack": "bare"}, "pack", "manifest.json is missing"),
     "a pack of a newer version": ({"pack__pack": "newer"}, "pack", "a newer version of this project reads"),

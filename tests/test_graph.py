@@ -148,8 +148,8 @@ def test_what_only_a_newer_version_knows_is_said_to_be_that(load):
     )
     ours = stock.node_classes()
     motion, light, plot = (str(problem) for problem in validate(graph, infos(ours), folders=[]))
-    assert "'light' (MIMAFaceRelight, id b): no node class" in motion and motion.endswith("update this pack.")
-    assert "input 'unit': there is no such input" in light and light.endswith("update this pack.")
+    assert "'light' (MIMAFaceRelight, id b): no node class" in motion and motion.endswith("a newer MIMAFace, update this one.")
+    assert "input 'unit': there is no such input" in light and light.endswith("a newer MIMAFace, update this one.")
     assert "linked to output 3 of node 'motion' (MIMAFaceLoadMotion, id a), which has 1" in plot
 
 

@@ -9,7 +9,6 @@ from ..errors import InputError
 from .parts import BUILDERS
 
 MANIFEST = "manifest.json"
-FORMAT = 1  # of manifests: those that leave `format` out have it, those of newer versions may have a higher one
 # What a manifest must hold, key by key.
 FIELDS: dict[str, type] = {
     "name": str,
@@ -26,6 +25,7 @@ FIELDS: dict[str, type] = {
     "scheduler": dict,
     "sampling": dict,
 }
+FORMAT = 1  # of manifests: those that leave `format` out have it, those of newer versions may have a higher one
 PARTS = ("vae", "appearance", "unet")
 # The parts with weights that a pack may do without. The picture's two, for clips of one frame, go together.
 OPTIONAL = ("picture_appearance", "picture_unet", "regressor", "audio")
