@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,11 @@ from ..errors import InputError
 MODEL_FILE = "face_landmarker.task"
 SMALLEST_FACE = 24  # pixels: below this nothing can be read from a face
 WINDOW = 640  # pictures are searched for small faces in squares of this size, enlarged where they are smaller
+
+NO_TRACKER = (
+    "No face tracker is installed: run `pip install mediapipe==0.10.21 --no-deps` (and `flatbuffers absl-py attrs "
+    "matplotlib opencv-python-headless 'protobuf<5'`), or connect ComfyUI's face landmarks."
+)
 
 
 class FaceTracker(Protocol):
@@ -28,6 +34,12 @@ class FaceTracker(Protocol):
         """All faces of the clip's next frame, in no fixed order; positions are tracked from frame to frame."""
 
 
+def require_tracker() -> None:
+    """Raises InputError when mediapipe is missing; looks for it without loading it."""
+    if find_spec("mediapipe") is None:
+        raise InputError(NO_TRACKER)
+
+
 def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
     """The tracker that is installed here.
 
@@ -37,10 +49,7 @@ def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
     try:
         import mediapipe
     except ImportError as error:
-        raise InputError(
-            "No face tracker is installed: run `pip install mediapipe==0.10.21 --no-deps` (and `flatbuffers absl-py "
-            "attrs matplotlib opencv-python-headless 'protobuf<5'`), or connect ComfyUI's face landmarks."
-        ) from error
+        raise InputError(NO_TRACKER) from error
     if hasattr(mediapipe, "solutions"):
         return ClassicTracker()
     for folder in model_folders:

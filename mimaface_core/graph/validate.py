@@ -15,6 +15,7 @@ from ..errors import InputError
 from .files import find_input, unsuited
 from .load import Node, Problem, is_link, suggestion, upload_kind
 
+OURS = "MIMAFace"  # what the ids of this pack's nodes begin with
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 # left in exported graphs by the front end: buttons and players, not inputs of the node
 FRONT_END_ONLY = {
@@ -98,10 +99,7 @@ def validate(
     problems = []
     for node in graph.values():
         if node.class_type not in infos:
-            known = suggestion(node.class_type, infos)
-            if not known.startswith("did"):
-                known = "use nodes of this pack, or queue the graph on a ComfyUI that has it with --server."
-            problems.append(Problem(str(node), None, f"no node class of that name is known {where}; {known}"))
+            problems.append(Problem(str(node), None, _unknown_class(node, infos, where)))
     if not problems and not any(infos[node.class_type]["output_node"] for node in graph.values()):
         problems.append(
             Problem("the graph", None, "it has no output node; add one that saves, such as SaveVideo.")
@@ -112,20 +110,34 @@ def validate(
         return [*problems, Problem("the graph", None, str(circle))]
     for node in (graph[key] for key in needed):
         if node.class_type in infos:
-            found = _check_node(node, graph, infos, folders, classes)
-            if not found and classes is not None:
-                found = _ask_node(node, classes[node.class_type])
+            judged = _judged(classes[node.class_type]) if classes else []
+            found = _check_node(node, graph, infos, folders, judged, classes is not None)
             problems += found
+            if classes and not {problem.input for problem in found} & set(judged):
+                problems += _ask_node(node, classes[node.class_type], judged)
     return problems
 
 
-def _check_node(node, graph, infos, folders, classes) -> list[Problem]:
+def _unknown_class(node: Node, infos: dict[str, dict], where: str) -> str:
+    if node.class_type.startswith(OURS) and not any(name.startswith(OURS) for name in infos):
+        return f"MIMAFace is not installed {where}, or did not load: the log tells why."
+    known = suggestion(node.class_type, infos)
+    if not known.startswith("did"):
+        known = "use nodes of this pack, or queue the graph on a ComfyUI that has it with --server."
+    return f"no node class of that name is known {where}; {known}{_newer(node)}"
+
+
+def _newer(node: Node) -> str:
+    """What else may be the reason where a node of this pack is asked for what it does not have."""
+    return " If the graph was made with a newer MIMAFace, update this one." if node.class_type.startswith(OURS) else ""
+
+
+def _check_node(node, graph, infos, folders, judged, here) -> list[Problem]:
+    """judged: inputs that, as in ComfyUI, only the node's own `validate_inputs` holds against range and options."""
     known, problems = slots(infos[node.class_type]), []
-    # as in ComfyUI, what a node's own `validate_inputs` names is for that alone to judge
-    judged = _judged(classes[node.class_type]) if classes else []
     for name in node.inputs:
         if name not in known and name not in FRONT_END_ONLY:
-            problems.append(Problem(str(node), name, f"there is no such input; {suggestion(name, known)}"))
+            problems.append(Problem(str(node), name, f"there is no such input; {suggestion(name, known)}{_newer(node)}"))
     for name, slot in known.items():
         if node.inputs.get(name) is None:
             if slot.required:
@@ -135,11 +147,11 @@ def _check_node(node, graph, infos, folders, classes) -> list[Problem]:
             wrong = _check_link(node.inputs[name], slot, graph, infos)
             if wrong:
                 problems.append(Problem(str(node), name, wrong))
-        elif name not in judged:
+        else:
             try:
-                node.inputs[name] = _convert(node.inputs[name], slot)
+                node.inputs[name] = _convert(node.inputs[name], slot, name not in judged)
                 if upload_kind(slot.options):
-                    node.inputs[name] = _find(node.inputs[name], node, slot, folders, classes is not None)
+                    node.inputs[name] = _find(node.inputs[name], node, slot, folders, here)
             except InputError as wrong:
                 problems.append(Problem(str(node), name, str(wrong)))
     return problems
@@ -193,8 +205,11 @@ def _check_link(value: Any, slot: Slot, graph: dict[str, Node], infos: dict[str,
     )
 
 
-def _convert(value: Any, slot: Slot) -> Any:
-    """A literal in the type its widget has. Raises InputError where it has another or is out of range."""
+def _convert(value: Any, slot: Slot, held: bool = True) -> Any:
+    """A literal in the type its widget has. Raises InputError where it has another.
+
+    held: whether it is also held against the widget's range and options.
+    """
     if isinstance(value, dict) and "__value__" in value:
         value = value["__value__"]
     kind = next((kind for kind in slot.types if kind in WIDGETS), None)
@@ -205,7 +220,8 @@ def _convert(value: Any, slot: Slot) -> Any:
             f"it takes {' or '.join(slot.types)} over a link, not the value {value!r}; connect a node."
         )
     if kind in ("INT", "FLOAT"):
-        return _in_range(_number(value, kind), slot.options)
+        number = _number(value, kind)
+        return _in_range(number, slot.options) if held else number
     if kind == "BOOLEAN":
         flag = WORDS.get(str(value).strip().lower())
         if flag is None:
@@ -214,7 +230,7 @@ def _convert(value: Any, slot: Slot) -> Any:
     if kind == "COMBO" and not upload_kind(slot.options):
         choices = slot.options.get("options") or []
         same = [choice for choice in choices if choice == value or str(choice) == str(value)]
-        if not same and choices:
+        if not same and choices and held:
             raise InputError(
                 f"{value!r} is not one of its options; {suggestion(str(value), map(str, choices))}"
             )
@@ -258,12 +274,11 @@ def _find(name: Any, node: Node, slot: Slot, folders: list[Path], here: bool) ->
     return str(path)
 
 
-def _ask_node(node: Node, cls: type) -> list[Problem]:
+def _ask_node(node: Node, cls: type, judged: list[str]) -> list[Problem]:
     """What the node's own `validate_inputs` says; inputs that come over links are given as None."""
     if _inherited(cls):
         return []
-    every = inspect.getfullargspec(cls.validate_inputs).varkw
-    names = node.inputs if every else [name for name in _judged(cls) if name in node.inputs]
+    names = [name for name in judged if name in node.inputs]
     given = {name: None if is_link(node.inputs[name]) else node.inputs[name] for name in names}
     try:
         verdict = cls.validate_inputs(**given)
@@ -272,7 +287,7 @@ def _ask_node(node: Node, cls: type) -> list[Problem]:
     if verdict is True:
         return []
     text = verdict if isinstance(verdict, str) else "the node refuses these inputs; see its tooltips."
-    return [Problem(str(node), ", ".join(names) or None, text)]
+    return [Problem(str(node), names[0] if len(names) == 1 else None, text)]
 
 
 def _inherited(cls: type) -> bool:
