@@ -8,7 +8,6 @@ import torch
 from PIL import Image, ImageDraw
 from sheets import frames, tiles
 from torch import Tensor
-from torch.nn import functional as F
 
 from mimaface.mimaface_core.demo import DRIVER
 from mimaface.mimaface_core.face.align import PICTURE, PLANE
