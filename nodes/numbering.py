@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from ..mimaface_core.errors import InputError
+
+FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')  # in names on Windows: they become _ everywhere, so that graphs travel
 
 
 class Place(NamedTuple):
@@ -26,7 +28,8 @@ class Place(NamedTuple):
 def next_place(root: str | Path, prefix: str, width: int = 0, height: int = 0) -> Place:
     """The next free number of `prefix` (which may hold folders and %width%, %date% parts) below `root`.
 
-    The folder is made. Raises InputError where the prefix leaves `root` or the folder cannot be made.
+    Folders may be parted by / or \\; they are made. Raises InputError where the prefix leaves `root` or a folder cannot
+    be made.
     """
     now = time.localtime()
     words = {
@@ -41,10 +44,12 @@ def next_place(root: str | Path, prefix: str, width: int = 0, height: int = 0) -
     }
     for word, value in words.items():
         prefix = prefix.replace(f"%{word}%", value)
+    drive = PureWindowsPath(prefix).drive
+    prefix = FORBIDDEN.sub("_", prefix.replace("\\", "/"))
     root = Path(root).resolve()
     target = (root / prefix).resolve()
     folder, name = target.parent, target.name
-    if root not in target.parents:
+    if drive or root not in target.parents:
         raise InputError(
             f"The file name prefix '{prefix}' leaves the output folder {root}; use a name inside it."
         )
