@@ -32,6 +32,7 @@ PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
 SHIPPED = [ROOT / "__init__.py", *(path for top in ("mimaface_core", "nodes") for path in sorted((ROOT / top).rglob("*.py")))]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 UNPINNED = {"torch", "torchvision", "torchaudio", "numpy"}
+inside_comfyui = pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to test inside it")
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows keeps for itself
 LONGEST = 120  # characters of a path in the repository: Windows allows 260 with the folders above it
 
@@ -86,7 +87,12 @@ def test_nothing_shipped_runs_text_as_code_or_installs_packages():
         assert not re.search(r"""["']pip["']|ensurepip""", text), path
 
 
-@pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to ask its own reader")
+def test_nothing_asks_for_insightface():
+    for path in (*SHIPPED, ROOT / "pyproject.toml", ROOT / "requirements.txt"):
+        assert not re.search("insightface|onnxruntime", path.read_text(encoding="utf-8")), path
+
+
+@inside_comfyui
 def test_comfyui_reads_the_project():
     code = (
         "import json, sys; sys.path.insert(0, '.')\n"
@@ -98,6 +104,48 @@ def test_comfyui_reads_the_project():
     assert read["project"]["license"]["text"] == "Apache-2.0" and read["tool_comfy"]["display_name"] == "MIMAFace"
     assert read["project"]["supported_os"] == ["OS Independent"]
     assert read["project"]["supported_accelerators"] == ["GPU :: NVIDIA CUDA"]
+
+
+EXTRA = """
+import sys; sys.path.insert(0, ".")
+from comfy.cli_args import args; args.cpu = True
+import folder_paths, pathlib
+from utils.extra_config import load_extra_path_config
+home, file, root = map(pathlib.Path, sys.argv[1:])
+folder_paths.models_dir = str(home)
+load_extra_path_config(str(file))
+import importlib.util
+spec = importlib.util.spec_from_file_location("pack", root / "__init__.py", submodule_search_locations=[str(root)])
+module = sys.modules["pack"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+from pack.nodes.comfyui_host import ComfyUIHost
+print(*ComfyUIHost().models_folders(), sep="\\n")
+"""
+
+
+@inside_comfyui
+def test_comfyuis_extra_model_paths_are_honoured(tmp_path):
+    config = tmp_path / "extra_model_paths.yaml"
+    config.write_text(f"mine:\n  base_path: {tmp_path}\n  mimaface: other/packs\n", encoding="utf-8")
+    command = [PYTHON, "-B", "-c", EXTRA, str(tmp_path / "models"), str(config), str(ROOT)]
+    done = subprocess.run(command, cwd=COMFYUI, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {str(tmp_path / "models/mimaface"), str(tmp_path / "other/packs")} <= set(done.stdout.splitlines())
+
+
+# --- what users complain about
+
+
+def test_every_complaint_has_a_test_that_exists():
+    lines = (ROOT / "docs" / "complaints.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    assert len(rows) >= 16 and all(len(row) == 3 and all(row) for row in rows)
+    for complaint, _, shown in rows:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", shown)
+        assert named, complaint
+        for file, name in named:
+            tests = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8")).body
+            assert name in {node.name for node in tests if isinstance(node, ast.FunctionDef)}, f"{file}::{name}"
 
 
 # --- any folder's name
