@@ -23,6 +23,7 @@ class Language(NamedTuple):
 
     sections: list[str]
     optional: str
+    switch: tuple[str, str]
     suffix: str
     entries: dict
 
@@ -47,8 +48,8 @@ def entries(language):
     return json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
 
 
-ENGLISH = Language(["Inputs", "Outputs", "Tips and limits", "Connects to"], "(optional)", " (MIMAFace)", entries("en"))
-CHINESE = Language(["输入", "输出", "提示与限制", "连接"], "（可选）", "（MIMAFace）", entries("zh"))
+ENGLISH = Language(["Inputs", "Outputs", "Tips and limits", "Connects to"], "(optional)", ("off", "on"), " (MIMAFace)", entries("en"))
+CHINESE = Language(["输入", "输出", "提示与限制", "连接"], "（可选）", ("关", "开"), "（MIMAFace）", entries("zh"))
 every_node = pytest.mark.parametrize("name", SCHEMAS)
 every_language = pytest.mark.parametrize("language", [ENGLISH, CHINESE], ids=["en", "zh"])
 
@@ -72,6 +73,13 @@ def sections(text):
     return {"": parts[0]} | dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def written(default, language):
+    """A default as a page writes it."""
+    if isinstance(default, bool):
+        return language.switch[default]
+    return "–" if default is None else f"{default:g}" if isinstance(default, (int, float)) else default
+
+
 def faults(name, text, language=ENGLISH):
     """What a page says that is not so, or leaves out."""
     if name not in SCHEMAS:
@@ -90,7 +98,7 @@ def faults(name, text, language=ENGLISH):
             found.append(f"a row of {heading} with other than {width} cells")
     for row, slot in zip(rows(parts[language.sections[0]]), schema.inputs, strict=False):
         default = getattr(slot, "default", None)
-        if row[1] != ("–" if default is None else f"{default:g}" if isinstance(default, (int, float)) else default):
+        if row[1] != written(default, language):
             found.append(f"{row[0]} is {default}, not {row[1]}")
         if (language.optional in row[2]) != slot.optional:
             found.append(f"{row[0]}: optional or not?")
