@@ -71,6 +71,15 @@ def test_every_workflow_is_there_in_both_formats():
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_workflow_has_a_thumbnail_that_one_command_draws(name):
+    path = ROOT / "workflows" / f"{name}.jpg"
+    with Image.open(path) as picture:
+        assert picture.format == "JPEG" and picture.height >= 200 and picture.width % picture.height == 0
+    assert path.stat().st_size <= 40_000
+    assert f'"workflows" / "{name}.jpg"' in (ROOT / "docs" / "draw_pictures.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_both_formats_say_the_same(name, known):
     assert to_api(read(f"{name}.json"), known) == read(f"api/{name}.json")
 
