@@ -54,35 +54,12 @@ FILES = ("full", "video")  # titles of the nodes whose videos leave the box
 
 def blueprint(name: str, box: Box) -> dict:
     """The file of a box, as the front end publishes subgraphs."""
-    ui = json.loads((ROOT / "workflows" / f"{box.workflow}.json").read_text(encoding="utf-8"))
-    api = json.loads((ROOT / "workflows" / "api" / f"{box.workflow}.json").read_text(encoding="utf-8"))
-    values = {node["_meta"]["title"]: node["inputs"] for node in api.values()}
-    loaders = [node for node in ui["nodes"] if node["type"] in LOADERS]
+    ui, values = _read(box.workflow)
     inner = {node["title"]: node for node in ui["nodes"] if node["type"] not in (*LOADERS, *NOTES)}
-    slots = {node["id"]: slot for slot, node in enumerate(loaders)}
-
-    # what loaders gave comes from the box's inputs; widgets and files get links of their own
-    links = [
-        _link(number, BEFORE if giver in slots else giver, slots.get(giver, out), taker, socket, kind)
-        for number, giver, out, taker, socket, kind in ui["links"]
-    ]
-    inputs = [{"name": node["title"], "type": node["outputs"][0]["type"], "link": None} for node in loaders]
-    for title, widget in box.widgets:
-        node, number = inner[title], len(links) + 1
-        socket = [entry["name"] for entry in node["inputs"]].index(widget)
-        entry = node["inputs"][socket]
-        entry["link"] = number
-        links.append(_link(number, BEFORE, len(inputs), node["id"], socket, entry["type"]))
-        inputs.append({"name": widget, "type": entry["type"], "widget": {"name": widget}, "link": None})
-    outputs = []
-    for title in FILES:
-        number, given = len(links) + 1, inner[title]["outputs"][0]
-        given["links"] = [number]
-        links.append(_link(number, inner[title]["id"], 0, AFTER, len(outputs), given["type"]))
-        outputs.append({"name": title, "type": given["type"], "links": []})
-
+    links, inputs, outputs = _wire(box, ui, inner)
     own = str(uuid5(NAMESPACE_URL, f"mimaface/{box.workflow}"))
-    node = {
+    about = {"BlueprintDescription": box.description, "BlueprintSearchAliases": list(box.aliases)}
+    shown = {
         "id": 1,
         "type": own,
         "pos": [0, 0],
@@ -98,7 +75,6 @@ def blueprint(name: str, box: Box) -> dict:
     }
     left = min(node["pos"][0] for node in inner.values()) - WIDTH - 100
     right = max(node["pos"][0] + node["size"][0] for node in inner.values()) + 100
-    about = {"BlueprintDescription": box.description, "BlueprintSearchAliases": list(box.aliases)}
     subgraph = {
         "id": own,
         "version": 1,
@@ -128,7 +104,7 @@ def blueprint(name: str, box: Box) -> dict:
         "revision": 0,
         "last_node_id": 1,
         "last_link_id": 0,
-        "nodes": [node],
+        "nodes": [shown],
         "links": [],
         "groups": [],
         "definitions": {"subgraphs": [subgraph]},
@@ -136,6 +112,39 @@ def blueprint(name: str, box: Box) -> dict:
         "extra": about,
         "version": 0.4,
     }
+
+
+def _read(workflow: str) -> tuple[dict, dict[str, dict]]:
+    """A workflow as the front end has it, and its nodes' values by title."""
+    ui, api = (
+        json.loads((ROOT / "workflows" / folder / f"{workflow}.json").read_text(encoding="utf-8")) for folder in ("", "api")
+    )
+    return ui, {node["_meta"]["title"]: node["inputs"] for node in api.values()}
+
+
+def _wire(box: Box, ui: dict, inner: dict[str, dict]) -> tuple[list[dict], list[dict], list[dict]]:
+    """Links inside the box, its inputs and its outputs; what loaders gave comes from its inputs."""
+    loaders = [node for node in ui["nodes"] if node["type"] in LOADERS]
+    slots = {node["id"]: slot for slot, node in enumerate(loaders)}
+    links = [
+        _link(number, BEFORE if giver in slots else giver, slots.get(giver, out), taker, socket, kind)
+        for number, giver, out, taker, socket, kind in ui["links"]
+    ]
+    inputs = [{"name": node["title"], "type": node["outputs"][0]["type"], "link": None} for node in loaders]
+    for title, widget in box.widgets:
+        node, number = inner[title], len(links) + 1
+        socket = [entry["name"] for entry in node["inputs"]].index(widget)
+        entry = node["inputs"][socket]
+        entry["link"] = number
+        links.append(_link(number, BEFORE, len(inputs), node["id"], socket, entry["type"]))
+        inputs.append({"name": widget, "type": entry["type"], "widget": {"name": widget}, "link": None})
+    outputs = []
+    for title in FILES:
+        number, given = len(links) + 1, inner[title]["outputs"][0]
+        given["links"] = [number]
+        links.append(_link(number, inner[title]["id"], 0, AFTER, len(outputs), given["type"]))
+        outputs.append({"name": title, "type": given["type"], "links": []})
+    return links, inputs, outputs
 
 
 def _link(number: int, giver: int, out: int, taker: int, socket: int, kind: str) -> dict:
