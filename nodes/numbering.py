@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+
+FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')  # in names on Windows: they become _ everywhere, so that graphs travel
 
 
 class Place(NamedTuple):
@@ -28,7 +30,8 @@ class Place(NamedTuple):
 def next_place(root: str | Path, prefix: str, width: int = 0, height: int = 0) -> Place:
     """The next free number of `prefix` (which may hold folders and %width%, %date% parts) below `root`.
 
-    The folder is made. Raises InputError where the prefix leaves `root` or the folder cannot be made.
+    Folders may be parted by / or \\; they are made. Raises InputError where the prefix leaves `root` or a folder cannot
+    be made.
     """
     root = Path(root).resolve()
     target = _below(root, prefix, width, height)
@@ -69,8 +72,9 @@ def _below(root: Path, prefix: str, width: int = 0, height: int = 0) -> Path:
     }
     for word, value in words.items():
         prefix = prefix.replace(f"%{word}%", value)
-    target = (root / prefix).resolve()
-    if root not in target.parents:
+    drive = PureWindowsPath(prefix).drive
+    target = (root / FORBIDDEN.sub("_", prefix.replace("\\", "/"))).resolve()
+    if drive or root not in target.parents:
         raise InputError(
             f"The file name prefix '{prefix}' leaves the output folder {root}; use a name inside it."
         )
