@@ -20,10 +20,11 @@ from mimaface.mimaface_core.training.synthetic import make_sample
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """All stages of a pack that does not speak, at the tiny size, with two people."""
+def trained(tmp_path_factory, tiny_people):
+    """All stages of a pack that does not speak, at the tiny size."""
     folder, config = tmp_path_factory.mktemp("training"), load_config("tiny")
-    for stage in ("data", "vae", "image", "video", "pack"):
+    (folder / "data").symlink_to(tiny_people)
+    for stage in ("vae", "image", "video", "pack"):
         run_stage(stage, config, folder / "data", folder / "out")
     return folder, config
 

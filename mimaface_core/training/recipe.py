@@ -33,17 +33,26 @@ def load_config(name: str) -> dict:
     return {"precision": "fp32", "ablate": {}, **config}
 
 
+def stages_of(config: dict) -> list[str]:
+    """The stages that a configuration describes, in their order; an autoencoder to start from needs no training."""
+    given = {"vae"} if "vae" in config.get("start", {}) else set()
+    return [stage for stage in STAGES if stage in config and stage not in given]
+
+
 def run_stage(stage: str, config: dict, data: Path, out: Path, part: tuple[int, int] = (0, 1)) -> None:
     """Run one stage, or `all` that the configuration has; each goes on where it was.
 
     part: (number, of how many) processes that share the stage `data` or `speech`.
     """
-    check_start(config)
     if stage == "all":
-        for one in STAGES:
-            if one in config and (one != "vae" or "vae" not in config.get("start", {})):
-                run_stage(one, config, data, out, part)
-    elif stage == "data":
+        for one in stages_of(config):
+            run_stage(one, config, data, out, part)
+        return
+    if stage not in stages_of(config):
+        raise InputError(f"The configuration has nothing for the stage '{stage}'; it has {', '.join(stages_of(config))}.")
+    if stage not in ("data", "speech"):
+        check_start(config)
+    if stage == "data":
         from .dataset import make_data
 
         make_data(data, range(part[0], config["data"]["people"], part[1]), config["data"]["frames"])
