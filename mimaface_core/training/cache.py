@@ -16,7 +16,7 @@ from ..diffusion.latents import LatentSpace
 from ..errors import InputError
 from .checkpoint import read_checkpoint, written
 from .dataset import StoredSample, stored_samples
-from .vae import load_vae
+from .vae import common, load_vae
 
 SOURCE_SIDE = 224
 PRESENT = 1  # form of the cached files
@@ -29,7 +29,7 @@ class Latents:
 
     samples: each with render, target [N, C, h, w] half, motion [N, 71], weight [N, h, w] half, source uint8
     [3, 224, 224], views uint8 [V, 3, 224, 224] (other pictures of the person). person [S]: who each sample shows.
-    rows [K, 2]: sample and frame of every coded frame. clips [C]: samples that are a whole clip. paths: their files.
+    rows [K, 2]: sample and frame of every coded frame. clips [C]: samples of which all frames are coded. paths: their files.
     """
 
     samples: list[dict[str, Tensor]]
@@ -45,10 +45,11 @@ class Latents:
             for name in names
         }
 
-    def clip(self, samples: Tensor) -> dict[str, Tensor]:
-        """What is coded of whole clips: samples [B] to [B, F, …] each, float32."""
+    def clip(self, samples: Tensor, starts: Tensor, count: int) -> dict[str, Tensor]:
+        """What is coded of `count` frames of samples [B] from `starts` [B] on: [B, F, …] each, float32."""
+        places = list(zip(samples.tolist(), starts.tolist(), strict=True))
         names = ("render", "target", "motion", "weight")
-        return {name: torch.stack([self.samples[i][name] for i in samples.tolist()]).float() for name in names}
+        return {name: torch.stack([self.samples[i][name][t : t + count] for i, t in places]).float() for name in names}
 
     def sources(self, samples: Tensor) -> Tensor:
         """Source crops, uint8 [B, 3, 224, 224], of samples [B]."""
@@ -83,7 +84,7 @@ def code_latents(config: dict, data: Path, out: Path) -> str:
     from safetensors import safe_open
     from safetensors.torch import save_file
 
-    folder, settings = out / "latents", config["latents"]
+    folder, settings = common(config, out) / "latents", config["latents"]
     folder.mkdir(parents=True, exist_ok=True)
     vae = load_vae(config, out).to(host.current().device)
     key = _key(vae, settings)
@@ -104,6 +105,11 @@ def code_latents(config: dict, data: Path, out: Path) -> str:
                 about = {"key": key, "whole": str(int(whole)), "person": sample.person}
                 save_file({k: v.contiguous() for k, v in tensors.items()}, part, about)
     return key
+
+
+def clip_frames(config: dict) -> int:
+    """F, the frames of a clip that the U-Net sees at once; a sample may have more."""
+    return config["video"].get("frames", config["data"]["frames"])
 
 
 def _key(vae: torch.nn.Module, settings: dict) -> str:
@@ -141,15 +147,16 @@ def _resized(pictures: Tensor, side: int) -> Tensor:
     return F.interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 255)
 
 
-def load_latents(out: Path, key: str, held: int) -> tuple[Latents, Latents]:
-    """Latents of that key to learn from, and those of the first `held` persons, kept apart to measure.
+def load_latents(config: dict, out: Path, key: str) -> tuple[Latents, Latents]:
+    """Latents of that key to learn from, and those of the first few persons, kept apart to measure.
 
     Raises InputError when nobody is left to learn from.
     """
     from safetensors import safe_open
 
+    held, least = config["latents"]["held"], clip_frames(config)
     paths, about = [], []
-    for path in stored_samples(out / "latents"):
+    for path in stored_samples(common(config, out) / "latents"):
         with safe_open(str(path), "pt") as file:
             entry = file.metadata() or {}
         if entry.get("key") == key:
@@ -166,7 +173,7 @@ def load_latents(out: Path, key: str, held: int) -> tuple[Latents, Latents]:
         taken = [n for n, entry in enumerate(about) if entry["person"] in chosen]
         samples = [read_checkpoint(paths[n])[0] for n in taken]
         rows = [(s, frame) for s, sample in enumerate(samples) for frame in range(len(sample["motion"]))]
-        clips = [s for s, n in enumerate(taken) if about[n]["whole"] == "1"]
+        clips = [s for s, n in enumerate(taken) if about[n]["whole"] == "1" and len(samples[s]["motion"]) >= least]
         person = [people.index(about[n]["person"]) for n in taken]
         return Latents(samples, torch.tensor(person), torch.tensor(rows), torch.tensor(clips, dtype=torch.long), [paths[n] for n in taken])
 

@@ -22,20 +22,33 @@ STAGES = {
 
 def add_train(commands: argparse._SubParsersAction) -> None:
     """Add `train` to the commands of `mimaface`."""
-    train = commands.add_parser("train", help="train a pack, stage after stage", description="Train a pack. Every stage may be stopped and called again; it goes on where it was.")
+    train = commands.add_parser(
+        "train",
+        help="train a pack, stage after stage",
+        description="Train a pack. Every stage may be stopped and called again; it goes on where it was.",
+    )
     stages = train.add_subparsers(required=True, metavar="STAGE")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the training data (./data)")
-    common.add_argument("--part", default="0/1", metavar="I/N", help="this process makes every N-th sample, from I (data, speech and videos)")
-    common.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (0: all)")
-    learning = argparse.ArgumentParser(add_help=False, parents=[common])
-    learning.add_argument("--config", default="bundled", metavar="NAME", help="tiny, bundled, full, or the path of a JSON file (bundled)")
-    learning.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR", help="folder of checkpoints, losses and the pack (./checkpoints)")
     for name, text in STAGES.items():
-        stages.add_parser(name, help=text, parents=[learning]).set_defaults(work=stage_command, stage=name)
-    videos = stages.add_parser("videos", help="track a folder of your own clips into training data", parents=[common])
+        stage = stages.add_parser(name, help=text)
+        _add_options(stage, "bundled", "checkpoints")
+        stage.set_defaults(work=stage_command, stage=name)
+    ablation = stages.add_parser("ablation", help="train without one part at a time, over several seeds, and measure")
+    _add_options(ablation, "ablation", "ablation")
+    ablation.set_defaults(work=ablation_command)
+    videos = stages.add_parser("videos", help="track a folder of your own clips into training data")
     videos.add_argument("folder", type=Path, metavar="FOLDER", help="folder of videos, or of one folder for each person")
+    _add_options(videos)
     videos.set_defaults(work=videos_command)
+
+
+def _add_options(parser: argparse.ArgumentParser, config: str | None = None, out: str = "") -> None:
+    """The options of a stage; those of learning too where there is a default configuration."""
+    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the training data (./data)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (0: all)")
+    parser.add_argument("--part", default="0/1", metavar="I/N", help="make every N-th sample, from I (data, speech, videos)")
+    if config:
+        parser.add_argument("--config", default=config, metavar="NAME", help=f"a shipped configuration or a JSON file ({config})")
+        parser.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help=f"checkpoints, losses and results (./{out})")
 
 
 def stage_command(options: argparse.Namespace) -> int:
@@ -44,6 +57,24 @@ def stage_command(options: argparse.Namespace) -> int:
 
     config, part = load_config(options.config), part_of(options.part)
     return surrounded(options.threads, lambda: run_stage(options.stage, config, options.data, options.out, part))
+
+
+def ablation_command(options: argparse.Namespace) -> int:
+    """`mimaface train ablation`."""
+    from .recipe import load_config
+
+    config = load_config(options.config)
+    missing = [section for section in ("estimators", "ablation") if section not in config]
+    if missing:
+        raise InputError(f"--config {options.config} lacks the section '{missing[0]}'; take config/ablation.json for a pattern.")
+
+    def work() -> None:
+        from .ablation import run_ablation
+
+        run_ablation(config, options.data, options.out)
+        print(options.out / "ablation.md")
+
+    return surrounded(options.threads, work)
 
 
 def videos_command(options: argparse.Namespace) -> int:

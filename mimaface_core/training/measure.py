@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..diffusion.clips import clip_schedule
 from ..diffusion.denoise import denoise_clip
 from ..diffusion.latents import LatentSpace
 from ..diffusion.schedule import build_scheduler
-from .cache import Latents
+from .cache import Latents, clip_frames
 from .dataset import StoredSample
 from .identity import identity_accuracy
 from .parts import clean_latents, clip_context, seen
@@ -28,9 +30,10 @@ class Report:
     @torch.no_grad()
     def __call__(self, step: int) -> dict[str, float]:
         held = self.held
-        made = [sample_clip(self.config, self.parts, held, int(clip)) for clip in held.clips]
+        made = [sample_track(self.config, self.parts, held, int(clip)) for clip in held.clips]
         self._sheet(step, made)
-        return {**self._left(made), "told_apart": self._told_apart()}
+        told = self._told_apart()
+        return {**self._left(made), **({} if math.isnan(told) else {"told_apart": told})}
 
     def _left(self, made: list[Tensor]) -> dict[str, float]:
         """How much of the render's error is left in the clips, by weight: of the frames, and of changes between them."""
@@ -78,15 +81,26 @@ def class_tokens(appearance: nn.Module, pictures: Tensor) -> Tensor:
     return torch.cat([appearance.encode_source(part.to(device).float() / 127.5 - 1)[:, 0] for part in pictures.split(16)]).cpu()
 
 
+def carried_frames(config: dict) -> int:
+    """k, frames that a clip is given from the one before."""
+    return 0 if config["ablate"].get("ica") else config["pack"]["overlap"]
+
+
 @torch.no_grad()
-def sample_clip(config: dict, parts: dict[str, nn.Module], latents: Latents, number: int) -> Tensor:
-    """Sample one coded clip as the product does: clean latents [F, C, h, w]."""
+def sample_track(config: dict, parts: dict[str, nn.Module], latents: Latents, number: int) -> Tensor:
+    """Sample all frames of one coded sample as the product does, clip after clip: clean latents [N, C, h, w]."""
     sample, device = latents.samples[number], next(parts["unet"].parameters()).device
-    render = sample["render"].float().to(device)
-    context = clip_context(config, parts["appearance"], sample["source"][None].to(device).float() / 127.5 - 1, sample["motion"].to(device))
-    noise = torch.randn(1, render.shape[1], len(render), *render.shape[2:], generator=torch.Generator().manual_seed(0))
-    settings = config["sampling"]
-    scheduler = build_scheduler(settings["scheduler"], config["scheduler"], settings["steps"], device)
-    shown = seen(config, render.transpose(0, 1)[None])
-    made = denoise_clip(parts["unet"], scheduler, noise.to(device), shown, context, guidance=settings["guidance"])
-    return made[0].transpose(0, 1).cpu()
+    render, motion = sample["render"].float().to(device), sample["motion"].to(device)
+    pixels = sample["source"][None].to(device).float() / 127.5 - 1
+    frames, overlap, settings = clip_frames(config), carried_frames(config), config["sampling"]
+    noise = torch.randn(1, render.shape[1], frames, *render.shape[2:], generator=torch.Generator().manual_seed(0)).to(device)
+    made, previous = [], None
+    for indices in clip_schedule(len(render), frames, overlap):
+        scheduler = build_scheduler(settings["scheduler"], config["scheduler"], settings["steps"], device)
+        shown = seen(config, render[indices].transpose(0, 1)[None])
+        context = clip_context(config, parts["appearance"], pixels, motion[indices])
+        options = {"guidance": settings["guidance"], "previous": previous, "overlap": overlap}
+        clip = denoise_clip(parts["unet"], scheduler, noise, shown, context, **options)
+        made.append(clip[0].transpose(0, 1)[overlap if previous is not None else 0 :])
+        previous = clip
+    return torch.cat(made)[: len(render)].cpu()

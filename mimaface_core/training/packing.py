@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
+from .cache import clip_frames
 from .checkpoint import load_averaged
 from .parts import unet_entry
 from .stages import trained_image
@@ -20,7 +21,7 @@ def write_trained(config: dict, out: Path) -> Path:
 
     if config["ablate"].get("render"):
         raise InputError("A pack cannot do without the render; leave out ablate.render.")
-    parts, scale = trained_image(config, out)
+    parts, scale, _ = trained_image(config, out)
     load_averaged(out / "video.safetensors", {"unet": parts["unet"]})
     latents = config["latents"]
     overlap = {"overlap": 0} if config["ablate"].get("ica") else {}
@@ -28,7 +29,7 @@ def write_trained(config: dict, out: Path) -> Path:
         **config["pack"],
         **overlap,
         "picture_size": latents["size"],
-        "clip_frames": config["data"]["frames"],
+        "clip_frames": clip_frames(config),
         "morphable": {"kind": "procedural"},
         "render": "projected",
         "context": "clip" if config["ablate"].get("average") else "frame",

@@ -14,7 +14,7 @@ from ..diffusion.schedule import build_scheduler
 from ..diffusion.unet import motion_modules
 from ..errors import InputError
 from ..packs.parts import BUILDERS
-from .cache import Latents, code_latents, load_latents
+from .cache import Latents, clip_frames, code_latents, load_latents
 from .start import fill_start
 
 LEAST_SNR, MOST_SNR = 1.0, 5.0  # an error of the clean latents counts its signal-to-noise ratio + LEAST, at most MOST
@@ -79,10 +79,10 @@ def split(config: dict, data: Path, out: Path) -> tuple[Latents, Latents, str]:
 
     with PartialState().main_process_first():
         key = code_latents(config, data, out)
-    learned, held = load_latents(out, key, config["latents"]["held"])
+    learned, held = load_latents(config, out, key)
     for latents, what in ((learned, "to learn from"), (held, "kept apart to measure")):
         if not len(latents.clips):
-            raise InputError(f"There is no whole clip among the people {what}; raise latents.clips, or lower latents.held.")
+            raise InputError(f"There is no clip of {clip_frames(config)} frames among the people {what}; raise latents.clips or lower latents.held.")
     return learned, held, key
 
 

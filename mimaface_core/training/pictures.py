@@ -31,7 +31,9 @@ def plot_losses(log: Path) -> None:
     curves = read_log(log) if log.is_file() else {}
     if not curves:
         return
-    figure = Figure(figsize=(7, 1.9 * len(curves)), layout="constrained")
+    height = 1.9 * len(curves)
+    figure = Figure(figsize=(7, height))
+    figure.subplots_adjust(0.09, 0.5 / height, 0.97, 1 - 0.35 / height, hspace=0.35)
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(curves), 1, sharex=True, squeeze=False)[:, 0]
     for panel, (name, points) in zip(panels, curves.items(), strict=True):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..diffusion.ica import condition, draw_known, perturb
 from ..diffusion.unet import motion_modules, predict
+from .cache import clip_frames
 from .checkpoint import load_averaged, read_checkpoint
 from .identity import IdentityLoss, Photometric
 from .loop import Training
@@ -139,18 +140,20 @@ def train_image(config: dict, data: Path, out: Path) -> None:
 
 def train_video(config: dict, data: Path, out: Path) -> None:
     """Stage `video`: motion modules and the eye for carried latents; leaves `video.safetensors` in `out`."""
-    settings = config["video"]
-    parts, scale = trained_image(config, out)
+    settings, frames = config["video"], clip_frames(config)
+    parts, scale, step = trained_image(config, out)
     latents, held, key = split(config, data, out)
     if settings.get("checkpointing"):
         parts["unet"].enable_gradient_checkpointing()
     model = VideoModel(config, parts, scale)
-    training = Training("video", out, model, ("unet",), config, {**_sections(config), "autoencoder": key})
+    training = Training("video", out, model, ("unet",), config, {**_sections(config), "autoencoder": key, "image": {"step": step}})
 
     def draw(generator: torch.Generator) -> dict:
         chosen = latents.clips[torch.randint(len(latents.clips), (settings["batch"],), generator=generator)]
         where = window(latents.samples[0]["render"].shape[-1], [settings["crop"]], generator)
-        clip = {name: x[(..., *where)] if name != "motion" else x for name, x in latents.clip(chosen).items()}
+        starts = [int(torch.randint(len(latents.samples[i]["motion"]) - frames + 1, (), generator=generator)) for i in chosen]
+        clip = latents.clip(chosen, torch.tensor(starts), frames)
+        clip = {name: x[(..., *where)] if name != "motion" else x for name, x in clip.items()}
         shape = clip["render"].transpose(1, 2).shape
         known = draw_known(len(chosen), shape[2], generator)
         return {
@@ -165,12 +168,13 @@ def train_video(config: dict, data: Path, out: Path) -> None:
     training.run(draw, Report("video", config, parts, held, scale, data, out))
 
 
-def trained_image(config: dict, out: Path) -> tuple[dict[str, nn.Module], float]:
-    """The parts as stage `image` left them, and the residual's scale."""
+def trained_image(config: dict, out: Path) -> tuple[dict[str, nn.Module], float, int]:
+    """The parts as stage `image` left them, the residual's scale, and the steps that were taken."""
     parts = build_parts({key: value for key, value in config.items() if key != "start"})
     path = out / "image.safetensors"
     load_averaged(path, parts)
-    return parts, float(read_checkpoint(path)[0]["weights/scale"])
+    tensors, metadata = read_checkpoint(path)
+    return parts, float(tensors["weights/scale"]), int(metadata["step"])
 
 
 def window(side: int, crops: list[int], generator: torch.Generator) -> tuple[slice, slice]:

@@ -116,8 +116,13 @@ def load_vae(config: dict, out: Path) -> nn.Module:
     if "vae" in config.get("start", {}):
         fill_vae(vae, config["start"]["vae"])
     else:
-        load_averaged(out / "vae.safetensors", {"vae": vae})
+        load_averaged(common(config, out) / "vae.safetensors", {"vae": vae})
     return vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def common(config: dict, out: Path) -> Path:
+    """Where autoencoder and latents lie: in `out`, or in the folder that several trainings share."""
+    return Path(config.get("common", out))
 
 
 def vae_class(config: dict) -> str:
