@@ -68,7 +68,7 @@ class Latents:
         """Brings target − render, where it counts, to unit variance."""
         size = total = 0.0
         for sample in self.samples[:: max(1, len(self.samples) // SCALE_SAMPLES)]:
-            weight = sample["weight"].float()[:, None] - 0.45
+            weight = (sample["weight"].float()[:, None] - 0.45).clamp(min=0)
             residual = sample["target"].float() - sample["render"].float()
             size += float((weight * residual.square()).sum())
             total += float(weight.sum()) * residual.shape[1]
