@@ -15,7 +15,7 @@ from mimaface.mimaface_core.demo import DRIVER, portrait, run_demo
 from mimaface.mimaface_core.graph.job import run_here
 from mimaface.mimaface_core.media.read import Clip, read_picture
 from mimaface.mimaface_core.media.sound import read_audio
-from mimaface.nodes import Extract3DMM, LoadPack, PlotMotion
+from mimaface.nodes import Evaluate, Extract3DMM, LoadPack, PlotMotion
 from mimaface.nodes.schema import VideoFromFile
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,15 +69,22 @@ def card(text: str, side: int = 200) -> torch.Tensor:
     return torch.from_numpy(np.asarray(sheet).copy())
 
 
-def help_pictures() -> None:
-    """The pictures of the help pages: some thumbnails again, and the plot of the demo's clip."""
+def help_pictures(source: Path, result: Path) -> None:
+    """The pictures of the help pages: some thumbnails again, the plot of the demo's clip, the demo's scores."""
     for node, name in HELP.items():
         shutil.copyfile(ROOT / "workflows" / name, ROOT / "web" / "docs" / node / name)
     pack = LoadPack.execute("bundled").args[0]
     motion = Extract3DMM.execute(pack, VideoFromFile(str(DRIVER)), -1, "interpolate").args[1]
     plotted = (PlotMotion.execute(motion, 720, 540).args[0][0] * 255).round().byte()
-    target = ROOT / "web" / "docs" / "MIMAFacePlotMotion" / "plot.png"
-    Image.fromarray(plotted.numpy()).quantize(64).save(target, optimize=True)
+    save(plotted, ROOT / "web" / "docs" / "MIMAFacePlotMotion" / "plot.png", 64)
+    person, clips = read_picture(source)[None], [VideoFromFile(str(path)) for path in (result, DRIVER)]
+    table = (Evaluate.execute(clips[0], False, person, clips[1]).args[1][0] * 255).round().byte()
+    save(table, ROOT / "web" / "docs" / "MIMAFaceEvaluate" / "table.png", 128)
+
+
+def save(picture: torch.Tensor, path: Path, colours: int) -> None:
+    """Write a picture uint8 [H, W, 3] of few colours as a small PNG."""
+    Image.fromarray(picture.numpy()).quantize(colours).save(path, optimize=True)
 
 
 def main() -> None:
@@ -106,7 +113,7 @@ def main() -> None:
         turned, _ = run_here("talk_with_clip", [*given, f"driver={DRIVER}"], [], out)
         lent = frames(DRIVER, (TURNED,)) + frames(turned[0], (TURNED,))
         tiles([[waves(VOICE), *lent]], 200, ROOT / "workflows" / "talk_with_clip.jpg")
-    help_pictures()
+        help_pictures(source, face)
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def _tell(protocol, options: argparse.Namespace, terminal) -> None:
         for line in describe(result["sync"]):
             terminal.say(line)
     if options.report:
-        title = f"Evaluation of {options.pairs or options.output}"
+        title = f"Evaluation of {(options.pairs or options.output).stem}"
         terminal.say(f"Report: {write_report(options.report, title, result, protocol.scored)}")
     text = json.dumps(result)
     print(text, flush=True)

@@ -16,7 +16,7 @@ from ..motion.track import MotionTrack
 from .crops import FACE_SHARE
 from .scores import LOWER, Score, measured
 
-ESTIMATOR = "the bundled face model fitted to mediapipe's landmarks (it also drives the bundled pack: see motion)"
+ESTIMATOR = "the bundled face model fitted to mediapipe's landmarks (which also drives the bundled pack)"
 TOGETHER = 500  # frames that are fitted at once, so that memory does not grow
 MILLIMETRES = 100  # in the face model's unit
 
@@ -67,7 +67,7 @@ def _absolute(track: MotionTrack) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _since_first(track: MotionTrack) -> tuple[Tensor, Tensor, Tensor]:
-    """The same, counted from the first frame."""
+    """The same, counted from the first frame as `retarget` carries relative motion over."""
     expression, rotation, gaze = _absolute(track)
     return expression - expression[:1], rotation[:1].transpose(1, 2) @ rotation, gaze - gaze[:1]
 

@@ -69,8 +69,9 @@ class Evaluation:
         self.same, self.encoder, self.net = same, encoder, find_net(syncnet)
         self.most, self.clip, self.overlap = most, clip, overlap
         self.csim, self.csim_where = load_csim()
-        self.sets: Sets | None = None
-        Jumps(clip, overlap)
+        self.sets = Sets(encoder)
+        self.with_driver = False  # whether any pair had one
+        Jumps(clip, overlap)  # refuses what cannot be
 
     def score(self, pair: Pair) -> Scored:
         """Scores of one pair. Raises InputError when a file cannot be read, or a face is never seen."""
@@ -78,9 +79,8 @@ class Evaluation:
         sound = _sound(pair)
         driver = None if pair.driver is None else opened(pair.driver)
         source = source_of(pair, driver, self.same)
-        if driver is not None:
-            self.sets = self.sets or Sets(self.encoder)
-            self.sets.start_pair()
+        self.with_driver |= driver is not None
+        self.sets.start_pair()
         found = _Pass(self, pair, output, driver, source, sound)
         count = min(output.count, self.most or output.count)
         with host.current().progress(count, f"looking at {pair.name}") as progress:
@@ -91,9 +91,9 @@ class Evaluation:
 
     def set_scores(self) -> dict[str, Score]:
         """FID, FVD and their stand-ins over all pairs so far."""
-        if self.sets is None:
-            return {key: absent(key.upper(), "", NO_DRIVER) for key in ("fid", "fvd")}
-        return self.sets.scores()
+        if self.with_driver:
+            return self.sets.scores()
+        return {key: absent(key.upper(), "", NO_DRIVER) for key in ("fid", "fvd")}
 
 
 class _Pass:
@@ -191,11 +191,12 @@ class _Pass:
         return self.result
 
     def _driver_scores(self) -> dict:
-        if not self.both[0]:
+        if self.both[0]:
+            found = signals.follow_scores(self.result.driver, self.result.output) | distance_scores(*self.both)
+        else:
             reason = "the driver's face is never seen" if self.with_driver else NO_DRIVER
             keys = ("motion", "gain", "expression_distance", "pose_distance", "gaze_distance")
-            return {key: absent(key.replace("_", " "), "", reason) for key in keys}
-        found = signals.follow_scores(self.result.driver, self.result.output) | distance_scores(*self.both)
+            found = {key: absent(key.replace("_", " "), "", reason) for key in keys}
         return found | (self.likeness.scores() if self.likeness else self.unlike)
 
     def _source_scores(self) -> dict[str, Score]:

@@ -80,15 +80,18 @@ def opened(given: Path | Footage) -> Footage:
 
 
 def source_of(pair: Pair, driver: Footage | None, same: bool) -> Seen | None:
-    """The source and its face: the driver's first frame in a self-reenactment. Raises InputError without a face."""
+    """The source and its face; in a self-reenactment the driver's first frame, where none is named.
+
+    Raises InputError where it shows no face.
+    """
     if same and driver is None:
         raise InputError("A self-reenactment is compared with its driver; name the driver too.")
-    if same:
-        picture = torch.from_numpy(to_numpy_picture(next(iter(driver.pictures))))
-    elif pair.source is None:
-        return None
-    else:
+    if pair.source is not None:
         picture = pair.source if isinstance(pair.source, Tensor) else read_picture(pair.source)
+    elif same:
+        picture = torch.from_numpy(to_numpy_picture(next(iter(driver.pictures))))
+    else:
+        return None
     tracker = face_tracker(host.current().models_folders())
     try:
         return Seen(to_numpy_picture(picture), still_landmarks(picture, tracker))

@@ -17,7 +17,7 @@ from .scores import HIGHER, Score, Weights, absent, measured
 CURRICULAR = Weights(
     "CurricularFace_Backbone.pth", "https://huggingface.co/MIMAFace/MIMAFace (models/ArcFace)"
 )
-CSIM = "cosine of CurricularFace (IR-101) embeddings of output and source, five points onto ArcFace's 112×112"
+CSIM = "cosine of CurricularFace (IR-101) embeddings of output and source, five points onto ArcFace's 112 pixels"
 # Areas under the curve on ten people of real photographs and clips: frames of one recording against other people's,
 # and frames against the same frames under another light.
 STAND_IN = (

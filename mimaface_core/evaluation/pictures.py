@@ -13,12 +13,13 @@ from ..errors import InputError
 from .scores import HIGHER, LOWER, ONE, Score, Weights, absent, measured
 
 ALEXNET = Weights("alexnet-owt-7be5be79.pth", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth")
-ALIGNED = "faces aligned by five landmarks to 256×256"
+ALIGNED = "faces aligned by five landmarks to 256 pixels"
 NEEDED = "install the extra: pip install 'mimaface[evaluate]'"
+MOST = 100.0  # dB, of pictures that are alike to the bit
 PSNR = f"torchmetrics, 8 bits; {ALIGNED}; frame 0, the source itself, left out"
-SSIM = f"torchmetrics, Gaussian window 11, σ 1.5; {ALIGNED}; frame 0 left out"
+SSIM = f"torchmetrics, Gaussian window of 11 pixels; {ALIGNED}; frame 0 left out"
 LPIPS = f"torchmetrics, LPIPS 0.1 on AlexNet; {ALIGNED}; frame 0 left out"
-SAME = "it compares pictures of one person: score a self-reenactment, with --same"
+SAME = "it compares pictures of one person: score a self-reenactment, with `same`"
 
 
 class Likeness:
@@ -39,8 +40,8 @@ class Likeness:
         )
 
         a, b, still = (torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255 for face in (driver, output, source))
-        self._psnr.append(float(peak_signal_noise_ratio(b, a, data_range=1.0)))
-        self._still.append(float(peak_signal_noise_ratio(still, a, data_range=1.0)))
+        for kept, picture in ((self._psnr, b), (self._still, still)):
+            kept.append(min(float(peak_signal_noise_ratio(picture, a, data_range=1.0)), MOST))
         self._ssim.append(float(structural_similarity_index_measure(b, a, data_range=1.0)))
         if self._lpips is not None:
             with torch.no_grad():

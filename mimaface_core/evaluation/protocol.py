@@ -63,19 +63,18 @@ def _files(given: Path | None, suffixes: Sequence[str]) -> dict[str, Path] | Pat
 
 def _by_name(output: Path, sources, drivers, voices, same: bool) -> Pair:
     """The pair of an output in a folder."""
-    name = NUMBERING.sub("", output.stem)
 
     def one(given, stem: str) -> Path | None:
         return given.get(stem) if isinstance(given, dict) else given
 
-    choices = [("", name)]
-    if isinstance(sources, dict) and not same:
-        choices = [(s, name.removeprefix(f"{s}_")) for s in sources if name.startswith(f"{s}_")] + [(name, name)]
-    for source, driver in choices:
-        person, moves = one(sources, source), one(drivers, driver)
-        if (person is not None or sources is None or same) and (moves is not None or drivers is None):
-            voice = one(voices, name) or one(voices, driver)
-            return Pair.of(output, None if same else person, moves, voice)
+    for name in dict.fromkeys((output.stem, NUMBERING.sub("", output.stem))):
+        choices = [(name, name)]
+        if isinstance(sources, dict):
+            choices += [(stem, name.removeprefix(f"{stem}_")) for stem in sources if name.startswith(f"{stem}_")]
+        for source, driver in choices:
+            person, moves = one(sources, source), one(drivers, driver)
+            if (person or same or sources is None) and (moves or drivers is None):
+                return Pair.of(output, person, moves, one(voices, name) or one(voices, driver))
     raise InputError(f"Nothing belongs to {output.name}; {NAMES}.")
 
 
@@ -135,7 +134,7 @@ class Protocol:
         """Score all pairs. One that is refused is passed over where there are others; alone it raises InputError."""
         for pair in self.pairs:
             given = {"output": pair.output, "source": pair.source, "driver": pair.driver, "audio": pair.audio}
-            files = {name: str(path) for name, path in given.items() if path is not None}
+            files = {name: str(path) for name, path in given.items() if isinstance(path, Path)}
             try:
                 scored = self.evaluation.score(pair)
             except InputError as refused:
@@ -151,10 +150,11 @@ class Protocol:
         """Everything, ready for JSON: `protocol`, `scores` of all, and `pairs`, or the only pair's own entries."""
         alone = all(pair.source is None and pair.driver is None for pair in self.pairs)
         protocol = "same" if self.evaluation.same else "alone" if alone else "cross"
-        scores = summary(self.reports) | self.evaluation.set_scores()
+        sets = self.evaluation.set_scores()
         if len(self.pairs) == 1:
-            return self.reports[0] | {"protocol": protocol, "scores": scores}
-        return {"protocol": protocol, "scores": scores, "pairs": self.reports}
+            (report,) = self.reports
+            return report | {"protocol": protocol, "scores": report["scores"] | sets}
+        return {"protocol": protocol, "scores": summary(self.reports) | sets, "pairs": self.reports}
 
 
 def describe_scores(scores: dict[str, Score]) -> list[str]:

@@ -105,11 +105,12 @@ def _charts(pair: Scored) -> list[dict]:
         middle, span = (low + high) / 2, max(high - low, FLOOR[name])
         heights = [HIGH / 2 - (line - middle) / span * (HIGH - 8) for line in lines]
         unit = UNITS[name]
+        places = 1 if unit == "°" else 2
         charts.append({
             "title": title,
             "unit": unit if unit == "°" else "",
-            "low": f"{middle - span / 2:.3g}".replace("-", "−"),
-            "high": f"{middle + span / 2:.3g}".replace("-", "−"),
+            "low": f"{middle - span / 2:.{places}f}".replace("-", "−"),
+            "high": f"{middle + span / 2:.{places}f}".replace("-", "−"),
             "lines": [" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y)) for y in heights],
             "signal": pair.report["signals"][name] if pair.report["signals"] else None,
         })  # fmt: skip
