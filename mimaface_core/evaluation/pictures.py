@@ -19,7 +19,7 @@ MOST = 100.0  # dB, of pictures that are alike to the bit
 PSNR = f"torchmetrics, 8 bits; {ALIGNED}; frame 0, the source itself, left out"
 SSIM = f"torchmetrics, Gaussian window of 11 pixels; {ALIGNED}; frame 0 left out"
 LPIPS = f"torchmetrics, LPIPS 0.1 on AlexNet; {ALIGNED}; frame 0 left out"
-SAME = "it compares pictures of one person: score a self-reenactment, with `same`"
+SAME = "it compares pictures of one person: score a self-reenactment (same)"
 
 
 class Likeness:

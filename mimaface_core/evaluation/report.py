@@ -50,11 +50,12 @@ def write_report(folder: Path, title: str, result: dict, scored: Sequence[Scored
         title=title,
         protocol=result["protocol"],
         scores=result["scores"],
-        columns=[(key, result["scores"][key]["title"]) for key in columns],
+        columns=[_column(key, result["scores"][key]) for key in columns],
         pairs=pairs,
         shown=[_shown(pair) for pair in scored],
         shape=(WIDE, HIGH),
         value=value,
+        number=number,
     )
     path = folder / "report.html"
     try:
@@ -69,13 +70,24 @@ def write_report(folder: Path, title: str, result: dict, scored: Sequence[Scored
 
 
 def value(score: Score | None) -> str:
-    """A score as a person reads it: three significant places or so, with its unit; a dash where it is absent."""
+    """A score as a person reads it, with its unit; a dash where it is absent."""
+    unit = (score or {}).get("unit", "")
+    return number(score) + (unit if unit == "°" else f" {unit}" if unit else "")
+
+
+def number(score: Score | None) -> str:
+    """A score's number with about three significant places; a dash where it is absent."""
     if score is None or score["value"] is None:
         return "–"
-    number = score["value"]
-    places = 3 if abs(number) < 2 else 2 if abs(number) < 100 else 0
+    found = score["value"]
+    places = 3 if abs(found) < 2 else 2 if abs(found) < 100 else 0
+    return f"{found:.{places}f}".replace("-", "−")
+
+
+def _column(key: str, score: Score) -> tuple[str, str]:
+    """A score's key, and its name and unit as the head of a column."""
     unit = score.get("unit", "")
-    return f"{number:.{places}f}".replace("-", "−") + (unit if unit == "°" else f" {unit}" if unit else "")
+    return key, score["title"].partition(":")[0] + (f", {unit}" if unit else "")
 
 
 def _shown(pair: Scored) -> dict:

@@ -60,16 +60,14 @@ def follow_scores(driver: Sequence[np.ndarray], output: Sequence[np.ndarray]) ->
     change = np.abs((shown - shown[0]) - (made - made[0])).mean(0)
     moved = [i for i, least in enumerate(FLOOR.values()) if spread[i] > least]
     if moved:
-        names = list(FLOOR)
-        told = ", ".join(names[i] for i in moved)
         scores = {
             "motion": measured(
                 np.mean([correlation[i] for i in moved]), "motion: correlation with the driver's", "", HIGHER,
-                f"{ESTIMATOR}; mean over what the driver moves: {told}",
+                f"{ESTIMATOR}; mean over those that the driver moves",
             ),
             "gain": measured(
                 np.median([answer[i] / spread[i] for i in moved]), "gain: range over the driver's", "", ONE,
-                f"{ESTIMATOR}; median over the same signals",
+                f"{ESTIMATOR}; median over those that the driver moves",
             ),
         }  # fmt: skip
     else:
