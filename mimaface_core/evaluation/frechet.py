@@ -18,7 +18,7 @@ from .scores import LOWER, Score, Weights, absent, measured
 INCEPTION = Weights(
     "weights-inception-2015-12-05-6726825d.pth", "https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0"
 )
-I3D = Weights("i3d_torchscript.pt", "https://github.com/universome/stylegan-v (its README links the file)")
+I3D = Weights("i3d_torchscript.pt", "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt")
 WINDOW = 16  # frames of a clip, fvd2048_16f's
 FID = "torchmetrics, Inception v3 (torch-fidelity), pool 3"
 FVD = "I3D (Kinetics 400, StyleGAN-V's TorchScript), logits, windows of 16 frames, stride 16"
