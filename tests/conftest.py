@@ -2,4 +2,4 @@
 
 import checkout  # noqa: F401 - first, since the fixtures import the package
 from people import tiny_people  # noqa: F401
-from scenes import run, tiny_models  # noqa: F401
+from scenes import evaluate, run, tiny_models  # noqa: F401
