@@ -1,0 +1,153 @@
+"""ComfyUI's page with this project, in a real browser: search, templates, dropped files, help, Chinese, and a run.
+
+The page is served twice: by browser/serve.py, with the front end of `comfyui-frontend-package` and no ComfyUI behind
+it, and by ComfyUI itself where COMFYUI_DIR names one. Screenshots are left in the folder BROWSER_SCREENSHOTS, else
+in pytest's own.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from comfyui_server import COMFYUI, ROOT, comfyui, started
+from scenes import needs_faces
+
+from mimaface.nodes import NODES
+
+FOLDER = ROOT / "tests" / "browser"
+TEMPLATES = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+SCHEMAS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in NODES}
+CHINESE = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WITHOUT = [name for name in ("node",) if not shutil.which(name)] + ["chromium"] * (not CHROMIUM)
+UNMADE = [name for name in ("aiohttp", "comfyui_frontend_package") if importlib.util.find_spec(name) is None]
+UNMADE += ["playwright-core"] * (not (FOLDER / "node_modules" / "playwright-core").is_dir())
+HOW = [f"install {' and '.join(WITHOUT)}"] * bool(WITHOUT) + ["run `make browser`"] * bool(UNMADE)
+
+pytestmark = [
+    pytest.mark.skipif(bool(HOW), reason=f"needs {', '.join(WITHOUT + UNMADE)}: {', then '.join(HOW)}"),
+    needs_faces,
+]
+
+
+class Page:
+    """A browser with the page of one address; called with an action of browser/page.mjs and what it takes."""
+
+    def __init__(self, address):
+        command = ["node", FOLDER / "page.mjs", CHROMIUM, address]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+
+    def __call__(self, action, **given):
+        print(json.dumps({"do": action, **given}), file=self.process.stdin, flush=True)
+        answer = json.loads(self.process.stdout.readline() or '{"failed": "the browser has stopped"}')
+        assert "failed" not in answer, answer["failed"]
+        return answer["gave"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+@pytest.fixture(scope="module", params=["frontend", "comfyui"] if COMFYUI else ["frontend"])
+def browser(request, base):
+    """The loaded page of one of the two servers."""
+    if request.param == "comfyui":
+        serving = comfyui(base)
+    else:
+        serving = started([sys.executable, FOLDER / "serve.py", base], base / "frontend.log")
+    with serving as serving:
+        page = Page(serving[0] if request.param == "comfyui" else serving)
+        try:
+            page("open")
+            yield page
+        finally:
+            page.close()
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory):
+    folder = Path(os.environ.get("BROWSER_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()
+
+
+@pytest.fixture
+def page(browser, shots, request):
+    """The page with an empty graph; how it looks at the end of a test is kept, and it must not have complained."""
+    browser("blank")
+    yield browser
+    name = re.sub(r"[^\w-]+", "_", request.node.name.removeprefix("test_"))
+    browser("shot", path=str(shots / f"{name}.png"))
+    assert browser("faults") == []
+
+
+def test_a_search_finds_every_node(page):
+    found = page("search", text="MIMAFace", count=len(SCHEMAS))
+    assert len(found) == len(SCHEMAS)
+    for schema in SCHEMAS.values():
+        assert [text for text in found if schema.display_name in text], schema.display_name
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_node_is_added_by_its_name_and_opens_its_help(page, name):
+    schema = SCHEMAS[name]
+    added = page("add", name=schema.display_name)
+    assert (added["type"], added["title"]) == (name, schema.display_name)
+    assert {slot.display_name or slot.id for slot in schema.inputs} <= set(added["shown"])
+    text = (ROOT / "web" / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    title, _, what = text.replace("**", "").splitlines()[:3]
+    shown = page("help", heading=title.removeprefix("# "))
+    assert what in shown["text"]
+    assert len(shown["pictures"]) == text.count("![") and all(width > 0 for width in shown["pictures"])
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("way", ["template", "drop"])
+def test_a_workflow_opens_whole_and_would_run_as_it_does_without_the_page(page, name, way):
+    file = ROOT / "workflows" / f"{name}.json"
+    page(way, **({"name": name} if way == "template" else {"file": str(file)}))
+    graph = page("graph")
+    assert graph["wrong"] == []
+    assert sorted(graph["titles"]) == sorted(node["title"] for node in json.loads(file.read_text())["nodes"])
+    assert graph["sends"] == json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text())
+
+
+def test_chinese_is_shown_where_it_is_chosen(page):
+    try:
+        page("open", settings={"Comfy.Locale": "zh"})
+        page("blank")
+        names = [entry["display_name"] for entry in CHINESE.values()]
+        found = page("search", text="MIMAFace", count=len(names))
+        assert [name for name in names if not any(name in text for text in found)] == []
+        page("blank")
+        entry = CHINESE["MIMAFaceEditMotion"]
+        added = page("add", name=entry["display_name"])
+        assert added["title"] == entry["display_name"]
+        assert {slot["name"] for slot in entry["inputs"].values()} <= set(added["shown"])
+    finally:
+        page("open", settings={"Comfy.Locale": "en"})
+
+
+@pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to run a graph from its page")
+@pytest.mark.parametrize("browser", ["comfyui"], indirect=True)
+@pytest.mark.parametrize("name", ["reenact_video", "talk"])
+def test_a_run_shows_how_far_it_is_and_then_the_video_plays(page, shots, name):
+    page("template", name=name)
+    page("set", title="pack", widget="pack", value="tiny")
+    page("set", title="sampler", widget="steps", value=4)
+    page("set", title="video", widget="filename_prefix", value=f"page_{name}")
+    page("set", title="full", widget="filename_prefix", value=f"page_{name}_full")
+    seen = page("run", shot=str(shots / f"running_{name}.png"))
+    assert seen["end"] == "success"
+    assert {"source_face", "sampler", "paste", "video", "full"} <= set(seen["executed"])
+    assert seen["steps"] >= 4 and seen["previews"] >= 1 and "sampler" in seen["lit"]
+    videos = {video["name"].rsplit("_", 1)[0]: video for video in page("videos", count=2)}
+    assert videos.keys() >= {f"page_{name}", f"page_{name}_full"}
+    assert all(video["duration"] > 0.3 and min(video["size"]) >= 300 for video in videos.values())
