@@ -48,7 +48,7 @@ def base(tmp_path_factory):
 
 @contextmanager
 def started(command, log, **more):
-    """The address of a server that listens where the end of its command says; it is stopped afterwards."""
+    """The address of a server whose command ends with the port, and its log; it is stopped afterwards."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -65,7 +65,7 @@ def started(command, log, **more):
                 time.sleep(0.5)
         else:
             pytest.fail("the server did not start:\n" + log.read_text()[-4000:])
-        yield address
+        yield address, log
     finally:
         process.terminate()
         try:
@@ -75,14 +75,12 @@ def started(command, log, **more):
             process.wait()
 
 
-@contextmanager
 def comfyui(base):
-    """The address of a ComfyUI that works in the folder `base`, and its log."""
-    log = base / "server.log"
+    """A ComfyUI that works in the folder `base`, as `started` gives it."""
     command = [PYTHON, "main.py", "--cpu", "--base-directory", str(base), "--disable-auto-launch"]
     command += ["--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}", "--port"]
-    with started(command, log, cwd=COMFYUI, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}) as address:
-        yield address, log
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return started(command, base / "server.log", cwd=COMFYUI, env=environment)
 
 
 @pytest.fixture(scope="module")

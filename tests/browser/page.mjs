@@ -76,6 +76,7 @@ const actions = {
     await page.evaluate(() => app.extensionManager.command.execute('Comfy.ClearWorkflow'))
     await page.waitForFunction(() => app.graph.nodes.length === 0)
     await page.evaluate(() => app.canvas.ds.reset())
+    faults = [] // older pages stumble over a search that is left
   },
 
   /** The texts of what a search finds, once it finds as many as asked for. */
@@ -126,8 +127,8 @@ const actions = {
   },
 
   /** The titles of the graph's nodes, what is wrong with them, and what *Run* would send. */
-  graph() {
-    return page.evaluate(async () => {
+  async graph() {
+    const graph = await page.evaluate(async () => {
       const wrong = []
       for (const node of app.graph.nodes) {
         if (!LiteGraph.registered_node_types[node.type]) wrong.push(`${node.type} is missing`)
@@ -139,13 +140,13 @@ const actions = {
       }
       for (const dialog of document.querySelectorAll('[role=dialog], .p-toast-message')) wrong.push(dialog.innerText)
       const titles = app.graph.nodes.map((node) => node.title)
-      const sends = (await app.graphToPrompt()).output
-      for (const node of Object.values(sends)) {
-        node._meta = { title: node._meta.title } // newer pages say more
-        for (const name of PLAYERS) delete node.inputs[name]
-      }
-      return { titles, wrong, sends }
+      return { titles, wrong, sends: (await app.graphToPrompt()).output }
     })
+    for (const node of Object.values(graph.sends)) {
+      node._meta = { title: node._meta.title } // newer pages say more
+      for (const name of PLAYERS) delete node.inputs[name]
+    }
+    return graph
   },
 
   /** The help of the only node, opened from the buttons over it: its text, and the width of each picture in it. */
