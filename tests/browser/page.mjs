@@ -10,7 +10,6 @@ const PACK = 'ComfyUI-MIMAFace'
 const PATIENCE = 60_000 // milliseconds; other work may share the machine
 const QUIET = ['no-sandbox', 'disable-gpu', 'disable-dev-shm-usage', 'disable-quic', 'no-first-run']
 const ALONE = ['disable-background-networking', 'disable-component-update', 'disable-sync']
-const PLAYERS = ['video-preview', 'audioUI'] // widgets of the page's own, which it sends as well
 const SETTINGS = {
   'Comfy.TutorialCompleted': true, // else a dialog greets
   'Comfy.ConfirmClear': false,
@@ -127,8 +126,8 @@ const actions = {
   },
 
   /** The titles of the graph's nodes, what is wrong with them, and what *Run* would send. */
-  async graph() {
-    const graph = await page.evaluate(async () => {
+  graph() {
+    return page.evaluate(async () => {
       const wrong = []
       for (const node of app.graph.nodes) {
         if (!LiteGraph.registered_node_types[node.type]) wrong.push(`${node.type} is missing`)
@@ -142,11 +141,6 @@ const actions = {
       const titles = app.graph.nodes.map((node) => node.title)
       return { titles, wrong, sends: (await app.graphToPrompt()).output }
     })
-    for (const node of Object.values(graph.sends)) {
-      node._meta = { title: node._meta.title } // newer pages say more
-      for (const name of PLAYERS) delete node.inputs[name]
-    }
-    return graph
   },
 
   /** The help of the only node, opened from the buttons over it: its text, and the width of each picture in it. */
@@ -219,7 +213,9 @@ const actions = {
     )
   },
 
-  shot: ({ path }) => page.screenshot({ path }).then(() => null),
+  async shot({ path }) {
+    await page.screenshot({ path })
+  },
 
   /** What has gone wrong since the last asking. */
   faults() {
@@ -229,11 +225,14 @@ const actions = {
   }
 }
 
+const late = () =>
+  new Promise((_, refuse) => setTimeout(() => refuse(new Error('it takes too long')), 4 * PATIENCE).unref())
+
 for await (const line of createInterface({ input: process.stdin })) {
   const { do: name, ...given } = JSON.parse(line)
   let answer
   try {
-    answer = { gave: (await actions[name](given)) ?? null }
+    answer = { gave: (await Promise.race([actions[name](given), late()])) ?? null }
   } catch (error) {
     answer = { failed: `${name}: ${error.message}` }
   }
