@@ -30,15 +30,15 @@ class Teeth(NamedTuple):
 
 
 # crowns of about the usual widths
-UPPER = Teeth((8.5, 6.6, 7.6, 7.0, 6.8), 0.90, (0.0, 0.045, 0.01, 0.07, 0.09), (0.0, 0.01, 0.05, 0.05, 0.05), 0.22, 1.0, 0.95)
-LOWER = Teeth((5.2, 5.8, 6.8, 7.0, 7.0), 0.90, (0.0, 0.0, -0.01, 0.03, 0.05), (0.0, 0.0, 0.04, 0.04, 0.04), 0.30, 0.85, 0.75)
+UPPER = Teeth((8.5, 6.6, 7.6, 7.0, 6.8, 8.0), 0.90, (0.0, 0.045, 0.01, 0.07, 0.09, 0.1), (0.0, 0.01, 0.05, 0.05, 0.05, 0.04), 0.22, 1.0, 0.95)
+LOWER = Teeth((5.2, 5.8, 6.8, 7.0, 7.0, 7.0), 0.90, (0.0, 0.0, -0.01, 0.03, 0.05, 0.06), (0.0, 0.0, 0.04, 0.04, 0.04, 0.04), 0.30, 0.85, 0.75)
 UNEVEN = 0.012  # deviation of teeth's lengths
 
 
 def light_of(skin: Tensor, white: Tensor) -> Tensor:
     """How a white thing would look in the face's light [3], 0–1, from the colours [3] of its skin and of its eyes' whites."""
     level = (1.3 * skin.mean()).maximum(1.2 * white.mean()).clamp(0.3, 1.03)
-    hue = 0.45 * white / white.mean().clamp(min=0.02) + 0.2 * skin / skin.mean().clamp(min=0.02) + 0.35
+    hue = 0.4 * white / white.mean().clamp(min=0.02) + 0.1 * skin / skin.mean().clamp(min=0.02) + 0.5
     return level * hue.clamp(0.6, 1.5)
 
 
@@ -82,7 +82,7 @@ def _teeth(row: Teeth, along: Tensor, across: Tensor) -> tuple[Tensor, Tensor]:
     scallop = row.gum + 0.04 * t**2 * (1 + own[1] * 0.2)
     gum = _mix((0.62, 0.33, 0.32), (0.78, 0.46, 0.44), along / row.gum)
     colour = enamel + (gum - enamel) * ((scallop - along) / 0.05 + 0.5).clamp(0, 1)
-    return row.bright * colour * (1 - 0.78 * across.abs() ** 1.4), opacity
+    return row.bright * colour * (1 - 0.62 * across.abs() ** 1.8), opacity
 
 
 def _tongue(along: Tensor, across: Tensor) -> tuple[Tensor, Tensor]:

@@ -213,7 +213,7 @@ def _mouth(face: np.ndarray):
     mound = -0.075 + 0.09 * np.sin(along * np.pi / 2) - 0.04 * side**2
     add("tongue", side * half * 0.72, mound, -0.10 - 0.20 * along, along, 1 + 0.3 * along)
     angle, along = np.meshgrid(np.linspace(-1.35, 1.35, 13), np.linspace(0, 1, 4))
-    rows = ("lower_teeth", 0.80, -0.17, -0.03, 0.08, 1), ("upper_teeth", 0.96, 0.10, -0.047, 0.055, 0)
+    rows = ("lower_teeth", 0.92, -0.17, -0.03, 0.08, 1), ("upper_teeth", 1.10, 0.10, -0.047, 0.055, 0)
     for layer, reach, gum, edge, depth, share in rows:
         x, z = half * reach * np.sin(angle) / np.sin(1.35), -depth - 0.26 * (1 - np.cos(angle))
         add(layer, x, gum + (edge - gum) * along, z, along, share)
