@@ -8,6 +8,9 @@ async def comfy_entrypoint():
     from .mimaface_core import host
     from .nodes import MIMAFaceExtension
     from .nodes.comfyui_host import ComfyUIHost
+    from .nodes.examples import offer_examples
 
-    host.use(ComfyUIHost())
+    surroundings = ComfyUIHost()
+    host.use(surroundings)
+    offer_examples(surroundings.input_folder())
     return MIMAFaceExtension()

@@ -18,6 +18,7 @@ from mimaface.mimaface_core.graph.validate import WIDGETS, slots, validate
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.motion.track import MotionTrack
+from mimaface.nodes.examples import EXAMPLES, offer_examples
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ["edit_face", "reenact_image", "reenact_video", "reenact_video_released", "talk", "talk_with_clip"]
@@ -216,10 +217,7 @@ def test_no_box_grows_over_its_neighbours_when_it_shows_a_picture(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_graph_is_sound_and_lists_the_portrait_first(name, known, tmp_path):
-    for file in ("source.jpg", "driver.jpg"):
-        Image.new("RGB", (8, 8)).save(tmp_path / file)
-    for file in ("driver.mp4", "audio.wav"):
-        (tmp_path / file).write_bytes(b"")
+    offer_examples(tmp_path)
     graph = load_graph(ROOT / "workflows" / "api" / f"{name}.json")
     for node in graph.values():
         if node.title == "pack":
@@ -230,6 +228,15 @@ def test_a_graph_is_sound_and_lists_the_portrait_first(name, known, tmp_path):
     assert ("driver" in titles) == (name not in ("edit_face", "talk"))
     assert ("audio" in titles) == name.startswith("talk")
     assert titles.index("video") < titles.index("full")
+
+
+def test_examples_are_laid_out_once_and_replace_nothing(tmp_path):
+    mine = tmp_path / "mimaface_portrait.jpg"
+    mine.write_bytes(b"my own")
+    offer_examples(tmp_path)
+    assert mine.read_bytes() == b"my own"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(EXAMPLES)
+    offer_examples(mine)  # no folder: ComfyUI starts nevertheless
 
 
 # --- from end to end
