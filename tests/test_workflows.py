@@ -236,7 +236,7 @@ def test_examples_are_laid_out_once_and_replace_nothing(tmp_path):
     offer_examples(tmp_path)
     assert mine.read_bytes() == b"my own"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(EXAMPLES)
-    offer_examples(mine)  # no folder: ComfyUI starts nevertheless
+    offer_examples(tmp_path / "none")  # no such folder: ComfyUI starts nevertheless
 
 
 # --- from end to end
