@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -121,11 +122,15 @@ class Film:
 
 @contextmanager
 def film(fps: Fraction) -> Iterator[Film]:
-    """A new lossless clip in the temporary folder."""
+    """A new lossless clip in the temporary folder, of which nothing is left when the block fails."""
     folder = Path(tempfile.mkdtemp(prefix="mimaface-", dir=host.current().temp_folder()))
-    with VideoWriter(folder / "frames.mov", fps, "lossless") as writer:
-        made = Film(writer)
-        yield made
+    try:
+        with VideoWriter(folder / "frames.mov", fps, "lossless") as writer:
+            made = Film(writer)
+            yield made
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     made.video = StreamedVideo(str(writer.path))
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -35,7 +39,7 @@ def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
     Raises InputError in one sentence when mediapipe, or its model file, is missing.
     """
     try:
-        import mediapipe
+        mediapipe = _mediapipe()
     except ImportError as error:
         raise InputError(
             "No face tracker is installed: run `pip install mediapipe==0.10.21 --no-deps` (and `flatbuffers absl-py "
@@ -50,6 +54,15 @@ def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
         f"This mediapipe ({mediapipe.__version__}) needs {MODEL_FILE}: put it into {model_folders[0] if model_folders else 'models/mimaface'}, "
         "or install mediapipe==0.10.21, which carries its model."
     )
+
+
+def _mediapipe() -> ModuleType:
+    """mediapipe, imported on a stack of its own.
+
+    It keeps the exception of a missing library for ever, and with that exception all that the callers hold: the pack.
+    """
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(importlib.import_module, "mediapipe").result()
 
 
 def _box(points: np.ndarray) -> np.ndarray:
@@ -70,6 +83,24 @@ def _distinct(faces: list[np.ndarray]) -> list[np.ndarray]:
 
 class _MeshTracker:
     """What both generations share: the search for small faces and a second, closer look at each."""
+
+    _still = _clip = _close_clip = None
+
+    def _build(self, still: bool):
+        """mediapipe's graph for single pictures or for a clip."""
+        raise TypeError("a tracker defines _build")
+
+    def _open(self, still: bool):
+        """A new graph, and what closes it: at the latest with this tracker, since mediapipe keeps one that is only dropped."""
+        graph = self._build(still)
+        close = weakref.finalize(self, graph.close)
+        close.atexit = False
+        return graph, close
+
+    def start_clip(self) -> None:
+        if self._close_clip is not None:
+            self._close_clip()
+        self._clip, self._close_clip = self._open(still=False)
 
     def _mesh(self, picture: np.ndarray) -> list[np.ndarray]:
         """Faces of one picture as a still, in pixels."""
@@ -115,9 +146,6 @@ class _MeshTracker:
 class ClassicTracker(_MeshTracker):
     """mediapipe 0.10.x: the face mesh whose models come inside the wheel."""
 
-    def __init__(self) -> None:
-        self._still = self._clip = None
-
     def _points(self, result, picture: np.ndarray) -> list[np.ndarray]:
         height, width = picture.shape[:2]
         faces = result.multi_face_landmarks or []
@@ -131,13 +159,8 @@ class ClassicTracker(_MeshTracker):
         )
 
     def _mesh(self, picture: np.ndarray) -> list[np.ndarray]:
-        self._still = self._still or self._build(still=True)
+        self._still = self._still or self._open(still=True)[0]
         return self._points(self._still.process(np.ascontiguousarray(picture)), picture)
-
-    def start_clip(self) -> None:
-        if self._clip is not None:
-            self._clip.close()
-        self._clip = self._build(still=False)
 
     def frame(self, picture: np.ndarray) -> list[np.ndarray]:
         return self._points(self._clip.process(np.ascontiguousarray(picture)), picture)
@@ -147,7 +170,7 @@ class TaskTracker(_MeshTracker):
     """Newer mediapipe: the face landmarker task, whose model is a file."""
 
     def __init__(self, model: Path) -> None:
-        self._model, self._still, self._clip, self._time = model, None, None, 0
+        self._model, self._time = model, 0
 
     def _build(self, still: bool):
         from mediapipe.tasks import python as tasks
@@ -170,13 +193,12 @@ class TaskTracker(_MeshTracker):
         return mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
 
     def _mesh(self, picture: np.ndarray) -> list[np.ndarray]:
-        self._still = self._still or self._build(still=True)
+        self._still = self._still or self._open(still=True)[0]
         return self._points(self._still.detect(self._picture(picture)), picture)
 
     def start_clip(self) -> None:
-        if self._clip is not None:
-            self._clip.close()
-        self._clip, self._time = self._build(still=False), 0
+        super().start_clip()
+        self._time = 0
 
     def frame(self, picture: np.ndarray) -> list[np.ndarray]:
         self._time += 40  # the task only asks that time moves on
