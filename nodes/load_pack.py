@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..mimaface_core.errors import InputError
 from ..mimaface_core.packs.manifest import MANIFEST
 from ..mimaface_core.packs.pack import find_pack, list_packs
 from .schema import io
@@ -32,7 +33,13 @@ class LoadPack(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, pack=None):
-        if pack is None or pack in list_packs():
+        if pack is None:
+            return True
+        if pack in list_packs():
+            try:
+                find_pack(pack)
+            except InputError as unusable:
+                return str(unusable)
             return True
         how = " Make it with `mimaface pack convert` from the published weights: see the README." if pack == "released" else ""
         return f"There is no model pack '{pack}'; the packs found are: {', '.join(list_packs())}.{how}"
