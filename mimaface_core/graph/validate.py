@@ -15,6 +15,7 @@ from ..errors import InputError
 from .files import find_input, unsuited
 from .load import Node, Problem, is_link, suggestion, upload_kind
 
+OURS = "MIMAFace"  # what the ids of this pack's nodes begin with
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 # left in exported graphs by the front end: buttons and players, not inputs of the node
 FRONT_END_ONLY = {
@@ -98,10 +99,7 @@ def validate(
     problems = []
     for node in graph.values():
         if node.class_type not in infos:
-            known = suggestion(node.class_type, infos)
-            if not known.startswith("did"):
-                known = "use nodes of this pack, or queue the graph on a ComfyUI that has it with --server."
-            problems.append(Problem(str(node), None, f"no node class of that name is known {where}; {known}"))
+            problems.append(Problem(str(node), None, _unknown_class(node, infos, where)))
     if not problems and not any(infos[node.class_type]["output_node"] for node in graph.values()):
         problems.append(
             Problem("the graph", None, "it has no output node; add one that saves, such as SaveVideo.")
@@ -119,13 +117,27 @@ def validate(
     return problems
 
 
+def _unknown_class(node: Node, infos: dict[str, dict], where: str) -> str:
+    if node.class_type.startswith(OURS) and not any(name.startswith(OURS) for name in infos):
+        return f"MIMAFace is not installed {where}, or did not load: the log tells why."
+    known = suggestion(node.class_type, infos)
+    if not known.startswith("did"):
+        known = "use nodes of this pack, or queue the graph on a ComfyUI that has it with --server."
+    return f"no node class of that name is known {where}; {known}{_newer(node)}"
+
+
+def _newer(node: Node) -> str:
+    """What else may be the reason where a node of this pack is asked for what it does not have."""
+    return " If the graph was made with a newer MIMAFace, update this one." if node.class_type.startswith(OURS) else ""
+
+
 def _check_node(node, graph, infos, folders, classes) -> list[Problem]:
     known, problems = slots(infos[node.class_type]), []
     # as in ComfyUI, what a node's own `validate_inputs` names is for that alone to judge
     judged = _judged(classes[node.class_type]) if classes else []
     for name in node.inputs:
         if name not in known and name not in FRONT_END_ONLY:
-            problems.append(Problem(str(node), name, f"there is no such input; {suggestion(name, known)}"))
+            problems.append(Problem(str(node), name, f"there is no such input; {suggestion(name, known)}{_newer(node)}"))
     for name, slot in known.items():
         if node.inputs.get(name) is None:
             if slot.required:
