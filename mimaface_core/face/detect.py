@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import InputError
 
 MODEL_FILE = "face_landmarker.task"
+MODEL_HOME = f"https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/latest/{MODEL_FILE}"
 SMALLEST_FACE = 24  # pixels: below this nothing can be read from a face
 WINDOW = 640  # pictures are searched for small faces in squares of this size, enlarged where they are smaller
 
@@ -51,8 +52,8 @@ def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
         if (Path(folder) / MODEL_FILE).is_file():
             return TaskTracker(Path(folder) / MODEL_FILE)
     raise InputError(
-        f"This mediapipe ({mediapipe.__version__}) needs {MODEL_FILE}: put it into {model_folders[0] if model_folders else 'models/mimaface'}, "
-        "or install mediapipe==0.10.21, which carries its model."
+        f"This mediapipe ({mediapipe.__version__}) needs {MODEL_FILE}: get it from {MODEL_HOME} and put it into "
+        f"{model_folders[0] if model_folders else 'models/mimaface'}, or install mediapipe==0.10.21, which carries its model."
     )
 
 

@@ -1,0 +1,126 @@
+"""A real ComfyUI in a process of its own, asked over HTTP and its websocket."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+COMFYUI = os.environ.get("COMFYUI_DIR")
+PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
+ROOT = Path(__file__).resolve().parents[1]
+FREE = {"unload_models": True, "free_memory": True}
+
+
+def make_base(base: Path) -> Path:
+    """A folder as ComfyUI wants it, with this project."""
+    for folder in ("custom_nodes", "models/mimaface", "input", "output", "temp", "user"):
+        (base / folder).mkdir(parents=True)
+    (base / "custom_nodes" / "ComfyUI-MIMAFace").symlink_to(ROOT, target_is_directory=True)
+    return base
+
+
+class ComfyUI:
+    """A running server on a base folder; a context that ends it."""
+
+    def __init__(self, base: Path, *flags: str):
+        self.base, self.log = base, base / "server.log"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        command = [PYTHON, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base), *flags]
+        command += ["--disable-auto-launch", "--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}"]
+        with open(self.log, "ab") as log:
+            environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+            self.process = subprocess.Popen(command, cwd=COMFYUI, stdout=log, stderr=log, env=environment)
+
+    def __enter__(self):
+        until = time.monotonic() + 180
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                self.ask("/system_stats")
+                return self
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.3)
+        self.__exit__()
+        raise AssertionError("the server did not start:\n" + self.log.read_text()[-4000:])
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def ask(self, path: str, body: dict | None = None) -> dict:
+        """A request and its JSON; raises HTTPError where it is refused."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            text = answer.read()
+        return json.loads(text) if text else {}
+
+    def resident(self) -> float:
+        """Resident memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def free(self) -> None:
+        """What the button 'free model and node cache' does. Asked again, since a server that is not yet idle forgets one."""
+        for _ in range(3):
+            self.ask("/free", FREE)
+            time.sleep(1)
+
+    def run(self, graph: dict, cancel=None) -> "Run":
+        """Queue a graph and follow it to its end; interrupted at the first message for which `cancel` says so."""
+        import websocket
+
+        client, run, asked = uuid.uuid4().hex, Run(), 0.0
+        url = f"{self.address.replace('http', 'ws', 1)}/ws?clientId={client}"
+        with closing(websocket.create_connection(url, timeout=300)) as events:
+            prompt = self.ask("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
+            while True:
+                text = events.recv()
+                if isinstance(text, bytes):
+                    run.previews.append(text)
+                    continue
+                message = json.loads(text)
+                kind, data = message["type"], message["data"]
+                if data.get("prompt_id") != prompt:
+                    continue
+                if kind == "executing" and data["node"] is None:
+                    break
+                if kind == "executing":
+                    run.executed.append(data["node"])
+                if kind == "execution_interrupted":
+                    run.latency = time.monotonic() - asked
+                    run.stopped_at = data["node_id"]
+                if cancel and cancel(kind, data):
+                    cancel, asked = None, time.monotonic()
+                    self.ask("/interrupt", {"prompt_id": prompt})
+        run.history = self.ask(f"/history/{prompt}")[prompt]
+        return run
+
+
+class Run:
+    """What was seen of a run: nodes executed, previews (bytes), history, and where and how soon it stopped."""
+
+    def __init__(self):
+        self.executed: list[str] = []
+        self.previews: list[bytes] = []
+        self.history: dict = {}
+        self.stopped_at: str | None = None
+        self.latency: float | None = None
+
+    @property
+    def status(self) -> str:
+        """`success` or `error`."""
+        return self.history["status"]["status_str"]
