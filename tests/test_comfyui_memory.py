@@ -57,7 +57,7 @@ def server(tmp_path_factory):
     write_tiny_pack(base / "elsewhere" / "faces" / "far")
     (base / "paths.yaml").write_text(f"mine:\n  base_path: {base / 'elsewhere'}\n  mimaface: faces\n")
     Image.fromarray(moved(size=(320, 300))).save(base / "input" / "face.png")
-    clip(base / "input" / "clip.mp4", nodding(14))
+    clip(base / "input" / "clip.mp4", nodding(6))
     with ComfyUI(base, "--extra-model-paths-config", str(base / "paths.yaml")) as running:
         yield running
 
@@ -85,16 +85,19 @@ def at(node, step):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_returns_after_runs_and_cancels(server):
+    def bundled(seed, **options):
+        return server.run(reenact("bundled", seed), **options)
+
     # libraries stay: a small run has loaded them all
-    assert server.run(reenact("tiny")).status == "success"
+    assert server.run(reenact("far")).status == "success"
     server.free()
     before = server.resident()
-    assert server.run(reenact("bundled")).status == "success"
+    assert bundled(0).status == "success"
     at_most = server.resident()
-    assert server.run(reenact("bundled", seed=1), cancel=at("9", 1)).stopped_at == "9"
+    assert bundled(1, cancel=at("9", 1)).stopped_at == "9"
     server.free()
     between = server.resident()
-    assert server.run(reenact("bundled", seed=2)).status == "success"
+    assert bundled(2).status == "success"
     server.free()
     after = server.resident()
     print(f"resident MB: before {before:.0f}, run {at_most:.0f}, cancelled and freed {between:.0f}, again {after:.0f}")
@@ -108,7 +111,7 @@ def test_a_cancel_stops_the_node_leaves_nothing_half_done_and_the_next_run_works
     server.free()
     run = server.run(reenact(seed=seed, sampler={"steps": 3}), cancel=at(node, step))
     print(f"cancelled at node {node} in {run.latency:.2f} s")
-    assert run.stopped_at == node and run.latency < 5
+    assert run.stopped_at == node and run.latency < 20
     assert not list(server.base.rglob(".unfinished*"))
     made = {"5": 0, "9": 0, "10": 1, "12": 2}[node]  # films of the nodes before
     assert len(list((server.base / "temp").iterdir())) - films == made
@@ -118,7 +121,7 @@ def test_a_cancel_stops_the_node_leaves_nothing_half_done_and_the_next_run_works
 def test_previews_reach_the_page_while_frames_are_drawn(server):
     run = server.run(reenact(seed=3, sampler={"steps": 3}))
     pictures = [Image.open(io.BytesIO(preview[8:])) for preview in run.previews]  # after two numbers
-    assert len(pictures) == 2 * 3
+    assert len(pictures) == 3
     assert {(picture.format, picture.size) for picture in pictures} == {("JPEG", (512, 512))}
 
 

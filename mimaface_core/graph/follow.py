@@ -91,7 +91,7 @@ class Display:
             if unchanged:
                 self.host.say(f"{unchanged} of {len(self._order)} nodes are unchanged and not run again.")
         elif kind == "executing":
-            self._begin(data.get("display_node") or data["node"])
+            self._begin(data.get("display_node") or data.get("node"))
         elif kind == "progress" and self._progress is not None:
             self._progress.done, self._progress.total = data["value"], data["max"]
             self.host.show(self._progress)
@@ -160,7 +160,7 @@ class Follower:
         if message["type"] == "executed":
             with suppress(Unreachable):  # it is tried again at the end
                 self.server.fetch({data["node"]: data.get("output") or {}})
-        return message["type"] == "executing" and data["node"] is None
+        return message["type"] == "executing" and data.get("node") is None
 
     def _ask(self) -> dict[str, Any] | None:
         """The history entry, where the prompt has ended."""
@@ -175,7 +175,10 @@ class Follower:
             raise InputError(self._gone())
         if place:
             self.display.waiting(place)
-        self._running = self._running or place == 0
+        elif place == 0 and not self._running:
+            self._running = True
+            if not self._watched:
+                self.server.host.say(f"Running on {self.server.address}; its nodes are shown where websocket-client is installed.")
         return history
 
     def _endure(self, problem: Unreachable) -> None:

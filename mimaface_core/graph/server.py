@@ -131,11 +131,11 @@ class Server:
         # the server's names are not trusted to stay inside the output folder
         parts = [part for part in Path(subfolder).parts if part not in ("..", "/", "\\")]
         folder = self.output_dir / "preview" if preview else self.output_dir.joinpath(*parts)
-        folder.mkdir(parents=True, exist_ok=True)
         path = free_path(folder / Path(name).name)
         unfinished = path.with_name(f".{path.name}.part")
         query = urllib.parse.urlencode({"filename": name, "subfolder": subfolder, "type": kind})
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             with self._open(f"/view?{query}") as answer, open(unfinished, "wb") as here:
                 for block in self._blocks(answer):
                     self.host.check_cancelled()
