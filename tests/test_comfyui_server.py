@@ -161,7 +161,7 @@ def test_the_readmes_curl_example_works_as_it_stands(server, tmp_path):
     assert len(list(Clip.open(tmp_path / "animated.mp4"))) == 6
 
 
-def test_a_server_that_dies_is_one_sentence_and_one_that_is_back_has_lost_the_run(base, client):
+def test_a_server_that_dies_is_one_sentence(base, client):
     with ComfyUI(base) as dying:
         process = client(*SLOW, pack="slow", server=dying)
         lines_until(process, "sampler (")

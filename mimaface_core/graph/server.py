@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import mimetypes
 import os
 import urllib.error
@@ -165,11 +166,12 @@ class Server:
 
     def _form(self, head: bytes, path: Path, tail: bytes) -> Iterator[bytes]:
         """A file with what stands before and after it, block by block."""
+        size = math.ceil(path.stat().st_size / BLOCK)
         yield head
-        with open(path, "rb") as file, self.host.progress(path.stat().st_size // BLOCK, f"uploading {path.name}, MB") as progress:
+        with open(path, "rb") as file, self.host.progress(size, f"uploading {path.name}, MB") as progress:
             while block := file.read(BLOCK):
                 yield block
-                progress.update(len(block) // BLOCK)
+                progress.update()
         yield tail
 
     def _json(self, path: str, body: dict | None = None, graph: dict[str, Node] | None = None) -> dict:
