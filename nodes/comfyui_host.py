@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..mimaface_core.host import Host, Progress
 FOLDER = "mimaface"  # in the models folder, and the key in extra_model_paths.yaml
 PREVIEW = 512  # longest side of a preview in pixels
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+LATER = 3.0  # seconds
 PATCHER = "mimaface_patcher"  # the attribute under which a model keeps what ComfyUI moves it by
 
 
@@ -34,10 +36,15 @@ class _Held(torch.nn.Module):
 
 
 def _give_back(*_) -> None:
-    """Hand the memory that the C library keeps for later (glibc: hundreds of MB after a run on the CPU) to the system."""
+    """Hand the memory that the C library keeps for later (glibc: hundreds of MB after a run on the CPU) to the system.
+
+    Called when a model is unloaded; done a little later, when ComfyUI has dropped the model and its caches too.
+    """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
-        trim(0)
+        later = threading.Timer(LATER, trim, [0])
+        later.daemon = True
+        later.start()
 
 
 class ComfyUIHost(Host):

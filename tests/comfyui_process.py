@@ -77,7 +77,7 @@ class ComfyUI:
         """What the button 'free model and node cache' does. Asked again, since a server that is not yet idle forgets one."""
         for _ in range(3):
             self.ask("/free", FREE)
-            time.sleep(1)
+            time.sleep(2)
 
     def run(self, graph: dict, cancel=None) -> "Run":
         """Queue a graph and follow it to its end; interrupted at the first message for which `cancel` says so."""
