@@ -3,20 +3,17 @@
 `python docs/draw_pictures.py`, from the repository, with the project installed as by `make demo`.
 """
 
-import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-import torch
-from PIL import Image, ImageDraw, ImageFont
+from help_pictures import draw_help
+from PIL import Image
+from sheets import card, frames, tiles, waves
+from skimage.data import astronaut
 
 from mimaface.mimaface_core.demo import DRIVER, portrait, run_demo
 from mimaface.mimaface_core.graph.job import run_here
-from mimaface.mimaface_core.media.read import Clip, read_picture
-from mimaface.mimaface_core.media.sound import read_audio
-from mimaface.nodes import Extract3DMM, LoadPack, PlotMotion
-from mimaface.nodes.schema import VideoFromFile
+from mimaface.mimaface_core.media.read import read_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 MOMENTS = (14, 30, 40, 58, 70)  # frames of the demo that show looking, blinking, brows, talking and turning
@@ -25,59 +22,6 @@ VOICE = ROOT / "assets" / "demo_voice.ogg"
 SAID = (8, 92)  # frames of what it says: two open mouths of different shape
 TURNED = 48  # a frame in which the clip turns the head and the voice opens the mouth
 EDITS = (("edit.yaw=18", "edit.smile=1.2"), ("edit.blink_left=1", "edit.roll=-8"), ("edit.mouth_open=0.8", "edit.gaze_x=0.8"))
-
-HELP = {  # node: the thumbnail that its help page shows
-    "MIMAFaceDriveByAudio": "talk.jpg",
-    "MIMAFaceEditMotion": "edit_face.jpg",
-    "MIMAFaceSampleClips": "reenact_video.jpg",
-}
-
-
-def frames(path: Path, numbers: tuple[int, ...]) -> list[torch.Tensor]:
-    """Some frames of a clip, uint8 [H, W, 3]."""
-    return [frame for number, frame in enumerate(Clip.open(path)) if number in numbers]
-
-
-def tiles(rows: list[list[torch.Tensor]], side: int, path: Path) -> None:
-    """Save rows of pictures (uint8, or float in 0–1) as one JPEG of square tiles."""
-    sheet = Image.new("RGB", (side * max(map(len, rows)), side * len(rows)))
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().byte()
-            sheet.paste(Image.fromarray(levels.numpy()).resize((side, side), Image.Resampling.LANCZOS), (x * side, y * side))
-    sheet.save(path, quality=84, optimize=True)
-
-
-def waves(path: Path, side: int = 200, bars: int = 50) -> torch.Tensor:
-    """A picture of a voice, uint8 [side, side, 3]: how loud it is, from left to right."""
-    wave = read_audio(path).waveform.mean(0)
-    loud = torch.stack([part.square().mean().sqrt() for part in wave.tensor_split(bars)])
-    tall = (2 + 0.4 * side * loud / loud.max()).tolist()
-    sheet = Image.new("RGB", (side, side), "#20262b")
-    draw, step = ImageDraw.Draw(sheet), side / bars
-    for bar, half in enumerate(tall):
-        x = (bar + 0.5) * step
-        draw.line([x, side / 2 - half, x, side / 2 + half], "#e8b04b", max(1, round(step / 2)))
-    return torch.from_numpy(np.asarray(sheet).copy())
-
-
-def card(text: str, side: int = 200) -> torch.Tensor:
-    """A picture with a few words instead of one that cannot be drawn here, uint8 [side, side, 3]."""
-    sheet = Image.new("RGB", (side, side), "#20262b")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=side / 9)
-    draw.multiline_text((side / 2, side / 2), text, "#e8b04b", font, anchor="mm", align="center")
-    return torch.from_numpy(np.asarray(sheet).copy())
-
-
-def help_pictures() -> None:
-    """The pictures of the help pages: some thumbnails again, and the plot of the demo's clip."""
-    for node, name in HELP.items():
-        shutil.copyfile(ROOT / "workflows" / name, ROOT / "web" / "docs" / node / name)
-    pack = LoadPack.execute("bundled").args[0]
-    motion = Extract3DMM.execute(pack, VideoFromFile(str(DRIVER)), -1, "interpolate").args[1]
-    plotted = (PlotMotion.execute(motion, 720, 540).args[0][0] * 255).round().byte()
-    target = ROOT / "web" / "docs" / "MIMAFacePlotMotion" / "plot.png"
-    Image.fromarray(plotted.numpy()).quantize(64).save(target, optimize=True)
 
 
 def main() -> None:
@@ -106,7 +50,10 @@ def main() -> None:
         turned, _ = run_here("talk_with_clip", [*given, f"driver={DRIVER}"], [], out)
         lent = frames(DRIVER, (TURNED,)) + frames(turned[0], (TURNED,))
         tiles([[waves(VOICE), *lent]], 200, ROOT / "workflows" / "talk_with_clip.jpg")
-    help_pictures()
+
+        whole = out / "whole.png"
+        Image.fromarray(astronaut()).save(whole)
+        draw_help(source, whole)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The `mimaface` command: run a graph here or on a ComfyUI server, score clips, look after and convert model packs.
+"""The `mimaface` command: run a graph here or on a ComfyUI server, score clips, train, look after and convert model packs.
 
 Exit status 0; 2 for a refused input, with a line for each problem on standard error; 130 when cancelled.
 """
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from .errors import Cancelled, InputError
+from .training.command import add_train
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="also write the scores into this file")
     evaluate.set_defaults(work=evaluate_command)
+
+    add_train(commands)
 
     pack = commands.add_parser("pack", help="list, verify or convert model packs").add_subparsers(
         required=True, metavar="WHAT"

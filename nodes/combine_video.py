@@ -9,8 +9,10 @@ from ..mimaface_core import host
 from ..mimaface_core.media.provenance import synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.write import VideoWriter
+from .checks import allowed, verdict
 from .controls import frame_rate
-from .numbering import next_place
+from .node import Node
+from .numbering import next_place, require_place
 from .schema import io, ui
 from .sockets import CATEGORY, Frames, StreamedVideo, frames_of, sound_in
 
@@ -18,7 +20,7 @@ FORMATS = ("mp4", "webm", "gif", "png")
 IMAGE_FPS = 25.0  # of a batch of pictures that comes without a rate
 
 
-class CombineVideo(io.ComfyNode):
+class CombineVideo(Node):
     """Writes frames to the output folder; a single frame becomes a PNG picture."""
 
     @classmethod
@@ -64,6 +66,13 @@ class CombineVideo(io.ComfyNode):
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix=None, format=None):
+        fault = allowed(cls, format=format)
+        if fault is not True or filename_prefix is None:
+            return fault
+        return verdict(require_place, filename_prefix)
 
     @classmethod
     def execute(cls, frames, filename_prefix, format, fps, audio=None, sound_of=None) -> io.NodeOutput:

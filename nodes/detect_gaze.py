@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ..mimaface_core.face.measure import measure
-from .extract_3dmm import FACE_TIP, LANDMARKS_TIP, PICTURE_TIP, tracker
+from .extract_3dmm import FACE_TIP, LANDMARKS_TIP, PICTURE_TIP, UNCONNECTED, trackable, tracker
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, frames_of
 
 
-class DetectGaze(io.ComfyNode):
+class DetectGaze(Node):
     """A motion that looks where the person in another picture or clip looks."""
 
     @classmethod
@@ -28,6 +29,10 @@ class DetectGaze(io.ComfyNode):
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The motion with the gaze exchanged.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, picture=None, landmarks=UNCONNECTED):
+        return trackable(landmarks)  # ComfyUI tells it of the inputs named here: one is always there
 
     @classmethod
     def execute(cls, pack, picture, motion, face=-1, landmarks=None) -> io.NodeOutput:

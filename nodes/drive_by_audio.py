@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..mimaface_core import host
 from ..mimaface_core.audio.life import STYLES
 from ..mimaface_core.audio.speech import Speech
@@ -11,7 +13,9 @@ from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.borrow import PARTS
 from ..mimaface_core.motion.borrow import borrow as borrowed
 from ..mimaface_core.motion.track import PROCEDURAL
+from .checks import allowed, fingerprint, verdict
 from .controls import frame_rate, random_seed, strength
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, sound_in
 
@@ -26,6 +30,15 @@ def _speech(voice) -> Speech:
     return Speech.of(sound)
 
 
+def _weights(driver: str | None) -> tuple[Path, ...]:
+    """Files outside the pack that a driver needs. Raises InputError where they are not there."""
+    if driver != "sadtalker":
+        return ()
+    from ..mimaface_core.audio.sadtalker_driver import find_sadtalker_files
+
+    return find_sadtalker_files(host.current().models_folders())
+
+
 def _driver(name: str, pack):
     """The driver of that name. Raises InputError where its weights are not there."""
     if name == "bundled":
@@ -35,7 +48,7 @@ def _driver(name: str, pack):
     return find_sadtalker(host.current().models_folders(), pack.face if pack.basis == PROCEDURAL else None)
 
 
-class DriveByAudio(io.ComfyNode):
+class DriveByAudio(Node):
     """The source's face speaking: lips by the voice; head, brows, eyes and blinks as they go with it."""
 
     @classmethod
@@ -108,18 +121,13 @@ class DriveByAudio(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, driver=None):
-        if driver not in (None, *DRIVERS):  # which ComfyUI leaves to this function
-            return f"The driver '{driver}' is not known; choose {' or '.join(DRIVERS)}."
-        if driver != "sadtalker":
-            return True
-        from ..mimaface_core.audio.sadtalker_driver import find_sadtalker_files
+    def validate_inputs(cls, driver=None, borrow=None):
+        fault = allowed(cls, driver=driver, borrow=borrow)
+        return verdict(_weights, driver) if fault is True else fault
 
-        try:
-            find_sadtalker_files(host.current().models_folders())
-        except InputError as missing:
-            return str(missing)
-        return True
+    @classmethod
+    def fingerprint_inputs(cls, driver=None, **others):
+        return fingerprint(_weights(driver))
 
     @classmethod
     def execute(

@@ -10,6 +10,7 @@ from ..mimaface_core.morphable.procedural import procedural_face
 from ..mimaface_core.morphable.sliders import EXPRESSION_SLIDERS, slider_expression
 from ..mimaface_core.motion.edit import edit
 from ..mimaface_core.motion.track import PROCEDURAL
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, Motion, Source
 
@@ -28,7 +29,7 @@ def _slider(name: str, default: float, low: float, high: float, step: float, too
     )
 
 
-class EditMotion(io.ComfyNode):
+class EditMotion(Node):
     """Turns, shifts and zooms the head, changes the expression and the gaze; the same in every frame."""
 
     @classmethod

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from ..mimaface_core.appearance.frames import encode_appearance
+from .checks import allowed
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source
 
 OWN, FRAME, CLIP = "pack's own", "per frame", "per clip"
 
 
-class EncodeAppearance(io.ComfyNode):
+class EncodeAppearance(Node):
     """The motion-identity appearance encoder: the source is looked at once, each frame is asked for when needed."""
 
     @classmethod
@@ -36,6 +38,10 @@ class EncodeAppearance(io.ComfyNode):
             ],
             outputs=[Appearance.Output(display_name="appearance", tooltip="For Sample Clips.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, context=None):
+        return allowed(cls, context=context)
 
     @classmethod
     def execute(cls, pack, source, motion, context=OWN) -> io.NodeOutput:

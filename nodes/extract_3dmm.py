@@ -6,10 +6,13 @@ from ..mimaface_core import host
 from ..mimaface_core.face.measure import measure
 from ..mimaface_core.face.regressed import FRAMINGS, RELEASED
 from ..mimaface_core.face.track import LOST
+from .checks import allowed, verdict
 from .controls import frame_rate
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source, frames_of
 
+UNCONNECTED = "unconnected"  # a socket, for `validate_inputs`
 PICTURE_TIP = (
     "A photograph, a batch of pictures or a video. A video is read frame by frame, however long it is."
 )
@@ -33,7 +36,14 @@ def tracker(landmarks=None):
     return face_tracker(host.current().models_folders())
 
 
-class Extract3DMM(io.ComfyNode):
+def trackable(landmarks) -> bool | str:
+    """Whether faces can be found: as landmarks over a link, which `validate_inputs` sees as None, or by a tracker."""
+    from ..mimaface_core.face.detect import require_tracker
+
+    return True if landmarks is None else verdict(require_tracker)
+
+
+class Extract3DMM(Node):
     """Finds a face, follows it and fits the face model: identity, expression, pose and gaze of every frame."""
 
     @classmethod
@@ -69,6 +79,11 @@ class Extract3DMM(io.ComfyNode):
                 Motion.Output(display_name="motion", tooltip="How the face moves, frame by frame."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, lost=None, framing=None, landmarks=UNCONNECTED):
+        fault = allowed(cls, lost=lost, framing=framing)
+        return trackable(landmarks) if fault is True else fault
 
     @classmethod
     def execute(cls, pack, picture, face, lost, fps=25.0, framing=RELEASED, landmarks=None) -> io.NodeOutput:

@@ -7,6 +7,8 @@ from pathlib import Path
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.motion.track import MotionTrack
+from .checks import fingerprint, verdict
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, Motion
 
@@ -21,7 +23,11 @@ def _path(name: str) -> Path:
     return path
 
 
-class LoadMotion(io.ComfyNode):
+def _read(name: str) -> MotionTrack:
+    return MotionTrack.load(_path(name))
+
+
+class LoadMotion(Node):
     """Reads what Save Motion wrote."""
 
     @classmethod
@@ -45,10 +51,13 @@ class LoadMotion(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, motion):
-        path = _path(motion)
-        return str(path), path.stat().st_mtime_ns
+    def validate_inputs(cls, motion=None):
+        return True if motion is None else verdict(_read, motion)
+
+    @classmethod
+    def fingerprint_inputs(cls, motion=None):
+        return None if motion is None else fingerprint([_path(motion)])
 
     @classmethod
     def execute(cls, motion) -> io.NodeOutput:
-        return io.NodeOutput(MotionTrack.load(_path(motion)))
+        return io.NodeOutput(_read(motion))

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.packs.manifest import MANIFEST
+from ..mimaface_core.packs.manifest import read_manifest
 from ..mimaface_core.packs.pack import find_pack, list_packs
+from ..mimaface_core.packs.weights import require_whole
+from .checks import fingerprint, verdict
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, Pack
 
 
-class LoadPack(io.ComfyNode):
+def _check(name: str) -> None:
+    """Raises InputError where there is no pack of that name, or not all of it, or one for a newer version."""
+    if name not in list_packs():
+        for folder in host.current().models_folders():
+            if (folder / name).is_dir():
+                read_manifest(folder / name)  # which says what is wrong with it
+        how = " Make it with `mimaface pack convert` from the published weights: see the README."
+        raise InputError(
+            f"There is no model pack '{name}'; the packs found are: {', '.join(list_packs())}."
+            + (how if name == "released" else "")
+        )
+    pack = find_pack(name)
+    require_whole(pack.folder, pack.manifest)
+
+
+class LoadPack(Node):
     """A model pack by name; its parts are loaded when they are first used."""
 
     @classmethod
@@ -33,21 +52,12 @@ class LoadPack(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, pack=None):
-        if pack is None:
-            return True
-        if pack in list_packs():
-            try:
-                find_pack(pack)
-            except InputError as unusable:
-                return str(unusable)
-            return True
-        how = " Make it with `mimaface pack convert` from the published weights: see the README." if pack == "released" else ""
-        return f"There is no model pack '{pack}'; the packs found are: {', '.join(list_packs())}.{how}"
+        return True if pack is None else verdict(_check, pack)
 
     @classmethod
-    def fingerprint_inputs(cls, pack):
+    def fingerprint_inputs(cls, pack=None):
         folder = list_packs().get(pack)
-        return None if folder is None else (str(folder), (folder / MANIFEST).stat().st_mtime_ns)
+        return None if folder is None else fingerprint(folder.iterdir())
 
     @classmethod
     def execute(cls, pack) -> io.NodeOutput:

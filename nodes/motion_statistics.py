@@ -9,11 +9,12 @@ from ..mimaface_core.morphable.procedural import procedural_face
 from ..mimaface_core.motion.statistics import MotionStatistics as Statistics
 from ..mimaface_core.motion.statistics import rescale
 from .controls import strength
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, Motion
 
 
-class MotionStatistics(io.ComfyNode):
+class MotionStatistics(Node):
     """Scales how much head, mouth, brows, lids and eyes move about their usual place."""
 
     @classmethod

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ..mimaface_core import host
 from ..mimaface_core.face.paste import Paster
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Source, batches, film, frames_of
 
 BATCH = 4  # full pictures made together
 
 
-class PasteBack(io.ComfyNode):
+class PasteBack(Node):
     """The whole picture with the animated head in its place."""
 
     @classmethod
@@ -37,6 +38,11 @@ class PasteBack(io.ComfyNode):
             outputs=[
                 io.Video.Output(display_name="video", tooltip="The full picture, animated."),
                 io.Mask.Output(display_name="mask", tooltip="Where the crop lies; the same in every frame."),
+                io.Mask.Output(
+                    display_name="face",
+                    tooltip="The face within its outline, as the photograph shows it; the same in every frame. Grow it"
+                    " where the head moves far.",
+                ),
             ],
         )
 
@@ -48,4 +54,4 @@ class PasteBack(io.ComfyNode):
             for batch in batches(given, BATCH):
                 made.add(paster(batch.permute(0, 3, 1, 2)))
                 progress.update(len(batch))
-        return io.NodeOutput(made.video, paster.mask[None])
+        return io.NodeOutput(made.video, paster.mask[None], paster.face[None])

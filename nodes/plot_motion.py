@@ -6,11 +6,12 @@ from ..mimaface_core.morphable.expressions import NAMES
 from ..mimaface_core.morphable.procedural import procedural_face
 from ..mimaface_core.motion.plot import Panel, plot
 from ..mimaface_core.motion.track import PROCEDURAL
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, Motion
 
 
-class PlotMotion(io.ComfyNode):
+class PlotMotion(Node):
     """Head angles, mouth, lids and gaze over time, as a picture."""
 
     @classmethod

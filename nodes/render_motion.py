@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.motion.track import PROCEDURAL
+from .checks import allowed
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, film
 
@@ -52,7 +54,7 @@ def _bare(pack):
     return replace(model, triangles=torch.cat(face))
 
 
-class RenderMotion(io.ComfyNode):
+class RenderMotion(Node):
     """What the sampler is given to draw from; also a fast preview of a motion."""
 
     @classmethod
@@ -76,6 +78,10 @@ class RenderMotion(io.ComfyNode):
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The rendered face crop.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, mode=None):
+        return allowed(cls, mode=mode)
 
     @classmethod
     def execute(cls, pack, source, motion, mode) -> io.NodeOutput:

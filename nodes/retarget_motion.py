@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.retarget import MODES, retarget
+from .checks import allowed
 from .controls import strength
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Motion, Source
 
@@ -13,7 +15,7 @@ def _share(name: str, of: str) -> io.Float.Input:
     return strength(name, f"How much of the driver's {of} is taken over: 0 none, 1 as it is, above 1 exaggerated.")
 
 
-class RetargetMotion(io.ComfyNode):
+class RetargetMotion(Node):
     """The source's own face with a driver's pose, expression and gaze."""
 
     @classmethod
@@ -48,6 +50,10 @@ class RetargetMotion(io.ComfyNode):
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The source, moving like the driver.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, mode=None):
+        return allowed(cls, mode=mode)
 
     @classmethod
     def execute(cls, source, motion, mode, neutral_frame, pose, expression, gaze) -> io.NodeOutput:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ..mimaface_core import host
 from ..mimaface_core.diffusion.clips import NOISES, count_steps, sample_clips
-from ..mimaface_core.diffusion.schedule import SCHEDULERS
+from ..mimaface_core.diffusion.schedule import LCM_STEPS, SCHEDULERS
 from ..mimaface_core.errors import InputError
+from .checks import allowed
 from .controls import random_seed
+from .node import Node
 from .render_motion import renders
 from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source, film
@@ -14,7 +16,7 @@ from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, S
 OWN = "pack's own"
 
 
-class SampleClips(io.ComfyNode):
+class SampleClips(Node):
     """Frames of the source in motion; memory does not grow with the clip's length."""
 
     @classmethod
@@ -85,6 +87,15 @@ class SampleClips(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, steps=None, scheduler=None, clip_frames=None, overlap=None, noise=None):
+        if clip_frames and overlap is not None and overlap >= clip_frames:
+            return f"Clips of {clip_frames} frames cannot carry {overlap} over; choose an overlap below clip_frames."
+        if scheduler == "lcm" and (steps or 0) > LCM_STEPS:
+            return f"lcm takes at most {LCM_STEPS} steps, not {steps}; lower steps or choose another scheduler."
+        values = {"steps": steps, "scheduler": scheduler, "clip_frames": clip_frames, "overlap": overlap}
+        return allowed(cls, **values, noise=noise)
+
+    @classmethod
     def execute(
         cls,
         pack,
@@ -108,7 +119,7 @@ class SampleClips(io.ComfyNode):
         own = pack.sampling
         steps, guidance = steps or own["steps"], guidance or own["guidance"]
         frames = clip_frames or pack.clip_frames
-        overlap = pack.overlap if overlap < 0 else overlap
+        overlap = min(pack.overlap, frames - 1) if overlap < 0 else overlap
         if total == 1:
             frames, overlap = 1, 0
         surroundings, stage = host.current(), pack.stage(total)

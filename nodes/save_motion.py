@@ -6,12 +6,14 @@ import os
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
-from .numbering import next_place
+from .checks import verdict
+from .node import Node
+from .numbering import next_place, require_place
 from .schema import io, ui
 from .sockets import CATEGORY, Motion
 
 
-class SaveMotion(io.ComfyNode):
+class SaveMotion(Node):
     """Writes a motion to the output folder as safetensors."""
 
     @classmethod
@@ -32,6 +34,10 @@ class SaveMotion(io.ComfyNode):
             outputs=[Motion.Output(display_name="motion", tooltip="The same motion.")],
             is_output_node=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix=None):
+        return True if filename_prefix is None else verdict(require_place, filename_prefix)
 
     @classmethod
     def execute(cls, motion, filename_prefix) -> io.NodeOutput:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ..mimaface_core.morphable.modes import modes_of
 from ..mimaface_core.motion.smooth import smooth
+from .node import Node
 from .schema import io
 from .sockets import CATEGORY, Motion
 
 
-class SmoothMotion(io.ComfyNode):
+class SmoothMotion(Node):
     """Steadies slow movement and leaves fast movement alone; nothing is delayed."""
 
     @classmethod

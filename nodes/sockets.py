@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.read import Clip
 from ..mimaface_core.media.sound import Audio, AudioFile, Sound
 from ..mimaface_core.media.write import VideoWriter
-from .schema import VideoFromFile, io
+from .schema import VideoFromComponents, VideoFromFile, io
 
 CATEGORY = "MIMAFace"
 Pack = io.Custom("MIMAFACE_PACK")
@@ -42,11 +43,34 @@ class Frames(NamedTuple):
 
 
 def frames_of(picture, fps: float = 25.0) -> Frames:
-    """The frames of an IMAGE (at `fps`) or of a VIDEO (at its own rate), which is never loaded as a whole."""
+    """The frames of an IMAGE (at `fps`) or of a VIDEO (at its own rate).
+
+    A VIDEO is never loaded as a whole; one that was made of an IMAGE gives that, not an encoding of it. Raises
+    InputError for an IMAGE of another shape than [N, H, W, C].
+    """
+    if isinstance(picture, VideoFromComponents):
+        parts = picture.get_components()
+        return frames_of(parts.images, float(parts.frame_rate))
     if isinstance(picture, Tensor):
-        return Frames(picture[..., :3], len(picture), exact_rate(fps))
+        return Frames(Pictures(picture), len(picture), exact_rate(fps))
     clip = Clip.open(picture.get_stream_source())
     return Frames(clip, clip.frames, clip.fps)
+
+
+class Pictures:
+    """An IMAGE, picture by picture: [H, W, 3] in float32 in main memory, without transparency."""
+
+    def __init__(self, images: Tensor):
+        if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
+            raise InputError(
+                f"A batch of pictures has the shape [pictures, height, width, 3], not {list(images.shape)};"
+                " connect an IMAGE."
+            )
+        self._images = images.detach()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for number in range(len(self._images)):
+            yield self._images[number, ..., :3].float().cpu().expand(-1, -1, 3)
 
 
 class StreamedAudio(Mapping, dict):
@@ -77,11 +101,13 @@ def sound_in(value) -> Sound | None:
     """The sound of an AUDIO or a VIDEO, to be read block by block; None for a VIDEO without any, and for None."""
     if value is None:
         return None
+    if isinstance(value, VideoFromComponents):
+        return sound_in(value.get_components().audio)
     if hasattr(value, "get_stream_source"):
         return AudioFile.open(value.get_stream_source())
     if isinstance(value, StreamedAudio):
         return value.sound
-    return Audio(value["waveform"][0], int(value["sample_rate"]))
+    return Audio(value["waveform"][0].detach().float().cpu(), int(value["sample_rate"]))
 
 
 class StreamedVideo(VideoFromFile):
@@ -122,16 +148,15 @@ class Film:
 
 @contextmanager
 def film(fps: Fraction) -> Iterator[Film]:
-    """A new lossless clip in the temporary folder, of which nothing is left when the block fails."""
+    """A new lossless clip in the temporary folder; its file goes with the last that holds the video."""
     folder = Path(tempfile.mkdtemp(prefix="mimaface-", dir=host.current().temp_folder()))
-    try:
+    with ExitStack() as kept:
+        kept.callback(shutil.rmtree, folder, ignore_errors=True)
         with VideoWriter(folder / "frames.mov", fps, "lossless") as writer:
             made = Film(writer)
             yield made
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    made.video = StreamedVideo(str(writer.path))
+        made.video = StreamedVideo(str(writer.path))
+        weakref.finalize(made.video, kept.pop_all().close)
 
 
 def batches(frames: Frames, size: int) -> Iterator[Tensor]:

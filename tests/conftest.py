@@ -1,4 +1,5 @@
 """What all tests share: the package `mimaface` and the fixtures that several files use."""
 
 import checkout  # noqa: F401 - first, since the fixtures import the package
+from people import tiny_people  # noqa: F401
 from scenes import run, tiny_models  # noqa: F401

@@ -106,6 +106,21 @@ def test_the_pack_loads_without_a_word_and_shows_every_node(server):
     assert "tiny" in shown["MIMAFaceLoadPack"]["input"]["required"]["pack"][1]["options"]
 
 
+def test_the_blueprints_are_listed_and_handed_out(server):
+    address, _ = server
+    try:
+        with urllib.request.urlopen(f"{address}/global_subgraphs", timeout=60) as answer:
+            listed = json.load(answer)
+    except urllib.error.HTTPError:
+        pytest.skip("this ComfyUI is older than blueprints")
+    ours = {entry["name"]: key for key, entry in listed.items() if "ComfyUI-MIMAFace" in entry["info"]["node_pack"]}
+    files = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "subgraphs").glob("*.json")}
+    assert ours.keys() == files.keys()
+    for name, key in ours.items():
+        with urllib.request.urlopen(f"{address}/global_subgraphs/{key}", timeout=60) as answer:
+            assert json.load(answer)["data"] == files[name]
+
+
 def drawn_in_both(server, base, *arguments):
     """The frames that a graph gives, written as PNG files: {"here": {name: pixels}, "there": …}, the runner's first."""
     address, log = server

@@ -91,4 +91,4 @@ def test_expressions_of_another_basis(seed):
 def test_the_same_basis_maps_onto_itself():
     model = procedural_face().model
     same = expression_map(model, model)
-    assert (same - torch.eye(64)).abs().max() < 0.15 and (same.diagonal() > 0.85).all()
+    assert (same - torch.eye(64)).abs().max() < 0.2 and (same.diagonal() > 0.8).all()

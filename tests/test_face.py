@@ -5,6 +5,7 @@ import importlib.util
 import sys
 import time
 import weakref
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from mimaface.mimaface_core.face.measure import measure
 from mimaface.mimaface_core.face.paste import Paster
 from mimaface.mimaface_core.face.source import SourceFace
 from mimaface.mimaface_core.face.track import LOST
+from mimaface.mimaface_core.morphable.face_mesh import OVAL
 from mimaface.mimaface_core.morphable.procedural import procedural_face
 from mimaface.nodes.sockets import frames_of
 
@@ -257,6 +259,24 @@ def test_large_pictures_are_scaled_down_to_even_sizes():
     assert pasted.shape == (1, 338, 500, 3)
     small = torch.nn.functional.interpolate(source.picture.permute(2, 0, 1)[None], (338, 500), mode="area")
     assert (pasted[0].permute(2, 0, 1) - small[0]).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(("scale", "longest"), [(8.0, 1920), (8.0, 70)])
+def test_the_face_s_mask_is_what_its_outline_encloses(scale, longest):
+    source = by_hand(88, scale=scale)
+    landmarks = torch.zeros(478, 3)
+    turn = torch.linspace(0, 2 * torch.pi, len(OVAL) + 1)[:-1]
+    landmarks[OVAL, :2] = 256 + torch.stack([100 * turn.sin(), -140 * turn.cos()], 1)
+    paster = Paster(replace(source, landmarks=landmarks), longest)
+    shrunk = min(1, longest / 140)
+    x, y = (shrunk * (corner + 256 / scale) for corner in (30.0, 20.0))
+    assert paster.face.shape == paster.mask.shape and paster.face.amin() == 0
+    assert paster.face[round(y), round(x)] == pytest.approx(1, abs=1e-3)
+    area = torch.pi * 100 * 140 * (shrunk / scale) ** 2
+    assert float(paster.face.sum()) == pytest.approx(float(area), rel=0.03)
+    rows, columns = (torch.arange(n) + 0.5 for n in paster.face.shape)
+    assert float(paster.face.sum(0) @ columns / paster.face.sum()) == pytest.approx(x, abs=0.3)
+    assert float(paster.face.sum(1) @ rows / paster.face.sum()) == pytest.approx(y, abs=0.3)
 
 
 # --- a whole run

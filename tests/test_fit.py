@@ -7,6 +7,7 @@ import torch
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.align import plane_alignment
+from mimaface.mimaface_core.gaze import as_tracked
 from mimaface.mimaface_core.morphable.expressions import LID_MODES, NAMES
 from mimaface.mimaface_core.morphable.face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP
 from mimaface.mimaface_core.morphable.fit import fit_landmarks
@@ -35,9 +36,9 @@ def people(count=12, seed=0, expression=0.5):
 
 
 def landmarks(coefficients, gaze):
-    """What a perfect tracker sees [N, 478, 3] on the 256 plane."""
+    """What a tracker sees [N, 478, 3] on the 256 plane; without an error, but for the way of its irises."""
     model = FACE.model
-    shape = FACE.turn_eyes(model.shape(coefficients.identity, coefficients.expression), gaze)
+    shape = FACE.turn_eyes(model.shape(coefficients.identity, coefficients.expression), as_tracked(gaze))
     points = model.project(model.transform(shape, coefficients.angles, coefficients.translation))
     seen = torch.zeros(len(gaze), 478, 3)
     seen[:, :468] = points[:, :468]
@@ -126,10 +127,19 @@ def test_landmarks_of_another_kind_are_refused():
 
 @pytest.fixture(scope="module")
 def painted():
-    """A source whose picture is soft noise, so that every pixel can be followed: renderer, track, crop."""
+    return paint_noise()
+
+
+def paint_noise(dye=None):
+    """A source whose picture is soft noise, so that every pixel can be followed: renderer, track, crop.
+
+    dye: makes it a photograph of that one tone.
+    """
     draw = torch.Generator().manual_seed(7)
     coarse = torch.rand(1, 3, 64, 64, generator=draw) * 2 - 1
     crop = torch.nn.functional.interpolate(coarse, size=512, mode="bicubic", align_corners=False)[0].clamp(-1, 1)
+    if dye:
+        crop = (crop.mean(0) + 1) * torch.tensor(dye)[:, None, None] - 1
     coefficients, _ = people(1, seed=5, expression=0.0)
     coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -4.2]]))  # as large as in a real crop
     gaze = torch.zeros(1, 4)
@@ -261,3 +271,13 @@ def test_softness_tells_a_blurred_photograph():
     sharp = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(1))
     values = [softness(blur(sharp[None], sigma)[0]) for sigma in (0.5, 1.0, 2.0)]
     assert values == sorted(values) and values[0] < 0.6 and values[2] > 1
+
+
+@pytest.mark.parametrize("dye", [(1.0, 1.0, 1.0), (1.0, 0.85, 0.65)])
+def test_what_is_made_up_in_a_photograph_of_one_tone_has_that_tone(painted, dye):
+    renderer, track, _ = paint_noise(dye)
+    motion = moved(track, expression=mode(jaw_open=0.8))
+    opened = (renderer(motion)[0] + 1) / torch.tensor(dye)[:, None, None]
+    assert (opened.amax(0) - opened.amin(0)).max() < 0.06
+    hues = painted[0](motion)[0]
+    assert (hues.amax(0) - hues.amin(0)).max() > 0.2  # what has hues keeps them

@@ -138,6 +138,33 @@ def test_all_problems_are_told_at_once_with_node_input_and_remedy(load):
     assert set(found) == expected and len(found) == len(expected)
 
 
+def test_what_only_a_newer_version_knows_is_said_to_be_that(load):
+    graph = load(
+        a=node("MIMAFaceLoadMotion", "motion", motion="own.safetensors", unit="degrees"),
+        b=node("MIMAFaceRelight", "light", motion=["a", 0], hair=1.0),
+        c=node("MIMAFaceSaveMotion", "save", motion=["b", 0], filename_prefix="x"),
+        d=node("MIMAFacePlotMotion", "plot", motion=["a", 3], width=320, height=320),
+        e=node("PreviewImage", images=["d", 0]),
+    )
+    ours = stock.node_classes()
+    motion, light, plot = (str(problem) for problem in validate(graph, infos(ours), folders=[]))
+    assert "'light' (MIMAFaceRelight, id b): no node class" in motion and motion.endswith("a newer MIMAFace, update this one.")
+    assert "input 'unit': there is no such input" in light and light.endswith("a newer MIMAFace, update this one.")
+    assert "linked to output 3 of node 'motion' (MIMAFaceLoadMotion, id a), which has 1" in plot
+
+
+def test_what_a_node_judges_itself_is_converted_and_told_with_the_rest(load):
+    graph = load(
+        a=node("ToyWhole", "judge", first="4", second="9", third=11),
+        b=node("ToySave", thing=["a", 0], name="x.txt"),
+    )
+    assert check(graph) == [
+        "node 'judge' (ToyWhole, id a), input 'third': 11 is out of range; use at least 0 and at most 10.",
+        "node 'judge' (ToyWhole, id a): 4 and 9 are more than 10; lower one.",
+    ]
+    assert graph["a"].inputs == {"first": 4, "second": 9, "third": 11}
+
+
 def test_a_circle_and_a_graph_without_output_are_refused(load):
     circle = load(
         a=node("ToyJoin", either=["b", 0]),

@@ -1,7 +1,9 @@
-"""The help pages: one for every node, naming its inputs, outputs and values as they are, and nothing else."""
+"""The help pages, English and Chinese: one for every node, naming inputs, outputs and values as they are, and no others."""
 
+import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -11,22 +13,52 @@ from mimaface.nodes import NODES
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "web" / "docs"
 SCHEMAS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in NODES}
-TITLES = {schema.display_name.removesuffix(" (MIMAFace)"): schema for schema in SCHEMAS.values()}
-SECTIONS = ["Inputs", "Outputs", "Tips and limits", "Connects to"]
 # what pages name in code besides inputs, outputs and values
 OTHER = {"models/mimaface/", "mimaface pack convert", ".safetensors", "%year%"}
+LARGEST, IN_ALL = 40_000, 500_000  # bytes of a picture, and of all
+
+
+class Language(NamedTuple):
+    """What the pages of a language have in common; `entries` are its nodeDefs.json."""
+
+    sections: list[str]
+    optional: str
+    switch: tuple[str, str]
+    suffix: str
+    entries: dict
+
+    def title(self, name):
+        return self.entries[name]["display_name"].removesuffix(self.suffix)
+
+    def shown(self, name):
+        """The names under which the front end shows a node's inputs and outputs."""
+        entry, schema = self.entries[name], SCHEMAS[name]
+        inputs = [entry["inputs"][slot.id.replace(".", "_")]["name"] for slot in schema.inputs]
+        return inputs, [entry["outputs"][str(i)]["name"] for i in range(len(schema.outputs))]
+
+    def path(self, name):
+        """Where the front end looks first; only English lies beside the folders."""
+        return PAGES / name / "zh.md" if self is CHINESE else PAGES / f"{name}.md"
+
+    def page(self, name):
+        return self.path(name).read_text(encoding="utf-8")
+
+
+def entries(language):
+    return json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+
+
+ENGLISH = Language(["Inputs", "Outputs", "Tips and limits", "Connects to"], "(optional)", ("off", "on"), " (MIMAFace)", entries("en"))
+CHINESE = Language(["输入", "输出", "提示与限制", "连接"], "（可选）", ("关", "开"), "（MIMAFace）", entries("zh"))
 every_node = pytest.mark.parametrize("name", SCHEMAS)
+every_language = pytest.mark.parametrize("language", [ENGLISH, CHINESE], ids=["en", "zh"])
 
 
-def shown(slot):
-    """The name under which the front end shows an input or output."""
-    return slot.display_name or slot.id
-
-
-def names(schema):
+def named(name, language):
     """All that a page may name of a node: inputs, outputs and the values to choose from."""
-    slots = [*schema.inputs, *schema.outputs]
-    return {shown(slot) for slot in slots} | {str(v) for slot in schema.inputs for v in getattr(slot, "options", None) or ()}
+    inputs, outputs = language.shown(name)
+    options = {str(v) for slot in SCHEMAS[name].inputs for v in getattr(slot, "options", None) or ()}
+    return {*inputs, *outputs} | options
 
 
 def rows(text):
@@ -41,51 +73,69 @@ def sections(text):
     return {"": parts[0]} | dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def faults(name, text):
+def written(default, language):
+    """A default as a page writes it."""
+    if isinstance(default, bool):
+        return language.switch[default]
+    return "–" if default is None else f"{default:g}" if isinstance(default, (int, float)) else default
+
+
+def faults(name, text, language=ENGLISH):
     """What a page says that is not so, or leaves out."""
     if name not in SCHEMAS:
         return [f"there is no node {name}"]
     schema, parts, found = SCHEMAS[name], sections(text), []
-    if not text.startswith(f"# {schema.display_name.removesuffix(' (MIMAFace)')}\n"):
+    titles = {language.title(node): node for node in SCHEMAS}
+    if not text.startswith(f"# {language.title(name)}\n"):
         found.append("another title")
-    if list(parts)[1:] != SECTIONS:
+    if list(parts)[1:] != language.sections:
         return [*found, f"other headings: {list(parts)[1:]}"]
-    for heading, slots, width in (("Inputs", schema.inputs, 4), ("Outputs", schema.outputs, 2)):
+    for heading, shown, width in zip(language.sections, language.shown(name), (4, 2), strict=False):
         table = rows(parts[heading])
-        if [row[0] for row in table] != [f"`{shown(slot)}`" for slot in slots]:
-            found.append(f"other {heading.lower()}: {[row[0] for row in table]}")
+        if [row[0] for row in table] != [f"`{own}`" for own in shown]:
+            found.append(f"other {heading}: {[row[0] for row in table]}")
         if any(len(row) != width for row in table):
-            found.append(f"a row of {heading.lower()} with other than {width} cells")
-    for row, slot in zip(rows(parts["Inputs"]), schema.inputs, strict=False):
+            found.append(f"a row of {heading} with other than {width} cells")
+    for row, slot in zip(rows(parts[language.sections[0]]), schema.inputs, strict=False):
         default = getattr(slot, "default", None)
-        if row[1] != ("–" if default is None else f"{default:g}" if isinstance(default, (int, float)) else default):
+        if row[1] != written(default, language):
             found.append(f"{row[0]} is {default}, not {row[1]}")
-        if ("(optional)" in row[2]) != slot.optional:
+        if (language.optional in row[2]) != slot.optional:
             found.append(f"{row[0]}: optional or not?")
     others = re.findall(r"\*\*(.+?)\*\*", text)
-    found += [f"there is no node {other}" for other in others if other not in TITLES]
-    known = OTHER.union(names(schema), *(names(TITLES[other]) for other in others if other in TITLES))
+    found += [f"there is no node {other}" for other in others if other not in titles]
+    known = OTHER.union(named(name, language), *(named(titles[other], language) for other in others if other in titles))
     known |= {"bundled"}  # a pack, whichever packs are listed where the tests run
     found += [f"there is no {code}" for code in re.findall(r"`(.+?)`", text) if code not in known]
     return found
 
 
-def page(name):
-    return (PAGES / f"{name}.md").read_text(encoding="utf-8")
+def pictures(text):
+    return re.findall(r"!\[(.*?)\]\((.+?)\)", text)
 
 
-def test_every_node_has_its_page_and_no_page_is_without_a_node():
+def test_every_node_has_its_pages_and_no_page_is_without_a_node():
     assert {path.stem for path in PAGES.glob("*.md")} == set(SCHEMAS)
-    assert {path.name for path in PAGES.iterdir() if path.is_dir()} <= set(SCHEMAS)
+    assert {path.parent.name for path in PAGES.glob("*/zh.md")} == set(SCHEMAS)
+    assert {path.name for path in PAGES.iterdir() if path.is_dir()} == set(SCHEMAS)
+
+
+@every_language
+@every_node
+def test_a_page_tells_the_truth(name, language):
+    assert faults(name, language.page(name), language) == []
 
 
 @every_node
-def test_a_page_tells_the_truth(name):
-    assert faults(name, page(name)) == []
+def test_pages_of_both_languages_show_the_same(name):
+    english, chinese = ENGLISH.page(name), CHINESE.page(name)
+    assert [path for _, path in pictures(english)] == [path for _, path in pictures(chinese)]
+    tips = [sections(page)[language.sections[2]].count("\n- ") for page, language in ((english, ENGLISH), (chinese, CHINESE))]
+    assert tips[0] == tips[1]
 
 
 def test_wrong_pages_are_noticed():
-    good = page("MIMAFacePasteBack")
+    good = ENGLISH.page("MIMAFacePasteBack")
     assert faults("MIMAFaceUnheardOf", good)
     wrong = {
         "an input too few": re.sub(r"^\| `longest_side`.*\n", "", good, flags=re.MULTILINE),
@@ -102,17 +152,22 @@ def test_wrong_pages_are_noticed():
 
 
 @every_node
-def test_pictures_lie_where_the_front_end_looks_for_them(name):
+def test_every_page_has_pictures_where_the_front_end_looks_for_them(name):
     # it puts /extensions/<folder>/docs/ before a relative path
-    for alternative, path in re.findall(r"!\[(.*?)\]\((.+?)\)", page(name)):
+    shown = pictures(ENGLISH.page(name)) + pictures(CHINESE.page(name))
+    assert len(shown) >= 2
+    for alternative, path in shown:
         assert alternative and path.startswith(f"{name}/") and (PAGES / path).is_file(), path
 
 
-def test_no_picture_is_left_over_and_thumbnails_are_those_of_the_workflows():
-    for picture in (path for path in PAGES.glob("*/*") if path.suffix != ".md"):
-        assert f"]({picture.parent.name}/{picture.name})" in page(picture.parent.name), picture
+def test_no_picture_is_left_over_or_large_and_thumbnails_are_those_of_the_workflows():
+    kept = [path for path in PAGES.glob("*/*") if path.suffix != ".md"]
+    for picture in kept:
+        assert f"]({picture.parent.name}/{picture.name})" in ENGLISH.page(picture.parent.name), picture
         thumbnail = ROOT / "workflows" / picture.name
         assert not thumbnail.exists() or thumbnail.read_bytes() == picture.read_bytes(), picture
+    sizes = {picture: picture.stat().st_size for picture in kept}
+    assert sum(sizes.values()) <= IN_ALL and not [picture for picture, size in sizes.items() if size > LARGEST]
 
 
 def test_comfyui_serves_the_pages():

@@ -1,13 +1,11 @@
 """The nodes: what they say of themselves, and the small ones run on their own."""
 
-import importlib.util
-import re
+import inspect
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,7 +13,6 @@ from test_motion import still, track
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.face.connected import ConnectedTracker
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.media.write import VideoWriter
@@ -23,7 +20,6 @@ from mimaface.nodes import NODES
 from mimaface.nodes.combine_video import CombineVideo
 from mimaface.nodes.edit_motion import EditMotion
 from mimaface.nodes.load_motion import LoadMotion
-from mimaface.nodes.load_pack import LoadPack
 from mimaface.nodes.motion_statistics import MotionStatistics
 from mimaface.nodes.plot_motion import PlotMotion
 from mimaface.nodes.retarget_motion import RetargetMotion
@@ -111,7 +107,7 @@ def codec(path):
 
 def test_pictures_have_the_rate_they_are_given():
     assert frames_of(torch.zeros(3, 4, 5, 4), 29.97).fps == Fraction(30000, 1001)
-    assert frames_of(torch.zeros(3, 4, 5, 4)).pictures.shape == (3, 4, 5, 3)
+    assert [picture.shape for picture in frames_of(torch.zeros(3, 4, 5, 4)).pictures] == 3 * [(4, 5, 3)]
 
 
 # --- files
@@ -188,47 +184,9 @@ def test_motion_nodes_run_with_their_defaults():
 
 
 def test_a_node_output_never_has_an_input_s_name_missing_from_execute():
-    import inspect
-
     for node in [*NODES, RetargetMotion]:
         given = {one.id for one in node.GET_SCHEMA().inputs}
         taken = inspect.signature(node.execute).parameters
         open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
         named = {name for name, p in taken.items() if p.kind is not p.VAR_KEYWORD}
         assert named <= given and (open_ended or named == given), node
-
-
-# --- landmarks of ComfyUI's core
-
-
-def test_connected_landmarks_are_given_out_frame_by_frame():
-    points = np.random.default_rng(0).normal(size=(478, 3)).astype(np.float32)
-    face = {"landmarks_xy": 5 * points[:, :2] + 100, "landmarks_3d": points}
-    tracker = ConnectedTracker({"frames": [[face], [], [face, face]], "image_size": (200, 200)})
-    tracker.start_clip()
-    assert [len(tracker.frame(None)) for _ in range(3)] == [1, 0, 2]
-    assert np.allclose(tracker.still(None)[0][:, 2], 5 * points[:, 2], atol=1e-3)
-    with pytest.raises(InputError, match="3 frames"):
-        tracker.frame(None)
-    for wrong in (
-        None,
-        {"frames": [[{}]]},
-        {"frames": [[{"landmarks_xy": [[0, 0]], "landmarks_3d": [[0, 0, 0]]}]]},
-    ):
-        with pytest.raises(InputError):
-            ConnectedTracker(wrong)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("mediapipe") is not None, reason="mediapipe is installed")
-def test_without_mediapipe_one_sentence_says_what_to_do():
-    from mimaface.nodes.extract_3dmm import tracker
-
-    with pytest.raises(InputError, match=re.escape("pip install mediapipe")):
-        tracker()
-
-
-def test_a_pack_that_is_not_there_says_how_to_get_it(tmp_path):
-    with host.use(host.Host(models=[tmp_path])):
-        assert LoadPack.validate_inputs("bundled") is True
-        assert "bundled" in LoadPack.validate_inputs("other") and "convert" not in LoadPack.validate_inputs("other")
-        assert "mimaface pack convert" in LoadPack.validate_inputs("released")

@@ -34,7 +34,7 @@ FLOORS = {
     "graph": 7,
     "training": 8,
     "demo": 8,
-    "cli": 8,
+    "cli": 9,
 }
 # the gaze detector reads the model's eyeballs, and the fit calls the gaze detector; a voice moves the model's mouth
 NEIGHBOURS = {("morphable", "gaze"), ("gaze", "morphable"), ("audio", "morphable")}

@@ -224,7 +224,7 @@ needs_espeak = pytest.mark.skipif(not espeak.available(), reason="espeak-ng is n
 
 @needs_espeak
 def test_training_from_speech_to_pack(tmp_path):
-    from mimaface.mimaface_core.training.bundled import load_config, run_stage
+    from mimaface.mimaface_core.training.recipe import load_config, run_stage
     from mimaface.mimaface_core.training.voice import write_audio
 
     config = load_config("tiny")

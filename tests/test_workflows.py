@@ -1,6 +1,7 @@
-"""The shipped graphs: both formats say the same, boxes lie clear of each other, and each runs to the end."""
+"""The shipped graphs: both formats and the blueprints say the same, boxes lie clear, and each runs to the end."""
 
 import json
+import runpy
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,9 +36,9 @@ def read(name):
     return json.loads((ROOT / "workflows" / name).read_text())
 
 
-def to_api(ui, known):
-    """What the front end queues for a workflow: links and widget values by input name."""
-    origin = {link[0]: [str(link[1]), link[2]] for link in ui["links"]}
+def to_api(ui, known, outer=None):
+    """What the front end queues for a workflow: links and widget values by input name; `outer` comes from outside a box."""
+    origin = {link[0]: [str(link[1]), link[2]] for link in ui["links"]} | (outer or {})
     api = {}
     for node in ui["nodes"]:
         if node["type"] in NOTES:
@@ -70,6 +71,15 @@ def test_every_workflow_is_there_in_both_formats():
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_workflow_has_a_thumbnail_that_one_command_draws(name):
+    path = ROOT / "workflows" / f"{name}.jpg"
+    with Image.open(path) as picture:
+        assert picture.format == "JPEG" and picture.height >= 200 and picture.width % picture.height == 0
+    assert path.stat().st_size <= 40_000
+    assert f'"workflows" / "{name}.jpg"' in (ROOT / "docs" / "draw_pictures.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_both_formats_say_the_same(name, known):
     assert to_api(read(f"{name}.json"), known) == read(f"api/{name}.json")
 
@@ -93,6 +103,67 @@ def test_sockets_and_links_fit_the_nodes(name, known):
             widget = any(kind in WIDGETS for kind in entries[socket["name"]].types)
             assert ("widget" in socket) == widget
             assert widget or socket["type"] == ",".join(entries[socket["name"]].types)
+
+
+# --- blueprints
+
+BLUEPRINTS = runpy.run_path(str(ROOT / "docs" / "write_blueprints.py"))
+BOXES = BLUEPRINTS["BOXES"]
+every_box = pytest.mark.parametrize("name", BOXES)
+
+
+def box_of(name):
+    """A blueprint's file, the node that it shows and the graph inside."""
+    file = json.loads((ROOT / "subgraphs" / f"{name}.json").read_text(encoding="utf-8"))
+    (node,), (inside,) = file["nodes"], file["definitions"]["subgraphs"]
+    return file, node, inside
+
+
+def test_blueprints_are_those_of_the_workflows():
+    written = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "subgraphs").iterdir()}
+    assert written == {name: BLUEPRINTS["text"](name) for name in BOXES}, "run `python docs/write_blueprints.py`"
+
+
+@every_box
+def test_a_box_with_loaders_before_it_is_the_workflow(name, known):
+    _, node, inside = box_of(name)
+    api = read(f"api/{BOXES[name].workflow}.json")
+    assert node["type"] == inside["id"] and [slot["name"] for slot in node["outputs"]] == ["full", "video"]
+    # what reaches the box: links of loaders, values of its widgets
+    loaders = {entry["_meta"]["title"]: [key, 0] for key, entry in api.items() if entry["class_type"].startswith("Load")}
+    values, reaching = iter(node["widgets_values"]), {}
+    for slot, (shown, own) in enumerate(zip(node["inputs"], inside["inputs"], strict=True)):
+        assert (shown["name"], shown["type"]) == (own["name"], own["type"])
+        reaching[slot] = next(values) if "widget" in shown else loaders.pop(shown["name"])
+    assert next(values, None) is None and not loaders
+    # inside, as the front end would queue it
+    flat = {"links": [], "nodes": inside["nodes"]}
+    for link in inside["links"]:
+        if link["origin_id"] != -10 and link["target_id"] != -20:
+            ends = (link["origin_id"], link["origin_slot"], link["target_id"], link["target_slot"], link["type"])
+            flat["links"].append([link["id"], *ends])
+    outer = {link["id"]: reaching[link["origin_slot"]] for link in inside["links"] if link["origin_id"] == -10}
+    queued = to_api(flat, known, outer)
+    assert queued == {key: entry for key, entry in api.items() if not entry["class_type"].startswith("Load")}
+
+
+@every_box
+def test_links_of_a_box_fit_their_sockets(name):
+    file, _, inside = box_of(name)
+    nodes = {inner["id"]: inner for inner in inside["nodes"]}
+    assert file["links"] == [] and len({link["id"] for link in inside["links"]}) == len(inside["links"])
+    for link in inside["links"]:
+        before, after = link["origin_id"] == -10, link["target_id"] == -20
+        given = (inside if before else nodes[link["origin_id"]])["inputs" if before else "outputs"][link["origin_slot"]]
+        taken = (inside if after else nodes[link["target_id"]])["outputs" if after else "inputs"][link["target_slot"]]
+        assert link["id"] in (given["linkIds"] if before else given["links"])
+        assert link["id"] in taken["linkIds"] if after else link["id"] == taken["link"]
+        assert link["type"] == given["type"] and link["type"] in taken["type"].split(",")
+    ends = {link["id"] for link in inside["links"]}
+    assert {entry["link"] for inner in nodes.values() for entry in inner["inputs"]} - {None} <= ends
+    for socket in (*inside["inputs"], *inside["outputs"]):
+        assert socket["linkIds"], f"{socket['name']} leads nowhere"
+    assert inside["category"] == "MIMAFace" and inside["description"] == file["extra"]["BlueprintDescription"]
 
 
 def boxes(ui):

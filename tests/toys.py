@@ -91,6 +91,21 @@ class ToyFail(io.ComfyNode):
         raise InputError("There is no face in the picture; choose another.")
 
 
+class ToyWhole(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        widgets = [io.Int.Input(name, default=1, min=0, max=10) for name in ("first", "second", "third")]
+        return io.Schema(node_id="ToyWhole", inputs=widgets, outputs=[Thing.Output()])
+
+    @classmethod
+    def validate_inputs(cls, first, second):
+        return first + second <= 10 or f"{first} and {second} are more than 10; lower one."
+
+    @classmethod
+    def execute(cls, first, second, third):
+        return io.NodeOutput({})
+
+
 class ToySlow(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -108,7 +123,7 @@ class ToySlow(io.ComfyNode):
         return io.NodeOutput({})
 
 
-TOYS = [ToyMake, ToyJoin, ToySave, ToyFail, ToySlow]
+TOYS = [ToyMake, ToyJoin, ToySave, ToyFail, ToyWhole, ToySlow]
 
 
 def node(kind, title=None, **inputs):

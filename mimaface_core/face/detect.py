@@ -6,6 +6,7 @@ import importlib
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -18,6 +19,11 @@ MODEL_FILE = "face_landmarker.task"
 MODEL_HOME = f"https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/latest/{MODEL_FILE}"
 SMALLEST_FACE = 24  # pixels: below this nothing can be read from a face
 WINDOW = 640  # pictures are searched for small faces in squares of this size, enlarged where they are smaller
+
+NO_TRACKER = (
+    "No face tracker is installed: run `pip install mediapipe==0.10.21 --no-deps` (and `flatbuffers absl-py attrs "
+    "matplotlib opencv-python-headless 'protobuf<5'`), or connect ComfyUI's face landmarks."
+)
 
 
 class FaceTracker(Protocol):
@@ -33,6 +39,12 @@ class FaceTracker(Protocol):
         """All faces of the clip's next frame, in no fixed order; positions are tracked from frame to frame."""
 
 
+def require_tracker() -> None:
+    """Raises InputError when mediapipe is missing; looks for it without loading it."""
+    if find_spec("mediapipe") is None:
+        raise InputError(NO_TRACKER)
+
+
 def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
     """The tracker that is installed here.
 
@@ -42,10 +54,7 @@ def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
     try:
         mediapipe = _mediapipe()
     except ImportError as error:
-        raise InputError(
-            "No face tracker is installed: run `pip install mediapipe==0.10.21 --no-deps` (and `flatbuffers absl-py "
-            "attrs matplotlib opencv-python-headless 'protobuf<5'`), or connect ComfyUI's face landmarks."
-        ) from error
+        raise InputError(NO_TRACKER) from error
     if hasattr(mediapipe, "solutions"):
         return ClassicTracker()
     for folder in model_folders:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..morphable.face_mesh import OVAL
 from .align import inverse
 from .source import SourceFace
 
 EDGE = 0.10  # share of the crop's side over which it fades into the picture
+FINER = 4  # times finer than the crop the outline of a face is drawn, for a smooth edge
 LARGEST_SHIFT = 0.15  # of the colours, in 0–1: what differs more is movement, not colour
 
 
@@ -20,6 +25,7 @@ class Paster:
 
     `mask` [H, W] in 0–1 says how much of each place the crop covers; it is the same in every frame, since the head
     moves inside the crop and everything outside stays still. `picture` [H, W, 3] is the background.
+    `face` [H, W] in 0–1 is what the outline of the face encloses in the photograph.
     """
 
     def __init__(self, source: SourceFace, longest: int = 1920) -> None:
@@ -50,11 +56,22 @@ class Paster:
 
         inside = _fade(side)
         self._weight = self._lay(inside[None])[0]
-        self.mask = torch.zeros(size)
-        self.mask[self.top : self.bottom, self.left : self.right] = self._weight
+        self.mask = self._whole(self._weight)
+        self._landmarks = source.landmarks
         # colours are compared where the crop fades out
         self._seam = (inside > 0.02) & (inside < 0.9)
         self._own = (source.crop + 1) / 2
+
+    @cached_property
+    def face(self) -> Tensor:
+        inside = _enclosed(self._landmarks[OVAL, :2], self._own.shape[-1])
+        return self._whole(self._lay(inside[None])[0])
+
+    def _whole(self, part: Tensor) -> Tensor:
+        """The picture [H, W] that is `part` [h, w] where the crop lies, and 0 elsewhere."""
+        whole = torch.zeros(self.picture.shape[:2])
+        whole[self.top : self.bottom, self.left : self.right] = part
+        return whole
 
     def __call__(self, frames: Tensor) -> Tensor:
         """Full pictures [N, H, W, 3] in 0–1 from frames of the crop [N, 3, S, S] in 0–1."""
@@ -89,3 +106,12 @@ def _fade(side: int) -> Tensor:
     rise = (torch.minimum(steps, 1 - steps) / EDGE).clamp(0, 1)
     rise = rise * rise * (3 - 2 * rise)
     return rise[:, None] * rise[None, :]
+
+
+def _enclosed(outline: Tensor, side: int) -> Tensor:
+    """1 inside the polygon through points [n, 2], 0 outside and between at its edge, as [S, S]."""
+    from PIL import Image, ImageDraw
+
+    large = Image.new("L", (FINER * side, FINER * side))
+    ImageDraw.Draw(large).polygon([tuple(point) for point in (FINER * outline).tolist()], fill=255)
+    return torch.from_numpy(np.array(large.reduce(FINER), np.float32)) / 255

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from .. import host as surroundings
 from ..errors import Cancelled, InputError
 from .files import count_frames, require_writable
 from .load import GraphRefused, Problem, find_graph, load_graph, override
@@ -28,7 +29,7 @@ def run_here(
     nodes = load_graph(path)
     with tempfile.TemporaryDirectory(prefix="mimaface-", ignore_cleanup_errors=True) as temp:
         host = TerminalHost(outputs=output_dir.absolute(), temp=Path(temp))
-        with interruptible(host):
+        with interruptible(host), surroundings.use(host):
             classes = stock.node_classes()
             known = infos(classes)
             folders = [host.input_folder(), path.parent]

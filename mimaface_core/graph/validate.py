@@ -110,10 +110,11 @@ def validate(
         return [*problems, Problem("the graph", None, str(circle))]
     for node in (graph[key] for key in needed):
         if node.class_type in infos:
-            found = _check_node(node, graph, infos, folders, classes)
-            if not found and classes is not None:
-                found = _ask_node(node, classes[node.class_type])
+            judged = _judged(classes[node.class_type]) if classes else []
+            found = _check_node(node, graph, infos, folders, judged, classes is not None)
             problems += found
+            if classes and not {problem.input for problem in found} & set(judged):
+                problems += _ask_node(node, classes[node.class_type], judged)
     return problems
 
 
@@ -131,10 +132,9 @@ def _newer(node: Node) -> str:
     return " If the graph was made with a newer MIMAFace, update this one." if node.class_type.startswith(OURS) else ""
 
 
-def _check_node(node, graph, infos, folders, classes) -> list[Problem]:
+def _check_node(node, graph, infos, folders, judged, here) -> list[Problem]:
+    """judged: inputs that, as in ComfyUI, only the node's own `validate_inputs` holds against range and options."""
     known, problems = slots(infos[node.class_type]), []
-    # as in ComfyUI, what a node's own `validate_inputs` names is for that alone to judge
-    judged = _judged(classes[node.class_type]) if classes else []
     for name in node.inputs:
         if name not in known and name not in FRONT_END_ONLY:
             problems.append(Problem(str(node), name, f"there is no such input; {suggestion(name, known)}{_newer(node)}"))
@@ -147,11 +147,11 @@ def _check_node(node, graph, infos, folders, classes) -> list[Problem]:
             wrong = _check_link(node.inputs[name], slot, graph, infos)
             if wrong:
                 problems.append(Problem(str(node), name, wrong))
-        elif name not in judged:
+        else:
             try:
-                node.inputs[name] = _convert(node.inputs[name], slot)
+                node.inputs[name] = _convert(node.inputs[name], slot, name not in judged)
                 if upload_kind(slot.options):
-                    node.inputs[name] = _find(node.inputs[name], node, slot, folders, classes is not None)
+                    node.inputs[name] = _find(node.inputs[name], node, slot, folders, here)
             except InputError as wrong:
                 problems.append(Problem(str(node), name, str(wrong)))
     return problems
@@ -205,8 +205,11 @@ def _check_link(value: Any, slot: Slot, graph: dict[str, Node], infos: dict[str,
     )
 
 
-def _convert(value: Any, slot: Slot) -> Any:
-    """A literal in the type its widget has. Raises InputError where it has another or is out of range."""
+def _convert(value: Any, slot: Slot, held: bool = True) -> Any:
+    """A literal in the type its widget has. Raises InputError where it has another.
+
+    held: whether it is also held against the widget's range and options.
+    """
     if isinstance(value, dict) and "__value__" in value:
         value = value["__value__"]
     kind = next((kind for kind in slot.types if kind in WIDGETS), None)
@@ -217,7 +220,8 @@ def _convert(value: Any, slot: Slot) -> Any:
             f"it takes {' or '.join(slot.types)} over a link, not the value {value!r}; connect a node."
         )
     if kind in ("INT", "FLOAT"):
-        return _in_range(_number(value, kind), slot.options)
+        number = _number(value, kind)
+        return _in_range(number, slot.options) if held else number
     if kind == "BOOLEAN":
         flag = WORDS.get(str(value).strip().lower())
         if flag is None:
@@ -226,7 +230,7 @@ def _convert(value: Any, slot: Slot) -> Any:
     if kind == "COMBO" and not upload_kind(slot.options):
         choices = slot.options.get("options") or []
         same = [choice for choice in choices if choice == value or str(choice) == str(value)]
-        if not same and choices:
+        if not same and choices and held:
             raise InputError(
                 f"{value!r} is not one of its options; {suggestion(str(value), map(str, choices))}"
             )
@@ -270,12 +274,11 @@ def _find(name: Any, node: Node, slot: Slot, folders: list[Path], here: bool) ->
     return str(path)
 
 
-def _ask_node(node: Node, cls: type) -> list[Problem]:
+def _ask_node(node: Node, cls: type, judged: list[str]) -> list[Problem]:
     """What the node's own `validate_inputs` says; inputs that come over links are given as None."""
     if _inherited(cls):
         return []
-    every = inspect.getfullargspec(cls.validate_inputs).varkw
-    names = node.inputs if every else [name for name in _judged(cls) if name in node.inputs]
+    names = [name for name in judged if name in node.inputs]
     given = {name: None if is_link(node.inputs[name]) else node.inputs[name] for name in names}
     try:
         verdict = cls.validate_inputs(**given)
@@ -284,7 +287,7 @@ def _ask_node(node: Node, cls: type) -> list[Problem]:
     if verdict is True:
         return []
     text = verdict if isinstance(verdict, str) else "the node refuses these inputs; see its tooltips."
-    return [Problem(str(node), ", ".join(names) or None, text)]
+    return [Problem(str(node), names[0] if len(names) == 1 else None, text)]
 
 
 def _inherited(cls: type) -> bool:

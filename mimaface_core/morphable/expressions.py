@@ -20,6 +20,7 @@ from .face_mesh import (
 
 JAW_AXIS = np.array([0.0, -0.05, 0.15])  # the hinge, just before the ears
 JAW_OPEN = 0.28  # radians at coefficient 1
+NOSE_BASE = [2, 94, 97, 326, 19]  # between nostrils and lip
 
 CENTRAL = [
     "jaw_open", "jaw_side", "jaw_forward", "chin_raise", "pucker", "funnel", "press",
@@ -78,7 +79,8 @@ def expression_basis(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     mid = np.exp(-((points[:, 0] / 0.11) ** 2) / 2)
     quarter = np.exp(-(((points[:, 0] + 0.12) / 0.06) ** 2) / 2)
     side = np.exp(-(((points[:, 0] + 0.19) / 0.06) ** 2) / 2)
-    lip_band_up = near([i for ring in UPPER_LIP for i in ring], 0.08) * above
+    off_nose = 1 - 0.85 * near(NOSE_BASE, 0.055)  # lips move below the nose, not with it
+    lip_band_up = near([i for ring in UPPER_LIP for i in ring], 0.08) * above * off_nose
     lip_band_low = near([i for ring in LOWER_LIP for i in ring], 0.08) * below
     lips = np.maximum(lip_band_up, lip_band_low)
     inner = near(INNER_UPPER_LIP + INNER_LOWER_LIP, 0.035)
@@ -101,7 +103,7 @@ def expression_basis(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
         "upper_lip_roll": along(inner * above, 0, 0.05, 0),
         "lower_lip_roll": along(inner * below, 0, -0.05, 0),
         "mouth_side": along(near([i for ring in UPPER_LIP + LOWER_LIP for i in ring], 0.12), 0.08, 0, 0),
-        "mouth_height": along(near([i for ring in UPPER_LIP + LOWER_LIP for i in ring], 0.12), 0, 0.06, 0),
+        "mouth_height": along(near([i for ring in UPPER_LIP + LOWER_LIP for i in ring], 0.12) * off_nose, 0, 0.06, 0),
         "brow_centre": along(near([9, 8, 107, 336], 0.09), 0, 0.05, 0),
     }
 

@@ -41,6 +41,7 @@ from .mouth import SHUT, TOUCH, closed_mouth, lip_gaps, meet
 from .mouth_inside import LAYERS, light_of, paint, teeth_edge, with_shown
 from .procedural import LID_MIDDLES, RINGS_ABOVE, ProceduralFace
 from .rasterize import interpolate, rasterize
+from .tone import tone_of, toned
 
 EYES = {"right_eye": (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), "left_eye": (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS)}
 
@@ -88,7 +89,7 @@ class ProjectedRenderer:
 
     def __init__(self, face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> None:
         self.face, self.crop, self.size = face, crop, crop.shape[-1]
-        self.source = source
+        self.source, self.tone = source, tone_of(crop)
         model, c = face.model, source.coefficients
         # both eyes look the same way: where they seem not to, the eyeballs lie nearer to the nose, or further from it
         self.nasal = float((source.gaze[0, 0] - source.gaze[0, 2]) / 2)
@@ -276,7 +277,10 @@ class ProjectedRenderer:
         closed = ((1 - self._openings(shape) / self.open - 0.35) / 0.45).clamp(0, 1) * (self.open > SHUT)
         gaps = shape[:, INNER_UPPER_LIP] - shape[:, INNER_LOWER_LIP]
         changed = (gaps - (self.shape[INNER_UPPER_LIP] - self.shape[INNER_LOWER_LIP])).norm(dim=-1).amax(1)
-        return self._draw(points, closed, (1 - changed / SAME).clamp(0, 1))
+        drawn = self._draw(points, closed, (1 - changed / SAME).clamp(0, 1))
+        if self.tone is not None:
+            drawn[:, :3] = toned(drawn[:, :3], self.tone)
+        return drawn
 
     def shapes(self, track: MotionTrack) -> Tensor:
         """The source's own shape [N, V, 3] with the track's expression and gaze, before the pose."""

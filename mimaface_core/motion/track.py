@@ -20,6 +20,7 @@ for _name, _size in GROUPS.items():
 COEFFICIENTS = sum(GROUPS.values())
 # The face models that coefficients can belong to: the bundled pack's own, and BFM09 as D3DFR uses it
 PROCEDURAL, BFM = "procedural", "bfm09"
+FORMAT = "mimaface.motion.1"  # of files
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class MotionTrack:
         save_file({k: v.contiguous() for k, v in tensors.items()}, str(path), self._notes())
 
     def _notes(self) -> dict[str, str]:
-        return {"format": "mimaface.motion.1", "fps": str(self.fps), "basis": self.basis}
+        return {"format": FORMAT, "fps": str(self.fps), "basis": self.basis}
 
     @classmethod
     def load(cls, path: str | Path) -> MotionTrack:
@@ -171,8 +172,10 @@ class MotionTrack:
         try:
             with safe_open(str(path), "pt") as file:
                 meta = file.metadata() or {}
-                if meta.get("format") != "mimaface.motion.1":
-                    raise InputError(f"{path} is not a motion track; choose a file written by Save Motion.")
+                if meta.get("format") != FORMAT:
+                    newer = meta.get("format", "").startswith(FORMAT.rstrip("1"))
+                    remedy = "a newer version wrote it; update this one" if newer else "choose a file written by Save Motion"
+                    raise InputError(f"{path} is not a motion track that can be read; {remedy}.")
                 part = {name: file.get_tensor(name) for name in file.keys()}
         except (OSError, SafetensorError) as error:
             raise InputError(f"The motion track {path} cannot be read ({error}); choose a file written by Save Motion.") from error

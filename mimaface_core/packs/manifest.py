@@ -26,6 +26,7 @@ FIELDS: dict[str, type] = {
     "scheduler": dict,
     "sampling": dict,
 }
+FORMAT = 1  # of manifests: those that leave `format` out have it, those of newer versions may have a higher one
 PARTS = ("vae", "appearance", "unet")
 # The parts with weights that a pack may do without. The picture's two, for clips of one frame, go together.
 OPTIONAL = ("picture_appearance", "picture_unet", "regressor", "audio")
@@ -65,6 +66,10 @@ def check_manifest(folder: Path, manifest: dict) -> None:
 
     def refuse(problem: str) -> None:
         raise InputError(f"{where}: {problem}; correct it or install the pack again.")
+
+    newest = manifest.get("format", FORMAT)
+    if not isinstance(newest, int) or newest > FORMAT:
+        raise InputError(f"{where} is of format {newest}, which a newer version of this project reads; update it.")
 
     # Every field, of its type.
     for field, kind in FIELDS.items():

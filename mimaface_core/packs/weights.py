@@ -29,6 +29,17 @@ def fill(module: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> N
     weights.fill(module, weights.read(path, REMEDY), path, REMEDY, dtype)
 
 
+def require_whole(folder: Path, manifest: dict) -> None:
+    """Open every file that a manifest names; their values stay on disk.
+
+    Raises:
+        InputError: one is missing, cut short or no file of weights.
+    """
+    for part in manifest.values():
+        if isinstance(part, dict) and "file" in part:
+            weights.read(folder / part["file"], REMEDY)
+
+
 def write_pack(
     folder: Path, manifest: dict, parts: dict[str, nn.Module], dtype: torch.dtype = torch.float16
 ) -> None:

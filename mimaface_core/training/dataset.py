@@ -1,4 +1,4 @@
-"""The training data on disk: one safetensors file for each synthetic person, made by several processes, and its reader."""
+"""The training data on disk: one safetensors file for each person and clip, made by several processes, and its reader."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ def sample_path(folder: Path, seed: int) -> Path:
     return folder / f"person-{seed:06d}.safetensors"
 
 
-def save_sample(path: Path, sample: Sample) -> None:
-    """Write a sample; the file appears under its name only when complete."""
+def save_sample(path: Path, sample: Sample, person: str, kind: str = "synthetic") -> None:
+    """Write a sample; the file appears under its name only when complete.
+
+    person: who it is; samples of one person share it. kind: `synthetic` or `video`.
+    """
     from safetensors.torch import save_file
 
     def raw(data: bytes) -> Tensor:
@@ -31,7 +34,7 @@ def save_sample(path: Path, sample: Sample) -> None:
     for i, (target, render) in enumerate(zip(sample.targets, sample.renders, strict=True)):
         tensors[f"target_{i:02d}"], tensors[f"render_{i:02d}"] = raw(target), raw(render)
     part = path.with_name(path.name + ".part")
-    save_file(tensors, part)
+    save_file(tensors, part, {"person": person, "kind": kind})
     os.replace(part, path)
 
 
@@ -46,6 +49,8 @@ class StoredSample:
         except (OSError, SafetensorError) as error:
             raise InputError(f"The training sample {path} cannot be read ({error}); delete it and make the data again.") from error
         self.frames = self.file.get_slice("motion").get_shape()[0]
+        # who it is; a file that does not say shows somebody of its own
+        self.person = (self.file.metadata() or {}).get("person", path.stem)
 
     @property
     def motion(self) -> Tensor:
@@ -72,13 +77,13 @@ def make_data(folder: Path, seeds: range, frames: int) -> None:
     missing = [seed for seed in seeds if not sample_path(folder, seed).is_file()]
     with host.current().progress(len(missing), "synthetic people") as progress:
         for seed in missing:
-            save_sample(sample_path(folder, seed), make_sample(seed, frames))
+            save_sample(sample_path(folder, seed), make_sample(seed, frames), person=str(seed))
             progress.update()
 
 
 def stored_samples(folder: Path) -> list[Path]:
-    """The samples of a folder in order. Raises InputError when there are none."""
-    paths = sorted(folder.glob("person-*.safetensors"))
+    """The samples of a folder in a stable order. Raises InputError when there are none."""
+    paths = sorted(folder.glob("*.safetensors"))
     if not paths:
-        raise InputError(f"{folder} holds no training data; run the stage 'data' first.")
+        raise InputError(f"{folder} holds no training data; run the stage 'data' first, or track videos into it.")
     return paths

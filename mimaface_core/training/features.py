@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..morphable.mouth_inside import LAYERS, paint
 from ..morphable.procedural import EYE_RADIUS, EYE_SPAN
 from .canvas import pick, tint
-from .noise import cloud, curve, lookup, soft
+from .noise import cloud, lookup, soft
 
 PART_SIDE = 160  # texture of an eye or the mouth
 IRISES = np.array([[62, 38, 22], [88, 56, 30], [116, 84, 44], [104, 112, 70], [96, 130, 150], [70, 100, 132], [128, 136, 138]]) / 255
@@ -38,33 +39,25 @@ def paint_eyes(rng: np.random.Generator) -> Tensor:
 
 
 def paint_mouth(rng: np.random.Generator) -> Tensor:
-    """Texture of the mouth's inside [3, P, P] (rows: see procedural._mouth), gamma-coded."""
-    u = (torch.arange(PART_SIDE) + 0.5) / PART_SIDE
-    v, u = torch.meshgrid(u, u, indexing="ij")
-    row, x = (v * 4) % 1, u * 2 - 1
-    round_off = 1 - rng.uniform(0.3, 0.75) * x**2
-    enamel = torch.tensor(rng.uniform([0.74, 0.70, 0.60], [1.0, 0.97, 0.93])).float()[:, None, None]
-    gum = torch.tensor(rng.uniform([0.5, 0.22, 0.22], [0.8, 0.5, 0.48])).float()[:, None, None]
-    teeth = []
-    for count, long in ((rng.uniform(3.6, 5.2), 0.3), (rng.uniform(4.5, 6.5), 0.45)):
-        arch = torch.asin(x.clamp(-0.999, 0.999)) / (math.pi / 2) * count + 0.1 * curve(rng, x * 3, 2)
-        gap = ((arch + (0 if rng.random() < 0.8 else 0.5)) % 1 - 0.5).abs()
-        line = 1 - rng.uniform(0.1, 0.5) * ((gap - 0.42) / 0.08).clamp(0, 1)
-        number = (arch.floor() + 40).long()
-        each = torch.from_numpy(rng.normal(1, 0.035, 80)).float()[number.clamp(0, 79)]
-        tooth = enamel * line * each * (1 - 0.15 * (1 - row))
-        root = long + 0.05 * torch.cos(arch * 2 * math.pi) + rng.uniform(-0.15, 0.1)
-        band = tooth + soft(root - row, 0.1) * (gum - tooth)
-        edge = 0.9 + 0.07 * torch.from_numpy(rng.normal(0, 1, 80)).float()[number.clamp(0, 79)]
-        dark = soft(row - edge, 0.06) * rng.uniform(0.3, 1.0)
-        teeth.append(band * (1 - 0.8 * dark))
-    tongue = torch.tensor(rng.uniform([0.5, 0.22, 0.22], [0.8, 0.45, 0.45])).float()[:, None, None]
-    tongue = tongue * (0.5 + 0.5 * (1 - row)) * (1 + 0.1 * cloud(rng, PART_SIDE, 20, 3)) * (1 - 0.2 * torch.exp(-((x / 0.08) ** 2)))
-    cavity = torch.tensor(rng.uniform([0.08, 0.02, 0.02], [0.25, 0.1, 0.1])).float()[:, None, None] * (0.6 + 0.4 * row)
-    bands = [teeth[0], teeth[1], tongue, cavity]
-    level = (v * 4).long().clamp(max=3)
-    mouth = sum(torch.where(level == k, b, torch.zeros_like(b)) for k, b in enumerate(bands))
-    return (mouth * round_off * rng.uniform(0.7, 1.0)).clamp(0, 1)
+    """Texture of the mouth's inside [3, P, P] (rows: see procedural._mouth), gamma-coded.
+
+    Teeth and tongue stand as the product paints them, so that what it cannot know are their colours, wear and light.
+    """
+    axis = (torch.arange(PART_SIDE) + 0.5) / PART_SIDE * 2 - 1
+    dark = torch.tensor(rng.uniform([0.08, 0.02, 0.02], [0.22, 0.1, 0.1])).float()[:, None, None]
+    layers = []
+    for name in LAYERS:
+        colour, opacity = paint(name, torch.ones(3), PART_SIDE).split([3, 1])
+        colour = (colour + 1) / 2
+        if "teeth" in name:
+            enamel = torch.tensor(rng.uniform([0.78, 0.72, 0.60], [1.06, 1.04, 1.02])).float()
+            wear = lookup(rng, axis.expand(len(colour[0]), -1), axis[: len(colour[0]), None].expand(-1, PART_SIDE), 12, 1, 2)
+            colour = colour * enamel[:, None, None] * (1 + rng.uniform(0, 0.06) * wear)
+        else:
+            tone = torch.tensor(rng.uniform([0.75, 0.7, 0.7], [1.15, 1.2, 1.2])).float()
+            colour = colour * tone[:, None, None] * (1 + 0.08 * cloud(rng, PART_SIDE, 20, 3)[:, : len(colour[0])])
+        layers.append(dark + opacity * (colour - dark))
+    return (torch.cat(layers, 1) * rng.uniform(0.75, 1.05)).clamp(0, 1)
 
 
 def make_strange(rng: np.random.Generator, skin: Tensor) -> Tensor:

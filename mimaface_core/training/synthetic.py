@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -11,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..face.align import PICTURE, PLANE, crop_matrix, plane_alignment
-from ..morphable.expressions import LID_MODES, NAMES
+from ..face.align import PICTURE, crop_matrix
+from ..gaze import as_tracked
+from ..morphable.expressions import NAMES
 from ..morphable.face_mesh import (
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
@@ -21,17 +21,14 @@ from ..morphable.face_mesh import (
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
 )
-from ..morphable.fit import fit_landmarks
-from ..morphable.procedural import ProceduralFace, procedural_face
-from ..morphable.projected import ProjectedRenderer
+from ..morphable.procedural import procedural_face
 from ..morphable.rasterize import interpolate, rasterize
-from ..motion.retarget import retarget
-from ..motion.track import MotionTrack
 from .camera import from_jpeg, photograph, to_jpeg
 from .canvas import REACH
 from .noise import blur
 from .performance import Performance, random_performance
 from .person import Person, random_person
+from .product import frame_weights, product_clip
 from .skin import FOLDS
 
 HEAD_RINGS = 5  # rings that carry paint
@@ -84,15 +81,19 @@ class Drawer:
         # the product's crop of the source picture, a little off as its landmarks are
         matrix = crop_matrix(plane[0, :468], 0.56 * float(np.exp(rng.normal(0, 0.03))))
         matrix[:, 2] += torch.from_numpy(rng.normal(0, 3, 2)).float()
-        points = plane.clone()
-        points[..., :2] = plane[..., :2] @ matrix[:, :2].T + matrix[:, 2]
+        self.matrix = matrix
+        points = self._pixels(plane)
         # neck and shoulders stay behind
         rest = model.transform(self.shape[:1], torch.zeros(1, 3), performance.translation[:1])
-        still = model.project(rest)[0, :, :2] @ matrix[:, :2].T + matrix[:, 2]
+        still = self._pixels(model.project(rest))[0, :, :2]
         follow = self._follow()[:, None]
         points[..., :2] = follow * points[..., :2] + (1 - follow) * still
         self.points, self.scale = points, float(matrix[0, 0]) * model.focal
         self.count = n
+
+    def _pixels(self, plane: Tensor) -> Tensor:
+        """Crop pixels and depth of points [N, V, 3] on the camera plane."""
+        return torch.cat([plane[..., :2] @ self.matrix[:, :2].T + self.matrix[:, 2], plane[..., 2:]], -1)
 
     def _follow(self) -> Tensor:
         """Share of the head's movement [V]: all of it above the chin line, this person's share of the neck."""
@@ -124,20 +125,17 @@ class Drawer:
         return torch.cat([mesh + error, iris], 1)
 
     def weights(self) -> Tensor:
-        """What each place of the frames counts [N, 64, 64]: 0.5 for the background, 1.5 for the face, up to 4 at eyes and mouth."""
-        points = self.points * torch.tensor([64 / PICTURE, 64 / PICTURE, 1])
-        face = rasterize(points[:, :468], self.face.model.triangles[self.face.part_triangles["face"]], 64, 64).mask.float()
-        steps = torch.arange(64) + 0.5
-        place = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(-1, 2)
-        rims = RIGHT_UPPER_LID + RIGHT_LOWER_LID + LEFT_UPPER_LID + LEFT_LOWER_LID + INNER_UPPER_LIP + INNER_LOWER_LIP
-        distance = torch.cdist(place.expand(len(points), -1, -1), points[:, rims, :2]).amin(-1).view(-1, 64, 64)
-        return 0.5 + face + 2.5 * torch.exp(-((distance / 2) ** 2))
+        """What each place of the frames counts [N, 64, 64]: see `frame_weights`."""
+        return frame_weights(self.points)
 
     def _irises(self, mesh: Tensor) -> Tensor:
-        """Iris centres and rims [N, 10, 3] on the drawn eyeballs."""
+        """Iris centres and rims [N, 10, 3], where a tracker sees them on the drawn eyeballs."""
+        model, moves = self.face.model, self.performance
+        seen = self.face.turn_eyes(self.shape, as_tracked(moves.gaze))
+        points = self._pixels(model.project(model.transform(seen, moves.angles, moves.translation)))
         out = []
         for i, (side, corners) in enumerate((("right_eye", (33, 133)), ("left_eye", (263, 362)))):
-            pupil = self.points[:, self.face.parts[side]][:, :24].mean(1)
+            pupil = points[:, self.face.parts[side]][:, :24].mean(1)
             width = (mesh[:, corners[0], :2] - mesh[:, corners[1], :2]).norm(dim=-1)
             radius = 0.2 * width
             z = mesh[:, list(corners), 2].mean(1)
@@ -258,19 +256,6 @@ def make_sample(seed: int, frames: int = 12) -> Sample:
     pictures = [photograph(drawer.draw(slice(i, i + 4)), person.look) for i in range(0, frames + 1, 4)]
     files = [to_jpeg(picture, person.look["quality"]) for picture in torch.cat(pictures)]
 
-    # the product: landmarks, fit, retarget, render
-    face = procedural_face()
-    landmarks = drawer.landmarks(rng)
-    source, clip = _track(face, landmarks[:1]), _track(face, landmarks)
-    motion = retarget(clip, source, opening=face.eye_opening, lid_modes=LID_MODES)[1:]
     crop = from_jpeg(files[0]).float() / 127.5 - 1
-    renderer = ProjectedRenderer(face, crop, landmarks[0], source)
-    renders = torch.cat([renderer(motion[i : i + 4]) for i in range(0, frames, 4)])
+    motion, renders = product_clip(crop, drawer.landmarks(rng))
     return Sample(files[0], files[1:], [to_jpeg((r + 1) / 2, 97) for r in renders], motion.motion, (32 * drawer.weights()[1:]).byte())
-
-
-def _track(face: ProceduralFace, landmarks: Tensor) -> MotionTrack:
-    """Fit the model to crop landmarks [N, 478, 3], as the product does."""
-    coefficients, gaze = fit_landmarks(face, landmarks * (PLANE / PICTURE))
-    n = len(landmarks)
-    return MotionTrack(coefficients, gaze, plane_alignment(n), torch.ones(n, dtype=torch.bool), Fraction(25))

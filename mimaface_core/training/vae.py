@@ -10,8 +10,10 @@ from torch.nn import functional as F
 
 from .. import host
 from ..diffusion.latents import build_vae
+from .checkpoint import load_averaged
 from .dataset import StoredSample, stored_samples
 from .loop import Training
+from .start import fill_vae
 
 CODE_NOISE = 0.03  # on latents of about unit variance, so that small errors of the U-Net stay small
 
@@ -71,36 +73,58 @@ def crops(pictures: list[Tensor], weights: Tensor, side: int, batch: int, genera
     return [torch.stack(part) for part in out]
 
 
-def train_vae(config: dict, data: Path, out: Path) -> None:
-    """Train or go on training; leaves `vae.safetensors` in `out`."""
-    settings = config["vae"]
-    torch.manual_seed(settings.get("seed", 0))
-    vae = build_vae("AutoencoderTiny", settings["config"]).to(memory_format=torch.channels_last)
-    training = Training("vae", out, {"vae": vae}, list(vae.parameters()), settings)
-    targets, renders, weights = load_pairs(data, settings["people"], settings["frames"])
-    rounded = settings["autocast"]
+class PictureLoss(nn.Module):
+    """How unlike the truth pictures are that the autoencoder draws, and frames that are a render plus its difference."""
 
-    def loss_of(generator: torch.Generator) -> Tensor:
-        true, render, weight = crops([targets, renders], weights, settings["crop"], settings["batch"], generator)
+    def __init__(self, vae: nn.Module) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, true: Tensor, render: Tensor, weight: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """true, render [N, 3, S, S] in ±1; weight [N, 1, S, S]; noise, for the latents of both [2N, C, s, s]."""
         both = torch.cat([true, render]).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
-            code = vae.encode(both).latents
-            noise = torch.randn(code.shape, generator=generator).to(code.dtype)
-            made = vae.decode(code + CODE_NOISE * noise).sample
+        code = self.vae.encode(both).latents
+        made = self.vae.decode(code + CODE_NOISE * noise.to(code.dtype)).sample
         made, code = made.float(), code.float()
         first, second = made.chunk(2)
         frame = render + first - second
         spread = code.std((0, 2, 3)) - 1
         calm = 0.01 * (code.mean((0, 2, 3)).square().mean() + spread.square().mean()) + 0.01 * F.relu(code.abs() - 2.5).mean()
-        return likeness(made, both, torch.cat([weight, weight])) + likeness(frame, true, weight) + calm
+        return {"loss": likeness(made, both, torch.cat([weight, weight])) + likeness(frame, true, weight) + calm}
 
-    training.run(loss_of)
+
+def train_vae(config: dict, data: Path, out: Path) -> None:
+    """Train or go on training; leaves `vae.safetensors` in `out`."""
+    settings = config["vae"]
+    torch.manual_seed(settings.get("seed", 0))
+    vae = build_vae("AutoencoderTiny", settings["config"]).to(memory_format=torch.channels_last)
+    training = Training("vae", out, PictureLoss(vae), ("vae",), config)
+    targets, renders, weights = load_pairs(data, settings["people"], settings["frames"])
+
+    def draw(generator: torch.Generator) -> dict[str, Tensor]:
+        true, render, weight = crops([targets, renders], weights, settings["crop"], settings["batch"], generator)
+        noise = torch.randn(2 * len(true), vae.config.latent_channels, *(side // 8 for side in true.shape[2:]), generator=generator)
+        return {"true": true, "render": render, "weight": weight, "noise": noise}
+
+    training.run(draw)
 
 
 def load_vae(config: dict, out: Path) -> nn.Module:
-    """The trained autoencoder, averaged weights, ready for use."""
-    from .loop import load_averaged
-
-    vae = build_vae("AutoencoderTiny", config["vae"]["config"])
-    load_averaged(out / "vae.safetensors", {"vae": vae})
+    """The autoencoder ready for use: the trained one, averaged weights, or the one that the configuration starts from."""
+    settings = config["vae"]
+    vae = build_vae(vae_class(config), settings["config"])
+    if "vae" in config.get("start", {}):
+        fill_vae(vae, config["start"]["vae"])
+    else:
+        load_averaged(common(config, out) / "vae.safetensors", {"vae": vae})
     return vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def common(config: dict, out: Path) -> Path:
+    """Where autoencoder and latents lie: in `out`, or in the folder that several trainings share."""
+    return Path(config.get("common", out))
+
+
+def vae_class(config: dict) -> str:
+    """diffusers' class of the configuration's autoencoder."""
+    return config["vae"].get("class", "AutoencoderTiny")

@@ -1,7 +1,7 @@
 """Stage `voice`: the bundled voice network, learned from synthetic speech.
 
-    python -m mimaface_core.training.bundled --stage speech --data DIR --out OUT
-    python -m mimaface_core.training.bundled --stage voice --data DIR --out OUT
+    mimaface train speech --data DIR --out OUT
+    mimaface train voice --data DIR --out OUT
     python -m mimaface_core.training.voice --out OUT --pack PACK                 puts it into a pack
     python -m mimaface_core.training.voice_measure --data DIR [RECORDING…]       measures it
 """
@@ -22,7 +22,8 @@ from ..audio.lips import Lips
 from ..audio.visemes import VISEMES
 from ..audio.voice import VoiceNet
 from ..morphable.procedural import procedural_face
-from .loop import Training, load_averaged
+from .checkpoint import load_averaged
+from .loop import Training
 from .rooms import Recorder
 from .voice_data import Batch, Crops, load_clips
 from .voice_measure import measure_net
@@ -60,6 +61,20 @@ class VoiceLoss(nn.Module):
         return (wrong.square().sum(-1) + SOFT**2).sqrt() - SOFT
 
 
+class VoiceModel(nn.Module):
+    """A voice network with its loss on a batch."""
+
+    def __init__(self, net: VoiceNet) -> None:
+        super().__init__()
+        self.net, self.loss = net, VoiceLoss()
+
+    def forward(self, mel: Tensor, viseme: Tensor, mouth: Tensor, stress: Tensor) -> dict[str, Tensor]:
+        """Arguments as the fields of `voice_data.Batch`."""
+        made = {name: value.float() for name, value in self.net.inner(mel).items()}
+        with torch.autocast(mel.device.type, enabled=False):
+            return {"loss": self.loss(made, Batch(mel, viseme, mouth, stress))}
+
+
 class Ahead:
     """Batches of a seed's steps, each made in a thread of its own while the one before is learned from."""
 
@@ -89,24 +104,20 @@ def train_voice(config: dict, data: Path, out: Path) -> None:
     settings = config["voice"]
     clips = load_clips(data / "speech", "train")
     held = load_clips(data / "speech", "held_out", settings["held"])
-    net, loss = build_net(config), VoiceLoss()
+    net = build_net(config)
     recorder = Recorder([clip.wave for clip in clips], np.random.default_rng([settings["seed"], 1]), settings["music"])
     batches = Ahead(Crops(clips, recorder, settings["frames"], net.reach), settings["batch"], settings["seed"])
-    training = Training("voice", out, {"net": net}, list(net.parameters()), settings)
+    training = Training("voice", out, VoiceModel(net), ("net",), config)
 
-    def loss_of(_: torch.Generator) -> Tensor:
-        batch = batches(training.step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings["autocast"]):
-            made = net.inner(batch.mel)
-        return loss({name: value.float() for name, value in made.items()}, batch)
+    def draw(_: torch.Generator) -> dict[str, Tensor]:
+        return vars(batches(training.step))
 
-    def check() -> dict:
+    def check(_: int) -> dict:
         mean = build_net(config)
-        averages = {key.removeprefix("net."): value for key, value in training.average.items()}
-        mean.load_state_dict({**mean.state_dict(), **averages})
+        mean.load_state_dict({key: value.cpu() for key, value in net.state_dict().items()})
         return measure_net(mean.eval(), held, recorder)
 
-    training.run(loss_of, check)
+    training.run(draw, check)
 
 
 def write_audio(config: dict, out: Path, pack: Path) -> None:
@@ -123,7 +134,7 @@ def write_audio(config: dict, out: Path, pack: Path) -> None:
 
 
 def main() -> None:
-    from .bundled import load_config
+    from .recipe import load_config
 
     parser = argparse.ArgumentParser(description="Put the trained voice network into a pack.")
     parser.add_argument("--out", type=Path, required=True, help="folder with the checkpoint voice.safetensors")
