@@ -17,11 +17,12 @@ INSTALLED = .venv/installed
 MEDIAPIPE = mediapipe==0.10.21
 USABLE = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test browser lint clean
 
 help:
 	@echo "make demo [SOURCE=photo.jpg] [DRIVER=clip.mp4]   animate a portrait, into demo_output/"
 	@echo "make test                                        run all tests"
+	@echo "make browser                                     install what the tests of the page need; see tests/browser"
 	@echo "make lint                                        check the code's style"
 	@echo "make clean                                       remove .venv, demo_output and caches"
 
@@ -30,6 +31,11 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(RUN) -m pytest
+
+# Chromium and Node.js 18 or newer come from the system; the tests say so where they are missing.
+browser: $(INSTALLED)
+	$(RUN) -m pip install --quiet --editable ".[browser]"
+	npm ci --prefix tests/browser
 
 lint: $(INSTALLED)
 	@$(RUN) -m ruff check .

@@ -53,7 +53,7 @@ def main() -> None:
 
         whole = out / "whole.png"
         Image.fromarray(astronaut()).save(whole)
-        draw_help(source, whole)
+        draw_help(source, whole, face)
 
 
 if __name__ == "__main__":

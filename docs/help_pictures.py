@@ -19,6 +19,7 @@ from mimaface.mimaface_core.motion.track import MotionTrack
 from mimaface.nodes import (
     DetectGaze,
     EncodeAppearance,
+    Evaluate,
     Extract3DMM,
     LoadPack,
     MotionStatistics,
@@ -43,8 +44,9 @@ RESTING = 50  # frames at the beginning, in which the face hardly moves
 class Scene:
     """The portrait, the clip, and what the nodes make of them."""
 
-    def __init__(self, portrait: Path, picture: Path) -> None:
+    def __init__(self, portrait: Path, picture: Path, result: Path) -> None:
         self.pack = LoadPack.execute("bundled").args[0]
+        self.result = VideoFromFile(str(result))
         self.portrait, self.picture = read_picture(portrait), read_picture(picture)
         self.source = self.measured(self.portrait)[0]
         self.clip = self.extract(VideoFromFile(str(DRIVER)))[1]
@@ -73,12 +75,12 @@ class Scene:
         return SampleClips.execute(self.pack, source, motion, appearance, **settings).args[0].get_components().images
 
 
-def draw_help(portrait: Path, picture: Path) -> None:
-    """Draw every picture of the help pages; `picture` shows more of the person than the portrait."""
+def draw_help(portrait: Path, picture: Path, result: Path) -> None:
+    """Draw every picture of the help pages; `picture` shows more of the person than the portrait, result is the demo's."""
     for node, name in THUMBNAILS.items():
         shutil.copyfile(ROOT / "workflows" / name, page(node, name))
-    scene = Scene(portrait, picture)
-    for draw in (tracked, rendered, retargeted, looked, modulated, packs, kept, pasted, plotted, smoothed, calmed):
+    scene = Scene(portrait, picture, result)
+    for draw in (tracked, rendered, retargeted, looked, modulated, packs, kept, pasted, plotted, smoothed, calmed, scored):
         draw(scene)
 
 
@@ -200,3 +202,9 @@ def save_plot(picture: Tensor, path: Path) -> None:
     """A plot [H, W, 3] in 0–1 as a small PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray((picture * 255).round().byte().numpy()).quantize(64).save(path, optimize=True)
+
+
+def scored(scene: Scene) -> None:
+    table = Evaluate.execute(scene.result, False, scene.portrait[None].float() / 255, VideoFromFile(str(DRIVER))).args[1][0]
+    sheet = Image.fromarray((table * 255).round().byte().numpy())
+    sheet.crop((0, 0, sheet.width, 720)).reduce(2).save(page("Evaluate", "table.jpg"), quality=60, optimize=True)

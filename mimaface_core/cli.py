@@ -64,13 +64,29 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser(
         "evaluate",
-        help="score a finished clip: does the mouth go with the sound?",
-        description="Score a finished clip. The last line on standard output is JSON: all scores, with the "
-        "estimator of each, and the reason where one cannot be had.",
+        help="score finished clips against their drivers, sources and voices",
+        description="Score a finished clip, or a folder of them. The last line on standard output is JSON: all scores, "
+        "with the estimator of each and where its weights lie, and the reason where one cannot be had.",
+        epilog="In folders an output is called SOURCE_DRIVER, or like its driver; or a list names what belongs together.",
     )
-    evaluate.add_argument("--output", required=True, type=Path, metavar="CLIP", help="the clip to be scored")
+    evaluate.add_argument("--output", type=Path, metavar="PATH", help="the clip to be scored, or a folder of them")
+    evaluate.add_argument("--source", type=Path, metavar="PATH", help="the photograph that it shows, or a folder")
+    evaluate.add_argument("--driver", type=Path, metavar="PATH", help="the clip that moved it, or a folder")
     evaluate.add_argument(
-        "--audio", type=Path, metavar="FILE", help="the voice, where the clip has none or another one"
+        "--same", action="store_true", help="self-reenactment: the driver's first frame is the source"
+    )
+    evaluate.add_argument(
+        "--audio", type=Path, metavar="PATH", help="the voice, where the clip has none or another one; or a folder"
+    )
+    evaluate.add_argument(
+        "--pairs", type=Path, metavar="FILE", help="CSV or JSON with output, source, driver, audio, instead of names"
+    )
+    evaluate.add_argument("--frames", type=int, metavar="N", help="score at most the first N frames of a clip")
+    evaluate.add_argument(
+        "--clip", type=int, default=12, metavar="N", help="frames of a clip as it was sampled (12)"
+    )
+    evaluate.add_argument(
+        "--overlap", type=int, default=3, metavar="N", help="frames that clips share as they were sampled (3)"
     )
     evaluate.add_argument(
         "--syncnet",
@@ -78,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="SyncNet's weights for LSE-C and LSE-D (models/mimaface/syncnet/syncnet_v2.model)",
     )
+    evaluate.add_argument("--report", type=Path, metavar="DIR", help="write report.html and scores.json there")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="also write the scores into this file")
     evaluate.set_defaults(work=evaluate_command)
 
@@ -141,26 +158,63 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def evaluate_command(options: argparse.Namespace) -> int:
-    """`mimaface evaluate`: score a clip, say it to people on standard error and print the JSON line."""
+    """`mimaface evaluate`: score clips, say it to people on standard error and print the JSON line."""
     from . import host
-    from .evaluation.sync import describe, evaluate_sync
+    from .evaluation.evaluate import Evaluation
+    from .evaluation.protocol import Protocol, find_pairs
     from .graph.terminal import TerminalHost, interruptible
+    from .packs.pack import find_pack
 
     if options.json and not options.json.absolute().parent.is_dir():
         raise InputError(f"--json {options.json}: there is no such folder; make it, or name another file.")
-    terminal = TerminalHost()
+    if options.frames is not None and options.frames < 1:
+        raise InputError(f"--frames {options.frames}: at least one frame is needed.")
+    pairs = find_pairs(
+        options.output, options.source, options.driver, options.audio, options.pairs, options.same
+    )
+    terminal, pack = TerminalHost(), find_pack("bundled")
     with interruptible(terminal), host.use(terminal):
-        sync = evaluate_sync(options.output, options.audio, options.syncnet)
-    for line in describe(sync):
+        protocol = Protocol(
+            pairs,
+            Evaluation(
+                same=options.same,
+                encoder=lambda crops: pack.appearance.encode_source(crops),
+                syncnet=options.syncnet,
+                most=options.frames,
+                clip=options.clip,
+                overlap=options.overlap,
+            ),
+        )
+        try:
+            protocol.run()
+        finally:
+            if protocol.reports:  # also what was scored before somebody cancelled
+                _tell(protocol, options, terminal)
+    return 0
+
+
+def _tell(protocol, options: argparse.Namespace, terminal) -> None:
+    """Scores for people, the report, the JSON line and its file."""
+    from .evaluation.protocol import describe_scores
+    from .evaluation.report import write_report
+    from .evaluation.sync import describe
+
+    result = protocol.result()
+    for line in describe_scores(result["scores"]):
         terminal.say(line)
-    result = json.dumps({"output": str(options.output), "sync": sync})
-    print(result, flush=True)
+    if "mouth" in result.get("sync", {}):
+        for line in describe(result["sync"]):
+            terminal.say(line)
+    if options.report:
+        title = f"Evaluation of {(options.pairs or options.output).stem}"
+        terminal.say(f"Report: {write_report(options.report, title, result, protocol.scored)}")
+    text = json.dumps(result)
+    print(text, flush=True)
     if options.json:
         try:
-            options.json.write_text(result + "\n", encoding="utf-8")
+            options.json.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise InputError(f"--json {options.json}: {error.strerror}; name another file.") from error
-    return 0
 
 
 def list_command(options: argparse.Namespace) -> int:

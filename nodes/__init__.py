@@ -5,6 +5,7 @@ from .detect_gaze import DetectGaze
 from .drive_by_audio import DriveByAudio
 from .edit_motion import EditMotion
 from .encode_appearance import EncodeAppearance
+from .evaluate import Evaluate
 from .extract_3dmm import Extract3DMM
 from .load_motion import LoadMotion
 from .load_pack import LoadPack
@@ -33,6 +34,7 @@ NODES = [
     PasteBack,
     CombineVideo,
     PlotMotion,
+    Evaluate,
     SaveMotion,
     LoadMotion,
 ]

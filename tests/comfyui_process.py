@@ -1,64 +1,31 @@
 """A real ComfyUI in a process of its own, asked over HTTP and its websocket."""
 
 import json
-import os
-import socket
 import subprocess
-import sys
 import time
-import urllib.error
 import urllib.request
 import uuid
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-COMFYUI = os.environ.get("COMFYUI_DIR")
-PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
-ROOT = Path(__file__).resolve().parents[1]
+from comfyui_server import call, launched
+
 FREE = {"unload_models": True, "free_memory": True}
 
 
-def make_base(base: Path) -> Path:
-    """A folder as ComfyUI wants it, with this project."""
-    for folder in ("custom_nodes", "models/mimaface", "input", "output", "temp", "user"):
-        (base / folder).mkdir(parents=True)
-    (base / "custom_nodes" / "ComfyUI-MIMAFace").symlink_to(ROOT, target_is_directory=True)
-    return base
+@contextmanager
+def running(base: Path, *flags: str) -> Iterator["ComfyUI"]:
+    """A ComfyUI that works in the folder `base`; it is stopped afterwards."""
+    with launched(**call(base, *flags)) as (address, process):
+        yield ComfyUI(base, address, process)
 
 
 class ComfyUI:
-    """A running server on a base folder; a context that ends it."""
+    """A running server on a base folder."""
 
-    def __init__(self, base: Path, *flags: str):
-        self.base, self.log = base, base / "server.log"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{port}"
-        command = [PYTHON, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base), *flags]
-        command += ["--disable-auto-launch", "--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}"]
-        with open(self.log, "ab") as log:
-            environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-            self.process = subprocess.Popen(command, cwd=COMFYUI, stdout=log, stderr=log, env=environment)
-
-    def __enter__(self):
-        until = time.monotonic() + 180
-        while time.monotonic() < until and self.process.poll() is None:
-            try:
-                self.ask("/system_stats")
-                return self
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.3)
-        self.__exit__()
-        raise AssertionError("the server did not start:\n" + self.log.read_text()[-4000:])
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+    def __init__(self, base: Path, address: str, process: subprocess.Popen):
+        self.base, self.address, self.process = base, address, process
 
     def ask(self, path: str, body: dict | None = None) -> dict:
         """A request and its JSON; raises HTTPError where it is refused."""

@@ -105,3 +105,17 @@ def run(tiny_models, tmp_path, monkeypatch, capsys):
         return status, [Path(file) for file in files], said.err
 
     return go
+
+
+@pytest.fixture
+def evaluate(tmp_path, monkeypatch, capsys):
+    """`evaluate(*arguments)` runs `mimaface evaluate`; gives exit status, standard output and what was said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIMAFACE_MODELS", str(tmp_path))
+
+    def go(*arguments):
+        status = cli.main(["evaluate", *map(str, arguments)])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return go

@@ -1,34 +1,25 @@
 """A real ComfyUI with this project as a custom node: it loads, shows every node, and draws what the runner draws.
 
-Runs when COMFYUI_DIR names a ComfyUI folder; COMFYUI_PYTHON names the interpreter that has its packages (this one
-when it is not set). The folder is not written to.
+Runs when COMFYUI_DIR names a ComfyUI folder, see comfyui_server.
 """
 
 import json
 import os
 import re
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from comfyui_server import COMFYUI, PYTHON, ROOT
 from PIL import Image
-from scenes import clip, moved, needs_faces, nodding, tone, voice
-from tiny_pack import AUDIO, write_tiny_pack
+from scenes import needs_faces
 
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.media.sound import read_audio
 from mimaface.nodes import NODES
 
-ROOT = Path(__file__).resolve().parents[1]
-COMFYUI = os.environ.get("COMFYUI_DIR")
-PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
 COMMAND = (
     f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import checkout\n"
     "from mimaface.mimaface_core import cli\nsys.exit(cli.main(sys.argv[1:]))"
@@ -38,55 +29,6 @@ pytestmark = [
     pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to test inside it"),
     needs_faces,
 ]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A folder as ComfyUI wants it, with this project, a tiny pack, a portrait, a clip and a voice."""
-    base = tmp_path_factory.mktemp("comfyui")
-    for folder in ("custom_nodes", "models/mimaface", "input", "output", "temp", "user"):
-        (base / folder).mkdir(parents=True)
-    (base / "custom_nodes" / "ComfyUI-MIMAFace").symlink_to(ROOT, target_is_directory=True)
-    write_tiny_pack(base / "models" / "mimaface" / "tiny", picture_size=512, audio=AUDIO)
-    Image.fromarray(moved(size=(320, 300))).save(base / "face.png")
-    clip(base / "clip.mp4", nodding(14))
-    voice(base / "voice.wav", tone(0.1, 0.2, 0.1))
-    return base
-
-
-@pytest.fixture(scope="module")
-def server(base):
-    """The address of a running server and its log."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = base / "server.log"
-    command = [PYTHON, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base)]
-    command += ["--disable-auto-launch", "--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}"]
-    address = f"http://127.0.0.1:{port}"
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    with open(log, "wb") as file:
-        process = subprocess.Popen(
-            command, cwd=COMFYUI, stdout=file, stderr=subprocess.STDOUT, env=environment
-        )
-    try:
-        until = time.monotonic() + 180
-        while time.monotonic() < until and process.poll() is None:
-            try:
-                urllib.request.urlopen(f"{address}/system_stats", timeout=5).close()
-                break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.5)
-        else:
-            pytest.fail("the server did not start:\n" + log.read_text()[-4000:])
-        yield address, log
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def test_the_pack_loads_without_a_word_and_shows_every_node(server):

@@ -11,7 +11,8 @@ import sys
 import urllib.error
 
 import pytest
-from comfyui_process import COMFYUI, PYTHON, ROOT, ComfyUI, make_base
+from comfyui_process import running
+from comfyui_server import COMFYUI, PYTHON, ROOT, bare
 from PIL import Image
 from scenes import clip, moved, needs_faces, nodding
 from tiny_pack import write_tiny_pack
@@ -50,7 +51,7 @@ NODE_CLASS_MAPPINGS = {"OtherModel": OtherModel}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    base = make_base(tmp_path_factory.mktemp("comfyui"))
+    base = bare(tmp_path_factory.mktemp("comfyui"))
     (base / "custom_nodes" / "other").mkdir()
     (base / "custom_nodes" / "other" / "__init__.py").write_text(OTHER)
     write_tiny_pack(base / "models" / "mimaface" / "tiny", picture_size=512)
@@ -58,8 +59,8 @@ def server(tmp_path_factory):
     (base / "paths.yaml").write_text(f"mine:\n  base_path: {base / 'elsewhere'}\n  mimaface: faces\n")
     Image.fromarray(moved(size=(320, 300))).save(base / "input" / "face.png")
     clip(base / "input" / "clip.mp4", nodding(6))
-    with ComfyUI(base, "--extra-model-paths-config", str(base / "paths.yaml")) as running:
-        yield running
+    with running(base, "--extra-model-paths-config", str(base / "paths.yaml")) as comfyui:
+        yield comfyui
 
 
 def reenact(pack="tiny", seed=0, **changes):

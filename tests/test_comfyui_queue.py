@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from comfyui_server import COMFYUI
 from PIL import Image
 from scenes import clip, moved, needs_faces, nodding
-from test_comfyui import COMFYUI, base, server  # noqa: F401  fixtures
 from test_motion import track
 from tiny_pack import write_tiny_pack
 
@@ -77,14 +77,14 @@ def executed(address, graph):
 
 
 @pytest.fixture
-def inputs(base):  # noqa: F811
+def inputs(base):
     """The input folder, with a portrait and a clip."""
     shutil.copy(base / "face.png", base / "input" / "face.png")
     shutil.copy(base / "clip.mp4", base / "input" / "clip.mp4")
     return base / "input"
 
 
-def test_a_change_runs_only_what_depends_on_it(server, base, inputs):  # noqa: F811
+def test_a_change_runs_only_what_depends_on_it(server, base, inputs):
     address, _ = server
     graph = changed(sampler__steps=1)
     assert executed(address, graph) == set(TITLES)
@@ -110,7 +110,7 @@ def motion_graph(motion):
     }
 
 
-def test_a_motion_that_was_written_again_is_read_again(server, inputs):  # noqa: F811
+def test_a_motion_that_was_written_again_is_read_again(server, inputs):
     address, _ = server
     for frames in (5, 9):
         track(frames).save(inputs / "own.safetensors")
@@ -136,7 +136,7 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def broken(base):  # noqa: F811
+def broken(base):
     """Packs that cannot be used, in the models folder."""
     models = base / "models" / "mimaface"
     for name in ("half", "short", "bare", "newer"):
@@ -150,7 +150,7 @@ def broken(base):  # noqa: F811
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_cannot_run_is_refused_when_queued(server, inputs, broken, what):  # noqa: F811
+def test_what_cannot_run_is_refused_when_queued(server, inputs, broken, what):
     inputs_changed, title, words = REFUSED[what]
     graph = changed(**inputs_changed)
     del graph[TITLES["full" if title == "video" else "video"]]  # so that no output is sound
@@ -162,7 +162,7 @@ def test_what_cannot_run_is_refused_when_queued(server, inputs, broken, what):  
 
 
 @pytest.mark.parametrize(("name", "words"), [("gone", "no motion file"), ("broken", "cannot be read"), ("newer", "update")])
-def test_a_motion_that_cannot_be_read_is_refused_when_queued(server, inputs, name, words):  # noqa: F811
+def test_a_motion_that_cannot_be_read_is_refused_when_queued(server, inputs, name, words):
     from safetensors.torch import save_file
 
     (inputs / "broken.safetensors").write_bytes(b"no motion")
@@ -171,7 +171,7 @@ def test_a_motion_that_cannot_be_read_is_refused_when_queued(server, inputs, nam
     assert status == 400 and words in json.dumps(answer["node_errors"]["1"]), answer
 
 
-def test_pictures_made_into_a_video_are_taken_as_they_are(server, base, inputs):  # noqa: F811
+def test_pictures_made_into_a_video_are_taken_as_they_are(server, base, inputs):
     """ComfyUI would encode them, which loses detail and fails for odd sizes."""
     Image.fromarray(moved(size=(63, 49))).save(inputs / "odd.png")
     graph = {
@@ -187,7 +187,7 @@ def test_pictures_made_into_a_video_are_taken_as_they_are(server, base, inputs):
         assert np.array_equal(np.array(Image.open(path)), np.array(Image.open(inputs / "odd.png")))
 
 
-def test_a_link_that_only_a_newer_version_knows_is_named(server, inputs):  # noqa: F811
+def test_a_link_that_only_a_newer_version_knows_is_named(server, inputs):
     track(5).save(inputs / "own.safetensors")
     graph = motion_graph("own.safetensors")
     graph["2"]["inputs"]["like"] = ["1", 0]
@@ -196,7 +196,7 @@ def test_a_link_that_only_a_newer_version_knows_is_named(server, inputs):  # noq
     assert failure["node_id"] == "2" and "has no input like; update this pack" in failure["exception_message"]
 
 
-def test_a_node_that_only_a_newer_version_knows_is_named(server, inputs):  # noqa: F811
+def test_a_node_that_only_a_newer_version_knows_is_named(server, inputs):
     graph = motion_graph("own.safetensors") | {"4": {"class_type": "MIMAFaceRelight", "inputs": {}}}
     status, answer = queued(server[0], graph)
     assert status == 400 and "MIMAFaceRelight" in answer["error"]["message"]

@@ -13,7 +13,8 @@ import sys
 import time
 
 import pytest
-from comfyui_process import COMFYUI, ROOT, ComfyUI, make_base
+from comfyui_process import running
+from comfyui_server import COMFYUI, ROOT, bare
 from PIL import Image
 from scenes import clip, moved, needs_faces, nodding
 from tiny_pack import write_tiny_pack
@@ -33,7 +34,7 @@ COMMAND = (
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    base = make_base(tmp_path_factory.mktemp("comfyui"))
+    base = bare(tmp_path_factory.mktemp("comfyui"))
     write_tiny_pack(base / "models" / "mimaface" / "tiny")
     write_tiny_pack(base / "models" / "mimaface" / "slow", picture_size=512)
     Image.fromarray(moved(size=(320, 300))).save(base / "me.jpg")
@@ -43,8 +44,8 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(base):
-    with ComfyUI(base) as running:
-        yield running
+    with running(base) as comfyui:
+        yield comfyui
 
 
 @pytest.fixture
@@ -110,27 +111,27 @@ def test_two_clients_at_once_see_nodes_and_get_their_own_files(client):
 
 
 def test_ctrl_c_stops_a_run_and_takes_one_that_waits_out_of_the_queue(server, client):
-    running = client(*SLOW, "sampler.seed=3", pack="slow")
-    lines_until(running, "sampler (")
+    busy = client(*SLOW, "sampler.seed=3", pack="slow")
+    lines_until(busy, "sampler (")
     waiting = client("sampler.seed=4")
     lines_until(waiting, "Waiting in the server's queue: 1 before this one.")
     waiting.send_signal(signal.SIGINT)
     assert waiting.wait(30) == 130
     assert [len(ids) for ids in queue(server)] == [1, 0]
-    running.send_signal(signal.SIGINT)
-    assert running.wait(30) == 130
+    busy.send_signal(signal.SIGINT)
+    assert busy.wait(30) == 130
     until(lambda: queue(server) == ([], []), 30)
     assert not list(server.base.rglob(".unfinished*"))
 
 
 def test_cancelling_on_the_server_is_told(server, client):
-    running = client(*SLOW, "sampler.seed=5", pack="slow")
-    lines_until(running, "sampler (")
+    busy = client(*SLOW, "sampler.seed=5", pack="slow")
+    lines_until(busy, "sampler (")
     waiting = client("sampler.seed=6")
     lines_until(waiting, "Waiting")
     server.ask("/queue", {"delete": queue(server)[1]})
     server.ask("/interrupt", {})
-    for process, words in ((waiting, "while it waited in the queue"), (running, "at node 'sampler'")):
+    for process, words in ((waiting, "while it waited in the queue"), (busy, "at node 'sampler'")):
         _, err = process.communicate(timeout=60)
         assert process.returncode == 2
         assert "cancelled by somebody on http" in err.splitlines()[-1] and words in err.splitlines()[-1], err
@@ -162,7 +163,7 @@ def test_the_readmes_curl_example_works_as_it_stands(server, tmp_path):
 
 
 def test_a_server_that_dies_is_one_sentence(base, client):
-    with ComfyUI(base) as dying:
+    with running(base) as dying:
         process = client(*SLOW, pack="slow", server=dying)
         lines_until(process, "sampler (")
         dying.process.kill()

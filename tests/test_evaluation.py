@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 from scenes import clip, moved, needs_faces, nodding, noise
 
-from mimaface.mimaface_core import cli
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.evaluation import heard, seen, sync, syncnet
 from mimaface.mimaface_core.media import Audio, Clip
@@ -315,19 +314,6 @@ def test_a_clip_is_scored_at_25_frames_a_second(tmp_path, fps):
 
 
 # --- the command
-
-
-@pytest.fixture
-def evaluate(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MIMAFACE_MODELS", str(tmp_path))
-
-    def go(*arguments):
-        status = cli.main(["evaluate", *map(str, arguments)])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return go
 
 
 def sound(wave, rate=RATE):

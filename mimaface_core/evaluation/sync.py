@@ -10,11 +10,11 @@ import numpy as np
 from torch import Tensor
 
 from .. import host
-from ..errors import InputError
-from ..face.detect import face_tracker
-from ..face.track import clip_landmarks
 from ..media import Clip
 from . import heard, seen, syncnet
+from .scores import HIGHER, LOWER, Score, absent, measured
+
+TITLES = {"lse_c": "LSE-C", "lse_d": "LSE-D", "mouth_correlation": "mouth and loudness (fallback)"}
 
 FALLBACK = (
     "fallback: gap of the inner lips in mediapipe's landmarks against the loudness of the sound "
@@ -32,28 +32,17 @@ SHORTEST_FOR_RATE = 10.0  # seconds in which blinks can be counted as a rate
 
 
 def evaluate_sync(
-    output: str | Path, audio: str | Path | None = None, weights: str | Path | None = None
+    clip: Clip,
+    landmarks: Sequence[Tensor | None],
+    audio: str | Path | None = None,
+    net: syncnet.SyncNet | None = None,
 ) -> dict:
     """Scores for a finished clip and its sound, ready for JSON; one that cannot be had is None, with its reason.
 
-    output: the clip. audio: the voice, where the clip has none or another one. weights: SyncNet's, otherwise
-    looked for in the models folders. Raises InputError when there is no clip, sound, tracker or face, or
-    weights do not fit.
+    landmarks: those of the clip's frames, [478, 3] in pixels, None where no face is seen. audio: the voice, where the
+    clip has none or another one. net: see `find_net`. Raises InputError when there is no sound.
     """
-    clip = Clip.open(output)
-    if audio is None and not clip.has_audio:
-        raise InputError(f"'{Path(output).name}' has no sound; name the voice with --audio.")
-    wave = heard.listen(output if audio is None else audio)
-    file = Path(weights) if weights is not None else syncnet.find_weights(host.current().models_folders())
-    net = syncnet.load(file) if file is not None else None
-    tracker = face_tracker(host.current().models_folders())
-    with host.current().progress(clip.frames, "watching the mouth") as progress:
-        landmarks = clip_landmarks(clip, tracker, each=progress.update)
-    if not any(points is not None for points in landmarks):
-        raise InputError(
-            f"No face was found in any of the clip's {len(landmarks)} frames; "
-            "use a clip that shows a face from the front."
-        )
+    wave = heard.listen(clip.source if audio is None else audio)
     report = {
         "frames": len(landmarks),
         "fps": round(float(clip.fps), 3),
@@ -72,6 +61,35 @@ def evaluate_sync(
     else:
         report["lse"] = syncnet.scores(net, clip, landmarks, wave)
     return report
+
+
+def find_net(weights: str | Path | None = None) -> syncnet.SyncNet | None:
+    """SyncNet with these weights, otherwise with those in the models folders; None where there are none.
+
+    Raises InputError when the named file is missing, or a file holds other weights.
+    """
+    file = Path(weights) if weights is not None else syncnet.find_weights(host.current().models_folders())
+    return None if file is None else syncnet.load(file)
+
+
+def sync_scores(sync: dict) -> dict[str, Score]:
+    """The scores of `evaluate_sync` that stand beside all others; of `{"reason": …}` alone, that they are absent."""
+    if "mouth" not in sync:
+        reason = sync["reason"]
+        return {key: absent(title, "", reason) for key, title in TITLES.items()}
+    lse, mouth = sync["lse"], sync["mouth"]
+    values = {"lse_c": lse["lse_c"], "lse_d": lse["lse_d"], "mouth_correlation": mouth["best_correlation"]}
+    found = {}
+    for key, title in TITLES.items():
+        of_lse = key != "mouth_correlation"
+        how = lse["estimator"] if of_lse else mouth["estimator"]
+        if values[key] is None:
+            reason = lse["reason"] if of_lse else mouth["reasons"]["best_correlation"]
+            found[key] = absent(title, how, reason)
+        else:
+            better = LOWER if key == "lse_d" else HIGHER
+            found[key] = measured(values[key], title, "", better, how, "SyncNet's" if of_lse else "none needed")
+    return found
 
 
 def mouth_scores(landmarks: Sequence[Tensor | None], fps: Fraction, wave: np.ndarray) -> dict:

@@ -21,6 +21,7 @@ WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 FRONT_END_ONLY = {
     "upload",
     "audioUI",
+    "video-preview",
     "image_upload",
     "video_upload",
     "audio_upload",

@@ -1,0 +1,116 @@
+"""Serves ComfyUI's real front end with what this project tells it, where no ComfyUI is: serve.py BASE PORT.
+
+BASE is a folder as ComfyUI wants it. Nothing can be run; the queue stays empty.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import comfyui_frontend_package
+from aiohttp import web
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+import checkout  # noqa: F401 - makes the package importable
+
+from mimaface.mimaface_core.graph.run import infos
+from mimaface.mimaface_core.graph.stock import node_classes
+
+PACK = "ComfyUI-MIMAFace"
+PAGE = Path(comfyui_frontend_package.__file__).parent / "static"
+QUIET = {  # what a server says that has just been started
+    "users": {"storage": "server", "migrated": True},
+    "system_stats": {"system": {"comfyui_version": "0.3.64", "argv": []}, "devices": []},
+    "features": {},
+    "extensions": [],
+    "userdata": [],
+    "global_subgraphs": {},
+    "queue": {"queue_running": [], "queue_pending": []},
+    "history": {},
+    "jobs": {"jobs": [], "pagination": {"offset": 0, "limit": 0, "total": 0, "has_more": False}},
+}
+
+
+def object_info(inputs: Path) -> dict:
+    """All node definitions, with the files of the input folder to choose from."""
+    shown = infos(node_classes())
+    files = sorted(path.name for path in inputs.iterdir())
+    for name, info in shown.items():
+        info["python_module"] = f"custom_nodes.{PACK}" if name.startswith("MIMAFace") else "nodes"
+        for _, options in info["input"]["required"].values():
+            if any(kind.endswith("_upload") for kind in options):
+                options["options"] = files
+    return shown
+
+
+def translations() -> dict:
+    """The texts of locales/ as {language: {file: …}}."""
+    return {
+        folder.name: {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")}
+        for folder in (ROOT / "locales").iterdir()
+    }
+
+
+def said(content):
+    """A handler that answers with JSON, made anew for each request where `content` is a function."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(content() if callable(content) else content)
+
+    return answer
+
+
+def application(base: Path) -> web.Application:
+    """The page, its files and this project's, and what the page asks for before it shows a graph."""
+    settings: dict = {}
+
+    async def index(request):
+        return web.FileResponse(PAGE / "index.html")
+
+    async def keep(request):
+        value = await request.json()
+        settings.update({request.match_info["name"]: value} if "name" in request.match_info else value)
+        return web.Response()
+
+    async def view(request):
+        file = base / request.query.get("type", "output") / request.query["filename"]
+        return web.FileResponse(file) if file.is_file() else web.Response(status=404)
+
+    async def listen(request):
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        status = {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "test"}
+        await socket.send_json({"type": "status", "data": status})
+        async for _ in socket:
+            pass
+        return socket
+
+    templates = {PACK: sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))}
+    application = web.Application()
+    application.add_routes(
+        [
+            web.get("/", index),
+            web.get("/ws", listen),
+            web.get("/api/object_info", said(lambda: object_info(base / "input"))),
+            web.get("/api/i18n", said(translations)),
+            web.get("/api/workflow_templates", said(templates)),
+            web.get("/api/settings", said(settings)),
+            web.post("/api/settings", keep),
+            web.post("/api/settings/{name}", keep),
+            web.get("/api/view", view),
+            web.get("/templates/{name}", said([])),  # ComfyUI's own
+            *(web.get(f"/api/{name}", said(content)) for name, content in QUIET.items()),
+            web.static(f"/api/workflow_templates/{PACK}", ROOT / "workflows"),
+            web.static(f"/extensions/{PACK}", ROOT / "web"),
+            web.static("/", PAGE),
+        ]
+    )
+    return application
+
+
+if __name__ == "__main__":
+    base, port = Path(sys.argv[1]), int(sys.argv[2])
+    os.environ["MIMAFACE_MODELS"] = str(base / "models" / "mimaface")
+    web.run_app(application(base), host="127.0.0.1", port=port, access_log=None)
