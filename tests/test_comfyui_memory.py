@@ -106,10 +106,10 @@ def test_memory_returns_after_runs_and_cancels(server):
 
 
 # tracking, drawing, pasting, writing
-@pytest.mark.parametrize(("node", "step"), [("5", 3), ("9", 1), ("10", 4), ("12", 3)])
+@pytest.mark.parametrize(("node", "step"), [("5", 3), ("9", 1), ("10", 4), ("12", 1)])
 def test_a_cancel_stops_the_node_leaves_nothing_half_done_and_the_next_run_works(server, node, step):
     seed = 10 * int(node)
-    run = server.run(reenact(seed=seed, sampler={"steps": 3}), cancel=at(node, step))
+    run = server.run(reenact(seed=seed, sampler={"steps": 3}, full={"format": "webm"}), cancel=at(node, step))
     print(f"cancelled at node {node} in {run.latency:.2f} s")
     assert run.stopped_at == node and run.latency < 20
     assert not list(server.base.rglob(".unfinished*"))
