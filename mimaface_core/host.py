@@ -52,9 +52,10 @@ class Host:
     """The plain surroundings: CPU or the current CUDA device, no display, a flag to cancel.
 
     Every argument may be left out. `low_memory` (or the environment variable MIMAFACE_LOW_MEMORY=1) trades time for
-    memory: less is computed at once, and models are taken off the device when they have done their part. `models` defaults to the folders in the environment variable
-    MIMAFACE_MODELS (separated as in PATH) followed by `models/mimaface`; `inputs` to the working folder;
-    `outputs` to `output` in it; `temp` to a fresh folder that is removed when the program ends.
+    memory: less is computed at once, and models are taken off the device when they have done their part. `models`
+    defaults to the folders in the environment variable MIMAFACE_MODELS (separated as in PATH) followed by
+    `models/mimaface`; `inputs` to the working folder; `outputs` to `output` in it; `temp` to a fresh folder that is
+    removed when the program ends.
     """
 
     previews = False  # whether pictures given to `show` are seen by anybody; making them takes time

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import comfy.model_management
 import comfy.model_patcher
+import comfy.patcher_extension
 import comfy.utils
 import folder_paths
 import torch
@@ -18,6 +22,7 @@ from ..mimaface_core.host import Host, Progress
 FOLDER = "mimaface"  # in the models folder, and the key in extra_model_paths.yaml
 PREVIEW = 512  # longest side of a preview in pixels
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+LATER = 3.0  # seconds
 PATCHER = "mimaface_patcher"  # the attribute under which a model keeps what ComfyUI moves it by
 
 
@@ -28,6 +33,18 @@ class _Held(torch.nn.Module):
         super().__init__()
         self.module = module
         self.device = None
+
+
+def _give_back(*_) -> None:
+    """Hand the memory that the C library keeps for later (glibc: hundreds of MB after a run on the CPU) to the system.
+
+    Called when a model is unloaded; done a little later, when ComfyUI has dropped the model and its caches too.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        later = threading.Timer(LATER, trim, [0])
+        later.daemon = True
+        later.start()
 
 
 class ComfyUIHost(Host):
@@ -50,13 +67,15 @@ class ComfyUIHost(Host):
     def dtype(self) -> torch.dtype:
         """The number type that ComfyUI, or who started it, has chosen for U-Nets."""
         chosen = comfy.model_management.unet_dtype(self.device, supported_dtypes=list(DTYPES))
-        return chosen if chosen in DTYPES else torch.float16
+        if chosen in DTYPES:
+            return chosen
+        return torch.float32 if chosen.itemsize > 2 or self.device.type == "cpu" else torch.float16
 
     @property
     def low_memory(self) -> bool:
-        """Whether ComfyUI was started for a device with little memory."""
+        """Whether ComfyUI was started for a device with little memory, or MIMAFACE_LOW_MEMORY says so."""
         state = comfy.model_management.VRAMState
-        return comfy.model_management.vram_state in (state.LOW_VRAM, state.NO_VRAM)
+        return super().low_memory or comfy.model_management.vram_state in (state.LOW_VRAM, state.NO_VRAM)
 
     def load(self, module):
         """Puts `module` on the device through ComfyUI, which makes room and takes models away when it needs it.
@@ -67,6 +86,7 @@ class ComfyUIHost(Host):
         if patcher is None:
             offload = comfy.model_management.unet_offload_device()
             patcher = comfy.model_patcher.ModelPatcher(_Held(module), self.device, offload)
+            patcher.add_callback(comfy.patcher_extension.CallbacksMP.ON_DETACH, _give_back)
             setattr(module, PATCHER, patcher)
         # A model in parts on two devices would need layers of ComfyUI's own.
         comfy.model_management.load_models_gpu([*self._needed, patcher], force_full_load=True)

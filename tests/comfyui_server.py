@@ -28,13 +28,18 @@ ASKED = {"mimaface_portrait.jpg": "face.png", "mimaface_laugh.jpg": "face.png", 
 PATIENCE = 180  # seconds until a server answers
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A folder with this project, tiny packs, a portrait, a clip and a voice; these are also in its input folder."""
-    base = tmp_path_factory.mktemp("comfyui")
+def bare(base):
+    """The folders that ComfyUI wants in `base`, and this project in them."""
     for folder in ("custom_nodes", "models/mimaface", "input", "output", "temp", "user"):
         (base / folder).mkdir(parents=True)
     (base / "custom_nodes" / "ComfyUI-MIMAFace").symlink_to(ROOT, target_is_directory=True)
+    return base
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A folder with this project, tiny packs, a portrait, a clip and a voice; these are also in its input folder."""
+    base = bare(tmp_path_factory.mktemp("comfyui"))
     packs = base / "models" / "mimaface"
     write_tiny_pack(packs / "tiny", picture_size=512, audio=AUDIO)
     shutil.copytree(packs / "tiny", packs / "released")
@@ -47,8 +52,8 @@ def base(tmp_path_factory):
 
 
 @contextmanager
-def started(command, log, **more):
-    """The address of a server whose command ends with the port, and its log; it is stopped afterwards."""
+def launched(command, log, **more):
+    """The address of a server whose command ends with the port, and its process; it is stopped afterwards."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -65,7 +70,7 @@ def started(command, log, **more):
                 time.sleep(0.5)
         else:
             pytest.fail("the server did not start:\n" + log.read_text()[-4000:])
-        yield address, log
+        yield address, process
     finally:
         process.terminate()
         try:
@@ -75,12 +80,24 @@ def started(command, log, **more):
             process.wait()
 
 
-def comfyui(base):
-    """A ComfyUI that works in the folder `base`, as `started` gives it."""
-    command = [PYTHON, "main.py", "--cpu", "--base-directory", str(base), "--disable-auto-launch"]
+@contextmanager
+def started(command, log, **more):
+    """The address of a server, as `launched`, and its log."""
+    with launched(command, log, **more) as (address, _):
+        yield address, log
+
+
+def call(base, *flags):
+    """What starts a ComfyUI that works in the folder `base`: arguments of `launched`."""
+    command = [PYTHON, "main.py", "--cpu", "--base-directory", str(base), *flags, "--disable-auto-launch"]
     command += ["--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}", "--port"]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    return started(command, base / "server.log", cwd=COMFYUI, env=environment)
+    return {"command": command, "log": base / "server.log", "cwd": COMFYUI, "env": environment}
+
+
+def comfyui(base):
+    """A ComfyUI that works in the folder `base`, as `started` gives it."""
+    return started(**call(base))
 
 
 @pytest.fixture(scope="module")

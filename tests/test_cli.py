@@ -1,4 +1,4 @@
-"""The `mimaface` command: its JSON line, refusals, cancelling, packs, a server; and that the package lists its rooms."""
+"""The `mimaface` command: its JSON line, refusals, cancelling, packs; and that the package lists its rooms."""
 
 import json
 import os
@@ -6,11 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import toys
@@ -130,114 +127,6 @@ def test_packs_are_listed_and_a_missing_one_refused(capsys):
     capsys.readouterr()
     assert cli.main(["pack", "verify", "no such pack"]) == 2
     assert "no model pack 'no such pack'" in capsys.readouterr().err
-
-
-# --- a server
-
-
-class Answers(BaseHTTPRequestHandler):
-    """As much of ComfyUI's HTTP interface as the command uses; what it was sent is kept on the server object."""
-
-    def _send(self, content, status=200):
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        where = urlsplit(self.path)
-        if where.path == "/object_info":
-            self._send({name: cls.GET_NODE_INFO_V1() for name, cls in CLASSES.items()})
-        elif where.path == "/history/7":
-            self.server.asked += 1
-            self._send({"7": self.server.history} if self.server.asked > 1 and self.server.history else {})
-        elif where.path == "/view":
-            self._send(parse_qs(where.query)["filename"][0].encode())
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.posted.append((self.path, body))
-        if self.path == "/prompt":
-            self._send(*self.server.verdict)
-        elif self.path == "/upload/image":
-            self._send({"name": "face (1).png", "subfolder": "", "type": "input"})
-        else:
-            self._send(b"")
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def server():
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    serving.posted, serving.asked, serving.verdict = [], 0, ({"prompt_id": "7", "node_errors": {}},)
-    serving.history = None
-    threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True).start()
-    yield serving
-    serving.shutdown()
-    serving.server_close()
-
-
-def on(server):
-    return ["--server", f"http://127.0.0.1:{server.server_port}", "--output-dir", "out"]
-
-
-def test_a_graph_is_run_on_a_server(graph, server, tmp_path, capsys):
-    Image.new("RGB", (8, 8)).save(tmp_path / "face.png")
-    entry = {"filename": "p_1.png", "subfolder": "../sub", "type": "output"}
-    preview = {"filename": "t.png", "subfolder": "", "type": "temp"}
-    server.history = {
-        "outputs": {"b": {"images": [preview, entry], "animated": [True]}},
-        "status": {"status_str": "success", "messages": []},
-    }
-    path = graph(a=node("LoadImage", "source"), b=node("PreviewImage", images=["a", 0]))
-    assert cli.main(["run", path, "--input", "source=face.png", *on(server)]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert result["outputs"] == [str(tmp_path / "out/sub/p_1.png"), str(tmp_path / "out/preview/t.png")]
-    assert (tmp_path / "out/sub/p_1.png").read_bytes() == b"p_1.png"
-    (uploaded, upload), (queued, prompt) = server.posted
-    assert (uploaded, queued) == ("/upload/image", "/prompt") and (
-        tmp_path / "face.png"
-    ).read_bytes() in upload
-    assert json.loads(prompt)["prompt"]["a"]["inputs"] == {"image": "face (1).png"}
-
-
-def test_what_the_server_refuses_or_breaks_at_is_told(graph, server, capsys):
-    path = graph(a=make(), b=node("ToySave", "save", thing=["a", 0], name="x.txt"))
-    error = {"message": "Value not in list", "details": "name", "extra_info": {"input_name": "name"}}
-    server.verdict = ({"error": {}, "node_errors": {"b": {"errors": [error]}}}, 400)
-    assert cli.main(["run", path, *on(server)]) == 2
-    assert "node 'save' (ToySave, id b), input 'name': Value not in list: name" in capsys.readouterr().err
-    server.verdict = ({"prompt_id": "7", "node_errors": {"b": {"errors": [error]}}},)
-    assert cli.main(["run", path, *on(server)]) == 2
-    assert [where for where, _ in server.posted[-3:]] == ["/prompt", "/queue", "/interrupt"]
-    server.verdict = ({"prompt_id": "7"},)
-    failure = ["execution_error", {"node_id": "b", "exception_message": "no face\n"}]
-    server.history = {"outputs": {}, "status": {"status_str": "error", "messages": [failure]}}
-    assert cli.main(["run", path, *on(server)]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "node 'save' (ToySave, id b): no face"
-    assert cli.main(["run", path, "--server", "http://127.0.0.1:9"]) == 2
-    assert "does not answer" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-def test_cancelling_stops_the_server_too(graph, server, tmp_path):
-    path = graph(a=make(), b=node("ToySave", "save", thing=["a", 0], name="x.txt"))
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "run", path, *on(server)], cwd=tmp_path, stderr=-1
-    )
-    try:
-        while server.asked < 2:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 130
-    assert [where for where, _ in server.posted] == ["/prompt", "/queue", "/interrupt"]
 
 
 # --- packaging

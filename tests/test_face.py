@@ -1,10 +1,14 @@
 """Real faces, and what is not one: bad pictures and clips end in one clear sentence, or in a result that is right."""
 
+import gc
 import importlib.util
+import sys
 import time
+import weakref
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -154,6 +158,55 @@ def test_a_missing_tracker_is_one_sentence():
 
     with pytest.raises(InputError, match="pip install mediapipe"):
         face_tracker()
+
+
+# --- trackers leave nothing behind
+
+
+def test_graphs_of_mediapipe_are_closed_with_the_next_clip_and_with_their_tracker(monkeypatch):
+    from mimaface.mimaface_core.face.detect import ClassicTracker
+
+    class Graph:
+        def __init__(self):
+            self.closed = 0
+
+        def process(self, picture):
+            return SimpleNamespace(multi_face_landmarks=[])
+
+        def close(self):
+            self.closed += 1
+
+    graphs = []
+    monkeypatch.setattr(ClassicTracker, "_build", lambda self, still: graphs.append(Graph()) or graphs[-1])
+    tracker = ClassicTracker()
+    for _ in range(2):
+        tracker.start_clip()
+        tracker.frame(noise())
+    tracker._mesh(noise())
+    tracker._mesh(noise())
+    assert [graph.closed for graph in graphs] == [1, 0, 0]
+    del tracker
+    gc.collect()
+    assert [graph.closed for graph in graphs] == [1, 1, 1]
+
+
+def test_a_library_that_keeps_an_exception_of_its_import_does_not_keep_the_caller(monkeypatch, tmp_path):
+    from mimaface.mimaface_core.face.detect import face_tracker
+
+    keeper = "try:\n    import no_such_module\nexcept ImportError as error:\n    kept = error\nsolutions = None\n"
+    (tmp_path / "mediapipe.py").write_text(keeper)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    del sys.modules["mediapipe"]
+
+    def run():
+        held = torch.nn.Identity()
+        face_tracker()
+        return weakref.ref(held)
+
+    held = run()
+    gc.collect()
+    assert sys.modules["mediapipe"].kept is not None and held() is None
 
 
 # --- pasting back

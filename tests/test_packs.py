@@ -15,6 +15,7 @@ from mimaface.mimaface_core.diffusion.unet import build_unet
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack, find_pack, list_packs
 from mimaface.mimaface_core.packs.weights import write_pack
+from mimaface.nodes.load_pack import LoadPack
 
 # The sizes of the bundled pack: 512×512 pictures, 64×64 latents, 197 tokens.
 BUNDLED_UNET = {
@@ -150,6 +151,20 @@ def test_unusable_manifest_is_refused_before_loading(pack, changes, named):
     rewrite(pack, **changes)
     with pytest.raises(InputError, match=named):
         ModelPack.load(pack.folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [({}, "copy them from where the pack came from into"), ({"sources": {}}, "mimaface pack convert DIR")],
+)
+def test_half_a_pack_names_every_missing_file_where_from_and_where_to(pack, changes, remedy):
+    rewrite(pack, **changes)
+    (pack.folder / "unet.safetensors").unlink()
+    (pack.folder / "vae.safetensors").unlink()
+    with host.use(host.Host(models=[pack.folder.parent])):
+        refused = LoadPack.validate_inputs(pack.folder.name)
+    for words in ("vae.safetensors, unet.safetensors are not there", remedy, str(pack.folder)):
+        assert words in refused
 
 
 def test_config_that_the_class_refuses(pack):

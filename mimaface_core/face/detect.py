@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +16,7 @@ import numpy as np
 from ..errors import InputError
 
 MODEL_FILE = "face_landmarker.task"
+MODEL_HOME = f"https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/latest/{MODEL_FILE}"
 SMALLEST_FACE = 24  # pixels: below this nothing can be read from a face
 WINDOW = 640  # pictures are searched for small faces in squares of this size, enlarged where they are smaller
 
@@ -47,7 +52,7 @@ def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
     Raises InputError in one sentence when mediapipe, or its model file, is missing.
     """
     try:
-        import mediapipe
+        mediapipe = _mediapipe()
     except ImportError as error:
         raise InputError(NO_TRACKER) from error
     if hasattr(mediapipe, "solutions"):
@@ -56,9 +61,18 @@ def face_tracker(model_folders: Sequence[Path] = ()) -> FaceTracker:
         if (Path(folder) / MODEL_FILE).is_file():
             return TaskTracker(Path(folder) / MODEL_FILE)
     raise InputError(
-        f"This mediapipe ({mediapipe.__version__}) needs {MODEL_FILE}: put it into {model_folders[0] if model_folders else 'models/mimaface'}, "
-        "or install mediapipe==0.10.21, which carries its model."
+        f"This mediapipe ({mediapipe.__version__}) needs {MODEL_FILE}: get it from {MODEL_HOME} and put it into "
+        f"{model_folders[0] if model_folders else 'models/mimaface'}, or install mediapipe==0.10.21, which carries its model."
     )
+
+
+def _mediapipe() -> ModuleType:
+    """mediapipe, imported on a stack of its own.
+
+    It keeps the exception of a missing library for ever, and with that exception all that the callers hold: the pack.
+    """
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(importlib.import_module, "mediapipe").result()
 
 
 def _box(points: np.ndarray) -> np.ndarray:
@@ -79,6 +93,24 @@ def _distinct(faces: list[np.ndarray]) -> list[np.ndarray]:
 
 class _MeshTracker:
     """What both generations share: the search for small faces and a second, closer look at each."""
+
+    _still = _clip = _close_clip = None
+
+    def _build(self, still: bool):
+        """mediapipe's graph for single pictures or for a clip."""
+        raise TypeError("a tracker defines _build")
+
+    def _open(self, still: bool):
+        """A new graph, and what closes it: at the latest with this tracker, since mediapipe keeps one that is only dropped."""
+        graph = self._build(still)
+        close = weakref.finalize(self, graph.close)
+        close.atexit = False
+        return graph, close
+
+    def start_clip(self) -> None:
+        if self._close_clip is not None:
+            self._close_clip()
+        self._clip, self._close_clip = self._open(still=False)
 
     def _mesh(self, picture: np.ndarray) -> list[np.ndarray]:
         """Faces of one picture as a still, in pixels."""
@@ -124,9 +156,6 @@ class _MeshTracker:
 class ClassicTracker(_MeshTracker):
     """mediapipe 0.10.x: the face mesh whose models come inside the wheel."""
 
-    def __init__(self) -> None:
-        self._still = self._clip = None
-
     def _points(self, result, picture: np.ndarray) -> list[np.ndarray]:
         height, width = picture.shape[:2]
         faces = result.multi_face_landmarks or []
@@ -140,13 +169,8 @@ class ClassicTracker(_MeshTracker):
         )
 
     def _mesh(self, picture: np.ndarray) -> list[np.ndarray]:
-        self._still = self._still or self._build(still=True)
+        self._still = self._still or self._open(still=True)[0]
         return self._points(self._still.process(np.ascontiguousarray(picture)), picture)
-
-    def start_clip(self) -> None:
-        if self._clip is not None:
-            self._clip.close()
-        self._clip = self._build(still=False)
 
     def frame(self, picture: np.ndarray) -> list[np.ndarray]:
         return self._points(self._clip.process(np.ascontiguousarray(picture)), picture)
@@ -156,7 +180,7 @@ class TaskTracker(_MeshTracker):
     """Newer mediapipe: the face landmarker task, whose model is a file."""
 
     def __init__(self, model: Path) -> None:
-        self._model, self._still, self._clip, self._time = model, None, None, 0
+        self._model, self._time = model, 0
 
     def _build(self, still: bool):
         from mediapipe.tasks import python as tasks
@@ -179,13 +203,12 @@ class TaskTracker(_MeshTracker):
         return mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
 
     def _mesh(self, picture: np.ndarray) -> list[np.ndarray]:
-        self._still = self._still or self._build(still=True)
+        self._still = self._still or self._open(still=True)[0]
         return self._points(self._still.detect(self._picture(picture)), picture)
 
     def start_clip(self) -> None:
-        if self._clip is not None:
-            self._clip.close()
-        self._clip, self._time = self._build(still=False), 0
+        super().start_clip()
+        self._time = 0
 
     def frame(self, picture: np.ndarray) -> list[np.ndarray]:
         self._time += 40  # the task only asks that time moves on

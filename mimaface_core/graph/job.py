@@ -55,12 +55,12 @@ def run_on_server(
     nodes = load_graph(path)
     host = TerminalHost(outputs=output_dir.absolute())
     with interruptible(host):
-        server = Server(address, host)
+        server = Server(address, host, output_dir.absolute())
         known = server.infos()
         problems = override(nodes, known, files, values)
         problems += validate(nodes, known, folders=[host.input_folder(), path.parent], where=f"on {address}")
         _refuse(problems + _unwritable(output_dir))
-        written = server.run(nodes, output_dir.absolute())
+        written = server.run(nodes)
         return written, count_frames(written)
 
 

@@ -27,8 +27,8 @@ from ..morphable.regress import CoefficientNetwork
 from ..weights import Misfit, compare, read
 from . import autoencoder
 from .autoencoder import is_sdxl
+from .manifest import HOME
 
-HOME = "https://huggingface.co/MIMAFace/MIMAFace"
 REMEDY = f"download it again, in full, from {HOME}"
 Shapes = dict[str, tuple[int, ...]]
 # Arguments of `CLIPVisionConfig` that no shape tells.

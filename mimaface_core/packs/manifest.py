@@ -9,6 +9,7 @@ from ..errors import InputError
 from .parts import BUILDERS
 
 MANIFEST = "manifest.json"
+HOME = "https://huggingface.co/MIMAFace/MIMAFace"  # of the published weights
 # What a manifest must hold, key by key.
 FIELDS: dict[str, type] = {
     "name": str,
@@ -110,8 +111,12 @@ def check_manifest(folder: Path, manifest: dict) -> None:
         file = entry.get("file")
         if not isinstance(file, str) or Path(file).name != file:
             refuse(f"'{part}.file' is not a file name")
-        if not (folder / file).is_file():
-            refuse(f"{part}'s file {file} is not there")
+    missing = [entry["file"] for entry in entries.values() if not (folder / entry["file"]).is_file()]
+    if missing:
+        raise InputError(
+            f"The pack '{manifest['name']}' is not whole: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not"
+            f" there; {_source(folder, manifest)}."
+        )
 
     # The parts fit each other.
     if manifest.get("face") == "regressor" and not {"regressor", "morphable"} <= entries.keys():
@@ -121,6 +126,15 @@ def check_manifest(folder: Path, manifest: dict) -> None:
     for stage in ("", "picture_"):
         if f"{stage}unet" in entries:
             _check_stage(stage, manifest, refuse)
+
+
+def _source(folder: Path, manifest: dict) -> str:
+    """Where the files of a pack come from and where they go."""
+    if "sources" in manifest:
+        return f"make the pack again with `mimaface pack convert DIR {folder}` from the published weights, {HOME}"
+    if folder.parent == Path(__file__).parent:
+        return f"install this project again: they belong into {folder}"
+    return f"copy them from where the pack came from into {folder}"
 
 
 def _check_stage(stage: str, manifest: dict, refuse) -> None:
