@@ -101,6 +101,16 @@ const actions = {
     })
   },
 
+  /** What the only node, a blueprint's, holds: the types inside, those of them that are missing, and its inputs' names. */
+  inside() {
+    return page.evaluate(() => {
+      const [{ subgraph, inputs }] = app.graph.nodes
+      const types = subgraph.nodes.map((node) => node.type)
+      const missing = types.filter((type) => !LiteGraph.registered_node_types[type])
+      return { types, missing, inputs: inputs.map((slot) => slot.label ?? slot.name) }
+    })
+  },
+
   /** Opens a template from the template browser. */
   async template({ name }) {
     await page.getByText('Templates', { exact: true }).first().click()

@@ -26,7 +26,6 @@ QUIET = {  # what a server says that has just been started
     "features": {},
     "extensions": [],
     "userdata": [],
-    "global_subgraphs": {},
     "queue": {"queue_running": [], "queue_pending": []},
     "history": {},
     "jobs": {"jobs": [], "pagination": {"offset": 0, "limit": 0, "total": 0, "has_more": False}},
@@ -50,6 +49,16 @@ def translations() -> dict:
     return {
         folder.name: {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")}
         for folder in (ROOT / "locales").iterdir()
+    }
+
+
+def blueprints(data: bool = False) -> dict:
+    """The blueprints by their number, as ComfyUI lists them; with `data` also the graph of each."""
+    files = sorted((ROOT / "subgraphs").glob("*.json"))
+    return {
+        str(number): {"source": "custom_node", "name": file.stem, "info": {"node_pack": f"custom_nodes.{PACK}"}}
+        | ({"data": file.read_text(encoding="utf-8")} if data else {})
+        for number, file in enumerate(files)
     }
 
 
@@ -78,6 +87,9 @@ def application(base: Path) -> web.Application:
         file = base / request.query.get("type", "output") / request.query["filename"]
         return web.FileResponse(file) if file.is_file() else web.Response(status=404)
 
+    async def blueprint(request):
+        return web.json_response(blueprints(data=True)[request.match_info["number"]])
+
     async def listen(request):
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -96,6 +108,8 @@ def application(base: Path) -> web.Application:
             web.get("/api/object_info", said(lambda: object_info(base / "input"))),
             web.get("/api/i18n", said(translations)),
             web.get("/api/workflow_templates", said(templates)),
+            web.get("/api/global_subgraphs", said(blueprints)),
+            web.get("/api/global_subgraphs/{number}", blueprint),
             web.get("/api/settings", said(settings)),
             web.post("/api/settings", keep),
             web.post("/api/settings/{name}", keep),
