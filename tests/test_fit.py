@@ -210,7 +210,8 @@ def test_where_the_photograph_is_only_shifted_nothing_is_to_be_drawn_again(paint
     assert turned.mean() > 0.1 and turned[:24, :24].max() < 0.01
     talking = renderer.draw(moved(track, expression=mode(jaw_open=1.0)))[0, 3]
     x, y = renderer.place[[13, 14]].mean(0).long().tolist()
-    assert talking[y : y + 20, x - 5 : x + 5].max() > 0.9
+    assert talking[y + 6 : y + 16, x - 5 : x + 5].max() < 0.3  # the mouth's inside stays as it is painted
+    assert talking[y + 30 : y + 90, x - 5 : x + 5].max() > 0.9  # lip and chin are stretched
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,7 @@ LIP_SHADE = (0.42, 0.58, 0.58)  # how the light that passes the lips fades behin
 LIP_REACH, LIP_SHADOW = 5.0, 4  # pixels: how far their shade reaches, and how much lower it falls
 LIP_WET = (0.3, 0.5, 0.45)  # how much darker lips are where they roll in to an opening that the photograph does not show
 SEAM = (0.7, 1.0, 0.95)  # how dark the line between shut lips is, against a lid's, in red, green and blue
+MOUTH_FREE = 0.15  # how far frames may depart from the mouth's inside: teeth as they are painted beat those that were learned
 MEETING = 0.015  # model units, the last of a gap between the lips, in which they come to lie together
 RING_FADE = (1.0, 0.9, 0.7, 0.4, 0.1, 0.0)  # how far the rings take over the outline's deviation from the model
 
@@ -266,9 +267,10 @@ class ProjectedRenderer:
 
     @torch.no_grad()
     def draw(self, track: MotionTrack) -> Tensor:
-        """Pictures and, as a fourth channel in 0–1, how far each place is no longer the photograph as it was [N, 4, S, S].
+        """Pictures and, as a fourth channel in 0–1, how far frames may depart from them at each place [N, 4, S, S].
 
-        0 where the photograph is only shifted, 1 where it is stretched, squeezed or torn, or where something is made up.
+        0 where the photograph is only shifted, 1 where it is stretched, squeezed or torn, or where something is made up;
+        inside the mouth little.
         """
         shape = self.shapes(track)
         points = self._project(shape, track)
@@ -329,13 +331,13 @@ class ProjectedRenderer:
         cover = ((spread - 0.22) / 0.45).clamp(0, 1)
 
         points = points - corner
-        behind, made, there = self._inside(points, view, cover, closed[:, 2])
+        behind, made, mouth = self._inside(points, view, cover, closed[:, 2])
         spans = torch.cat([EYE_OPENINGS, MOUTH_OPENING])
         fragments = rasterize(points, spans, *view.shape[-2:])
         place = interpolate(fragments, spans, self.place).permute(0, 2, 3, 1)
         photograph = torch.where(fragments.mask[:, None], sample(self.whites, place), skin)
         eyes = fragments.mask & (fragments.triangle < len(EYE_OPENINGS))
-        same = same[:, None, None, None] * there
+        same = same[:, None, None, None] * mouth
         behind = behind + torch.where(eyes[:, None], 1, same) * (photograph - behind)
         made = made * (1 - same)
         wet = blur((1 - cover) * made, 2.0)
@@ -345,7 +347,7 @@ class ProjectedRenderer:
         opacity = opacity * there
         behind = behind * (1 - opacity) + ((iris + 1) * shade - 1) * opacity
         picture[area] = skin * cover + behind * (1 - cover)
-        changed[area] = torch.maximum(changed[area], (1 - cover) * made)
+        changed[area] = torch.maximum(changed[area], (1 - cover) * made) * (1 - (1 - MOUTH_FREE) * (1 - cover) * mouth)
         return torch.cat([picture, blur(changed, 1.5)], 1)
 
     def _inside(self, points: Tensor, view: Tensor, cover: Tensor, closed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
