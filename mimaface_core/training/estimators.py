@@ -112,16 +112,17 @@ def score(estimators: Estimators, made: list[Tensor], held: Latents, boundaries:
     boundaries: numbers of the first new frames of every clip but the first.
 
     Returns:
-        expression: RMS error of the 64 numbers, in their standard deviations; pose: mean error of the three angles in
-        degrees; identity: cosine to the mean of the person's true frames; distance: between features of made and true
-        clips, after Fréchet; jump: error in changes at the boundaries, over that of the other changes (0 without any).
+        expression: RMS difference of the 64 numbers from what is read from the truth, in their standard deviations; pose:
+        mean difference of the three angles in degrees; identity: cosine to the mean of the person's true frames; distance:
+        between features of made and true clips, after Fréchet; jump: error in changes at the boundaries, over that of the
+        other changes (0 without any).
     """
     samples = [{name: value.float() for name, value in held.samples[i].items()} for i in held.clips.tolist()]
     device = estimators.middle.device
     wrong, turned, likeness, between, within, features = [], [], [], [], [], ([], [])
     for clip, sample in zip(made, samples, strict=True):
         clip, truth, weight = (x.to(device) for x in (clip, sample["target"], sample["weight"]))
-        off = (estimators.read_motion(clip) - sample["motion"].to(device)).cpu()
+        off = (estimators.read_motion(clip) - estimators.read_motion(truth)).cpu()
         wrong.append((off / estimators.spread.cpu())[:, 3:67].square().mean())
         turned.append(off[:, :3].abs().mean().rad2deg())
         who = F.normalize(estimators.read_person(truth, weight).mean(0), dim=0)
