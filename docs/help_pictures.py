@@ -54,7 +54,7 @@ class Scene:
 
     def measured(self, picture: Tensor) -> tuple:
         """Source and motion of one picture [H, W, 3]."""
-        return self.extract((picture.float() / 255 if picture.dtype == torch.uint8 else picture)[None])
+        return self.extract(as_image(picture))
 
     def extract(self, picture) -> tuple:
         return Extract3DMM.execute(self.pack, picture, -1, "interpolate").args
@@ -82,6 +82,11 @@ def draw_help(portrait: Path, picture: Path, result: Path) -> None:
     scene = Scene(portrait, picture, result)
     for draw in (tracked, rendered, retargeted, looked, modulated, packs, kept, pasted, plotted, smoothed, calmed, scored):
         draw(scene)
+
+
+def as_image(picture: Tensor) -> Tensor:
+    """A picture [H, W, 3], uint8 or in 0–1, as ComfyUI's IMAGE [1, H, W, 3]."""
+    return (picture.float() / 255 if picture.dtype == torch.uint8 else picture)[None]
 
 
 def page(node: str, name: str) -> Path:
@@ -161,7 +166,7 @@ def pasted(scene: Scene) -> None:
     source = scene.measured(scene.picture)[0]
     motion = RetargetMotion.execute(source, scene.clip, "relative", 0, 1.0, 1.0, 1.0).args[0]
     drawn = scene.sample(motion[TURNS - 11 : TURNS + 1], source)
-    video, mask = PasteBack.execute(source, drawn, 1920).args
+    video, mask, _ = PasteBack.execute(source, drawn, 1920).args
     whole = list(Clip.open(video.get_stream_source()))
     shown = [drawn[-1], mask[0][..., None].expand(-1, -1, 3), whole[-1]]
     tiles([shown], SIDE, page("PasteBack", "whole.jpg"), ("frames", "mask", "video"))
@@ -205,6 +210,6 @@ def save_plot(picture: Tensor, path: Path) -> None:
 
 
 def scored(scene: Scene) -> None:
-    table = Evaluate.execute(scene.result, False, scene.portrait[None].float() / 255, VideoFromFile(str(DRIVER))).args[1][0]
+    table = Evaluate.execute(scene.result, False, as_image(scene.portrait), VideoFromFile(str(DRIVER))).args[1][0]
     sheet = Image.fromarray((table * 255).round().byte().numpy())
     sheet.crop((0, 0, sheet.width, 720)).reduce(2).save(page("Evaluate", "table.jpg"), quality=60, optimize=True)
