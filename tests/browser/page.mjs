@@ -93,8 +93,13 @@ const actions = {
     await search(name)
     await page.getByRole('option').filter({ hasText: name }).first().click()
     await page.waitForFunction(() => app.graph.nodes.length === 1)
-    await page.mouse.click(700, 350) // newer pages carry the node with the mouse until it is put down
-    await drawn()
+    const carried = () => page.evaluate(() => app.graph.nodes.some((node) => node.flags?.ghost))
+    for (let tries = 0; tries < 10; tries++) {
+      await drawn()
+      await page.mouse.click(700 + tries, 350) // newer pages carry the node with the mouse until it is put down
+      await drawn()
+      if (!(await carried())) break
+    }
     return page.evaluate(() => {
       const [{ type, title, inputs = [], widgets = [] }] = app.graph.nodes
       return { type, title, shown: [...inputs, ...widgets].map((slot) => slot.label ?? slot.localized_name ?? slot.name) }
