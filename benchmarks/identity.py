@@ -30,9 +30,7 @@ def faces(path: Path, tracker) -> Tensor:
     """Face crops [N, 3, 224, 224] in ±1 of a photograph or of frames throughout a clip."""
     frames = list(Footage.open(path).pictures)
     chosen = sorted({int(i) for i in np.linspace(0, len(frames) - 1, FRAMES)})
-    return torch.stack(
-        [framed_face(signed(frames[i]), framing(still_landmarks(frames[i], tracker))) for i in chosen]
-    )
+    return torch.stack([framed_face(signed(frames[i]), framing(still_landmarks(frames[i], tracker))) for i in chosen])
 
 
 def relit(crops: Tensor, person: int) -> Tensor:

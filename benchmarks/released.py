@@ -157,9 +157,7 @@ def main() -> None:
             results[dtype]["apart"] = float((frames - reference).abs().mean() * 127.5)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{options.threads} CPU threads"
     print(f"{options.frames} frames, {options.steps} steps, {device}, torch {torch.__version__}\n")
-    print(
-        f"| stage | {' | '.join(f'{d}, s | MB' for d in results)} | |\n| --- |{' ---: |' * 2 * len(results)} --- |"
-    )
+    print(f"| stage | {' | '.join(f'{d}, s | MB' for d in results)} | |\n| --- |{' ---: |' * 2 * len(results)} --- |")
     for name, what in STAGES.items():
         cells = [f"{r['seconds'].get(name, 0):.1f} | {r['peaks'].get(name, 0):.0f}" for r in results.values()]
         print(f"| {name} | {' | '.join(cells)} | {what} |")

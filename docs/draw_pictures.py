@@ -21,7 +21,11 @@ LAUGH = 82
 VOICE = ROOT / "assets" / "demo_voice.ogg"
 SAID = (8, 92)  # frames of what it says: two open mouths of different shape
 TURNED = 48  # a frame in which the clip turns the head and the voice opens the mouth
-EDITS = (("edit.yaw=18", "edit.smile=1.2"), ("edit.blink_left=1", "edit.roll=-8"), ("edit.mouth_open=0.8", "edit.gaze_x=0.8"))
+EDITS = (
+    ("edit.yaw=18", "edit.smile=1.2"),
+    ("edit.blink_left=1", "edit.roll=-8"),
+    ("edit.mouth_open=0.8", "edit.gaze_x=0.8"),
+)
 
 
 def main() -> None:

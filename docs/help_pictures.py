@@ -80,7 +80,20 @@ def draw_help(portrait: Path, picture: Path, result: Path) -> None:
     for node, name in THUMBNAILS.items():
         shutil.copyfile(ROOT / "workflows" / name, page(node, name))
     scene = Scene(portrait, picture, result)
-    for draw in (tracked, rendered, retargeted, looked, modulated, packs, kept, pasted, plotted, smoothed, calmed, scored):
+    for draw in (
+        tracked,
+        rendered,
+        retargeted,
+        looked,
+        modulated,
+        packs,
+        kept,
+        pasted,
+        plotted,
+        smoothed,
+        calmed,
+        scored,
+    ):
         draw(scene)
 
 
@@ -96,7 +109,9 @@ def page(node: str, name: str) -> Path:
 
 def tracked(scene: Scene) -> None:
     found = [scene.measured(picture)[0] for picture in (scene.portrait, *frames(DRIVER, (TALKS, TURNS)))]
-    tiles([[mesh(source) for source in found]], SIDE, page("Extract3DMM", "tracked.jpg"), ("photograph", "clip", "clip"))
+    tiles(
+        [[mesh(source) for source in found]], SIDE, page("Extract3DMM", "tracked.jpg"), ("photograph", "clip", "clip")
+    )
 
 
 def mesh(source) -> Tensor:
@@ -180,7 +195,9 @@ def plotted(scene: Scene) -> None:
 def smoothed(scene: Scene) -> None:
     steady = [(f"expression {k:g}", SmoothMotion.execute(scene.clip, 0.4, k, 0.3).args[0]) for k in (0.3, 1.0)]
     lines = {name: corner(motion)[:RESTING] for name, motion in [("as tracked", scene.clip), *steady]}
-    save_plot(curves("a corner of the mouth, coefficient", lines, scene.clip[:RESTING]), page("SmoothMotion", "steady.png"))
+    save_plot(
+        curves("a corner of the mouth, coefficient", lines, scene.clip[:RESTING]), page("SmoothMotion", "steady.png")
+    )
 
 
 def corner(motion: MotionTrack) -> Tensor:

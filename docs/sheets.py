@@ -27,7 +27,9 @@ def tiles(rows: list[list[Tensor]], side: int, path: Path, captions: Sequence[st
     for y, row in enumerate(rows):
         for x, picture in enumerate(row):
             levels = picture if picture.dtype == torch.uint8 else (picture * 255).round().byte()
-            sheet.paste(Image.fromarray(levels.numpy()).resize((side, side), Image.Resampling.LANCZOS), (x * side, y * side))
+            sheet.paste(
+                Image.fromarray(levels.numpy()).resize((side, side), Image.Resampling.LANCZOS), (x * side, y * side)
+            )
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
     for x, caption in enumerate(captions):
         draw.text(((x + 0.5) * side, sheet.height - foot / 2), caption, INK, font, anchor="mm")

@@ -45,7 +45,10 @@ BOXES = {
         "edit_face",
         "Head, expression and gaze of a photograph by sliders. Writes the face and the whole picture.",
         ("expression editor", "face editing", "portrait"),
-        tuple(("edit", name) for name in ("yaw", "pitch", "roll", "mouth_open", "smile", "brows", "blink_right", "blink_left"))
+        tuple(
+            ("edit", name)
+            for name in ("yaw", "pitch", "roll", "mouth_open", "smile", "brows", "blink_right", "blink_left")
+        )
         + (("edit", "gaze_x"), ("edit", "gaze_y"), ("sampler", "seed"), ("pack", "pack")),
     ),
 }
@@ -91,8 +94,12 @@ def blueprint(name: str, box: Box) -> dict:
         "category": "MIMAFace",
         "inputNode": {"id": BEFORE, "bounding": [left, 0, WIDTH, ROW * len(inputs) + 2 * MARGIN]},
         "outputNode": {"id": AFTER, "bounding": [right, 0, WIDTH, ROW * len(outputs) + 2 * MARGIN]},
-        "inputs": _sockets(own, inputs, [(link["origin_id"], link["origin_slot"], link["id"]) for link in links], BEFORE),
-        "outputs": _sockets(own, outputs, [(link["target_id"], link["target_slot"], link["id"]) for link in links], AFTER),
+        "inputs": _sockets(
+            own, inputs, [(link["origin_id"], link["origin_slot"], link["id"]) for link in links], BEFORE
+        ),
+        "outputs": _sockets(
+            own, outputs, [(link["target_id"], link["target_slot"], link["id"]) for link in links], AFTER
+        ),
         "widgets": [],
         "nodes": list(inner.values()),
         "groups": [group for group in ui["groups"] if any(_inside(node, group) for node in inner.values())],
@@ -117,7 +124,8 @@ def blueprint(name: str, box: Box) -> dict:
 def _read(workflow: str) -> tuple[dict, dict[str, dict]]:
     """A workflow as the front end has it, and its nodes' values by title."""
     ui, api = (
-        json.loads((ROOT / "workflows" / folder / f"{workflow}.json").read_text(encoding="utf-8")) for folder in ("", "api")
+        json.loads((ROOT / "workflows" / folder / f"{workflow}.json").read_text(encoding="utf-8"))
+        for folder in ("", "api")
     )
     return ui, {node["_meta"]["title"]: node["inputs"] for node in api.values()}
 

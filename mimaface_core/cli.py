@@ -82,9 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pairs", type=Path, metavar="FILE", help="CSV or JSON with output, source, driver, audio, instead of names"
     )
     evaluate.add_argument("--frames", type=int, metavar="N", help="score at most the first N frames of a clip")
-    evaluate.add_argument(
-        "--clip", type=int, default=12, metavar="N", help="frames of a clip as it was sampled (12)"
-    )
+    evaluate.add_argument("--clip", type=int, default=12, metavar="N", help="frames of a clip as it was sampled (12)")
     evaluate.add_argument(
         "--overlap", type=int, default=3, metavar="N", help="frames that clips share as they were sampled (3)"
     )
@@ -103,9 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     pack = commands.add_parser("pack", help="list, verify or convert model packs").add_subparsers(
         required=True, metavar="WHAT"
     )
-    pack.add_parser("list", help="the packs that are found, with their folders").set_defaults(
-        work=list_command
-    )
+    pack.add_parser("list", help="the packs that are found, with their folders").set_defaults(work=list_command)
     verify = pack.add_parser(
         "verify",
         help="load every part of a pack, or check the published weights key by key",
@@ -143,9 +139,7 @@ def run_command(options: argparse.Namespace) -> int:
 
     started = time.monotonic()
     if options.server:
-        written, frames = run_on_server(
-            options.graph, options.input, options.set, options.output_dir, options.server
-        )
+        written, frames = run_on_server(options.graph, options.input, options.set, options.output_dir, options.server)
     else:
         written, frames = run_here(options.graph, options.input, options.set, options.output_dir)
     result = {
@@ -169,9 +163,7 @@ def evaluate_command(options: argparse.Namespace) -> int:
         raise InputError(f"--json {options.json}: there is no such folder; make it, or name another file.")
     if options.frames is not None and options.frames < 1:
         raise InputError(f"--frames {options.frames}: at least one frame is needed.")
-    pairs = find_pairs(
-        options.output, options.source, options.driver, options.audio, options.pairs, options.same
-    )
+    pairs = find_pairs(options.output, options.source, options.driver, options.audio, options.pairs, options.same)
     terminal, pack = TerminalHost(), find_pack("bundled")
     with interruptible(terminal), host.use(terminal):
         protocol = Protocol(

@@ -74,9 +74,7 @@ def read(path: str | Path, remedy: str) -> dict[str, Tensor]:
     return read_pickled(path, remedy)
 
 
-def read_pickled(
-    path: str | Path, remedy: str = "download the published one again, in full"
-) -> dict[str, Tensor]:
+def read_pickled(path: str | Path, remedy: str = "download the published one again, in full") -> dict[str, Tensor]:
     """Read the state dict of a torch pickle: tensors only, never code.
 
     The wrappers `state_dict` and `model` are taken off, and the keys' prefix `module.`. Entries that are no
@@ -125,9 +123,7 @@ def _damaged(path: Path, remedy: str) -> InputError:
         return InputError(f"{path} cannot be read ({error.strerror}); {remedy}.")
     if stand_in:
         return InputError(f"{path} cannot be read: it is Git LFS's stand-in for the file; run git lfs pull.")
-    return InputError(
-        f"{path} cannot be read: it is cut short, damaged or no file of weights alone; {remedy}."
-    )
+    return InputError(f"{path} cannot be read: it is cut short, damaged or no file of weights alone; {remedy}.")
 
 
 def _unwrapped(content: object) -> dict:
@@ -155,18 +151,14 @@ class Misfit:
         """One clause for each key."""
         found = [f"'{key}' is missing" for key in self.missing]
         found += [f"'{key}' is unknown" for key in self.unexpected]
-        found += [
-            f"'{k}' has shape {list(is_)} instead of {list(wanted)}" for k, is_, wanted in self.misshaped
-        ]
+        found += [f"'{k}' has shape {list(is_)} instead of {list(wanted)}" for k, is_, wanted in self.misshaped]
         return found
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.unexpected or self.misshaped)
 
 
-def compare(
-    wanted: Mapping[str, Sequence[int]], values: Mapping[str, Tensor], allowed: Iterable[str] = ()
-) -> Misfit:
+def compare(wanted: Mapping[str, Sequence[int]], values: Mapping[str, Tensor], allowed: Iterable[str] = ()) -> Misfit:
     """Hold tensors against the keys and shapes that are wanted.
 
     Args:
@@ -180,9 +172,7 @@ def compare(
         tuple(key for key in wanted if key not in values and not key.endswith(COUNT)),
         tuple(key for key in values if key not in known),
         tuple(
-            (key, tuple(values[key].shape), shape)
-            for key, shape in shapes.items()
-            if tuple(values[key].shape) != shape
+            (key, tuple(values[key].shape), shape) for key, shape in shapes.items() if tuple(values[key].shape) != shape
         ),
     )
 
@@ -269,9 +259,7 @@ def write(
                 digest.update(piece)
             for key in order:
                 # A copy lies without gaps, wherever and however the original does.
-                value = (
-                    torch.empty(tensors[key].shape, dtype=types[key]).copy_(tensors[key].detach()).reshape(-1)
-                )
+                value = torch.empty(tensors[key].shape, dtype=types[key]).copy_(tensors[key].detach()).reshape(-1)
                 piece = memoryview(value.view(torch.uint8).numpy())
                 file.write(piece)
                 digest.update(piece)

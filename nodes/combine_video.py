@@ -53,9 +53,7 @@ class CombineVideo(Node):
                     default=0.0,
                     least=0.0,
                 ),
-                io.Audio.Input(
-                    "audio", optional=True, tooltip="Sound to add; it is cut where the video ends."
-                ),
+                io.Audio.Input("audio", optional=True, tooltip="Sound to add; it is cut where the video ends."),
                 io.Video.Input(
                     "sound_of",
                     optional=True,

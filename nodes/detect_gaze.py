@@ -38,9 +38,7 @@ class DetectGaze(Node):
     def execute(cls, pack, picture, motion, face=-1, landmarks=None) -> io.NodeOutput:
         frames = frames_of(picture, float(motion.fps))
         motion.check_basis(pack.basis)
-        _, look = measure(
-            frames.pictures, frames.count, frames.fps, tracker(landmarks), pack.measurer(), face
-        )
+        _, look = measure(frames.pictures, frames.count, frames.fps, tracker(landmarks), pack.measurer(), face)
         gaze = look.resample(motion.fps).gaze
         held = [min(i, len(gaze) - 1) for i in range(len(motion))]
         return io.NodeOutput(motion.replace(gaze=gaze[held]))

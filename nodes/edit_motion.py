@@ -87,15 +87,11 @@ class EditMotion(Node):
                 ),
                 _slider("gaze_y", 0, -1.5, 1.5, 0.05, "Turns both eyes up; below 0 down."),
             ],
-            outputs=[
-                Motion.Output(display_name="motion", tooltip="The edited motion; of a source, one frame.")
-            ],
+            outputs=[Motion.Output(display_name="motion", tooltip="The edited motion; of a source, one frame.")],
         )
 
     @classmethod
-    def execute(
-        cls, face, yaw, pitch, roll, shift_x, shift_y, zoom, gaze_x, gaze_y, **expression
-    ) -> io.NodeOutput:
+    def execute(cls, face, yaw, pitch, roll, shift_x, shift_y, zoom, gaze_x, gaze_y, **expression) -> io.NodeOutput:
         motion = face.track if isinstance(face, SourceFace) else face
         edited = edit(
             motion,

@@ -24,9 +24,7 @@ class EncodeAppearance(Node):
             inputs=[
                 Pack.Input("pack", tooltip=PACK_TIP),
                 Source.Input("source", tooltip=SOURCE_TIP),
-                Motion.Input(
-                    "motion", tooltip="The motion that will be drawn: retargeted, smoothed, edited."
-                ),
+                Motion.Input("motion", tooltip="The motion that will be drawn: retargeted, smoothed, edited."),
                 io.Combo.Input(
                     "context",
                     options=[OWN, FRAME, CLIP],

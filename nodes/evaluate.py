@@ -46,9 +46,7 @@ class Evaluate(Node):
                     display_name="scores",
                     tooltip="All scores as JSON, each with its estimator and where its weights lie.",
                 ),
-                io.Image.Output(
-                    display_name="table", tooltip="Frames and scores as a picture; connect Preview Image."
-                ),
+                io.Image.Output(display_name="table", tooltip="Frames and scores as a picture; connect Preview Image."),
             ],
         )
 

@@ -13,16 +13,16 @@ from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source, frames_of
 
 UNCONNECTED = "unconnected"  # a socket, for `validate_inputs`
-PICTURE_TIP = (
-    "A photograph, a batch of pictures or a video. A video is read frame by frame, however long it is."
-)
+PICTURE_TIP = "A photograph, a batch of pictures or a video. A video is read frame by frame, however long it is."
 FACE_TIP = "Which face, where there are several: −1 the largest, else counted from the left, 0 the leftmost."
 FRAMING_TIP = (
     "How a driver's frames are cut, for packs that measure with a network, such as the released one: `as released` squeezes"
     " them to a square first, and takes a single picture of 512 × 512 whole. Choose `keep aspect` when a wide clip makes faces"
     " too narrow, or when such a picture is to be cut like others."
 )
-LANDMARKS_TIP = "Output of ComfyUI's own face landmark node for the same pictures. Connect it where mediapipe is not installed."
+LANDMARKS_TIP = (
+    "Output of ComfyUI's own face landmark node for the same pictures. Connect it where mediapipe is not installed."
+)
 
 
 def tracker(landmarks=None):
@@ -64,18 +64,12 @@ class Extract3DMM(Node):
                     tooltip="What to do in frames where the face is not seen: move on evenly to the next frame that"
                     " shows it, hold the `previous` face, or go back to the first pose (`empty`).",
                 ),
-                frame_rate(
-                    "Frames a second of a batch of pictures. A video keeps its own, exactly.", optional=True
-                ),
-                io.Combo.Input(
-                    "framing", options=list(FRAMINGS), default=RELEASED, optional=True, tooltip=FRAMING_TIP
-                ),
+                frame_rate("Frames a second of a batch of pictures. A video keeps its own, exactly.", optional=True),
+                io.Combo.Input("framing", options=list(FRAMINGS), default=RELEASED, optional=True, tooltip=FRAMING_TIP),
                 Landmarks.Input("landmarks", optional=True, tooltip=LANDMARKS_TIP),
             ],
             outputs=[
-                Source.Output(
-                    display_name="source", tooltip="The person, from the first frame that shows the face."
-                ),
+                Source.Output(display_name="source", tooltip="The person, from the first frame that shows the face."),
                 Motion.Output(display_name="motion", tooltip="How the face moves, frame by frame."),
             ],
         )

@@ -75,9 +75,7 @@ def _below(root: Path, prefix: str, width: int = 0, height: int = 0) -> Path:
     drive = PureWindowsPath(prefix).drive
     target = (root / FORBIDDEN.sub("_", prefix.replace("\\", "/"))).resolve()
     if drive or root not in target.parents:
-        raise InputError(
-            f"The file name prefix '{prefix}' leaves the output folder {root}; use a name inside it."
-        )
+        raise InputError(f"The file name prefix '{prefix}' leaves the output folder {root}; use a name inside it.")
     return target
 
 

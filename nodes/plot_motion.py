@@ -23,12 +23,8 @@ class PlotMotion(Node):
             description="Draws head angles, mouth, lids and gaze over time. Frames without a face are grey.",
             inputs=[
                 Motion.Input("motion", tooltip="The motion to look at."),
-                io.Int.Input(
-                    "width", default=1024, min=320, max=4096, tooltip="Pixels; more for a long clip."
-                ),
-                io.Int.Input(
-                    "height", default=768, min=320, max=4096, tooltip="Pixels; more for finer lines."
-                ),
+                io.Int.Input("width", default=1024, min=320, max=4096, tooltip="Pixels; more for a long clip."),
+                io.Int.Input("height", default=768, min=320, max=4096, tooltip="Pixels; more for finer lines."),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The plot; connect Preview Image.")],
         )

@@ -26,12 +26,8 @@ class SmoothMotion(Node):
             inputs=[
                 Motion.Input("motion", tooltip="The motion to steady."),
                 strength("pose", 0.4, "Raise it when the head trembles, lower it when small nods get lost."),
-                strength(
-                    "expression", 0.3, "Raise it when the face trembles, lower it when speech looks dull."
-                ),
-                strength(
-                    "gaze", 0.3, "Raise it when the eyes tremble, lower it when small glances get lost."
-                ),
+                strength("expression", 0.3, "Raise it when the face trembles, lower it when speech looks dull."),
+                strength("gaze", 0.3, "Raise it when the eyes tremble, lower it when small glances get lost."),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The steadied motion.")],
         )

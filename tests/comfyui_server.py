@@ -24,7 +24,12 @@ ROOT = Path(__file__).resolve().parents[1]
 COMFYUI = os.environ.get("COMFYUI_DIR")
 PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
 # what the shipped graphs ask for by name, and what it is here
-ASKED = {"mimaface_portrait.jpg": "face.png", "mimaface_laugh.jpg": "face.png", "mimaface_driver.mp4": "clip.mp4", "mimaface_voice.ogg": "voice.wav"}
+ASKED = {
+    "mimaface_portrait.jpg": "face.png",
+    "mimaface_laugh.jpg": "face.png",
+    "mimaface_driver.mp4": "clip.mp4",
+    "mimaface_voice.ogg": "voice.wav",
+}
 PATIENCE = 180  # seconds until a server answers
 
 

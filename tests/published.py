@@ -110,9 +110,7 @@ def write_published(folder: Path, images: bool = True) -> dict:
         save_json({**SMALL.vision, "hidden_act": "gelu"}, (folder / place).with_name("config.json"))
     for place, state in states.items():
         # the reference saves in the old format
-        options = (
-            {} if place.endswith(".safetensors") else {"_use_new_zipfile_serialization": place == IDENTITY}
-        )
+        options = {} if place.endswith(".safetensors") else {"_use_new_zipfile_serialization": place == IDENTITY}
         save(state, folder / place, **options)
     write_bfm(folder / BFM, SMALL.vertices)
     write_vae(folder / "sd-vae-ft-mse", vae_state(SMALL.vae))

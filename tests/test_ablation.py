@@ -25,7 +25,15 @@ def config():
     config["video"] |= {"frames": 3, "steps": 2}
     for stage in ("vae", "image"):
         config[stage]["steps"] = 3
-    config["estimators"] = {"batch": 4, "steps": 5, "minutes": 60, "rate": 0.002, "average": 0.9, "save_minutes": 60, "seed": 1}
+    config["estimators"] = {
+        "batch": 4,
+        "steps": 5,
+        "minutes": 60,
+        "rate": 0.002,
+        "average": 0.9,
+        "save_minutes": 60,
+        "seed": 1,
+    }
     config["ablation"] = {"seeds": [1]}
     return config
 
@@ -132,12 +140,24 @@ def test_intervals_and_verdicts():
     assert mean == 2 and half == pytest.approx(4.303 / 3**0.5, rel=1e-3)
     assert interval([1.0])[1] == float("inf")
     runs = {
-        "base": {1: {"identity": 0.9, "pose": 2.0}, 2: {"identity": 0.8, "pose": 2.5}, 3: {"identity": 0.85, "pose": 1.5}},
-        "identity": {1: {"identity": 0.7, "pose": 1.0}, 2: {"identity": 0.61, "pose": 3.0}, 3: {"identity": 0.65, "pose": 2.0}},
+        "base": {
+            1: {"identity": 0.9, "pose": 2.0},
+            2: {"identity": 0.8, "pose": 2.5},
+            3: {"identity": 0.85, "pose": 1.5},
+        },
+        "identity": {
+            1: {"identity": 0.7, "pose": 1.0},
+            2: {"identity": 0.61, "pose": 3.0},
+            3: {"identity": 0.65, "pose": 2.0},
+        },
     }
-    assert verdict(runs, "identity", "identity").startswith("-0.197") and "reproduces" in verdict(runs, "identity", "identity")
+    assert verdict(runs, "identity", "identity").startswith("-0.197") and "reproduces" in verdict(
+        runs, "identity", "identity"
+    )
     assert "not shown" in verdict(runs, "identity", "pose")
-    assert "the other way round" in verdict({"base": runs["identity"], "identity": runs["base"]}, "identity", "identity")
+    assert "the other way round" in verdict(
+        {"base": runs["identity"], "identity": runs["base"]}, "identity", "identity"
+    )
 
 
 def test_what_no_pack_can_express_is_refused(config, tmp_path):

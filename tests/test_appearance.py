@@ -27,9 +27,7 @@ def test_clip_pixels_normalises_white_and_black():
 def test_clip_pixels_agrees_with_the_transformers_processor():
     from transformers import CLIPImageProcessor
 
-    picture = torch.randint(
-        0, 256, (96, 96, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8
-    )
+    picture = torch.randint(0, 256, (96, 96, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     smooth = torch.nn.functional.avg_pool2d(picture.permute(2, 0, 1).float()[None], 9, 1, 4)[0].round()
     processor = CLIPImageProcessor(size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48})
     expected = processor(images=smooth.permute(1, 2, 0).byte().numpy(), return_tensors="pt").pixel_values

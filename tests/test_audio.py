@@ -29,9 +29,7 @@ CLICKS = 10  # seconds from one to the next, the first at half a second
 def ffmpeg(*arguments, **more):
     program = imageio_ffmpeg.get_ffmpeg_exe()
     more = {"stdin": subprocess.DEVNULL, **more}
-    return subprocess.run(
-        [program, "-y", *map(str, arguments)], check=True, capture_output=True, text=True, **more
-    )
+    return subprocess.run([program, "-y", *map(str, arguments)], check=True, capture_output=True, text=True, **more)
 
 
 def murmur(seconds, rate=RATE, channels=1, level=0.1, seed=0):
@@ -105,16 +103,12 @@ counts_memory = pytest.mark.skipif(
 # --- what is heard
 
 
-@pytest.mark.parametrize(
-    "rate, channels", [(8000, 1), (11025, 2), (16000, 6), (44100, 2), (48000, 1), (96000, 6)]
-)
+@pytest.mark.parametrize("rate, channels", [(8000, 1), (11025, 2), (16000, 6), (44100, 2), (48000, 1), (96000, 6)])
 @pytest.mark.parametrize("seconds", [0.2, 3.3337])
 def test_any_rate_and_channels_give_the_same_sound_to_the_sample(rate, channels, seconds):
     time = torch.arange(round(seconds * rate)) / rate
     tone = 0.3 * torch.sin(2 * np.pi * 440 * time)
-    sound = (
-        tone.repeat(channels, 1) * torch.linspace(0.5, 1.5, channels)[:, None] if channels > 1 else tone[None]
-    )
+    sound = tone.repeat(channels, 1) * torch.linspace(0.5, 1.5, channels)[:, None] if channels > 1 else tone[None]
     speech = Speech.of(Audio(sound, rate))
     assert speech.seconds == Fraction(len(tone), rate)
     result = heard(speech)
@@ -275,10 +269,7 @@ def test_a_mel_frame_is_the_sound_around_its_sample_and_silence_is_the_floor():
     spectrum = mel_spectrogram(click)
     assert spectrum.shape == (MELS, 81) and spectrum.mean(0).argmax() == 40
     assert (spectrum[:, [37, 43]] == -4).all() and (mel_spectrogram(torch.zeros(799)) == -4).all()
-    tones = [
-        mel_spectrogram(torch.sin(torch.arange(RATE) * 2 * np.pi * hz / RATE))[:, 40]
-        for hz in (200, 1000, 4000)
-    ]
+    tones = [mel_spectrogram(torch.sin(torch.arange(RATE) * 2 * np.pi * hz / RATE))[:, 40] for hz in (200, 1000, 4000)]
     bands = [int(tone.argmax()) for tone in tones]
     assert bands == sorted(bands) and bands[1] - bands[0] > 10 < bands[2] - bands[1]
 
@@ -287,9 +278,7 @@ def test_a_mel_frame_is_the_sound_around_its_sample_and_silence_is_the_floor():
 def test_the_streamed_mel_is_the_whole_one(count):
     sound = murmur(4)[:, 5000 : 5000 + count] + 0.01
     speech = Speech.of(Audio(sound, RATE))
-    assert torch.allclose(
-        torch.cat(list(mel_stream(speech, normalised=False))).T, mel_spectrogram(sound[0]), atol=1e-5
-    )
+    assert torch.allclose(torch.cat(list(mel_stream(speech, normalised=False))).T, mel_spectrogram(sound[0]), atol=1e-5)
     assert sum(map(len, mel_stream(speech))) == 1 + speech.samples // HOP
 
     class Crumbs(Speech):
@@ -298,9 +287,7 @@ def test_the_streamed_mel_is_the_whole_one(count):
                 yield from block.split(333)
 
     crumbs = Crumbs(speech.sound, speech.seconds, speech.level_db)
-    assert torch.allclose(
-        torch.cat(list(mel_stream(crumbs))), mel_spectrogram(heard(speech, True)).T, atol=1e-5
-    )
+    assert torch.allclose(torch.cat(list(mel_stream(crumbs))), mel_spectrogram(heard(speech, True)).T, atol=1e-5)
 
 
 # --- sound in the finished file

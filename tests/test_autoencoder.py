@@ -67,9 +67,7 @@ def test_an_autoencoder_under_every_name(autoencoder, tmp_path):
     write_vae(tmp_path / "whole" / "vae", autoencoder, scaling_factor=0.18215)
     for place in ("alone.safetensors", "alone.ckpt", "v1-5-pruned-emaonly.safetensors", "new.safetensors"):
         assert same(read_vae(tmp_path / place), autoencoder), place
-    assert same(read_vae(tmp_path / "folder"), autoencoder) and same(
-        read_vae(tmp_path / "whole"), autoencoder
-    )
+    assert same(read_vae(tmp_path / "folder"), autoencoder) and same(read_vae(tmp_path / "whole"), autoencoder)
 
 
 def test_another_models_autoencoder_is_refused(autoencoder, tmp_path):

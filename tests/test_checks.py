@@ -50,7 +50,9 @@ def test_what_no_combo_offers_is_refused(node, name):
     assert isinstance(said, str) and "'of a newer version'" in said
 
 
-@pytest.mark.parametrize(("node", "name", "widget"), NUMBERS, ids=[f"{node.__name__}-{name}" for node, name, _ in NUMBERS])
+@pytest.mark.parametrize(
+    ("node", "name", "widget"), NUMBERS, ids=[f"{node.__name__}-{name}" for node, name, _ in NUMBERS]
+)
 def test_numbers_that_a_node_judges_keep_their_range(node, name, widget):
     for value, inside in ((widget.min, True), (widget.max, True), (widget.min - 1, False), (widget.max + 1, False)):
         assert (node.validate_inputs(**{name: value}) is True) == inside, value

@@ -68,9 +68,7 @@ def test_run_ends_with_a_json_line(graph, tmp_path, capsys):
 
 def test_every_problem_is_one_line_and_nothing_is_made(graph, tmp_path, capsys):
     (tmp_path / "file").touch()
-    path = graph(
-        a=make(steps=0), b=node("ToySave", thing=["a", 0], name="x.txt"), c=node("LoadVideo", "driver")
-    )
+    path = graph(a=make(steps=0), b=node("ToySave", thing=["a", 0], name="x.txt"), c=node("LoadVideo", "driver"))
     bad = ["--input", "drivr=x.mp4", "--set", "maker.stepz=1", "--output-dir", "file/out"]
     assert cli.main(["run", path, *bad]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
@@ -86,18 +84,14 @@ def test_a_missing_file_names_the_node_and_the_option(graph, capsys):
     path = graph(a=node("LoadImage", "source"), b=node("PreviewImage", images=["a", 0]))
     assert cli.main(["run", path, "--input", "source=gone.jpg"]) == 2
     error = capsys.readouterr().err
-    assert re.search(
-        r"node 'source' \(LoadImage, id a\), input 'image': there is no file '.*gone.jpg'", error
-    )
+    assert re.search(r"node 'source' \(LoadImage, id a\), input 'image': there is no file '.*gone.jpg'", error)
     assert cli.main(["run", "no_such_graph"]) == 2
 
 
 def test_a_node_that_refuses_its_input_ends_with_status_2(graph, capsys):
     path = graph(a=node("ToyFail", "source"), b=node("ToySave", thing=["a", 0], name="x.txt"))
     assert cli.main(["run", path]) == 2
-    assert (
-        capsys.readouterr().err.splitlines()[-1].startswith("node 'source' (ToyFail, id a): There is no face")
-    )
+    assert capsys.readouterr().err.splitlines()[-1].startswith("node 'source' (ToyFail, id a): There is no face")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")

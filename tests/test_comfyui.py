@@ -111,9 +111,7 @@ def test_a_film_of_comfyui_carries_all_of_the_voice(server, base):
     address, log = server
     arguments = ["run", "talk", "--input", f"source={base / 'face.png'}", "--input", f"audio={base / 'voice.wav'}"]
     arguments += ["--set", "pack.pack=tiny", "--server", address, "--output-dir", str(base / "films")]
-    done = subprocess.run(
-        [PYTHON, "-c", COMMAND, *arguments], check=False, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run([PYTHON, "-c", COMMAND, *arguments], check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:] + log.read_text()[-3000:]
     for file in json.loads(done.stdout.splitlines()[-1])["outputs"]:
         sound = read_audio(file)

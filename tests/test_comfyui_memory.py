@@ -23,7 +23,7 @@ pytestmark = [
     needs_faces,
 ]
 # another pack with a model of its own under ComfyUI's memory management
-OTHER = '''
+OTHER = """
 import comfy.model_management, comfy.model_patcher, torch
 
 class Model(torch.nn.Module):
@@ -46,7 +46,7 @@ class OtherModel:
         return {"ui": {"loaded": loaded, "value": [value]}, "result": (value,)}
 
 NODE_CLASS_MAPPINGS = {"OtherModel": OtherModel}
-'''
+"""
 
 
 @pytest.fixture(scope="module")

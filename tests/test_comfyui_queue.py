@@ -33,7 +33,12 @@ pytestmark = [
 def changed(**inputs):
     """The graph with inputs changed: title__input=value."""
     graph = copy.deepcopy(GRAPH)
-    for name, value in {"source__image": "face.png", "driver__file": "clip.mp4", "pack__pack": "tiny", **inputs}.items():
+    for name, value in {
+        "source__image": "face.png",
+        "driver__file": "clip.mp4",
+        "pack__pack": "tiny",
+        **inputs,
+    }.items():
         title, _, key = name.partition("__")
         graph[TITLES[title]]["inputs"][key] = value
     return graph
@@ -161,7 +166,9 @@ def test_what_cannot_run_is_refused_when_queued(server, inputs, broken, what):
     assert set(answer["node_errors"]) == {TITLES[title]}
 
 
-@pytest.mark.parametrize(("name", "words"), [("gone", "no motion file"), ("broken", "cannot be read"), ("newer", "update")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("gone", "no motion file"), ("broken", "cannot be read"), ("newer", "update")]
+)
 def test_a_motion_that_cannot_be_read_is_refused_when_queued(server, inputs, name, words):
     from safetensors.torch import save_file
 

@@ -156,7 +156,13 @@ def test_the_readmes_curl_example_works_as_it_stands(server, tmp_path):
     assert script != example
     environment = os.environ | {"NO_PROXY": "*"}
     done = subprocess.run(
-        ["bash", "-euc", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+        ["bash", "-euc", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert len(list(Clip.open(tmp_path / "animated.mp4"))) == 6

@@ -49,9 +49,7 @@ class Recorder(torch.nn.Module):
     def forward(self, sample, timestep, encoder_hidden_states):
         self.calls.append((sample.clone(), float(timestep), encoder_hidden_states.clone()))
         context = encoder_hidden_states.mean((1, 2)).view(sample.shape[0], 1, sample.shape[2], 1, 1)
-        return SimpleNamespace(
-            sample=0.3 * sample[:, :4] + 0.2 * sample[:, 4:8] + 0.1 * sample[:, 8:12] + context
-        )
+        return SimpleNamespace(sample=0.3 * sample[:, :4] + 0.2 * sample[:, 4:8] + 0.1 * sample[:, 8:12] + context)
 
 
 def run(parts, total, *, on_render=None, context=None, **options):
@@ -238,9 +236,7 @@ def test_a_clip_carries_the_latents_of_the_clip_before(vae):
     unet = Recorder()
     parts = SimpleNamespace(unet=unet, latents=LatentSpace(vae, "picture"), scheduler=SAMPLE)
     asked = []
-    list(
-        run(parts, 10, frames=6, overlap=2, context=lambda indices: asked.append(indices) or randn(6, 5, 16))
-    )
+    list(run(parts, 10, frames=6, overlap=2, context=lambda indices: asked.append(indices) or randn(6, 5, 16)))
     first, second = unet.calls[:2], unet.calls[2:]
     assert asked == [[0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9]]
     assert (first[0][0][:, 8:] == 0).all()
@@ -306,9 +302,7 @@ def test_schedulers_and_guidance_run(parts, name):
 
 
 def test_silent_unet_gives_the_render(vae):
-    parts = SimpleNamespace(
-        unet=build_unet(UNET).eval(), latents=LatentSpace(vae, "residual", 2.0), scheduler=SAMPLE
-    )
+    parts = SimpleNamespace(unet=build_unet(UNET).eval(), latents=LatentSpace(vae, "residual", 2.0), scheduler=SAMPLE)
     frames = torch.cat(list(run(parts, 13, steps=4)))
     renders = torch.stack([(randn(3, 32, 32, seed=index) / 3).clamp(-1, 1) for index in range(13)])
     assert torch.allclose(frames, renders, atol=1e-5)

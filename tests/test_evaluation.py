@@ -110,9 +110,7 @@ def test_a_mouth_is_closed_in_a_pause_or_not():
     opening = np.full(150, 0.15)
     opening[28:36], opening[60:70] = 0.01, 0.005  # shut soon after the first pause began, open in the second
     assert sync.closed_in_pauses(opening, Fraction(25), pauses) == [True, False]
-    assert not any(
-        sync.closed_in_pauses(np.full(150, 0.1), Fraction(25), pauses)
-    )  # a mouth that never closes
+    assert not any(sync.closed_in_pauses(np.full(150, 0.1), Fraction(25), pauses))  # a mouth that never closes
 
 
 def test_blinks_are_short_dips():
@@ -147,9 +145,7 @@ def test_what_cannot_be_scored_says_why(frames, wave, score, reason):
     found = sync.mouth_scores(faces(opening), Fraction(25), wave)
     assert found[score] is None and reason in found["reasons"][score]
     assert all(
-        (found[name] is None) == (name in found["reasons"])
-        for name in found
-        if name not in ("estimator", "reasons")
+        (found[name] is None) == (name in found["reasons"]) for name in found if name not in ("estimator", "reasons")
     )
 
 
@@ -210,9 +206,7 @@ def test_weights_are_found_and_read_strictly(net, tmp_path):
     values = net.state_dict()
     (tmp_path / "syncnet").mkdir()
     file = tmp_path / "syncnet" / "syncnet_v2.model"
-    torch.save(
-        {k: v for k, v in values.items() if "tracked" not in k}, file, _use_new_zipfile_serialization=False
-    )
+    torch.save({k: v for k, v in values.items() if "tracked" not in k}, file, _use_new_zipfile_serialization=False)
     assert syncnet.find_weights([tmp_path / "none", tmp_path]) == file
     save_file(values, tmp_path / "same.safetensors")
     for path in (file, tmp_path / "same.safetensors"):

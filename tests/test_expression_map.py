@@ -81,10 +81,14 @@ def test_expressions_of_another_basis(seed):
 
     # there and back: the mouth opens as far as it did
     back = expression_map(ours, theirs) @ carried
-    assert (ours.expression_basis[LIPS] @ back.T - ours.expression_basis[LIPS]).norm() < 0.1 * ours.expression_basis[LIPS].norm()
+    assert (ours.expression_basis[LIPS] @ back.T - ours.expression_basis[LIPS]).norm() < 0.1 * ours.expression_basis[
+        LIPS
+    ].norm()
     opened = torch.zeros(3, 64)
     opened[:, NAMES.index("jaw_open")] = torch.tensor([0.0, 0.5, 1.0])
-    gap, gap_back = ((s[:, 13] - s[:, 14]).norm(dim=1) for s in (ours.shape(torch.zeros(1, 80), e) for e in (opened, opened @ back)))
+    gap, gap_back = (
+        (s[:, 13] - s[:, 14]).norm(dim=1) for s in (ours.shape(torch.zeros(1, 80), e) for e in (opened, opened @ back))
+    )
     torch.testing.assert_close(gap_back, gap, rtol=0.05, atol=0)
 
 

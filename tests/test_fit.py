@@ -203,7 +203,9 @@ def test_an_open_mouth_shows_an_inside_that_is_not_the_photograph(painted):
 def test_where_the_photograph_is_only_shifted_nothing_is_to_be_drawn_again(painted):
     renderer, track, _ = painted
     assert renderer.draw(track)[0, 3].mean() < 0.02
-    shifted = renderer.draw(moved(track, translation=track.coefficients.translation + torch.tensor([0.1, 0.0, 0.0])))[0, 3]
+    shifted = renderer.draw(moved(track, translation=track.coefficients.translation + torch.tensor([0.1, 0.0, 0.0])))[
+        0, 3
+    ]
     x, y = renderer.place[[50, 280]].mean(0).long().tolist()  # between the cheeks
     assert shifted[y - 10 : y + 10, x - 10 : x + 10].max() < 0.2
     turned = renderer.draw(moved(track, angles=track.coefficients.angles + torch.tensor([0.0, 0.5, 0.0])))[0, 3]

@@ -16,7 +16,13 @@ from mimaface.mimaface_core.weights import compare
 PICTURE = {"block_out_channels": [8, 8, 16, 16], "layers_per_block": 1, "norm_num_groups": 4, "cross_attention_dim": 16}
 MOTION = {"block_out_channels": [8, 8, 16, 16], "motion_layers_per_block": 1, "motion_norm_num_groups": 4}
 MOTION |= {"motion_num_attention_heads": 2, "motion_max_seq_length": 32, "use_motion_mid_block": False}
-VISION = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "projection_dim": 8}
+VISION = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "projection_dim": 8,
+}
 VISION |= {"image_size": 32, "patch_size": 16, "hidden_act": "quick_gelu"}
 VAE = {"block_out_channels": [4, 4, 8, 8], "norm_num_groups": 4, "layers_per_block": 1, "scaling_factor": 0.18215}
 VAE |= {"down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}

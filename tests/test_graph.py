@@ -148,7 +148,9 @@ def test_what_only_a_newer_version_knows_is_said_to_be_that(load):
     )
     ours = stock.node_classes()
     motion, light, plot = (str(problem) for problem in validate(graph, infos(ours), folders=[]))
-    assert "'light' (MIMAFaceRelight, id b): no node class" in motion and motion.endswith("a newer MIMAFace, update this one.")
+    assert "'light' (MIMAFaceRelight, id b): no node class" in motion and motion.endswith(
+        "a newer MIMAFace, update this one."
+    )
     assert "input 'unit': there is no such input" in light and light.endswith("a newer MIMAFace, update this one.")
     assert "linked to output 3 of node 'motion' (MIMAFaceLoadMotion, id a), which has 1" in plot
 
@@ -203,9 +205,7 @@ def test_values_are_converted_to_the_type_of_their_widget(load, given, kept):
     assert graph["a"].inputs[name] == kept and type(graph["a"].inputs[name]) is type(kept)
 
 
-@pytest.mark.parametrize(
-    "given", [{"steps": 1.5}, {"steps": True}, {"scale": float("nan")}, {"loud": "maybe"}]
-)
+@pytest.mark.parametrize("given", [{"steps": 1.5}, {"steps": True}, {"scale": float("nan")}, {"loud": "maybe"}])
 def test_values_of_another_type_are_refused(load, given):
     assert len(check(load(a=make(**given), b=node("ToySave", thing=["a", 0], name="x.txt")))) == 1
 
@@ -287,9 +287,7 @@ def test_a_node_that_refuses_is_named_and_a_cancelled_run_stops(load, tmp_path):
 
 @pytest.fixture
 def clip(tmp_path):
-    with VideoWriter(
-        tmp_path / "clip.mp4", Fraction(30000, 1001), "mp4", metadata={"comment": "synthetic"}
-    ) as film:
+    with VideoWriter(tmp_path / "clip.mp4", Fraction(30000, 1001), "mp4", metadata={"comment": "synthetic"}) as film:
         for level in range(5):
             film.write(torch.full((32, 48, 3), 40 * level, dtype=torch.uint8))
     return tmp_path / "clip.mp4"
@@ -311,9 +309,7 @@ def test_a_clip_taken_apart_and_put_together_keeps_frames_and_rate(load, tmp_pat
     frames = zip(Clip.open(clip), Clip.open(copied), strict=True)
     assert all(torch.equal(before, after) for before, after in frames)
     notes = stock.VideoFromFile(copied)._notes()
-    assert notes["comment"] == "synthetic" and json.loads(notes["prompt"])["a"]["inputs"] == {
-        "file": "clip.mp4"
-    }
+    assert notes["comment"] == "synthetic" and json.loads(notes["prompt"])["a"]["inputs"] == {"file": "clip.mp4"}
 
 
 def test_a_lossless_clip_is_encoded_anew_when_saved(tmp_path):

@@ -48,7 +48,9 @@ def entries(language):
     return json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
 
 
-ENGLISH = Language(["Inputs", "Outputs", "Tips and limits", "Connects to"], "(optional)", ("off", "on"), " (MIMAFace)", entries("en"))
+ENGLISH = Language(
+    ["Inputs", "Outputs", "Tips and limits", "Connects to"], "(optional)", ("off", "on"), " (MIMAFace)", entries("en")
+)
 CHINESE = Language(["输入", "输出", "提示与限制", "连接"], "（可选）", ("关", "开"), "（MIMAFace）", entries("zh"))
 every_node = pytest.mark.parametrize("name", SCHEMAS)
 every_language = pytest.mark.parametrize("language", [ENGLISH, CHINESE], ids=["en", "zh"])
@@ -130,7 +132,10 @@ def test_a_page_tells_the_truth(name, language):
 def test_pages_of_both_languages_show_the_same(name):
     english, chinese = ENGLISH.page(name), CHINESE.page(name)
     assert [path for _, path in pictures(english)] == [path for _, path in pictures(chinese)]
-    tips = [sections(page)[language.sections[2]].count("\n- ") for page, language in ((english, ENGLISH), (chinese, CHINESE))]
+    tips = [
+        sections(page)[language.sections[2]].count("\n- ")
+        for page, language in ((english, ENGLISH), (chinese, CHINESE))
+    ]
     assert tips[0] == tips[1]
 
 

@@ -173,9 +173,7 @@ def test_the_published_files_are_fetched_to_their_places(server, tmp_path, capsy
     }
     assert hub.download_released(tmp_path / "published", wait=0) == []
     # The command says so first, fetches, and then finds that these are no weights.
-    assert (
-        cli.main(["pack", "convert", str(tmp_path / "published"), str(tmp_path / "out"), "--download"]) == 2
-    )
+    assert cli.main(["pack", "convert", str(tmp_path / "published"), str(tmp_path / "out"), "--download"]) == 2
     said = capsys.readouterr().err
     assert "states no licence" in said.splitlines()[0] and "research only" in said.splitlines()[0]
     assert "3dunet.pth cannot be read" in said and not (tmp_path / "out").exists()

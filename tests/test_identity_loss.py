@@ -88,4 +88,6 @@ def test_accuracy_is_the_share_of_right_comparisons():
     tokens, person = F.normalize(torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1]])), torch.tensor([0, 0, 1, 1])
     assert identity_accuracy(tokens, person) == 1
     assert identity_accuracy(tokens, torch.tensor([0, 1, 0, 1])) < 0.5
-    assert identity_accuracy(tokens, torch.zeros(4, dtype=torch.long)) != identity_accuracy(tokens, torch.zeros(4, dtype=torch.long))
+    assert identity_accuracy(tokens, torch.zeros(4, dtype=torch.long)) != identity_accuracy(
+        tokens, torch.zeros(4, dtype=torch.long)
+    )

@@ -280,9 +280,7 @@ def test_gaze_and_turn_of_a_photograph_have_the_signs_they_should():
     aside = straight.gaze[0, [0, 2]].mean()
     assert mirror.gaze[0, [0, 2]].mean() == pytest.approx(-float(aside), abs=0.05)
     angles, other = straight.coefficients.angles[0], mirror.coefficients.angles[0]
-    assert torch.allclose(other[1:], -angles[1:], atol=0.05) and torch.allclose(
-        other[:1], angles[:1], atol=0.05
-    )
+    assert torch.allclose(other[1:], -angles[1:], atol=0.05) and torch.allclose(other[:1], angles[:1], atol=0.05)
     # a picture turned by 10° anticlockwise is a roll of the same size
     tilt = measured(moved(10, size=(384, 384))).coefficients.angles[0, 2]
     upright = measured(moved(0, size=(384, 384))).coefficients.angles[0, 2]
@@ -310,5 +308,7 @@ def test_an_expression_on_top_of_another_stays_one_that_a_face_can_make():
     louder = torch.zeros(3, 64)
     louder[1, 3], louder[2, 3] = 0.05, 2.0
     driver = driver.replace(coefficients=driver.coefficients.replace(expression=louder))
-    moved = retarget(driver, source, "relative", 0, opening=face.eye_opening, lid_modes=LID_MODES).coefficients.expression[:, 3]
+    moved = retarget(
+        driver, source, "relative", 0, opening=face.eye_opening, lid_modes=LID_MODES
+    ).coefficients.expression[:, 3]
     assert torch.allclose(moved[:2], torch.tensor([0.9, 0.95])) and 1.2 < moved[2] <= 1.4

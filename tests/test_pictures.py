@@ -26,12 +26,7 @@ def png16(values):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def test_a_colour_picture_is_read_exactly(tmp_path):
@@ -47,9 +42,7 @@ def test_grey_and_palette_pictures_get_three_channels(tmp_path, mode, value):
     picture = read_picture(tmp_path / "a.tiff")
     assert picture.shape == (3, 4, 3)
     if mode == "P":
-        assert torch.allclose(
-            picture, torch.from_numpy(np.array(Image.new("P", (4, 3), 51).convert("RGB"))) / 255
-        )
+        assert torch.allclose(picture, torch.from_numpy(np.array(Image.new("P", (4, 3), 51).convert("RGB"))) / 255)
     else:
         assert torch.allclose(picture, torch.tensor(1.0 if mode == "1" else 0.2))
 
@@ -58,9 +51,7 @@ def test_transparency_goes_on_white(tmp_path):
     Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     assert torch.equal(read_picture(tmp_path / "clear.png"), torch.ones(2, 2, 3))
     Image.new("RGBA", (2, 2), (255, 0, 0, 51)).save(tmp_path / "half.png")
-    assert torch.allclose(
-        read_picture(tmp_path / "half.png")[0, 0], torch.tensor([1, 0.8, 0.8]), atol=1 / 255
-    )
+    assert torch.allclose(read_picture(tmp_path / "half.png")[0, 0], torch.tensor([1, 0.8, 0.8]), atol=1 / 255)
     palette = Image.new("P", (2, 2), 0)
     palette.putpalette([10, 20, 30])
     palette.save(tmp_path / "palette.png", transparency=0)

@@ -41,9 +41,7 @@ NEIGHBOURS = {("morphable", "gaze"), ("gaze", "morphable"), ("audio", "morphable
 LONGEST = 400  # lines of a file, outside tests
 
 SOURCES = sorted(
-    path
-    for top in ("mimaface_core", "nodes", "tests", "benchmarks", "docs")
-    for path in (ROOT / top).rglob("*.py")
+    path for top in ("mimaface_core", "nodes", "tests", "benchmarks", "docs") for path in (ROOT / top).rglob("*.py")
 )
 
 
@@ -112,9 +110,7 @@ def test_comfyui_imports_the_root_at_once_and_without_models(tmp_path):
         "import node_pack.nodes\n"
         "print(*[m for m in sys.modules if m.split('.')[0] in ('diffusers', 'transformers', 'mediapipe', 'cv2')])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     first, second = done.stdout.split("\n")[:2]
     seconds, *heavy = first.split()
     assert float(seconds) < 1 and heavy == [] and second == ""
@@ -184,6 +180,8 @@ def test_the_registry_finds_what_it_needs():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert (ROOT / re.search(r'^Icon = "\S+/main/(\S+)"', project, re.MULTILINE)[1]).is_file()
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
-    names = {re.split(r"[<>=]", line)[0] for line in project.split("dependencies = [")[1].split("]")[0].split('"')[1::2]}
+    names = {
+        re.split(r"[<>=]", line)[0] for line in project.split("dependencies = [")[1].split("]")[0].split('"')[1::2]
+    }
     listed = {line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")}
     assert listed == names - {"torch", "numpy"}

@@ -31,7 +31,9 @@ def folders(tmp_path):
             (tmp_path / folder).mkdir(exist_ok=True)
             for name in names.split():
                 (tmp_path / folder / name).touch()
-        return [tmp_path / name if (tmp_path / name).is_dir() else None for name in ("out", "sources", "drivers", "voices")]
+        return [
+            tmp_path / name if (tmp_path / name).is_dir() else None for name in ("out", "sources", "drivers", "voices")
+        ]
 
     return make
 
@@ -45,7 +47,9 @@ def names(pairs):
 
 def test_cross_identity_outputs_are_called_by_source_and_driver(folders):
     out, sources, drivers, _ = folders(
-        out="a_x.mp4 a_b_x_00002_.mp4 c_y_00001.mp4 notes.txt", sources="a.jpg a_b.png c.jpg", drivers="x.mp4 y_00001.mp4"
+        out="a_x.mp4 a_b_x_00002_.mp4 c_y_00001.mp4 notes.txt",
+        sources="a.jpg a_b.png c.jpg",
+        drivers="x.mp4 y_00001.mp4",
     )
     assert names(find_pairs(out, sources, drivers)) == [
         ["a_b_x_00002_.mp4", "a_b.png", "x.mp4", None],
@@ -117,7 +121,10 @@ class Fake:
         if pair.name == "bad":
             raise InputError("No face.")
         weak = {"csim": absent("CSIM", "e", "no weights")}
-        return Scored(pair.name, {"name": pair.name, "scores": {"psnr": measured(len(pair.name), "PSNR", "dB", HIGHER, "e")} | weak})
+        return Scored(
+            pair.name,
+            {"name": pair.name, "scores": {"psnr": measured(len(pair.name), "PSNR", "dB", HIGHER, "e")} | weak},
+        )
 
     def set_scores(self):
         return {"fid": measured(7, "FID", "", HIGHER, "e")}

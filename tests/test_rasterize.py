@@ -43,9 +43,7 @@ def test_matches_the_exact_answer():
         assert clear.float().mean() > 0.5
         assert torch.equal(fragments.triangle[frame][clear], seen[clear])
         filled = clear & (seen >= 0)
-        torch.testing.assert_close(
-            fragments.depth[frame][filled], depth[filled].float(), rtol=1e-4, atol=1e-4
-        )
+        torch.testing.assert_close(fragments.depth[frame][filled], depth[filled].float(), rtol=1e-4, atol=1e-4)
 
 
 def test_barycentrics_sum_to_one_and_return_the_pixel():

@@ -29,7 +29,10 @@ from mimaface.nodes.numbering import FORBIDDEN, next_place
 ROOT = Path(__file__).resolve().parents[1]
 COMFYUI = os.environ.get("COMFYUI_DIR")
 PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
-SHIPPED = [ROOT / "__init__.py", *(path for top in ("mimaface_core", "nodes") for path in sorted((ROOT / top).rglob("*.py")))]
+SHIPPED = [
+    ROOT / "__init__.py",
+    *(path for top in ("mimaface_core", "nodes") for path in sorted((ROOT / top).rglob("*.py"))),
+]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 UNPINNED = {"torch", "torchvision", "torchaudio", "numpy"}
 inside_comfyui = pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to test inside it")
@@ -59,7 +62,9 @@ def test_the_project_has_what_the_registry_asks_for():
     assert project["description"] and project["urls"]["Repository"].startswith("https://github.com/")
     assert comfy["PublisherId"] and comfy["DisplayName"] and comfy["requires-comfyui"].startswith(">=")
     assert project["requires-python"] == f">={PYTHONS[0]}"
-    name = comfy["Icon"].removeprefix(project["urls"]["Repository"].replace("github.com", "raw.githubusercontent.com") + "/main/")
+    name = comfy["Icon"].removeprefix(
+        project["urls"]["Repository"].replace("github.com", "raw.githubusercontent.com") + "/main/"
+    )
     with Image.open(ROOT / name) as icon:
         assert icon.format == "PNG" and icon.width == icon.height <= 400
     pinned = re.compile(r"[=<~!]=|<|===")
@@ -67,7 +72,9 @@ def test_the_project_has_what_the_registry_asks_for():
 
 
 def test_requirements_leave_comfyuis_own_packages_alone():
-    lines = [line for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    lines = [
+        line for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
+    ]
     assert lines and all(re.fullmatch(r"[a-z][a-z0-9-]*", line) for line in lines)
     assert not UNPINNED.intersection(lines)
 
@@ -75,14 +82,29 @@ def test_requirements_leave_comfyuis_own_packages_alone():
 def test_what_is_published_is_all_that_the_nodes_need():
     ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").splitlines()[1:]
     assert all((ROOT / folder).is_dir() for folder in ignored)
-    needed = {"__init__.py", "mimaface_core", "nodes", "web", "locales", "workflows", "subgraphs", "docs", "assets", "LICENSE"}
+    needed = {
+        "__init__.py",
+        "mimaface_core",
+        "nodes",
+        "web",
+        "locales",
+        "workflows",
+        "subgraphs",
+        "docs",
+        "assets",
+        "LICENSE",
+    }
     assert not needed.intersection(folder.rstrip("/") for folder in ignored)
 
 
 def test_nothing_shipped_runs_text_as_code_or_installs_packages():
     for path in SHIPPED:
         text = path.read_text(encoding="utf-8")
-        called = {node.func.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        called = {
+            node.func.id
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
         assert not called & {"eval", "exec", "__import__"}, path
         assert not re.search(r"""["']pip["']|ensurepip""", text), path
 
@@ -177,7 +199,9 @@ def test_it_loads_at_once_from_a_folder_of_any_name(tmp_path):
         (tmp_path / name).symlink_to(ROOT, target_is_directory=True)
     command = [sys.executable, "-B", "-c", LOAD, *(str(tmp_path / name) for name in names)]
     environment = os.environ | {"PYTHONPATH": "", "PYTHONUTF8": "1"}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", env=environment, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", env=environment, check=False
+    )
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
         seconds, *unwanted = line.split()
@@ -201,7 +225,9 @@ def interpreter(version):
     kept = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python"))
     for python in (f"python{version}", *map(str, kept)):
         try:
-            done = subprocess.run([python, "-c", COMPILE, version], input="", capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [python, "-c", COMPILE, version], input="", capture_output=True, text=True, check=False
+            )
         except OSError:
             continue
         if done.returncode == 0:
@@ -216,7 +242,11 @@ def test_every_python_compiles_every_file(version):
     if python is None:
         pytest.skip(f"there is no Python {version} here")
     done = subprocess.run(
-        [python, "-W", "error", "-c", COMPILE, version], input="\n".join(files), capture_output=True, text=True, check=False
+        [python, "-W", "error", "-c", COMPILE, version],
+        input="\n".join(files),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -259,7 +289,7 @@ def _lacks_encoding(call):
 
 
 def test_no_file_name_is_written_that_windows_forbids(tmp_path):
-    for prefix in ("10:30 <a> \"b\" |c?*", "folder\\name", "%date:yyyy-MM-dd%/x", "tab\there"):
+    for prefix in ('10:30 <a> "b" |c?*', "folder\\name", "%date:yyyy-MM-dd%/x", "tab\there"):
         place = next_place(tmp_path, prefix)
         below = place.file(".mp4").relative_to(tmp_path.resolve())
         assert not FORBIDDEN.search(below.as_posix()) and "\\" not in str(below) and place.folder.is_dir(), prefix

@@ -42,9 +42,7 @@ class Instead:
 
     def __call__(self, pixels):
         self.seen += pixels
-        return torch.cat(
-            [pixels.mean((2, 3)), torch.zeros(len(pixels), 254), pixels[:, :2, 0].mean(1)[:, :4]], 1
-        )
+        return torch.cat([pixels.mean((2, 3)), torch.zeros(len(pixels), 254), pixels[:, :2, 0].mean(1)[:, :4]], 1)
 
     def to(self, device):
         return self
@@ -75,9 +73,7 @@ def test_the_box_lies_about_the_points_as_the_detector_draws_it():
     # a published detection: points and box of mtcnn's own example picture
     points = torch.tensor([[291.0, 117], [314, 114], [303, 131], [296, 143], [313, 141]])
     box = face_box(points)
-    assert (box.mean(0) - torch.tensor([301.0, 121.5])).abs().max() < 6 and (
-        box[1] - box[0] - 63
-    ).abs().max() < 4
+    assert (box.mean(0) - torch.tensor([301.0, 121.5])).abs().max() < 6 and (box[1] - box[0] - 63).abs().max() < 4
 
 
 def test_landmarks_count_from_the_edge():
@@ -117,9 +113,7 @@ def test_the_source_is_cut_by_its_box_and_the_driver_by_its_first_frames(tracker
     assert motion.basis == source.track.basis == BFM and len(network.seen) == 5
     # in the source's crop the five points' box lies where it should; its shape is kept
     points = five_points(source.landmarks[None])[0]
-    assert torch.allclose(
-        face_box(points), torch.tensor([[80.0, 80], [432, 432]], dtype=torch.float64), atol=0.5
-    )
+    assert torch.allclose(face_box(points), torch.tensor([[80.0, 80], [432, 432]], dtype=torch.float64), atol=0.5)
     assert source.crop_matrix[0, 0] == source.crop_matrix[1, 1] and source.crop_matrix[0, 1] == 0
     assert source.crop.shape == (3, 512, 512)
     # the alignment carries the face onto the template, in whole pixel centres

@@ -64,9 +64,7 @@ def shapes(state):
 def filled(name):
     """A published network in evaluation mode, under weights that follow from its keys."""
     network = empty(NETWORKS[name])
-    state = {
-        key: weight(key, shape, GAIN.get(name, 1)) for key, shape in shapes(network.state_dict()).items()
-    }
+    state = {key: weight(key, shape, GAIN.get(name, 1)) for key, shape in shapes(network.state_dict()).items()}
     network.load_state_dict(state, strict=True, assign=True)
     return network.eval()
 
@@ -280,14 +278,10 @@ def test_the_clip_loop_as_released():
 
 
 def test_a_picture_unet_makes_clips_of_one_frame():
-    parts = SimpleNamespace(
-        unet=awaken(build_picture_unet(SMALL_PICTURE)).eval(), latents=Latents(), scheduler=EPSILON
-    )
+    parts = SimpleNamespace(unet=awaken(build_picture_unet(SMALL_PICTURE)).eval(), latents=Latents(), scheduler=EPSILON)
     renders, context = torch.randn(2, 3, 8, 8), torch.randn(1, 5, 16)
     options = {"steps": 2, "guidance": 5.0}
-    made = list(
-        sample_clips(parts, iter(renders), lambda numbers: context, 2, frames=1, overlap=0, **options)
-    )
+    made = list(sample_clips(parts, iter(renders), lambda numbers: context, 2, frames=1, overlap=0, **options))
     assert [clip.shape for clip in made] == [(1, 4, 8, 8)] * 2 and torch.isfinite(torch.cat(made)).all()
     with pytest.raises(InputError, match="at most 1 frames"):
         sample_clips(parts, iter(renders), lambda numbers: context, 2, frames=2, overlap=0, **options)

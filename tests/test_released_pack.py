@@ -149,9 +149,7 @@ def test_the_flat_file_of_the_base_counts_first(published):
     state = {key: value + 1 for key, value in load_file(published / UNET_2D).items()}
     save(state, published / IMAGE / "pretrained_unet" / "unet.pth")
     report = check_released(published, sizes=SMALL)
-    assert (
-        report.files["base"].path.name == "unet.pth" and report.files["picture"].path.suffix == ".safetensors"
-    )
+    assert report.files["base"].path.name == "unet.pth" and report.files["picture"].path.suffix == ".safetensors"
 
 
 def test_a_face_model_with_other_vertices(published):

@@ -117,13 +117,9 @@ def track(count=1, seed=0, basis=BFM, alignment=None):
         return torch.randn(shape, generator=generator) / 10
 
     if alignment is None:
-        alignment = torch.tensor([[0.6, 0, -20], [0, 0.6, -30]]) + draw(count, 1, 1) * torch.tensor(
-            [0.1, 0, 9]
-        )
+        alignment = torch.tensor([[0.6, 0, -20], [0, 0.6, -30]]) + draw(count, 1, 1) * torch.tensor([0.1, 0, 9])
     coefficients, gaze = FaceCoefficients(draw(count, 257)), draw(count, 4)
-    return MotionTrack(
-        coefficients, gaze, alignment, torch.ones(count, dtype=torch.bool), Fraction(25), basis
-    )
+    return MotionTrack(coefficients, gaze, alignment, torch.ones(count, dtype=torch.bool), Fraction(25), basis)
 
 
 # -- blend
@@ -177,9 +173,7 @@ def test_nodes_for_motions_work_where_expressions_have_no_names():
     assert PlotMotion.execute(motion, 400, 320).result[0].shape == (1, 320, 400, 3)
     calm = smooth(motion, 1, 1, 1, modes_of(BFM).quick)
     assert torch.isfinite(calm.coefficients.values).all() and calm.basis == BFM
-    sliders = {
-        name: 0.0 for name in ("yaw", "pitch", "roll", "shift_x", "shift_y", "gaze_x", "gaze_y", "smile")
-    }
+    sliders = {name: 0.0 for name in ("yaw", "pitch", "roll", "shift_x", "shift_y", "gaze_x", "gaze_y", "smile")}
     turned = EditMotion.execute(motion, **{**sliders, "yaw": 10.0}, zoom=1.0).result[0]
     assert torch.equal(turned.coefficients.expression, motion.coefficients.expression)
     with pytest.raises(InputError, match="bundled face model only"):
@@ -280,8 +274,7 @@ def test_the_render_lies_in_the_drivers_crop(pack):
     pictures = list(renders(pack, person, motion, pack.render))
     columns = torch.arange(512.0)
     middle = [
-        (columns * (picture > -1).any(0).any(0)).sum() / (picture > -1).any(0).any(0).sum()
-        for picture in pictures
+        (columns * (picture > -1).any(0).any(0)).sum() / (picture > -1).any(0).any(0).sum() for picture in pictures
     ]
     assert all(picture.shape == (3, 512, 512) and picture.min() == -1 for picture in pictures)
     assert float(middle[0] - middle[1]) == pytest.approx(128, abs=2)
@@ -291,9 +284,7 @@ def test_latents_of_renders_are_sampled_or_their_mode(models):
     picture = torch.rand(1, 3, 64, 64) * 2 - 1
     drawn = {}
     for sampled in (True, False):
-        pack = ModelPack(
-            models / "released", {**MANIFEST, "latents": {"target": "picture", "sampled": sampled}}
-        )
+        pack = ModelPack(models / "released", {**MANIFEST, "latents": {"target": "picture", "sampled": sampled}})
         generators = (torch.Generator().manual_seed(seed) for seed in (0, 0, 1))
         drawn[sampled] = [pack.latents.encode(picture, generator) for generator in generators]
         mode = pack.latents.encode(picture)
@@ -331,9 +322,7 @@ def test_half_precision_draws_about_the_same(models):
     assert exact.shape == (2, 3, 128, 128) and torch.isfinite(exact).all() and exact.std() > 0.01
     for dtype, apart in ((torch.bfloat16, 0.1), (torch.float16, 0.02)):
         close = draw(models, 2, dtype)
-        assert torch.isfinite(close).all() and (close - exact).abs().mean() < apart * exact.abs().mean(), (
-            dtype
-        )
+        assert torch.isfinite(close).all() and (close - exact).abs().mean() < apart * exact.abs().mean(), dtype
 
 
 def test_low_memory_draws_the_same(models):

@@ -174,7 +174,9 @@ def test_the_driver_is_the_networks_and_a_filter(driver, nets, source):
     assert len(track) == 50 and track.fps == 25 and track.visible.all()
     for group in ("identity", "texture", "lighting"):
         assert torch.equal(getattr(track.coefficients, group), getattr(own, group).expand(50, -1))
-    assert torch.equal(track.gaze, source.gaze.expand(50, -1)) and torch.equal(track.alignment, source.alignment.expand(50, -1, -1))
+    assert torch.equal(track.gaze, source.gaze.expand(50, -1)) and torch.equal(
+        track.alignment, source.alignment.expand(50, -1, -1)
+    )
 
 
 def test_style_and_seed_move_the_head_and_leave_the_lips(driver, source):
@@ -326,13 +328,17 @@ def test_a_face_of_another_basis_speaks(nets, source, tmp_path, values):
     reference = own.expression @ expression_map(face.model, theirs)
     facing = driver.turn @ rotation_of(own.angles)
     seen = source.replace(
-        coefficients=own.replace(expression=reference, angles=sadtalker_driver.angles_of(facing), translation=torch.zeros(1, 3))
+        coefficients=own.replace(
+            expression=reference, angles=sadtalker_driver.angles_of(facing), translation=torch.zeros(1, 3)
+        )
     )
     told = SadTalkerDriver(*nets).drive(voice, seen, FPS, blinks=0).coefficients
     placed = align(theirs, face.model)
     lips = torch.cat([theirs.keypoints[48:], theirs.keypoints[:17]])
     ours = torch.cat([face.model.keypoints[48:], face.model.keypoints[:17]])
-    change = placed.scale * torch.einsum("vcm,cd,nm->nvd", theirs.expression_basis[lips], placed.rotation, told.expression - reference)
+    change = placed.scale * torch.einsum(
+        "vcm,cd,nm->nvd", theirs.expression_basis[lips], placed.rotation, told.expression - reference
+    )
     moved = torch.einsum("vcm,nm->nvc", face.model.expression_basis[ours], track.expression - own.expression)
     assert (moved - change).norm() < 0.15 * change.norm()
     there = theirs.transform(theirs.mean_shape[lips].expand(25, -1, -1), told.angles, told.translation)

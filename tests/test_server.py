@@ -22,9 +22,7 @@ COMMAND = (
     "from mimaface.mimaface_core import cli\nsys.exit(cli.main(sys.argv[1:]))"
 )
 FILE = {"filename": "p_1.png", "subfolder": "", "type": "output"}
-needs_websocket = pytest.mark.skipif(
-    importlib.util.find_spec("websocket") is None, reason="needs websocket-client"
-)
+needs_websocket = pytest.mark.skipif(importlib.util.find_spec("websocket") is None, reason="needs websocket-client")
 
 
 @pytest.fixture

@@ -51,7 +51,16 @@ def test_a_mouth_moves_the_modes_that_it_names():
 
 
 def test_every_sound_has_its_class():
-    for letter, kind in {"p": "closed", "m": "closed", "v": "lip_teeth", "ð": "tongue", "ʒ": "hushing", "ɑ": "open", "ɪ": "spread", "y": "round"}.items():
+    for letter, kind in {
+        "p": "closed",
+        "m": "closed",
+        "v": "lip_teeth",
+        "ð": "tongue",
+        "ʒ": "hushing",
+        "ɑ": "open",
+        "ɪ": "spread",
+        "y": "round",
+    }.items():
         assert VISEMES[viseme(letter)] == kind
     assert symbols("aɪ") == ["a", "ɪ"]
     assert symbols("tʃʲ") == ["ʃ"]
@@ -156,7 +165,13 @@ def test_lips_round_ahead_and_rest_in_pauses():
 
 
 def test_accents_lie_on_stressed_vowels():
-    phones = [*line(("t", 0.1)), Phone("a", 0.1, 0.3, 0.3, 1.0), Phone("t", 0.3, 0.4, 0.4), Phone("i", 0.4, 0.6, 0.6, 1.0), Phone("", 0.6, 1, 1)]
+    phones = [
+        *line(("t", 0.1)),
+        Phone("a", 0.1, 0.3, 0.3, 1.0),
+        Phone("t", 0.3, 0.4, 0.4),
+        Phone("i", 0.4, 0.6, 0.6, 1.0),
+        Phone("", 0.6, 1, 1),
+    ]
     accent = accents(phones, 80)
     assert accent[16] == pytest.approx(0.6)
     assert accent[40] == 1

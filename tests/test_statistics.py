@@ -70,7 +70,9 @@ def test_a_factor_of_nought_holds_its_group_and_no_other(group):
 
 def test_deviations_are_scaled_as_asked_for_and_means_kept():
     motion = track(60, size=0.1)
-    before, after = (MotionStatistics.of(m) for m in (motion, on_the_face(motion, head=1.5, mouth=0.5, brows=2, gaze=0.25)))
+    before, after = (
+        MotionStatistics.of(m) for m in (motion, on_the_face(motion, head=1.5, mouth=0.5, brows=2, gaze=0.25))
+    )
     for name, columns, factor in (
         ("angles", range(3), 1.5),
         ("translation", range(3), 1.5),
@@ -97,9 +99,7 @@ def test_statistics_of_another_motion_are_taken_over():
 
 def test_what_does_not_move_stays_and_trembling_stays_small():
     resting = still(30)
-    assert torch.allclose(
-        on_the_face(resting, **dict.fromkeys(GROUPS, 2.0)).motion, resting.motion, atol=1e-6
-    )
+    assert torch.allclose(on_the_face(resting, **dict.fromkeys(GROUPS, 2.0)).motion, resting.motion, atol=1e-6)
     livelier = on_the_face(resting, track(30))
     assert torch.isfinite(livelier.coefficients.values).all() and (livelier.motion.std(0) < 1e-5).all()
     trembling = still(30, angles=2e-4 * torch.randn(30, 3))

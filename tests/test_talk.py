@@ -206,9 +206,7 @@ def test_a_reference_moves_the_head_and_the_voice_the_lips(pack, part):
     plain = speak(pack, value(tone(0.4, 0.6)))
     done = speak(pack, value(tone(0.4, 0.6)), reference=reference, borrow=part)
     assert len(done) == len(plain) == 25 and done.fps == plain.fps
-    assert torch.equal(
-        done.coefficients.expression[:, MOUTH_MODES], plain.coefficients.expression[:, MOUTH_MODES]
-    )
+    assert torch.equal(done.coefficients.expression[:, MOUTH_MODES], plain.coefficients.expression[:, MOUTH_MODES])
     assert done.coefficients.angles.std(0).min() > 0.01 and plain.coefficients.angles.std(0).max() < 1e-6
     still_there = speak(pack, value(tone(0.4, 0.6)), reference=reference, borrow=part, pose=0.0)
     assert torch.allclose(still_there.coefficients.angles, own.coefficients.angles.expand(25, -1), atol=1e-5)

@@ -107,7 +107,8 @@ def test_the_autoencoder_learns(trained):
     new = build_vae("AutoencoderTiny", config["vae"]["config"])
     with torch.no_grad():
         before, after = (
-            float(PictureLoss(vae)(*batch, torch.zeros(16, 4, 8, 8))["loss"]) for vae in (new, load_vae(config, folder / "out"))
+            float(PictureLoss(vae)(*batch, torch.zeros(16, 4, 8, 8))["loss"])
+            for vae in (new, load_vae(config, folder / "out"))
         )
     assert after < 0.9 * before
 

@@ -48,7 +48,9 @@ def source() -> MotionTrack:
     expression[0, NAMES.index("jaw_open")] = 0.4
     angles, translation = torch.tensor([[0.05, 0.2, 0.0]]), torch.tensor([[0.1, 0.0, 0.3]])
     coefficients = FaceCoefficients.zeros(1).replace(expression=expression, angles=angles, translation=translation)
-    return MotionTrack(coefficients, torch.zeros(1, 4), torch.eye(3)[None, :2], torch.ones(1, dtype=torch.bool), Fraction(25))
+    return MotionTrack(
+        coefficients, torch.zeros(1, 4), torch.eye(3)[None, :2], torch.ones(1, dtype=torch.bool), Fraction(25)
+    )
 
 
 def speech(wave: np.ndarray | torch.Tensor) -> Speech:
@@ -157,14 +159,19 @@ def test_only_the_lips(driver, source):
 def test_everything_but_the_lips(driver, source):
     track = driver.drive(speech(noise(4)), source, Fraction(25), lips=0)
     mouth = [i for i, name in enumerate(NAMES) if "lid" not in name and "brow" not in name]
-    assert torch.equal(track.coefficients.expression[:, mouth], source.coefficients.expression[:, mouth].expand(100, -1))
+    assert torch.equal(
+        track.coefficients.expression[:, mouth], source.coefficients.expression[:, mouth].expand(100, -1)
+    )
     assert (track.coefficients.angles - source.coefficients.angles).abs().max() > 0.005
 
 
 def test_the_neck_stays(driver, source):
     track = driver.drive(speech(noise(4)), source, Fraction(25), pose=2)
     neck = torch.tensor(NECK)[None, None]
-    places = [procedural_face().model.transform(neck, c.angles, c.translation) for c in (track.coefficients, source.coefficients)]
+    places = [
+        procedural_face().model.transform(neck, c.angles, c.translation)
+        for c in (track.coefficients, source.coefficients)
+    ]
     assert torch.allclose(places[0], places[1].expand(100, -1, -1), atol=1e-5)
     assert (track.coefficients.angles - source.coefficients.angles).abs().max() < 0.7
 

@@ -79,8 +79,6 @@ def test_files_are_written_in_a_stream(tmp_path):
     read = weights.read(path, "do it again")
     assert read.keys() == values.keys() and all(torch.equal(read[key], values[key]) for key in values)
     assert done == {"sha256": weights.sha256(path), "bytes": path.stat().st_size}
-    weights.write(
-        path, values, precision=lambda value: torch.float16 if value.is_floating_point() else value.dtype
-    )
+    weights.write(path, values, precision=lambda value: torch.float16 if value.is_floating_point() else value.dtype)
     assert weights.read(path, "")["wide"].dtype == torch.float16
     assert list(tmp_path.iterdir()) == [path]

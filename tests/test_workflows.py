@@ -131,7 +131,9 @@ def test_a_box_with_loaders_before_it_is_the_workflow(name, known):
     api = read(f"api/{BOXES[name].workflow}.json")
     assert node["type"] == inside["id"] and [slot["name"] for slot in node["outputs"]] == ["full", "video"]
     # what reaches the box: links of loaders, values of its widgets
-    loaders = {entry["_meta"]["title"]: [key, 0] for key, entry in api.items() if entry["class_type"].startswith("Load")}
+    loaders = {
+        entry["_meta"]["title"]: [key, 0] for key, entry in api.items() if entry["class_type"].startswith("Load")
+    }
     values, reaching = iter(node["widgets_values"]), {}
     for slot, (shown, own) in enumerate(zip(node["inputs"], inside["inputs"], strict=True)):
         assert (shown["name"], shown["type"]) == (own["name"], own["type"])
@@ -191,9 +193,7 @@ def test_boxes_are_clear_of_each_other_and_read_from_left_to_right(name):
     for i, group in enumerate(groups):
         assert all(apart(group, other) for other in groups[:i])
     for title, box in placed:
-        inside = [
-            g for g in groups if g[0] <= box[0] and g[1] <= box[1] and g[2] >= box[2] and g[3] >= box[3]
-        ]
+        inside = [g for g in groups if g[0] <= box[0] and g[1] <= box[1] and g[2] >= box[2] and g[3] >= box[3]]
         assert len(inside) == 1 or all(apart(box, group) for group in groups), title
     left = {node["id"]: node["pos"][0] for node in ui["nodes"]}
     assert all(left[link[1]] <= left[link[3]] for link in ui["links"])
@@ -345,9 +345,7 @@ def test_an_appearance_of_another_motion_is_refused(run):
     graph = json.loads((ROOT / "workflows" / "api" / "reenact_video.json").read_text())
     graph["13"] = entry(
         "MIMAFaceEditMotion",
-        **{
-            name: value for name, value in read("api/edit_face.json")["7"]["inputs"].items() if name != "face"
-        },
+        **{name: value for name, value in read("api/edit_face.json")["7"]["inputs"].items() if name != "face"},
         face=["4", 0],
     )
     graph["8"]["inputs"]["motion"] = ["13", 0]

@@ -42,9 +42,7 @@ class ToyJoin(io.ComfyNode):
             node_id="ToyJoin",
             category="toys",
             inputs=[
-                io.MultiType.Input(
-                    io.Float.Input("either", default=1.0), types=[Thing, io.Int], tooltip="Any."
-                ),
+                io.MultiType.Input(io.Float.Input("either", default=1.0), types=[Thing, io.Int], tooltip="Any."),
                 Thing.Input("other", optional=True),
             ],
             outputs=[Thing.Output()],

@@ -29,9 +29,7 @@ def clip_pixels(crop: Tensor, size: int) -> Tensor:
         torch.Size([1, 3, 224, 224])
     """
     if crop.ndim != 4 or crop.shape[1] != 3:
-        raise InputError(
-            f"CLIP reads pictures of shape [B, 3, H, W], not {tuple(crop.shape)}; give RGB crops."
-        )
+        raise InputError(f"CLIP reads pictures of shape [B, 3, H, W], not {tuple(crop.shape)}; give RGB crops.")
     pixels = (crop + 1) / 2
     if pixels.shape[-2:] != (size, size):
         pixels = functional.interpolate(pixels, (size, size), mode="bicubic", antialias=True)

@@ -58,9 +58,7 @@ class CurricularFace(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.input_layer = nn.Sequential(
-            nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64)
-        )
+        self.input_layer = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64))
         self.output_layer = nn.Sequential(
             nn.BatchNorm2d(512),
             nn.Dropout(0.4),

@@ -31,9 +31,7 @@ class MotionModulation(nn.Module):
     def motion_tokens(self, motion: Tensor) -> Tensor:
         """Embed motion [N, 71] (angles 3, expression 64, gaze 4) as m [N, 3, d]."""
         groups = motion.split(list(MOTION_GROUPS.values()), dim=-1)
-        return torch.stack(
-            [embed(group) for embed, group in zip(self.embed.values(), groups, strict=True)], dim=1
-        )
+        return torch.stack([embed(group) for embed, group in zip(self.embed.values(), groups, strict=True)], dim=1)
 
     def forward(self, e: Tensor, motion: Tensor) -> Tensor:
         """Modulate appearance tokens e [N or 1, P, d] by motion [N, 71]; returns e' [N, P, d]."""
@@ -115,9 +113,7 @@ class AppearanceEncoder(nn.Module):
         if motion.ndim != 2 or motion.shape[1] != MOTION_SIZE:
             raise InputError(f"Motion must have shape [N, {MOTION_SIZE}], not {tuple(motion.shape)}.")
         if tokens.shape[0] not in (1, len(motion)):
-            raise InputError(
-                f"{len(tokens)} sources do not fit {len(motion)} frames; give one source or one each."
-            )
+            raise InputError(f"{len(tokens)} sources do not fit {len(motion)} frames; give one source or one each.")
         motion = motion.to(tokens.device, tokens.dtype)
         identity, patches = tokens[:, :1], tokens[:, 1:]
         modulated = self.modulation(patches, motion)

@@ -93,9 +93,7 @@ class PostFuse(nn.Module):
         layers: residual attention blocks.
     """
 
-    def __init__(
-        self, width: int = 768, patch_width: int = 1024, identity_size: int = FEATURES, layers: int = 3
-    ):
+    def __init__(self, width: int = 768, patch_width: int = 1024, identity_size: int = FEATURES, layers: int = 3):
         super().__init__()
         self.transform_dim_clip = nn.Linear(patch_width, width)
         self.transform_dim_arcface = nn.Linear(identity_size, width)
@@ -112,8 +110,7 @@ class PostFuse(nn.Module):
     def forward(self, tokens: Tensor, motion: Tensor) -> Tensor:
         """Source tokens [N, 1 + P, D] and motion [N, 261] (257 coefficients, 4 of gaze) to [N, 7 + P, D]."""
         embedded = [
-            self.get_submodule(f"transform_dim_{name}")(motion[:, numbers])
-            for name, numbers in MOTION_TOKENS.items()
+            self.get_submodule(f"transform_dim_{name}")(motion[:, numbers]) for name, numbers in MOTION_TOKENS.items()
         ]
         x = torch.cat([tokens[:, :1], torch.stack(embedded, 1), tokens[:, 1:]], 1)
         return self.layer_norm(self.mapper.resblocks(x))
@@ -189,9 +186,7 @@ class ReleasedAppearance(nn.Module):
         if motion.ndim != 2 or motion.shape[1] != MOTION_SIZE:
             raise InputError(f"Motion must have shape [N, {MOTION_SIZE}], not {list(motion.shape)}.")
         if tokens.shape[0] not in (1, len(motion)):
-            raise InputError(
-                f"{len(tokens)} sources do not fit {len(motion)} frames; give one source or one each."
-            )
+            raise InputError(f"{len(tokens)} sources do not fit {len(motion)} frames; give one source or one each.")
         motion = motion.to(tokens.device, tokens.dtype)
         context = self.fuse(tokens.expand(len(motion), -1, -1), motion)
         return context.mean(0, keepdim=True) if average else context
@@ -231,8 +226,6 @@ def vision_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
         The tensors without the prefix `vision_model.`, without text, projections and position numbers.
     """
     other = ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
-    kept = {
-        key.removeprefix("vision_model."): value for key, value in state.items() if not key.startswith(other)
-    }
+    kept = {key.removeprefix("vision_model."): value for key, value in state.items() if not key.startswith(other)}
     kept.pop("embeddings.position_ids", None)
     return kept

@@ -47,7 +47,9 @@ PAUSE = 0.3  # seconds of silence that end a phrase
 LOOK_TALKING, LOOK_LISTENING = 3.1, 7.9  # seconds at the viewer, mean
 AWAY_TALKING, AWAY_LISTENING = 0.93, 0.43  # and elsewhere
 GLANCE, GLANCE_LIMITS = 6.9, (2.0, 14.0)  # degrees
-DIRECTIONS = np.array([15.54, 6.46, 17.69, 7.44, 16.80, 7.89, 20.38, 7.79])  # %, every 45° from the picture's right, up next
+DIRECTIONS = np.array(
+    [15.54, 6.46, 17.69, 7.44, 16.80, 7.89, 20.38, 7.79]
+)  # %, every 45° from the picture's right, up next
 FIXATION, WITHIN_FACE = 0.8, 0.6  # seconds; degrees: from eye to eye and mouth of the viewer
 LARGE = 8.0  # degrees: glances from here on bring a blink
 LID_FOLLOWS = 0.018  # closure a degree that the eyes look down
@@ -95,7 +97,9 @@ def live(
         raise InputError(f"There is no style {style}; choose 0–{STYLES - 1}.")
     talk, accents = (torch.as_tensor(x).double().numpy().clip(0, 1) for x in (speaking, stress))
     if talk.shape != (count,) or accents.shape != (count,):
-        raise InputError(f"{count} frames need as many values of speaking and stress, not {list(talk.shape)} and {list(accents.shape)}.")
+        raise InputError(
+            f"{count} frames need as many values of speaking and stress, not {list(talk.shape)} and {list(accents.shape)}."
+        )
     t = (np.arange(count) + 0.5) / float(fps)
     grid = np.arange(int(count / float(fps) * GRID) + 2) / GRID
     temper = _temperament(style)
@@ -109,7 +113,9 @@ def live(
 
     head = _head(t, np.interp(t, grid, activity), starts, peaks, temper, draw[1])
     large = np.hypot(*targets.T) > LARGE
-    head[:, [1, 0]] += temper["follows"] * _steps(t, shifts + 0.03, targets * large[:, None] * [1, -1], np.full(len(shifts), 0.55))
+    head[:, [1, 0]] += temper["follows"] * _steps(
+        t, shifts + 0.03, targets * large[:, None] * [1, -1], np.full(len(shifts), 0.55)
+    )
     head *= _ease(t / START)[:, None]
 
     # eyes: where they look in the world, less where the head has turned
@@ -132,7 +138,10 @@ def _temperament(style: int) -> dict[str, float]:
         "silent": BLINKS_SILENT, "talking": BLINKS_TALKING, "nods": NODS, "sway": SWAY, "glances": GLANCES, "brows": BROWS, "follows": FOLLOWS,
     }  # fmt: skip
     steps = np.sqrt([2, 2, 3, 5, 7, 11, 13])  # who blinks much does so in silence as well
-    return {name: low + (high - low) * ((0.5 + style * step) % 1) for (name, (low, high)), step in zip(ranges.items(), steps, strict=True)}
+    return {
+        name: low + (high - low) * ((0.5 + style * step) % 1)
+        for (name, (low, high)), step in zip(ranges.items(), steps, strict=True)
+    }
 
 
 # --- speech
@@ -209,9 +218,13 @@ def _wave(rng: np.random.Generator, low: float, high: float, parts: int = 12) ->
 # --- what is done
 
 
-def _head(t: Array, activity: Array, starts: Array, peaks: tuple[Array, Array], temper: dict, rng: np.random.Generator) -> Array:
+def _head(
+    t: Array, activity: Array, starts: Array, peaks: tuple[Array, Array], temper: dict, rng: np.random.Generator
+) -> Array:
     """Pitch (down), yaw, roll [N, 3] in degrees."""
-    sway, rhythm, posture, nod = ([_wave(rng, low, high) for _ in range(3)] for low, high in ((0.03, 0.25), (0.4, 1.5), (0.1, 2.0), (0.3, 3.0)))
+    sway, rhythm, posture, nod = (
+        [_wave(rng, low, high) for _ in range(3)] for low, high in ((0.03, 0.25), (0.4, 1.5), (0.1, 2.0), (0.3, 3.0))
+    )
 
     def all_of(waves: list[Wave], at: Array) -> Array:
         return np.stack([wave(at) for wave in waves], 1)
@@ -266,7 +279,16 @@ def _later(grid: Array, clock: Array, now: float, amount: float) -> float:
     return float(np.interp(np.interp(now, grid, clock) + amount, clock, grid, right=np.inf))
 
 
-def _blinks(t: Array, grid: Array, activity: Array, ends: Array, glances: Array, often: float, temper: dict, rng: np.random.Generator) -> Array:
+def _blinks(
+    t: Array,
+    grid: Array,
+    activity: Array,
+    ends: Array,
+    glances: Array,
+    often: float,
+    temper: dict,
+    rng: np.random.Generator,
+) -> Array:
     """Closure [N] of the lids."""
     from scipy.signal import lfilter
 

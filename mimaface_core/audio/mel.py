@@ -61,9 +61,7 @@ def _mels(blocks: Iterable[Tensor]) -> Iterator[Tensor]:
 
 def _spectra(wave: Tensor) -> Tensor:
     """Frames [n, 80] of pre-emphasised sound, one for each whole window in it."""
-    spectrum = torch.stft(
-        wave, WINDOW, HOP, window=torch.hann_window(WINDOW), center=False, return_complex=True
-    )
+    spectrum = torch.stft(wave, WINDOW, HOP, window=torch.hann_window(WINDOW), center=False, return_complex=True)
     decibels = 20 * (_filters() @ spectrum.abs()).clamp(min=10 ** (_FLOOR_DB / 20)).log10() - _REFERENCE_DB
     return ((decibels - _FLOOR_DB) / -_FLOOR_DB * 2 * _SPAN - _SPAN).clamp(-_SPAN, _SPAN).T
 
@@ -73,9 +71,7 @@ def _filters() -> Tensor:
     """The mel bands [80, 401], of equal area as in Slaney's Auditory Toolbox."""
     from transformers.audio_utils import mel_filter_bank
 
-    bank = mel_filter_bank(
-        WINDOW // 2 + 1, MELS, _LOWEST_HZ, _HIGHEST_HZ, RATE, norm="slaney", mel_scale="slaney"
-    )
+    bank = mel_filter_bank(WINDOW // 2 + 1, MELS, _LOWEST_HZ, _HIGHEST_HZ, RATE, norm="slaney", mel_scale="slaney")
     return torch.from_numpy(bank.T).float().contiguous()
 
 

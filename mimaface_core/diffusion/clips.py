@@ -57,9 +57,7 @@ def clip_schedule(total: int, frames: int, overlap: int) -> list[list[int]]:
     if total < 1:
         raise InputError("There is no frame to animate; give a motion of at least one frame.")
     if frames < 1 or not 0 <= overlap < frames:
-        raise InputError(
-            f"A clip of {frames} frames cannot carry {overlap}; choose an overlap from 0 to frames - 1."
-        )
+        raise InputError(f"A clip of {frames} frames cannot carry {overlap}; choose an overlap from 0 to frames - 1.")
     starts = range(0, max(total - overlap, 1), frames - overlap)
     return [[min(index, total - 1) for index in range(start, start + frames)] for start in starts]
 
@@ -117,9 +115,7 @@ def sample_clips(
         raise InputError(f"Unknown noise '{noise}'; choose {' or '.join(NOISES)}.")
     longest = getattr(parts.unet.config, "motion_max_seq_length", 1)  # 1: a U-Net of single pictures
     if frames > longest:
-        raise InputError(
-            f"The pack's U-Net sees at most {longest} frames at once; choose clips no longer than that."
-        )
+        raise InputError(f"The pack's U-Net sees at most {longest} frames at once; choose clips no longer than that.")
     schedule = clip_schedule(total, frames, overlap)
     build_scheduler(scheduler, parts.scheduler, steps)
 

@@ -89,9 +89,7 @@ def build_picture_unet(config: dict) -> UNet2DConditionModel:
 
     channels = condition_channels(config.get("out_channels", 4))
     if config.get("in_channels", channels) != channels:
-        raise ValueError(
-            f"in_channels is {config['in_channels']}; noisy, render, carried and mask need {channels}"
-        )
+        raise ValueError(f"in_channels is {config['in_channels']}; noisy, render, carried and mask need {channels}")
     return UNet2DConditionModel(**{**PICTURE_CONFIG, **config, "in_channels": channels})
 
 
@@ -179,9 +177,7 @@ def longest_clip(state: Mapping[str, Tensor]) -> int:
     Raises:
         InputError: there is no table, or tables of different lengths.
     """
-    lengths = {
-        value.shape[1] for key, value in state.items() if key.endswith((*TABLES, TABLE)) and value.ndim == 3
-    }
+    lengths = {value.shape[1] for key, value in state.items() if key.endswith((*TABLES, TABLE)) and value.ndim == 3}
     if len(lengths) != 1:
         raise InputError(
             f"The video U-Net's tables of positions have {len(lengths)} lengths instead of one; "

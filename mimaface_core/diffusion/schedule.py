@@ -24,9 +24,7 @@ BETAS = {
 LCM_STEPS = 50
 
 
-def build_scheduler(
-    name: str, config: dict, steps: int, device: torch.device | str = "cpu"
-) -> "SchedulerMixin":
+def build_scheduler(name: str, config: dict, steps: int, device: torch.device | str = "cpu") -> "SchedulerMixin":
     """Build a scheduler with its timesteps set.
 
     Args:
@@ -48,9 +46,7 @@ def build_scheduler(
         raise InputError(f"Unknown scheduler '{name}'; choose one of {', '.join(SCHEDULERS)}.")
     settings = {**BETAS, "timestep_spacing": "linspace", **config}
     if settings["prediction_type"] not in PREDICTIONS:
-        raise InputError(
-            f"Unknown prediction_type '{settings['prediction_type']}'; use {', '.join(PREDICTIONS)}."
-        )
+        raise InputError(f"Unknown prediction_type '{settings['prediction_type']}'; use {', '.join(PREDICTIONS)}.")
     most = LCM_STEPS if name == "lcm" else settings["num_train_timesteps"]
     if not 1 <= steps <= most:
         raise InputError(f"{name} takes 1 to {most} steps, not {steps}; change the number of steps.")
@@ -67,7 +63,5 @@ def build_scheduler(
             scheduler = LCMScheduler(**settings, original_inference_steps=LCM_STEPS)
         scheduler.set_timesteps(steps, device=device)
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise InputError(
-            f"The pack's scheduler settings are not usable: {error}; correct its manifest."
-        ) from error
+        raise InputError(f"The pack's scheduler settings are not usable: {error}; correct its manifest.") from error
     return scheduler

@@ -33,9 +33,7 @@ def build_unet(config: dict) -> "UNetMotionModel":
 
     channels = condition_channels(config.get("out_channels", 4))
     if config.get("in_channels", channels) != channels:
-        raise ValueError(
-            f"in_channels is {config['in_channels']}; noisy, render, carried and mask need {channels}"
-        )
+        raise ValueError(f"in_channels is {config['in_channels']}; noisy, render, carried and mask need {channels}")
     unet = UNetMotionModel(**{**config, "in_channels": channels})
 
     # A transformer over time adds to its input: with a zero projection it is the identity.

@@ -55,7 +55,9 @@ class Pair:
     film: Path | None = None  # the output's file, which may have sound
 
     @classmethod
-    def of(cls, output: Path, source: Path | None = None, driver: Path | None = None, audio: Path | None = None) -> Pair:
+    def of(
+        cls, output: Path, source: Path | None = None, driver: Path | None = None, audio: Path | None = None
+    ) -> Pair:
         """A pair of files, called by its output's name."""
         return cls(output.stem, output, source, driver, audio, output)
 

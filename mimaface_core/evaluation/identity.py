@@ -14,9 +14,7 @@ from ..appearance.identity import CurricularFace
 from .crops import recognition_face
 from .scores import HIGHER, Score, Weights, absent, measured
 
-CURRICULAR = Weights(
-    "CurricularFace_Backbone.pth", "https://huggingface.co/MIMAFace/MIMAFace (models/ArcFace)"
-)
+CURRICULAR = Weights("CurricularFace_Backbone.pth", "https://huggingface.co/MIMAFace/MIMAFace (models/ArcFace)")
 CSIM = "cosine of CurricularFace (IR-101) embeddings of output and source, five points onto ArcFace's 112 pixels"
 # Areas under the curve by benchmarks/identity.py, on ten people in real photographs and clips: frames of one
 # recording against other people, and frames under another light against other people under it.

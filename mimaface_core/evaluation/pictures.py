@@ -52,7 +52,9 @@ class Likeness:
         """Means over the frames."""
         if not self._psnr:
             reason = "no later frame shows both faces"
-            return {key: absent(key.upper(), how, reason) for key, how in (("psnr", PSNR), ("ssim", SSIM), ("lpips", LPIPS))}
+            return {
+                key: absent(key.upper(), how, reason) for key, how in (("psnr", PSNR), ("ssim", SSIM), ("lpips", LPIPS))
+            }
         psnr, still = np.mean(self._psnr), np.mean(self._still)
         found = {
             "psnr": measured(psnr, "PSNR", "dB", HIGHER, PSNR),
@@ -70,7 +72,9 @@ def likeness_or_reason() -> tuple[Likeness | None, dict[str, Score]]:
         import torchmetrics  # noqa: F401
     except ImportError:
         reason = f"torchmetrics is not installed; {NEEDED}"
-        return None, {key: absent(key.upper(), how, reason) for key, how in (("psnr", PSNR), ("ssim", SSIM), ("lpips", LPIPS))}
+        return None, {
+            key: absent(key.upper(), how, reason) for key, how in (("psnr", PSNR), ("ssim", SSIM), ("lpips", LPIPS))
+        }
     return Likeness(), {}
 
 

@@ -42,7 +42,9 @@ def find_pairs(
     if not output.is_dir():
         for name, path in (("--source", source), ("--driver", driver), ("--audio", audio)):
             if path is not None and path.is_dir():
-                raise InputError(f"{name} {path} is a folder, but --output is one file; name a folder or a file for both.")
+                raise InputError(
+                    f"{name} {path} is a folder, but --output is one file; name a folder or a file for both."
+                )
         return [Pair.of(output, source, driver, audio)]
     found = [path for path in sorted(output.iterdir()) if path.suffix.lower() in (*CLIPS, *PICTURES)]
     if not found:

@@ -45,7 +45,9 @@ def write_report(folder: Path, title: str, result: dict, scored: Sequence[Scored
         TEMPLATE.read_text(encoding="utf-8")
     )
     pairs = result.get("pairs", [result])
-    columns = [key for key in COLUMNS if any(pair.get("scores", {}).get(key, {}).get("value") is not None for pair in pairs)]
+    columns = [
+        key for key in COLUMNS if any(pair.get("scores", {}).get(key, {}).get("value") is not None for pair in pairs)
+    ]
     page = template.render(
         title=title,
         protocol=result["protocol"],
@@ -65,7 +67,9 @@ def write_report(folder: Path, title: str, result: dict, scored: Sequence[Scored
             part.write_text(text, encoding="utf-8")
             os.replace(part, target)
     except OSError as error:
-        raise InputError(f"The report cannot be written to {folder} ({error.strerror}); name another folder.") from error
+        raise InputError(
+            f"The report cannot be written to {folder} ({error.strerror}); name another folder."
+        ) from error
     return path
 
 

@@ -32,7 +32,9 @@ class Weights(NamedTuple):
         return f"get {self.file} from {self.published}, put it into {FOLDER}"
 
 
-def measured(value: float, title: str, unit: str, better: str, estimator: str, weights: Path | str = "none needed") -> Score:
+def measured(
+    value: float, title: str, unit: str, better: str, estimator: str, weights: Path | str = "none needed"
+) -> Score:
     """A score that was measured. weights: the file that the estimator uses."""
     return {
         "title": title,

@@ -125,9 +125,7 @@ def mouth_scores(landmarks: Sequence[Tensor | None], fps: Fraction, wave: np.nda
             reasons["lag_ms"] = "the correlation has no peak within ±400 ms"
         report["chance"] = _rounded(chance(opening, fps, envelope))
         if report["chance"] is None:
-            reasons["chance"] = (
-                f"it needs {SHORTEST_FOR_CHANCE:.0f} s in which a face is seen and sound is heard"
-            )
+            reasons["chance"] = f"it needs {SHORTEST_FOR_CHANCE:.0f} s in which a face is seen and sound is heard"
     else:
         reasons |= dict.fromkeys(("correlation", "best_correlation", "lag_ms", "chance"), reason)
 
@@ -204,9 +202,7 @@ def chance(opening: np.ndarray, fps: Fraction, envelope: np.ndarray) -> float | 
         return None
     here = np.minimum((instants[both] / heard.STEP).astype(int), len(envelope) - 1)
     used, apart = envelope[: here.max() + 1], round(APART / heard.STEP)
-    shifted = [
-        _pearson(smooth[both], np.roll(used, shift)[here]) for shift in range(apart, len(used) - apart, 5)
-    ]
+    shifted = [_pearson(smooth[both], np.roll(used, shift)[here]) for shift in range(apart, len(used) - apart, 5)]
     return float(np.percentile(shifted, 95))
 
 
@@ -229,18 +225,14 @@ def describe(report: dict) -> list[str]:
     """The lines in which a person reads what `evaluate_sync` found."""
     mouth, lse = report["mouth"], report["lse"]
     lines = [f"{report['frames']} frames, {report['seconds']} s at {report['fps']} frames a second"]
-    lines[0] += (
-        f", sound {report['sound_seconds']} s; a face in {100 * report['face_seen']:.0f} % of the frames"
-    )
+    lines[0] += f", sound {report['sound_seconds']} s; a face in {100 * report['face_seen']:.0f} % of the frames"
     if report["sound_seconds"] < report["seconds"] - 0.1:
         lines.append("The sound is shorter than the clip; what comes after it is not scored.")
     lines.append(f"LSE-C, LSE-D ({lse['estimator']})")
     if lse["lse_c"] is None:
         lines.append(f"  not measured: {lse['reason']}")
     else:
-        lines.append(
-            f"  LSE-C {lse['lse_c']}, LSE-D {lse['lse_d']}, picture late by {lse['offset_frames']} frames"
-        )
+        lines.append(f"  LSE-C {lse['lse_c']}, LSE-D {lse['lse_d']}, picture late by {lse['offset_frames']} frames")
     lines.append(f"Mouth and sound ({mouth['estimator']})")
     names = {
         "correlation": "correlation",

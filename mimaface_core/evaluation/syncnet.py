@@ -104,9 +104,7 @@ def load(file: Path) -> SyncNet:
     Raises InputError when the file is missing, cannot be read, or holds other weights.
     """
     if not file.is_file():
-        raise InputError(
-            f"There are no SyncNet weights at {file}; check the path, or take them from {PUBLISHED}."
-        )
+        raise InputError(f"There are no SyncNet weights at {file}; check the path, or take them from {PUBLISHED}.")
     net = SyncNet()
     weights.fill(net, weights.read(file, REMEDY), file, REMEDY)
     return net.eval().requires_grad_(False)
@@ -200,9 +198,7 @@ def lse(seen: Tensor, heard: Tensor) -> tuple[float, float, int]:
 
 
 @torch.no_grad()
-def embeddings(
-    net: SyncNet, crops: Iterable[Tensor], cepstra: np.ndarray, count: int
-) -> tuple[Tensor, Tensor]:
+def embeddings(net: SyncNet, crops: Iterable[Tensor], cepstra: np.ndarray, count: int) -> tuple[Tensor, Tensor]:
     """What is seen and heard from each of `count` frames on, [count, 1024] twice.
 
     crops: at least count + 4 of `face_crop`, at 25 frames a second. cepstra: of `mfcc`, at least 4·count + 16
@@ -236,9 +232,7 @@ def scores(net: SyncNet, clip: Clip, landmarks: Sequence[Tensor | None], wave: n
     # what is on the screen in the middle of each of 25 frames a second
     chosen = np.array([int((j + Fraction(1, 2)) / FPS * clip.fps) for j in range(frames)], int)
     if frames < SHORTEST:
-        return result | {
-            "reason": f"it needs {SHORTEST / FPS} s of picture and sound, not {float(seconds):.2f} s"
-        }
+        return result | {"reason": f"it needs {SHORTEST / FPS} s of picture and sound, not {float(seconds):.2f} s"}
     if levels(wave).max() < SILENT:
         return result | {"reason": "the sound is silent"}
     if sum(landmarks[i] is not None for i in chosen) < frames / 2:

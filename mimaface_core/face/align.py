@@ -53,9 +53,9 @@ def warp(picture: Tensor, matrix: Tensor, size: int = PICTURE) -> Tensor:
     back = inverse(matrix)
     grid = torch.stack([x, y, torch.ones_like(x)], -1) @ back.T
     grid = grid / torch.tensor([picture.shape[2], picture.shape[1]]) * 2 - 1
-    return F.grid_sample(picture[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False)[0].clamp(
-        float(picture.min()), float(picture.max())
-    )
+    return F.grid_sample(picture[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False)[
+        0
+    ].clamp(float(picture.min()), float(picture.max()))
 
 
 def plane_alignment(count: int, size: int = PICTURE) -> Tensor:

@@ -57,9 +57,7 @@ def _pixels(face: dict) -> np.ndarray:
         flat = np.asarray(face["landmarks_xy"], np.float32)
         solid = np.asarray(face["landmarks_3d"], np.float32)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"The connected landmarks lack {error}; update ComfyUI, or leave them unconnected."
-        ) from error
+        raise InputError(f"The connected landmarks lack {error}; update ComfyUI, or leave them unconnected.") from error
     if flat.shape != (478, 2) or solid.shape != (478, 3):
         raise InputError(
             f"The connected landmarks have {len(flat)} points instead of 478; use the full landmark model."

@@ -16,7 +16,9 @@ import numpy as np
 from ..errors import InputError
 
 MODEL_FILE = "face_landmarker.task"
-MODEL_HOME = f"https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/latest/{MODEL_FILE}"
+MODEL_HOME = (
+    f"https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/latest/{MODEL_FILE}"
+)
 SMALLEST_FACE = 24  # pixels: below this nothing can be read from a face
 WINDOW = 640  # pictures are searched for small faces in squares of this size, enlarged where they are smaller
 
@@ -159,13 +161,18 @@ class ClassicTracker(_MeshTracker):
     def _points(self, result, picture: np.ndarray) -> list[np.ndarray]:
         height, width = picture.shape[:2]
         faces = result.multi_face_landmarks or []
-        return [np.array([[p.x * width, p.y * height, p.z * width] for p in face.landmark], np.float32) for face in faces]
+        return [
+            np.array([[p.x * width, p.y * height, p.z * width] for p in face.landmark], np.float32) for face in faces
+        ]
 
     def _build(self, still: bool):
         import mediapipe as mp
 
         return mp.solutions.face_mesh.FaceMesh(
-            static_image_mode=still, refine_landmarks=True, max_num_faces=8 if still else 4, min_detection_confidence=0.3
+            static_image_mode=still,
+            refine_landmarks=True,
+            max_num_faces=8 if still else 4,
+            min_detection_confidence=0.3,
         )
 
     def _mesh(self, picture: np.ndarray) -> list[np.ndarray]:
@@ -195,7 +202,10 @@ class TaskTracker(_MeshTracker):
 
     def _points(self, result, picture: np.ndarray) -> list[np.ndarray]:
         height, width = picture.shape[:2]
-        return [np.array([[p.x * width, p.y * height, p.z * width] for p in face], np.float32) for face in result.face_landmarks]
+        return [
+            np.array([[p.x * width, p.y * height, p.z * width] for p in face], np.float32)
+            for face in result.face_landmarks
+        ]
 
     def _picture(self, picture: np.ndarray):
         import mediapipe as mp

@@ -22,7 +22,9 @@ def choose_face(faces: list[np.ndarray], index: int) -> np.ndarray:
     if index < 0:
         return max(faces, key=lambda f: _box(f)[2])
     if index >= len(faces):
-        raise InputError(f"Face {index} was asked for, but only {len(faces)} were found; choose 0–{len(faces) - 1}, or −1 for the largest.")
+        raise InputError(
+            f"Face {index} was asked for, but only {len(faces)} were found; choose 0–{len(faces) - 1}, or −1 for the largest."
+        )
     return sorted(faces, key=lambda f: _box(f)[0])[index]
 
 
@@ -33,13 +35,13 @@ def still_landmarks(picture: Tensor, tracker: FaceTracker, index: int = -1) -> T
     """
     faces = tracker.still(to_numpy_picture(picture))
     if not faces:
-        raise InputError("No face was found in the picture; use one where a face is seen from the front, at least 40 pixels high.")
+        raise InputError(
+            "No face was found in the picture; use one where a face is seen from the front, at least 40 pixels high."
+        )
     return torch.from_numpy(choose_face(faces, index))
 
 
-def follow(
-    frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1
-) -> Iterator[tuple[Tensor, Tensor | None]]:
+def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Every frame (uint8 or 0–1 float [H, W, 3]) with the landmarks [478, 3] of one face, None where it is not seen.
 
     The face is chosen in the first frame that has one and followed by its position.

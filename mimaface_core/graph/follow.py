@@ -123,9 +123,7 @@ class Follower:
     order: ids of the nodes that the graph needs.
     """
 
-    def __init__(
-        self, server: Server, events: Events, prompt_id: str, graph: dict[str, Node], order: Sequence[str]
-    ):
+    def __init__(self, server: Server, events: Events, prompt_id: str, graph: dict[str, Node], order: Sequence[str]):
         self.server, self.events, self.prompt_id = server, events, prompt_id
         self.display = Display(server.host, graph, order)
         self._running = False
@@ -178,7 +176,9 @@ class Follower:
         elif place == 0 and not self._running:
             self._running = True
             if not self._watched:
-                self.server.host.say(f"Running on {self.server.address}; its nodes are shown where websocket-client is installed.")
+                self.server.host.say(
+                    f"Running on {self.server.address}; its nodes are shown where websocket-client is installed."
+                )
         return history
 
     def _endure(self, problem: Unreachable) -> None:
@@ -201,5 +201,7 @@ class Follower:
         if self._lost:
             return f"The ComfyUI server {where} was started again and has lost this run; run it again."
         if self._running:
-            return f"{where} no longer lists this run, since its history was cleared; see its output folder for the files."
+            return (
+                f"{where} no longer lists this run, since its history was cleared; see its output folder for the files."
+            )
         return f"This run was cancelled by somebody on {where} while it waited in the queue; run it again."

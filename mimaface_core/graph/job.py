@@ -14,9 +14,7 @@ from .terminal import TerminalHost, interruptible
 from .validate import validate
 
 
-def run_here(
-    graph: str, files: Sequence[str], values: Sequence[str], output_dir: Path
-) -> tuple[list[Path], int]:
+def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir: Path) -> tuple[list[Path], int]:
     """Run a graph in this process.
 
     graph: path or shipped name. files: `TITLE=PATH`. values: `TITLE.INPUT=VALUE`. Returns the written files and the

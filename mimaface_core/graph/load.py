@@ -88,9 +88,7 @@ def load_graph(path: Path) -> dict[str, Node]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise InputError(
-            f"The graph {path} cannot be read ({problem.strerror}); check the path."
-        ) from problem
+        raise InputError(f"The graph {path} cannot be read ({problem.strerror}); check the path.") from problem
     except UnicodeDecodeError as problem:
         raise InputError(f"The graph {path} is not a text file; give the JSON file of a graph.") from problem
     except json.JSONDecodeError as problem:
@@ -108,9 +106,7 @@ def load_graph(path: Path) -> dict[str, Node]:
     for key, entry in data.items():
         inputs = entry.get("inputs", {}) if isinstance(entry, dict) else None
         if not isinstance(inputs, dict) or not isinstance(entry.get("class_type"), str):
-            problems.append(
-                Problem(f"node {key}", None, "it has no class_type and inputs; export the graph again.")
-            )
+            problems.append(Problem(f"node {key}", None, "it has no class_type and inputs; export the graph again."))
             continue
         meta = entry.get("_meta")
         title = meta.get("title") if isinstance(meta, dict) else None
@@ -151,9 +147,7 @@ def override(
     problems = []
     for text in files:
         option, (title, equals, path) = f"--input {text}", text.partition("=")
-        node = (
-            titled(graph, title, option) if equals and path else Problem(option, None, "write it TITLE=PATH.")
-        )
+        node = titled(graph, title, option) if equals and path else Problem(option, None, "write it TITLE=PATH.")
         widget = None if isinstance(node, Problem) else file_input(infos.get(node.class_type))
         if isinstance(node, Problem):
             problems.append(node)
@@ -163,9 +157,7 @@ def override(
             takers = [n.title for n in graph.values() if file_input(infos.get(n.class_type))]
             known = ", ".join(f"'{name}'" for name in takers) or "none"
             problems.append(
-                Problem(
-                    option, None, f"{node} takes no file; use --set for its values. File inputs: {known}."
-                )
+                Problem(option, None, f"{node} takes no file; use --set for its values. File inputs: {known}.")
             )
     for text in values:
         option, (key, equals, value) = f"--set {text}", text.partition("=")

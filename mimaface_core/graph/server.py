@@ -111,7 +111,8 @@ class Server:
                 raise GraphRefused([Problem(str(node or "the server"), None, details["exception_message"].strip())])
             if event == "execution_interrupted":
                 raise InputError(
-                    f"This run was cancelled by somebody on {self.address}" + (f", at {node}" if node else "")
+                    f"This run was cancelled by somebody on {self.address}"
+                    + (f", at {node}" if node else "")
                     + "; files that were finished are kept, run it again for the others."
                 )
         raise InputError("The server stopped the graph; look into its log for the reason.")
@@ -212,9 +213,7 @@ class Server:
             raise self._unreachable(unreachable) from unreachable
 
     def _unreachable(self, reason: object) -> Unreachable:
-        return Unreachable(
-            f"The ComfyUI server {self.address} does not answer ({reason}); start it or check --server."
-        )
+        return Unreachable(f"The ComfyUI server {self.address} does not answer ({reason}); start it or check --server.")
 
     def _refused(self, path: str, refused: urllib.error.HTTPError, graph: dict[str, Node]) -> InputError:
         """What to say of a request that the server refuses."""

@@ -135,9 +135,7 @@ class CreateVideo(io.ComfyNode):
     @classmethod
     def execute(cls, images, fps, audio=None) -> io.NodeOutput:
         rate = Fraction(fps).limit_denominator(1001)
-        return io.NodeOutput(
-            VideoFromComponents(VideoComponents(images=images, frame_rate=rate, audio=audio))
-        )
+        return io.NodeOutput(VideoFromComponents(VideoComponents(images=images, frame_rate=rate, audio=audio)))
 
 
 class SaveVideo(io.ComfyNode):

@@ -102,9 +102,7 @@ def validate(
         if node.class_type not in infos:
             problems.append(Problem(str(node), None, _unknown_class(node, infos, where)))
     if not problems and not any(infos[node.class_type]["output_node"] for node in graph.values()):
-        problems.append(
-            Problem("the graph", None, "it has no output node; add one that saves, such as SaveVideo.")
-        )
+        problems.append(Problem("the graph", None, "it has no output node; add one that saves, such as SaveVideo."))
     try:
         needed = run_order(graph, infos)
     except InputError as circle:
@@ -138,7 +136,9 @@ def _check_node(node, graph, infos, folders, judged, here) -> list[Problem]:
     known, problems = slots(infos[node.class_type]), []
     for name in node.inputs:
         if name not in known and name not in FRONT_END_ONLY:
-            problems.append(Problem(str(node), name, f"there is no such input; {suggestion(name, known)}{_newer(node)}"))
+            problems.append(
+                Problem(str(node), name, f"there is no such input; {suggestion(name, known)}{_newer(node)}")
+            )
     for name, slot in known.items():
         if node.inputs.get(name) is None:
             if slot.required:
@@ -165,9 +165,7 @@ def _missing(node: Node, slot: Slot, graph: dict[str, Node], infos: dict[str, di
     if widget is None:
         return f"nothing is connected; {_link_advice(slot, graph, infos)}"
     default = slot.options.get("default")
-    return "it is missing; " + (
-        f"its default is {default!r}." if default is not None else f"give a {widget}."
-    )
+    return "it is missing; " + (f"its default is {default!r}." if default is not None else f"give a {widget}.")
 
 
 def _input_advice(node: Node) -> str:
@@ -188,15 +186,15 @@ def _check_link(value: Any, slot: Slot, graph: dict[str, Node], infos: dict[str,
     if not is_link(value):
         return f"{value!r} is no link; a link is [node id, output slot]."
     if value[0] not in graph:
-        return (
-            f"it is linked to node {value[0]}, which is not in the graph; {_link_advice(slot, graph, infos)}"
-        )
+        return f"it is linked to node {value[0]}, which is not in the graph; {_link_advice(slot, graph, infos)}"
     giver = graph[value[0]]
     if giver.class_type not in infos:
         return None  # told where that node is looked at
     given = outputs(infos[giver.class_type])
     if not 0 <= value[1] < len(given):
-        return f"it is linked to output {value[1]} of {giver}, which has {len(given)}; {_link_advice(slot, graph, infos)}"
+        return (
+            f"it is linked to output {value[1]} of {giver}, which has {len(given)}; {_link_advice(slot, graph, infos)}"
+        )
     kinds = {part.strip() for part in given[value[1]].split(",")}
     if "*" in kinds or "*" in slot.types or kinds & set(slot.types):
         return None
@@ -217,9 +215,7 @@ def _convert(value: Any, slot: Slot, held: bool = True) -> Any:
     if kind is None:
         if "*" in slot.types:
             return value
-        raise InputError(
-            f"it takes {' or '.join(slot.types)} over a link, not the value {value!r}; connect a node."
-        )
+        raise InputError(f"it takes {' or '.join(slot.types)} over a link, not the value {value!r}; connect a node.")
     if kind in ("INT", "FLOAT"):
         number = _number(value, kind)
         return _in_range(number, slot.options) if held else number
@@ -232,9 +228,7 @@ def _convert(value: Any, slot: Slot, held: bool = True) -> Any:
         choices = slot.options.get("options") or []
         same = [choice for choice in choices if choice == value or str(choice) == str(value)]
         if not same and choices and held:
-            raise InputError(
-                f"{value!r} is not one of its options; {suggestion(str(value), map(str, choices))}"
-            )
+            raise InputError(f"{value!r} is not one of its options; {suggestion(str(value), map(str, choices))}")
         return same[0] if same else value
     return str(value)
 
@@ -255,9 +249,7 @@ def _number(value: Any, kind: str) -> int | float:
 def _in_range(number: float, options: dict[str, Any]) -> int | float:
     low, high = options.get("min"), options.get("max")
     if (low is not None and number < low) or (high is not None and number > high):
-        bounds = [
-            f"{word} {bound}" for word, bound in (("at least", low), ("at most", high)) if bound is not None
-        ]
+        bounds = [f"{word} {bound}" for word, bound in (("at least", low), ("at most", high)) if bound is not None]
         raise InputError(f"{number} is out of range; use {' and '.join(bounds)}.")
     return number
 

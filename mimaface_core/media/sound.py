@@ -33,9 +33,7 @@ class Audio:
                 f"A sound with {self.sample_rate} samples a second is not possible; give its true rate, such as 44100."
             )
         if self.waveform.ndim != 2 or not self.waveform.shape[0]:
-            raise InputError(
-                f"A sound of shape {list(self.waveform.shape)} is not possible; give channels × samples."
-            )
+            raise InputError(f"A sound of shape {list(self.waveform.shape)} is not possible; give channels × samples.")
 
     @property
     def channels(self) -> int:
@@ -100,9 +98,7 @@ def _decoded(source: Source) -> Iterator[tuple[int, Tensor]]:
         if not container.streams.audio:
             return
         track = container.streams.audio[0]
-        films = [
-            film for film in container.streams.video if not is_cover(film) and film.start_time is not None
-        ]
+        films = [film for film in container.streams.video if not is_cover(film) and film.start_time is not None]
         start = films[0].start_time * films[0].time_base if films else None
         late = None
         for sample_rate, begin, piece in _trimmed(container, track, name):

@@ -86,8 +86,7 @@ class VideoWriter:
         self.fps, self.format, self.frames = exact_rate(fps), format, 0
         self._audio = audio if format in _SOUND and audio and any(True for _ in audio.blocks()) else None
         self._metadata = {
-            key: value if isinstance(value, str) else json.dumps(value)
-            for key, value in (metadata or {}).items()
+            key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()
         }
         self._crf = str(_USUAL_CRF.get(format) if crf is None else crf)
         self._size: tuple[int, int] | None = None

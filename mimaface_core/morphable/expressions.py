@@ -35,7 +35,10 @@ SIDED = [
 NAMES = CENTRAL + [f"{name}_{side}" for name in SIDED for side in ("right", "left")]
 assert len(NAMES) == 64
 # the modes of the right and of the left lids
-LID_MODES = [[i for i, name in enumerate(NAMES) if name.endswith((f"lid_{side}", f"lid_tilt_{side}"))] for side in ("right", "left")]
+LID_MODES = [
+    [i for i, name in enumerate(NAMES) if name.endswith((f"lid_{side}", f"lid_tilt_{side}"))]
+    for side in ("right", "left")
+]
 # all modes that move lips or jaw: a speaking mouth
 MOUTH_MODES = [
     i for i, name in enumerate(NAMES)
@@ -65,7 +68,11 @@ def expression_basis(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     corner_ids = sorted(c for c in corners if points[c, 0] < 0)
     # skin above or below the line through the closed lips, which belongs to one lip alone
     line = mouth[1] - 0.25 * points[:, 0] ** 2
-    above = np.where(np.isin(index, list(upper_red)), 1.0, np.where(np.isin(index, list(lower_red)), 0.0, _smooth((points[:, 1] - line + 0.02) / 0.04)))
+    above = np.where(
+        np.isin(index, list(upper_red)),
+        1.0,
+        np.where(np.isin(index, list(lower_red)), 0.0, _smooth((points[:, 1] - line + 0.02) / 0.04)),
+    )
     below = 1 - above
     above[list(corners)] = below[list(corners)] = 0.5
 
@@ -130,7 +137,9 @@ def expression_basis(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     lower = lid(lid_low, lid_up, 0.18, 0.06, eye_below)
     tilt = np.clip((points[:, 0] - eye[0]) / 0.15, -1, 1)[:, None]
     brow = near(RIGHT_BROW, 0.08) * right * (points[:, 1] > eye[1] + 0.05)
-    inner_brow, mid_brow, outer_brow = (near(ids, 0.09) for ids in ([107, 55, 66, 65], [105, 52, 66, 65], [70, 46, 63, 53]))
+    inner_brow, mid_brow, outer_brow = (
+        near(ids, 0.09) for ids in ([107, 55, 66, 65], [105, 52, 66, 65], [70, 46, 63, 53])
+    )
     cheek = near([50, 101, 205], 0.14) * right
     field |= {
         "upper_lip_right": along(lip_band_up * side * right, 0, 0.08, 0),
@@ -156,7 +165,9 @@ def expression_basis(points: np.ndarray, mirror: np.ndarray) -> np.ndarray:
         "cheek_puff_right": along(near([207, 187, 214], 0.16) * right, -0.06, 0, 0.05),
         "cheek_raise_right": along(cheek, 0, 0.07, 0.02),
         "smile_right": along(near(corner_ids + [57, 186, 216], 0.17) * right, -0.10, 0.06, -0.06),
-        "lid_fold_right": along(near([28, 27, 29, 56, 221, 222, 223, 224], 0.05) * right * eye_above * (1 - near(lid_up, 0.02)), 0, 0.04, 0),
+        "lid_fold_right": along(
+            near([28, 27, 29, 56, 221, 222, 223, 224], 0.05) * right * eye_above * (1 - near(lid_up, 0.02)), 0, 0.04, 0
+        ),
     }
     fields = []
     for name in NAMES:

@@ -8,8 +8,18 @@ OUTER_LOWER_LIP = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291]
 INNER_UPPER_LIP = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308]
 INNER_LOWER_LIP = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308]
 # the rings of the red of the lips, from the outline inwards, corner to corner
-UPPER_LIP = [OUTER_UPPER_LIP, [76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306], [62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292], INNER_UPPER_LIP]
-LOWER_LIP = [OUTER_LOWER_LIP, [76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306], [62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292], INNER_LOWER_LIP]
+UPPER_LIP = [
+    OUTER_UPPER_LIP,
+    [76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306],
+    [62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292],
+    INNER_UPPER_LIP,
+]
+LOWER_LIP = [
+    OUTER_LOWER_LIP,
+    [76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306],
+    [62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292],
+    INNER_LOWER_LIP,
+]
 # lid edges from the outer to the inner corner
 RIGHT_UPPER_LID = [33, 246, 161, 160, 159, 158, 157, 173, 133]
 RIGHT_LOWER_LID = [33, 7, 163, 144, 145, 153, 154, 155, 133]

@@ -50,8 +50,45 @@ def _pose_weights() -> Tensor:
     """How far each of the 468 points tells the head's pose: bone much, outline some, lips and lids hardly."""
     weight = torch.full((468,), 0.25)
     weight[OVAL] = 0.15
-    weight[[10, 338, 297, 332, 284, 109, 67, 103, 54, 168, 6, 197, 195, 5, 4, 1, 33, 133, 263, 362, 8, 9, 151, 234, 454, 127, 356]] = 1.0
-    for ring in [*UPPER_LIP, *LOWER_LIP, RIGHT_UPPER_LID[1:-1], RIGHT_LOWER_LID[1:-1], LEFT_UPPER_LID[1:-1], LEFT_LOWER_LID[1:-1]]:
+    weight[
+        [
+            10,
+            338,
+            297,
+            332,
+            284,
+            109,
+            67,
+            103,
+            54,
+            168,
+            6,
+            197,
+            195,
+            5,
+            4,
+            1,
+            33,
+            133,
+            263,
+            362,
+            8,
+            9,
+            151,
+            234,
+            454,
+            127,
+            356,
+        ]
+    ] = 1.0
+    for ring in [
+        *UPPER_LIP,
+        *LOWER_LIP,
+        RIGHT_UPPER_LID[1:-1],
+        RIGHT_LOWER_LID[1:-1],
+        LEFT_UPPER_LID[1:-1],
+        LEFT_LOWER_LID[1:-1],
+    ]:
         weight[ring] = 0.03
     weight[[152, 148, 377, 175, 199, 200, 176, 400]] = 0.05
     return weight
@@ -110,7 +147,12 @@ def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoeffici
     shape = mean.expand(len(mesh), -1, -1)
     for _ in range(2):  # distance: a face that comes out too large stands too far away
         scale = rigid(shape, flat, weight, scaled=True)[0]
-        scale = scale * rigid(shape, camera_points(model, mesh, tracked_depth(model, mesh, scale, weight)), weight, scaled=True)[0]
+        scale = (
+            scale
+            * rigid(shape, camera_points(model, mesh, tracked_depth(model, mesh, scale, weight)), weight, scaled=True)[
+                0
+            ]
+        )
     depth = tracked_depth(model, mesh, scale, weight)
     for _ in range(ROUNDS):
         # pose: points on their camera rays at the depth believed so far (orthogonal iteration, Lu et al. 2000)

@@ -12,7 +12,11 @@ from .procedural import EYE_RADIUS, EYE_SPAN
 
 GRAIN = 0.05  # of ±1, the most that painted skin varies
 PUPIL = 4  # of these rings, how many are the pupil
-SHARP = (0.63, 4.6, 1.5)  # finest against next finest detail in a sharp photograph, pixels of blur that take 1 off it, the most
+SHARP = (
+    0.63,
+    4.6,
+    1.5,
+)  # finest against next finest detail in a sharp photograph, pixels of blur that take 1 off it, the most
 RINGS = 10  # rings of the iris whose mean colour stands in for what is hidden
 
 
@@ -94,7 +98,9 @@ def iris_texture(shown: Tensor, known: Tensor, iris: float) -> Tensor:
     ring = (radius / rim * RINGS).long().clamp(max=RINGS)
     known = known * (radius <= rim * 1.1)
     amount = torch.stack([(known * (ring == k)).sum() for k in range(RINGS + 1)])
-    profile = torch.stack([(shown * (known * (ring == k))).sum((1, 2)) for k in range(RINGS + 1)], 1) / amount.clamp(min=1e-3)
+    profile = torch.stack([(shown * (known * (ring == k))).sum((1, 2)) for k in range(RINGS + 1)], 1) / amount.clamp(
+        min=1e-3
+    )
     # rings that are hidden altogether: as what is seen of the iris, dark where nothing is
     dark = shown.new_tensor([-0.80, -0.85, -0.88])
     share = (amount.sum() / 20).clamp(max=1)
@@ -123,7 +129,9 @@ def without_iris(view: Tensor, opening: Tensor, iris: Tensor) -> Tensor:
     if beside.sum() > 4:
         seen = ((view * beside).sum((1, 2)) / beside.sum() + 1) / 2
         # hardly seen, it is at least as bright as the skin and less coloured
-        seen = (0.5 * seen + 0.5 * seen.mean()) * (1.05 * skin.mean() / seen.mean().clamp(min=0.02)).clamp(min=1.0, max=1.6)
+        seen = (0.5 * seen + 0.5 * seen.mean()) * (1.05 * skin.mean() / seen.mean().clamp(min=0.02)).clamp(
+            min=1.0, max=1.6
+        )
         white = 0.7 * seen + 0.3 * white
     white = white.clamp(max=0.97) * 2 - 1
     share = iris * (opening > 0)

@@ -102,9 +102,7 @@ class MorphableModel:
         keys = ["meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "keypoints", "point_buf"]
         missing = [key for key in keys if key not in content]
         if missing:
-            raise InputError(
-                f"{path} is not BFM09_model_info.mat: it lacks {', '.join(missing)}; use D3DFR's file."
-            )
+            raise InputError(f"{path} is not BFM09_model_info.mat: it lacks {', '.join(missing)}; use D3DFR's file.")
         V = content["meanshape"].size // 3
         try:
             mat = {key: torch.from_numpy(content[key].astype("float64")) for key in keys}
@@ -117,9 +115,7 @@ class MorphableModel:
                 "texture_basis": mat["texBase"].reshape(V, 3, -1),
             }
         except (RuntimeError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path} does not hold {V} vertices throughout ({error}); use D3DFR's file."
-            ) from error
+            raise InputError(f"{path} does not hold {V} vertices throughout ({error}); use D3DFR's file.") from error
         tensors["triangles"] = mat["tri"].long() - 1
         tensors["keypoints"] = mat["keypoints"].flatten().long() - 1
         tensors["vertex_faces"] = mat["point_buf"].long() - 1
@@ -142,9 +138,7 @@ class MorphableModel:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}
                 camera = json.loads((file.metadata() or {}).get("camera", "{}"))
         except (OSError, SafetensorError, json.JSONDecodeError) as error:
-            raise InputError(
-                f"the face model {path} cannot be read ({error}); give a file saved by save()."
-            ) from error
+            raise InputError(f"the face model {path} cannot be read ({error}); give a file saved by save().") from error
         return cls.from_tensors(tensors, **{name: float(camera[name]) for name in _CAMERA if name in camera})
 
     def to(self, device: torch.device | str) -> MorphableModel:

@@ -37,7 +37,11 @@ def lip_gaps(face: ProceduralFace, identity: Tensor, expression: Tensor) -> Tens
     model = face.model
 
     def heights(ids: list[int]) -> Tensor:
-        return model.mean_shape[ids, 1] + identity @ model.identity_basis[ids, 1].T + expression @ model.expression_basis[ids, 1].T
+        return (
+            model.mean_shape[ids, 1]
+            + identity @ model.identity_basis[ids, 1].T
+            + expression @ model.expression_basis[ids, 1].T
+        )
 
     return heights(PAIRS[0]) - heights(PAIRS[1])
 

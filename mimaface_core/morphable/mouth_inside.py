@@ -30,8 +30,24 @@ class Teeth(NamedTuple):
 
 
 # crowns of about the usual widths
-UPPER = Teeth((8.5, 6.6, 7.6, 7.0, 6.8, 8.0), 0.90, (0.0, 0.045, 0.01, 0.07, 0.09, 0.1), (0.0, 0.01, 0.05, 0.05, 0.05, 0.04), 0.22, 1.0, 0.95)
-LOWER = Teeth((5.2, 5.8, 6.8, 7.0, 7.0, 7.0), 0.90, (0.0, 0.0, -0.01, 0.03, 0.05, 0.06), (0.0, 0.0, 0.04, 0.04, 0.04, 0.04), 0.30, 0.85, 0.75)
+UPPER = Teeth(
+    (8.5, 6.6, 7.6, 7.0, 6.8, 8.0),
+    0.90,
+    (0.0, 0.045, 0.01, 0.07, 0.09, 0.1),
+    (0.0, 0.01, 0.05, 0.05, 0.05, 0.04),
+    0.22,
+    1.0,
+    0.95,
+)
+LOWER = Teeth(
+    (5.2, 5.8, 6.8, 7.0, 7.0, 7.0),
+    0.90,
+    (0.0, 0.0, -0.01, 0.03, 0.05, 0.06),
+    (0.0, 0.0, 0.04, 0.04, 0.04, 0.04),
+    0.30,
+    0.85,
+    0.75,
+)
 UNEVEN = 0.012  # deviation of teeth's lengths
 
 
@@ -67,9 +83,17 @@ def _teeth(row: Teeth, along: Tensor, across: Tensor) -> tuple[Tensor, Tensor]:
     ends = F.pad(widths.cumsum(0) / widths.sum(), (1, 0))
     number = torch.bucketize(across.abs(), ends[1:-1])
     t = 2 * (across.abs() - ends[number]) / (ends[1:] - ends[:-1])[number] - 1  # −1 to 1 over each tooth
-    own = torch.randn(2, 2 * len(widths), generator=torch.Generator().manual_seed(3))[:, number + len(widths) * (across > 0)]
+    own = torch.randn(2, 2 * len(widths), generator=torch.Generator().manual_seed(3))[
+        :, number + len(widths) * (across > 0)
+    ]
     corner = 0.035 * t.abs() ** 4 + 0.02 * t.clamp(min=0) ** 2
-    edge = row.edge - torch.tensor(row.shorter)[number] - torch.tensor(row.pointed)[number] * t.abs() - corner + UNEVEN * own[0]
+    edge = (
+        row.edge
+        - torch.tensor(row.shorter)[number]
+        - torch.tensor(row.pointed)[number] * t.abs()
+        - corner
+        + UNEVEN * own[0]
+    )
     opacity = ((edge - along) / 0.045 + 0.5).clamp(0, 1) * ((row.back - across.abs()) / 0.2).clamp(0, 1)
 
     high = ((along - row.gum) / (edge - row.gum)).clamp(0, 1)  # 0 at the neck of the tooth to 1 at its edge

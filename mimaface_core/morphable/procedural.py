@@ -34,8 +34,22 @@ from .model import MorphableModel
 from .mouth_inside import INSET, LAYERS
 
 # rings round the face: size against the outline, depth, and how far they follow the head; above and below the chin line
-RINGS_ABOVE = [(1.10, 0.62, -0.10, 1.0), (1.26, 0.30, -0.18, 1.0), (1.46, 0.0, -0.28, 0.97), (1.75, 0.0, -0.40, 0.58), (2.2, 0.0, -0.50, 0.0), (7.0, 0.0, -0.6, 0.0)]
-RINGS_BELOW = [(1.06, 0.70, -0.02, 0.9), (1.16, 0.45, -0.08, 0.66), (1.34, 0.25, -0.15, 0.42), (1.7, 0.1, -0.2, 0.2), (2.3, 0.0, -0.3, 0.0), (7.0, 0.0, -0.4, 0.0)]
+RINGS_ABOVE = [
+    (1.10, 0.62, -0.10, 1.0),
+    (1.26, 0.30, -0.18, 1.0),
+    (1.46, 0.0, -0.28, 0.97),
+    (1.75, 0.0, -0.40, 0.58),
+    (2.2, 0.0, -0.50, 0.0),
+    (7.0, 0.0, -0.6, 0.0),
+]
+RINGS_BELOW = [
+    (1.06, 0.70, -0.02, 0.9),
+    (1.16, 0.45, -0.08, 0.66),
+    (1.34, 0.25, -0.15, 0.42),
+    (1.7, 0.1, -0.2, 0.2),
+    (2.3, 0.0, -0.3, 0.0),
+    (7.0, 0.0, -0.4, 0.0),
+]
 CENTRE = np.array([0.0, -0.05])
 EYE_RADIUS, EYE_SPAN = 0.43, np.radians(75)  # eyeball radius in eye widths; how much of the ball is modelled
 EYE_CORNERS = [[33, 133], [263, 362]]
@@ -107,7 +121,9 @@ def rotation_towards(direction: Tensor) -> Tensor:
     return torch.eye(3, device=x.device) + k + k @ k / (1 + z)[:, None, None]
 
 
-def _gaussian_process(points: np.ndarray, mirror: np.ndarray, scales: list[tuple[float, float]], count: int, flip_x: bool):
+def _gaussian_process(
+    points: np.ndarray, mirror: np.ndarray, scales: list[tuple[float, float]], count: int, flip_x: bool
+):
     """The `count` strongest symmetric and antisymmetric modes of a smooth vector field on `points` [V, 3].
 
     scales: (length, amplitude) pairs of a sum of squared-exponential kernels. Antisymmetric modes count a third.
@@ -148,7 +164,7 @@ def _rings(face: np.ndarray):
     down = down * down * (3 - 2 * down)
     vertices, follows = [], []
     for above, below in zip(RINGS_ABOVE, RINGS_BELOW):
-        size, z_share, z_back, follow = (np.asarray(above)[:, None] * (1 - down) + np.asarray(below)[:, None] * down)
+        size, z_share, z_back, follow = np.asarray(above)[:, None] * (1 - down) + np.asarray(below)[:, None] * down
         xy = CENTRE + direction * size[:, None]
         z = outline[:, 2] * z_share + z_back * (1 + 0.4 * np.minimum(size, 2.5) ** 0.5)
         vertices.append(np.concatenate([xy, z[:, None]], 1))
@@ -159,7 +175,12 @@ def _rings(face: np.ndarray):
         for i in range(n):
             j = (i + 1) % n
             triangles += [(inner[i], outer[i], outer[j]), (inner[i], outer[j], inner[j])]
-    return np.concatenate(vertices), np.array(triangles), np.concatenate(follows), np.tile(np.arange(n), len(RINGS_ABOVE))
+    return (
+        np.concatenate(vertices),
+        np.array(triangles),
+        np.concatenate(follows),
+        np.tile(np.arange(n), len(RINGS_ABOVE)),
+    )
 
 
 def _grid(columns: int, rows: int, wrap: bool = False) -> np.ndarray:
@@ -253,7 +274,13 @@ def procedural_face() -> ProceduralFace:
     mouth, mouth_triangles, mouth_uv, mouth_jaw, layers = _mouth(face)
 
     pieces = {"face": face, "head": head, "right_eye": eyes[0][0], "left_eye": eyes[1][0], "mouth": mouth}
-    piece_triangles = {"face": stored["triangles"].astype(np.int64), "head": head_triangles, "right_eye": eyes[0][1], "left_eye": eyes[1][1], "mouth": mouth_triangles}
+    piece_triangles = {
+        "face": stored["triangles"].astype(np.int64),
+        "head": head_triangles,
+        "right_eye": eyes[0][1],
+        "left_eye": eyes[1][1],
+        "mouth": mouth_triangles,
+    }
     parts, part_triangles, offset, count, triangles = {}, {}, 0, 0, []
     for name, piece in pieces.items():
         t = piece_triangles[name]
@@ -262,23 +289,33 @@ def procedural_face() -> ProceduralFace:
         offset, count = offset + len(piece), count + len(t)
     for name, (points, faces) in layers.items():
         parts[name] = slice(parts["mouth"].start + points.start, parts["mouth"].start + points.stop)
-        part_triangles[name] = slice(part_triangles["mouth"].start + faces.start, part_triangles["mouth"].start + faces.stop)
+        part_triangles[name] = slice(
+            part_triangles["mouth"].start + faces.start, part_triangles["mouth"].start + faces.stop
+        )
     mean = np.concatenate(list(pieces.values()))
 
     # identity: face modes, carried outwards along the rings and as a whole by eyeballs and mouth
-    identity_face = _without_pose(_gaussian_process(face, mirror, [(0.55, 0.05), (0.25, 0.022), (0.12, 0.008)], 80, True), face)
+    identity_face = _without_pose(
+        _gaussian_process(face, mirror, [(0.55, 0.05), (0.25, 0.022), (0.12, 0.008)], 80, True), face
+    )
     expression_face = expression_basis(face, mirror)
     identity, expression = np.zeros((len(mean), 3, 80)), np.zeros((len(mean), 3, 64))
     identity[parts["face"]], expression[parts["face"]] = identity_face, expression_face
     ring = np.repeat(np.arange(len(RINGS_ABOVE)), len(OVAL))
     fade = np.array([1.0, 0.9, 0.7, 0.4, 0.1, 0.0])[ring][:, None, None]
     identity[parts["head"]] = fade * identity_face[OVAL][head_partner]
-    expression[parts["head"]] = fade * np.array([0.7, 0.35, 0.12, 0, 0, 0])[ring][:, None, None] * expression_face[OVAL][head_partner]
+    expression[parts["head"]] = (
+        fade * np.array([0.7, 0.35, 0.12, 0, 0, 0])[ring][:, None, None] * expression_face[OVAL][head_partner]
+    )
     for name, corners in (("right_eye", [33, 133]), ("left_eye", [263, 362])):
         identity[parts[name]] = identity_face[corners].mean(0)
     identity[parts["mouth"]] = identity_face[[78, 308, 13, 14]].mean(0)
     arm = mouth - JAW_AXIS
-    jaw = {"jaw_open": JAW_OPEN * np.stack([0 * arm[:, 0], -arm[:, 2], arm[:, 1]], 1), "jaw_side": np.array([[0.10, 0, 0]]), "jaw_forward": np.array([[0, 0, 0.08]])}
+    jaw = {
+        "jaw_open": JAW_OPEN * np.stack([0 * arm[:, 0], -arm[:, 2], arm[:, 1]], 1),
+        "jaw_side": np.array([[0.10, 0, 0]]),
+        "jaw_forward": np.array([[0, 0, 0.08]]),
+    }
     for name, move in jaw.items():
         expression[parts["mouth"], :, NAMES.index(name)] = mouth_jaw[:, None] * move
 

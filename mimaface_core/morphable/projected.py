@@ -43,7 +43,10 @@ from .procedural import LID_MIDDLES, RINGS_ABOVE, ProceduralFace
 from .rasterize import interpolate, rasterize
 from .tone import tone_of, toned
 
-EYES = {"right_eye": (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS), "left_eye": (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS)}
+EYES = {
+    "right_eye": (RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_IRIS),
+    "left_eye": (LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_IRIS),
+}
 
 
 def _spans(*edges: tuple[list[int], list[int]]) -> Tensor:
@@ -55,7 +58,10 @@ def _spans(*edges: tuple[list[int], list[int]]) -> Tensor:
     return torch.tensor([t for t in strips if len(set(t)) == 3])
 
 
-EYE_OPENINGS, MOUTH_OPENING = _spans(*(edges[:2] for edges in EYES.values())), _spans((INNER_UPPER_LIP, INNER_LOWER_LIP))
+EYE_OPENINGS, MOUTH_OPENING = (
+    _spans(*(edges[:2] for edges in EYES.values())),
+    _spans((INNER_UPPER_LIP, INNER_LOWER_LIP)),
+)
 RIMS = sorted({i for upper, lower, _ in EYES.values() for i in upper + lower} | set(INNER_UPPER_LIP + INNER_LOWER_LIP))
 LIP_MIDDLES = [13, 14]
 # what shuts: upper edge, lower edge, for lids the brow's lower edge, and how much beside it is covered, of its width
@@ -75,9 +81,15 @@ LID_SHARE = 0.2  # of an overlap of the lids, how much the upper one gives way
 SAME = 0.015  # model units: where the gap between the lips differs less from the photograph's, its inside is still in place
 LIP_SHADE = (0.42, 0.58, 0.58)  # how the light that passes the lips fades behind them: exponents of red, green and blue
 LIP_REACH, LIP_SHADOW = 5.0, 4  # pixels: how far their shade reaches, and how much lower it falls
-LIP_WET = (0.3, 0.5, 0.45)  # how much darker lips are where they roll in to an opening that the photograph does not show
+LIP_WET = (
+    0.3,
+    0.5,
+    0.45,
+)  # how much darker lips are where they roll in to an opening that the photograph does not show
 SEAM = (0.7, 1.0, 0.95)  # how dark the line between shut lips is, against a lid's, in red, green and blue
-MOUTH_FREE = 0.15  # how far frames may depart from the mouth's inside: teeth as they are painted beat those that were learned
+MOUTH_FREE = (
+    0.15  # how far frames may depart from the mouth's inside: teeth as they are painted beat those that were learned
+)
 MEETING = 0.015  # model units, the last of a gap between the lips, in which they come to lie together
 RING_FADE = (1.0, 0.9, 0.7, 0.4, 0.1, 0.0)  # how far the rings take over the outline's deviation from the model
 
@@ -108,7 +120,9 @@ class ProjectedRenderer:
         change = closed_mouth(face, c.identity, c.expression) - c.expression
         line = (own[LIP_MIDDLES, :] + model.expression_basis[LIP_MIDDLES, :] @ change[0]).mean(0)
         mouth = face.parts["mouth"]
-        shape[mouth] += line - model.mean_shape[LIP_MIDDLES, :].mean(0) - model.identity_basis[mouth.start] @ c.identity[0]
+        shape[mouth] += (
+            line - model.mean_shape[LIP_MIDDLES, :].mean(0) - model.identity_basis[mouth.start] @ c.identity[0]
+        )
         self.shape = face.turn_eyes(shape[None], source.gaze, self.nasal)[0]
         self._spread_rings()
         self.place = self._project(self.shape[None], source)[0][..., :2]
@@ -185,7 +199,10 @@ class ProjectedRenderer:
         box, here = self._round(hole, 0)
         part = self.face.parts["upper_teeth"]
         edge = self._project(self.shape[None], self.source)[0, part, 1].amax()
-        middle, width = (hole[0] + hole[len(INNER_UPPER_LIP) - 1])[0] / 2, (hole[0] - hole[len(INNER_UPPER_LIP) - 1]).norm()
+        middle, width = (
+            (hole[0] + hole[len(INNER_UPPER_LIP) - 1])[0] / 2,
+            (hole[0] - hole[len(INNER_UPPER_LIP) - 1]).norm(),
+        )
         opening = (inside_polygon(here, hole, margin=0.0) > 0.5) & ((here[..., 0] - middle).abs() < 0.2 * width)
         lowest = teeth_edge(self.crop[box], opening, light)
         if lowest is not None:
@@ -222,7 +239,9 @@ class ProjectedRenderer:
         place = interpolate(fragments, triangles, pixels[part, :2])[0].permute(1, 2, 0)
         return sample(self.crop, place[None])[0], place.permute(2, 0, 1), fragments.mask[0]
 
-    def _shut(self, landmarks: Tensor, upper: list[int], lower: list[int], fold: list[int] | None, share: float) -> Tensor:
+    def _shut(
+        self, landmarks: Tensor, upper: list[int], lower: list[int], fold: list[int] | None, share: float
+    ) -> Tensor:
         """The photograph with one opening shut, and where that is [4, S, S]."""
         hole = landmarks[upper + lower[::-1], :2]
         margin = max(1, round(float((hole[0] - hole[len(upper) - 1]).norm()) * share))
@@ -384,7 +403,9 @@ class ProjectedRenderer:
         for name, span in zip(names, spans):
             own = (fragments.triangle >= start) & (fragments.triangle < start + span.stop - span.start)
             texture = self.texture[name][None].expand(len(points), -1, -1, -1)
-            drawn = drawn + own[:, None] * F.grid_sample(texture, uv, mode="bilinear", padding_mode="border", align_corners=False)
+            drawn = drawn + own[:, None] * F.grid_sample(
+                texture, uv, mode="bilinear", padding_mode="border", align_corners=False
+            )
             start += span.stop - span.start
         opacity = drawn[:, 4:] if drawn.shape[1] == 5 else torch.ones_like(drawn[:, :1])
         return drawn[:, :3], drawn[:, 3:4], opacity, fragments.mask[:, None]

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def render_albedo(
-    model: MorphableModel, coefficients: FaceCoefficients, size: int = PLANE
-) -> tuple[Tensor, Tensor]:
+def render_albedo(model: MorphableModel, coefficients: FaceCoefficients, size: int = PLANE) -> tuple[Tensor, Tensor]:
     """Draw the lit face of N frames as the camera sees it, on black (I_R of the paper).
 
     size: side of the square picture in pixels; it always shows the whole camera plane.

@@ -57,16 +57,12 @@ def slider_modes(name: str) -> Tensor:
     """The coefficients [64] of a slider at 1."""
     change = torch.zeros(len(NAMES))
     for mode, amount in EXPRESSION_SLIDERS[name].modes.items():
-        for number in [
-            i for i, known in enumerate(NAMES) if known in (mode, f"{mode}_right", f"{mode}_left")
-        ]:
+        for number in [i for i, known in enumerate(NAMES) if known in (mode, f"{mode}_right", f"{mode}_left")]:
             change[number] = amount
     return change
 
 
-def slider_expression(
-    face: ProceduralFace, identity: Tensor, expression: Tensor, values: dict[str, float]
-) -> Tensor:
+def slider_expression(face: ProceduralFace, identity: Tensor, expression: Tensor, values: dict[str, float]) -> Tensor:
     """What sliders add to the expression of N frames: [N, 64].
 
     identity [N, 80] and expression [N, 64] are the face's own, because a wide eye needs more to close than a narrow

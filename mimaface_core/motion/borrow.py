@@ -38,7 +38,9 @@ def borrow(
     if not len(reference):
         raise InputError("The reference has no frame to take movement from; give a clip that shows a face.")
     if what == PARTS[-1] and not mouth:
-        raise InputError("This face model cannot tell the mouth from the rest of the face; borrow the head, or head and eyes.")
+        raise InputError(
+            "This face model cannot tell the mouth from the rest of the face; borrow the head, or head and eyes."
+        )
     moved = retarget(reference, source, "relative", -1, pose, opening=opening, lid_modes=lid_modes)
     moved = _for(moved, track)
     c = moved.coefficients

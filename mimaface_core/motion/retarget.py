@@ -60,7 +60,9 @@ def retarget(
     if mode == RELEASED:
         return _blend(driver, source, pose, expression, gaze)
     if reference >= len(driver):
-        raise InputError(f"The driver's neutral frame {reference} lies behind its last frame {len(driver) - 1}; choose a smaller number, or −1.")
+        raise InputError(
+            f"The driver's neutral frame {reference} lies behind its last frame {len(driver) - 1}; choose a smaller number, or −1."
+        )
     at = neutral_frame(driver) if reference < 0 else reference
     d, s, r = driver.coefficients, source.coefficients, driver.coefficients[at : at + 1]
 

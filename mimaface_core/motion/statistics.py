@@ -70,7 +70,9 @@ def rescale(
     """
     for name, factor in (("head", head), ("mouth", mouth), ("brows", brows), ("lids", lids), ("gaze", gaze)):
         if not (math.isfinite(factor) and factor >= 0):
-            raise InputError(f"Movement cannot be scaled by {name} = {factor}; use 0 for none, 1 for as it is, 2 for double.")
+            raise InputError(
+                f"Movement cannot be scaled by {name} = {factor}; use 0 for none, 1 for as it is, 2 for double."
+            )
     own, c = MotionStatistics.of(track), track.coefficients
     aims = like or own
     numbers = range(c.expression.shape[1])

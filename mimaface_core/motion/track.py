@@ -90,7 +90,9 @@ class MotionTrack:
         shapes = {"gaze": (n, 4), "alignment": (n, 2, 3), "visible": (n,)}
         for name, shape in shapes.items():
             if tuple(getattr(self, name).shape) != shape:
-                raise InputError(f"A motion track of {n} frames needs {name} of shape {list(shape)}, not {list(getattr(self, name).shape)}.")
+                raise InputError(
+                    f"A motion track of {n} frames needs {name} of shape {list(shape)}, not {list(getattr(self, name).shape)}."
+                )
         if self.fps <= 0:
             raise InputError(f"A motion track needs a positive frame rate, not {self.fps}.")
 
@@ -125,7 +127,9 @@ class MotionTrack:
     def concatenate(cls, tracks: list[MotionTrack]) -> MotionTrack:
         """Tracks of one frame rate after each other."""
         if len({track.fps for track in tracks}) != 1:
-            raise InputError("Motion tracks of different frame rates cannot be joined; resample them to one rate first.")
+            raise InputError(
+                "Motion tracks of different frame rates cannot be joined; resample them to one rate first."
+            )
         for track in tracks[1:]:
             track.check_basis(tracks[0].basis)
         joined = [torch.cat([getattr(track, name) for track in tracks]) for name in ("gaze", "alignment", "visible")]
@@ -158,7 +162,12 @@ class MotionTrack:
         """Write a .safetensors file."""
         from safetensors.torch import save_file
 
-        tensors = {"coefficients": self.coefficients.values, "gaze": self.gaze, "alignment": self.alignment, "visible": self.visible}
+        tensors = {
+            "coefficients": self.coefficients.values,
+            "gaze": self.gaze,
+            "alignment": self.alignment,
+            "visible": self.visible,
+        }
         save_file({k: v.contiguous() for k, v in tensors.items()}, str(path), self._notes())
 
     def _notes(self) -> dict[str, str]:
@@ -174,10 +183,21 @@ class MotionTrack:
                 meta = file.metadata() or {}
                 if meta.get("format") != FORMAT:
                     newer = meta.get("format", "").startswith(FORMAT.rstrip("1"))
-                    remedy = "a newer version wrote it; update this one" if newer else "choose a file written by Save Motion"
+                    remedy = (
+                        "a newer version wrote it; update this one" if newer else "choose a file written by Save Motion"
+                    )
                     raise InputError(f"{path} is not a motion track that can be read; {remedy}.")
                 part = {name: file.get_tensor(name) for name in file.keys()}
         except (OSError, SafetensorError) as error:
-            raise InputError(f"The motion track {path} cannot be read ({error}); choose a file written by Save Motion.") from error
+            raise InputError(
+                f"The motion track {path} cannot be read ({error}); choose a file written by Save Motion."
+            ) from error
         basis = meta.get("basis", PROCEDURAL)  # older files do not say it
-        return cls(FaceCoefficients(part["coefficients"]), part["gaze"], part["alignment"], part["visible"], Fraction(meta["fps"]), basis)
+        return cls(
+            FaceCoefficients(part["coefficients"]),
+            part["gaze"],
+            part["alignment"],
+            part["visible"],
+            Fraction(meta["fps"]),
+            basis,
+        )

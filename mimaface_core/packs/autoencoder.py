@@ -67,9 +67,7 @@ def find_vae(given: str | Path | None, folder: Path, models: Iterable[Path]) -> 
             if place.exists():
                 return place
         known = ", ".join(path.name for place in beside for path in _autoencoders(place)) or "none"
-        raise InputError(
-            f"There is no autoencoder {given}; name a file or folder. In ComfyUI's folders: {known}."
-        )
+        raise InputError(f"There is no autoencoder {given}; name a file or folder. In ComfyUI's folders: {known}.")
     found = [path for pattern in PLACES for path in sorted(folder.glob(pattern)) if _weights_in(path)]
     found += [path for place in beside for path in _autoencoders(place) if "ft-mse" in path.name.lower()]
     return found[0] if found else None
@@ -103,9 +101,7 @@ def read_vae(place: Path) -> dict[str, Tensor]:
         raise InputError(f"{file} is of Stable Diffusion XL, whose latents are others; {REMEDY}.")
     for prefix in PREFIXES:
         if any(key.startswith(prefix) for key in state):
-            state = {
-                key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
-            }
+            state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     state = {key: value for key, value in state.items() if key.startswith(HALVES)}
     if not state:
         raise InputError(f"{file} holds no autoencoder; {REMEDY}.")

@@ -99,9 +99,7 @@ def convert_released(
 
     paths = {name: one.path for name, one in {**report.files, "vae": report.vae}.items()}
     digests = {path: weights.sha256(path) for path in dict.fromkeys(paths.values())}
-    made_from = {
-        name: _made_from([digests[paths[s]] for s in part.sources], half) for name, part in parts.items()
-    }
+    made_from = {name: _made_from([digests[paths[s]] for s in part.sources], half) for name, part in parts.items()}
     try:
         (out / STAGING).mkdir(parents=True, exist_ok=True)
         todo = [name for name in parts if not _is_made(out, name, made_from[name])]
@@ -118,12 +116,9 @@ def convert_released(
             head = {MADE_FROM: made_from[name]}
             written[name] = weights.write(out / STAGING / _file(name), part.read(), head, precision)
         used = {
-            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name: path
-            for path in digests
+            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name: path for path in digests
         }
-        sources = {
-            name: {"sha256": digests[path], "bytes": path.stat().st_size} for name, path in used.items()
-        }
+        sources = {name: {"sha256": digests[path], "bytes": path.stat().st_size} for name, path in used.items()}
         _publish(out, parts, written, sources)
     except OSError as error:
         raise InputError(

@@ -90,9 +90,7 @@ def download_released(folder: Path, with_vae: bool = True, wait: float = WAIT) -
                 continue
         else:
             if needed:
-                raise InputError(
-                    f"{_address(repository, alternatives[0])} is not there; see the README for the file."
-                )
+                raise InputError(f"{_address(repository, alternatives[0])} is not there; see the README for the file.")
     return fetched
 
 

@@ -116,9 +116,7 @@ SOURCES = {
     "identity": Source(("models/ArcFace/CurricularFace_Backbone.pth",), lambda sizes: shapes(CurricularFace)),
     "picture": Source(tuple(_UNET + name for name in (*_SAVED, _FLAT)), _picture, image=True),
     "picture_fuse": Source(("checkpoints/image/mim.pth",), _fuse, image=True),
-    "picture_vision": Source(
-        tuple(f"checkpoints/image/{name}" for name in _VISION), _vision, vision_state, image=True
-    ),
+    "picture_vision": Source(tuple(f"checkpoints/image/{name}" for name in _VISION), _vision, vision_state, image=True),
 }
 BFM = "models/D3DFR/BFM09_model_info.mat"
 # Without these two there is no image stage; its U-Net is needed anyway.

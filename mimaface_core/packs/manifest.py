@@ -45,9 +45,7 @@ def read_manifest(folder: Path) -> dict:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(
-            f"{folder} holds no model pack: {MANIFEST} is missing; choose a pack's folder."
-        ) from error
+        raise InputError(f"{folder} holds no model pack: {MANIFEST} is missing; choose a pack's folder.") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}); install the pack again.") from error
     if not isinstance(manifest, dict):
@@ -147,6 +145,4 @@ def _check_stage(stage: str, manifest: dict, refuse) -> None:
     inputs = condition_channels(channels)
     config = unet["config"]
     if config.get("out_channels", 4) != channels or config.get("in_channels", inputs) != inputs:
-        refuse(
-            f"the U-Net does not fit {channels} latent channels, which need {inputs} in and {channels} out"
-        )
+        refuse(f"the U-Net does not fit {channels} latent channels, which need {inputs} in and {channels} out")

@@ -88,9 +88,7 @@ def check_released(folder: Path, vae: str | Path | None = None, sizes: Sizes | N
     """
     sizes = sizes or Sizes()
     if not folder.is_dir():
-        raise InputError(
-            f"There is no folder {folder}; name the one with the published checkpoints and models."
-        )
+        raise InputError(f"There is no folder {folder}; name the one with the published checkpoints and models.")
     found = {name: source.find(folder) for name, source in SOURCES.items()}
     if not any(found.values()) and not (folder / BFM).is_file():
         raise InputError(
@@ -162,7 +160,9 @@ def _check_vae(place: Path | None, sizes: Sizes) -> Checked:
     try:
         state = autoencoder.read_vae(place)
         return replace(
-            one, path=autoencoder.vae_file(place), misfit=weights.compare(shapes(build_vae, autoencoder.CLASS, sizes.vae), state)
+            one,
+            path=autoencoder.vae_file(place),
+            misfit=weights.compare(shapes(build_vae, autoencoder.CLASS, sizes.vae), state),
         )
     except InputError as error:
         return replace(one, problem=str(error).rstrip("."))

@@ -40,9 +40,7 @@ def require_whole(folder: Path, manifest: dict) -> None:
             weights.read(folder / part["file"], REMEDY)
 
 
-def write_pack(
-    folder: Path, manifest: dict, parts: dict[str, nn.Module], dtype: torch.dtype = torch.float16
-) -> None:
+def write_pack(folder: Path, manifest: dict, parts: dict[str, nn.Module], dtype: torch.dtype = torch.float16) -> None:
     """Write a pack: each part's weights, then the manifest.
 
     Every file appears under its name only when complete.
@@ -66,9 +64,7 @@ def write_pack(
             weights.write(folder / manifest[part]["file"], module.state_dict(), precision=precision)
         write_manifest(folder, manifest)
     except OSError as error:
-        raise InputError(
-            f"The pack cannot be written to {folder} ({error}); choose another folder."
-        ) from error
+        raise InputError(f"The pack cannot be written to {folder} ({error}); choose another folder.") from error
 
 
 def write_manifest(folder: Path, manifest: dict) -> None:

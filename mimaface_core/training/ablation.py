@@ -58,7 +58,9 @@ def run_ablation(config: dict, data: Path, out: Path) -> None:
     estimators = train_estimators(config, learned, key, out)
     bare = [held.samples[i]["render"].float() for i in held.clips.tolist()]
     truth = [held.samples[i]["target"].float() for i in held.clips.tolist()]
-    known = {name: asdict(score(estimators, clips, held, [])) for name, clips in (("truth", truth), ("render alone", bare))}
+    known = {
+        name: asdict(score(estimators, clips, held, [])) for name, clips in (("truth", truth), ("render alone", bare))
+    }
     runs: Runs = {}
     seeds = config["ablation"]["seeds"]
     with host.current().progress(len(seeds) * len(VARIANTS), "trainings") as progress:
@@ -116,7 +118,9 @@ def interval(values: list[float]) -> tuple[float, float]:
 def verdict(runs: Runs, variant: str, metric: str) -> str:
     """Whether a part is seen to help a metric: the variant against base, seed by seed."""
     base, other = runs["base"], runs[variant]
-    worse = [(other[seed][metric] - base[seed][metric]) * (-1 if METRICS[metric][1] else 1) for seed in other if seed in base]
+    worse = [
+        (other[seed][metric] - base[seed][metric]) * (-1 if METRICS[metric][1] else 1) for seed in other if seed in base
+    ]
     mean, half = interval(worse)
     sign = -1 if METRICS[metric][1] else 1
     change = f"{sign * mean:+.3g}" + (f" ± {half:.2g}" if len(worse) > 1 else " (one seed)")

@@ -141,7 +141,9 @@ def gestures(phones: Sequence[Phone]) -> list[Gesture]:
             continue
         letters = symbols(phone.name)
         # the first part of a diphthong is longer; a closure before another sound opens at the release
-        edges = [phone.start + (phone.end - phone.start) * share for share in np.linspace(0, 1, len(letters) + 1) ** 0.85]
+        edges = [
+            phone.start + (phone.end - phone.start) * share for share in np.linspace(0, 1, len(letters) + 1) ** 0.85
+        ]
         if len(letters) > 1 and viseme(letters[0]) == CLOSED:
             edges[1] = phone.release
         for letter, start, end in zip(letters, edges[:-1], edges[1:], strict=True):
@@ -189,7 +191,9 @@ def mouths(phones: Sequence[Phone], count: int, loudness: Sequence[float] | None
         return np.zeros((count, len(MOUTH)))
     total, weight = np.zeros((count, len(MOUTH))), np.full((count, len(MOUTH)), 1e-6)
     for gesture in line:
-        first, last = (int(np.clip((t + side) * GRID, 0, count)) for t, side in ((gesture.start, -0.5), (gesture.end, 0.5)))
+        first, last = (
+            int(np.clip((t + side) * GRID, 0, count)) for t, side in ((gesture.start, -0.5), (gesture.end, 0.5))
+        )
         now, inset = times[first:last], 0.2 * (gesture.end - gesture.start)
         away = np.maximum(np.maximum(gesture.start + inset - now, now - gesture.end + inset), 0)
         pull = {}

@@ -38,7 +38,9 @@ class Latents:
     clips: Tensor
     paths: list[Path]
 
-    def frames(self, rows: Tensor, names: tuple[str, ...] = ("render", "target", "motion", "weight")) -> dict[str, Tensor]:
+    def frames(
+        self, rows: Tensor, names: tuple[str, ...] = ("render", "target", "motion", "weight")
+    ) -> dict[str, Tensor]:
         """What is coded of frames: rows [B, 2] to [B, …] each, float32."""
         return {
             name: torch.stack([self.samples[sample][name][frame] for sample, frame in rows.tolist()]).float()
@@ -122,10 +124,16 @@ def _key(vae: torch.nn.Module, settings: dict) -> str:
 
 
 @torch.no_grad()
-def code_sample(sample: StoredSample, space: LatentSpace, settings: dict, number: int, rounded: bool) -> dict[str, Tensor]:
+def code_sample(
+    sample: StoredSample, space: LatentSpace, settings: dict, number: int, rounded: bool
+) -> dict[str, Tensor]:
     """What `Latents.samples` holds of one sample. number: its place in the data; rounded: in bf16."""
     count, wanted, size = sample.frames, settings["frames"], settings["size"]
-    frames = list(range(count)) if number < settings["clips"] else sorted({(number + k * count // wanted) % count for k in range(wanted)})
+    frames = (
+        list(range(count))
+        if number < settings["clips"]
+        else sorted({(number + k * count // wanted) % count for k in range(wanted)})
+    )
     tensors = {"motion": sample.motion[frames]}
     for kind in ("render", "target"):
         pictures = _resized(torch.stack([sample.picture(kind, frame) for frame in frames]), size)
@@ -175,6 +183,12 @@ def load_latents(config: dict, out: Path, key: str) -> tuple[Latents, Latents]:
         rows = [(s, frame) for s, sample in enumerate(samples) for frame in range(len(sample["motion"]))]
         clips = [s for s, n in enumerate(taken) if about[n]["whole"] == "1" and len(samples[s]["motion"]) >= least]
         person = [people.index(about[n]["person"]) for n in taken]
-        return Latents(samples, torch.tensor(person), torch.tensor(rows), torch.tensor(clips, dtype=torch.long), [paths[n] for n in taken])
+        return Latents(
+            samples,
+            torch.tensor(person),
+            torch.tensor(rows),
+            torch.tensor(clips, dtype=torch.long),
+            [paths[n] for n in taken],
+        )
 
     return some(people[held:]), some(people[:held])

@@ -26,7 +26,9 @@ def written(path: Path, kept: str = "") -> Iterator[Path]:
         yield part
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be written ({error}); {kept}make room and run the same command again.") from error
+        raise InputError(
+            f"{path} cannot be written ({error}); {kept}make room and run the same command again."
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 

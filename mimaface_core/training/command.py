@@ -36,19 +36,29 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     _add_options(ablation, "ablation", "ablation")
     ablation.set_defaults(work=ablation_command)
     videos = stages.add_parser("videos", help="track a folder of your own clips into training data")
-    videos.add_argument("folder", type=Path, metavar="FOLDER", help="folder of videos, or of one folder for each person")
+    videos.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="folder of videos, or of one folder for each person"
+    )
     _add_options(videos)
     videos.set_defaults(work=videos_command)
 
 
 def _add_options(parser: argparse.ArgumentParser, config: str | None = None, out: str = "") -> None:
     """The options of a stage; those of learning too where there is a default configuration."""
-    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the training data (./data)")
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the training data (./data)"
+    )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (0: all)")
-    parser.add_argument("--part", default="0/1", metavar="I/N", help="make every N-th sample, from I (data, speech, videos)")
+    parser.add_argument(
+        "--part", default="0/1", metavar="I/N", help="make every N-th sample, from I (data, speech, videos)"
+    )
     if config:
-        parser.add_argument("--config", default=config, metavar="NAME", help=f"a shipped configuration or a JSON file ({config})")
-        parser.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help=f"checkpoints, losses and results (./{out})")
+        parser.add_argument(
+            "--config", default=config, metavar="NAME", help=f"a shipped configuration or a JSON file ({config})"
+        )
+        parser.add_argument(
+            "--out", type=Path, default=Path(out), metavar="DIR", help=f"checkpoints, losses and results (./{out})"
+        )
 
 
 def stage_command(options: argparse.Namespace) -> int:
@@ -66,7 +76,9 @@ def ablation_command(options: argparse.Namespace) -> int:
     config = load_config(options.config)
     missing = [section for section in ("estimators", "ablation") if section not in config]
     if missing:
-        raise InputError(f"--config {options.config} lacks the section '{missing[0]}'; take config/ablation.json for a pattern.")
+        raise InputError(
+            f"--config {options.config} lacks the section '{missing[0]}'; take config/ablation.json for a pattern."
+        )
 
     def work() -> None:
         from .ablation import run_ablation
@@ -94,6 +106,7 @@ def surrounded(threads: int, work) -> int:
 
     if threads:
         torch.set_num_threads(threads)
+
     class Silent(TerminalHost):
         def say(self, text: str) -> None:
             """Say nothing."""

@@ -47,7 +47,9 @@ class StoredSample:
         try:
             self.file = safe_open(str(path), "pt")
         except (OSError, SafetensorError) as error:
-            raise InputError(f"The training sample {path} cannot be read ({error}); delete it and make the data again.") from error
+            raise InputError(
+                f"The training sample {path} cannot be read ({error}); delete it and make the data again."
+            ) from error
         self.frames = self.file.get_slice("motion").get_shape()[0]
         # who it is; a file that does not say shows somebody of its own
         self.person = (self.file.metadata() or {}).get("person", path.stem)

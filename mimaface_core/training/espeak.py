@@ -73,7 +73,9 @@ class _Engine:
         self.callback = _CALLBACK(self._collect)
         rate = self.espeak.espeak_Initialize(SYNCHRONOUS, 0, None, PHONEME_EVENTS | PHONEME_IPA)
         if rate != RATE:
-            raise InputError(f"espeak-ng cannot start (it answers {rate}): install its voices (on Debian: apt install espeak-ng-data).")
+            raise InputError(
+                f"espeak-ng cannot start (it answers {rate}): install its voices (on Debian: apt install espeak-ng-data)."
+            )
         self.espeak.espeak_SetSynthCallback(self.callback)
         self.espeak.espeak_TextToPhonemes.restype = c_char_p
         self.voice = ""
@@ -93,7 +95,9 @@ class _Engine:
     def choose(self, voice: str) -> None:
         if voice != self.voice:
             if self.espeak.espeak_SetVoiceByName(voice.encode()) != 0:
-                raise InputError(f"espeak-ng has no voice {voice}: install its voices (on Debian: apt install espeak-ng-data).")
+                raise InputError(
+                    f"espeak-ng has no voice {voice}: install its voices (on Debian: apt install espeak-ng-data)."
+                )
             self.voice = voice
 
 
@@ -148,7 +152,9 @@ def speak(text: str, voice: str, rate: int = 175, pitch: int = 50, melody: int =
     engine.espeak.espeak_Synth(data, len(data) + 1, 0, BY_CHARACTER, 0, UTF8, None, None)
     engine.espeak.espeak_Synchronize()
     wave = np.frombuffer(b"".join(engine.sound), np.int16)
-    events = [(name, sample) for name, sample in engine.events if not name.startswith("(")]  # not the changes of language
+    events = [
+        (name, sample) for name, sample in engine.events if not name.startswith("(")
+    ]  # not the changes of language
     names = [name for name, _ in events]
     stress = np.zeros(len(names))
     for block in SequenceMatcher(None, [name for name, _ in written], names, autojunk=False).get_matching_blocks():

@@ -30,7 +30,9 @@ class Reader(nn.Module):
         blocks = []
         for before, after in pairwise(widths):
             blocks += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.SiLU()]
-        self.body = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * widths[-1], WIDTH), nn.SiLU())
+        self.body = nn.Sequential(
+            *blocks, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * widths[-1], WIDTH), nn.SiLU()
+        )
         self.head = nn.Linear(WIDTH, count)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -62,7 +64,9 @@ class Estimators(nn.Module):
         """What the motion is read from [N, 64]."""
         return self.motion.body(latents)
 
-    def forward(self, target: Tensor, motion: Tensor, weight: Tensor, person: Tensor, noise: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, target: Tensor, motion: Tensor, weight: Tensor, person: Tensor, noise: Tensor
+    ) -> dict[str, Tensor]:
         """The loss on truths [N, C, h, w] with their motion, weight, persons [N] and noise to be added."""
         seen = target + noise
         moved = (self.motion(seen) - (motion - self.middle) / self.spread).square().mean()

@@ -15,7 +15,12 @@ from .canvas import pick, tint
 from .noise import cloud, lookup, soft
 
 PART_SIDE = 160  # texture of an eye or the mouth
-IRISES = np.array([[62, 38, 22], [88, 56, 30], [116, 84, 44], [104, 112, 70], [96, 130, 150], [70, 100, 132], [128, 136, 138]]) / 255
+IRISES = (
+    np.array(
+        [[62, 38, 22], [88, 56, 30], [116, 84, 44], [104, 112, 70], [96, 130, 150], [70, 100, 132], [128, 136, 138]]
+    )
+    / 255
+)
 
 
 def paint_eyes(rng: np.random.Generator) -> Tensor:
@@ -51,7 +56,9 @@ def paint_mouth(rng: np.random.Generator) -> Tensor:
         colour = (colour + 1) / 2
         if "teeth" in name:
             enamel = torch.tensor(rng.uniform([0.78, 0.72, 0.60], [1.06, 1.04, 1.02])).float()
-            wear = lookup(rng, axis.expand(len(colour[0]), -1), axis[: len(colour[0]), None].expand(-1, PART_SIDE), 12, 1, 2)
+            wear = lookup(
+                rng, axis.expand(len(colour[0]), -1), axis[: len(colour[0]), None].expand(-1, PART_SIDE), 12, 1, 2
+            )
             colour = colour * enamel[:, None, None] * (1 + rng.uniform(0, 0.06) * wear)
         else:
             tone = torch.tensor(rng.uniform([0.75, 0.7, 0.7], [1.15, 1.2, 1.2])).float()
@@ -65,7 +72,9 @@ def make_strange(rng: np.random.Generator, skin: Tensor) -> Tensor:
     side = skin.shape[-1]
     if rng.random() < 0.6:  # brush marks: patches take their colour from one place
         cells = int(rng.integers(40, 140))
-        jump = F.interpolate(torch.from_numpy(rng.uniform(-1, 1, (1, 2, cells, cells)).astype(np.float32)), (side, side), mode="nearest")[0]
+        jump = F.interpolate(
+            torch.from_numpy(rng.uniform(-1, 1, (1, 2, cells, cells)).astype(np.float32)), (side, side), mode="nearest"
+        )[0]
         axis = (torch.arange(side) + 0.5) / side * 2 - 1
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         place = torch.stack([x, y], -1) + (rng.uniform(0.3, 1.0) * jump / cells).permute(1, 2, 0)

@@ -91,7 +91,9 @@ def find_footage(folder: Path) -> list[Footage]:
 def frame_files(folder: Path) -> list[Path]:
     """The pictures right in a folder, by name, where 10 comes after 9."""
     files = [file for file in folder.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")]
-    return sorted(files, key=lambda file: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", file.name)])
+    return sorted(
+        files, key=lambda file: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", file.name)]
+    )
 
 
 def person_of(path: PurePosixPath) -> str:

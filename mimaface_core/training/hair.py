@@ -10,7 +10,9 @@ from .canvas import SIDE, Plane, tint
 from .noise import blur, cloud, curve, lookup, soft
 
 
-def add_hair(rng: np.random.Generator, p: Plane, skin: Tensor, tone: np.ndarray, colour: np.ndarray) -> tuple[Tensor, Tensor]:
+def add_hair(
+    rng: np.random.Generator, p: Plane, skin: Tensor, tone: np.ndarray, colour: np.ndarray
+) -> tuple[Tensor, Tensor]:
     """Add neck, ears and hair to the face; returns colours [3, S, S] and cover [S, S]."""
     a, ratio = p.angle, p.ratio
     face = soft(1.035 + 0.01 * curve(rng, a, 5) - ratio, 0.03)
@@ -42,27 +44,38 @@ def add_hair(rng: np.random.Generator, p: Plane, skin: Tensor, tone: np.ndarray,
     ragged = lookup(rng, a, torch.zeros_like(a) + 0.3, rng.uniform(40, 110), 1)
     wavy = 0.02 * curve(rng, a, 6, 0.7) + rng.uniform(0.002, 0.02) * ragged
     outer = volume + dome + wavy
-    hairline = rng.uniform(0.84, 1.0) + 0.03 * curve(rng, a, 4) + rng.uniform(0.005, 0.02) * lookup(rng, a, ratio * 0, 90, 1)
+    hairline = (
+        rng.uniform(0.84, 1.0) + 0.03 * curve(rng, a, 4) + rng.uniform(0.005, 0.02) * lookup(rng, a, ratio * 0, 90, 1)
+    )
     if style != "bald" and rng.random() < 0.3:  # a fringe
         depth, middle = rng.uniform(0.1, 0.42), rng.normal(0, 0.4)
         hairline = hairline - depth * torch.exp(-(((a - middle) / 0.55) ** 2))
     # temples and cheeks stay free, sideburns reach down to the ear
     hairline = hairline + (1.03 - hairline).clamp(min=0) * soft(side - rng.uniform(0.8, 0.95), 0.2)
-    above = soft(p.y - {"short": rng.uniform(-0.05, 0.3), "medium": rng.uniform(-0.5, 0.0), "long": -3.0, "bald": 0.25}[style], 0.12)
+    above = soft(
+        p.y - {"short": rng.uniform(-0.05, 0.3), "medium": rng.uniform(-0.5, 0.0), "long": -3.0, "bald": 0.25}[style],
+        0.12,
+    )
     if style == "bald":
         hairline = hairline + 2 * soft(0.75 - side, 0.2)  # a rim at the sides only
     if style == "long":
         low = soft(-top, 0.6)
         outer = outer + low * rng.uniform(0.1, 0.6)
-        hairline = torch.maximum(hairline, (0.99 + 0.02 * curve(rng, a, 3)).clamp(max=1.02)) * (side > 0.7) + hairline * (side <= 0.7)
+        hairline = torch.maximum(hairline, (0.99 + 0.02 * curve(rng, a, 3)).clamp(max=1.02)) * (
+            side > 0.7
+        ) + hairline * (side <= 0.7)
     hair = soft(ratio - hairline, 0.02 + 0.03 * rng.random()) * soft(outer - ratio, 0.012 + 0.03 * rng.random()) * above
     if style == "long":
-        hair = hair * soft(p.x.abs() - rng.uniform(0.36, 0.6) + 3 * soft(p.y + 0.2, 0.4) + 0.05 * curve(rng, p.y * 2, 3), 0.04)
+        hair = hair * soft(
+            p.x.abs() - rng.uniform(0.36, 0.6) + 3 * soft(p.y + 0.2, 0.4) + 0.05 * curve(rng, p.y * 2, 3), 0.04
+        )
         hair = hair * soft(p.y + rng.uniform(0.9, 1.8) + 0.1 * lookup(rng, p.x, p.y * 0, 30, 1), 0.1)
     # strands: combed back from the face, or falling along its outline; thin ones carry more light
     combed = rng.random() < (0.6 if style != "long" else 0.2)
     bent = 0.05 * cloud(rng, SIDE, 5, 3)[0]
-    across, along = (a + bent, ratio * 2) if combed else (ratio + bent * 0.8 + 0.1 * (p.x - rng.normal(0, 0.25)).abs(), a)
+    across, along = (
+        (a + bent, ratio * 2) if combed else (ratio + bent * 0.8 + 0.1 * (p.x - rng.normal(0, 0.25)).abs(), a)
+    )
     strands = lookup(rng, across, along, rng.uniform(35, 80) if combed else rng.uniform(40, 90), rng.uniform(1, 4))
     locks = lookup(rng, across + bent, along, 8, 1.5, 2)
     curly = rng.random() < 0.2

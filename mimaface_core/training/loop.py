@@ -37,7 +37,9 @@ class Training:
     depends: further settings, by name, under which alone a checkpoint may be gone on from.
     """
 
-    def __init__(self, name: str, out: Path, model: nn.Module, kept: tuple[str, ...], config: dict, depends: dict | None = None) -> None:
+    def __init__(
+        self, name: str, out: Path, model: nn.Module, kept: tuple[str, ...], config: dict, depends: dict | None = None
+    ) -> None:
         self.path, self.log_path = out / f"{name}.safetensors", out / f"{name}.jsonl"
         self.name, self.settings = name, config[name]
         self.record = {name: self.settings, "precision": config["precision"], **(depends or {})}
@@ -193,7 +195,9 @@ class Training:
                 with self.log_path.open("a", encoding="utf-8") as file:
                     file.write(line + "\n")
             except OSError as error:
-                raise InputError(f"{self.log_path} cannot be written ({error}). {self._kept()}make room and go on.") from error
+                raise InputError(
+                    f"{self.log_path} cannot be written ({error}). {self._kept()}make room and go on."
+                ) from error
 
     def save(self) -> None:
         """Write the checkpoint; the one before stays until it is complete. Raises InputError when the disk is full."""
@@ -215,7 +219,9 @@ class Training:
         check_same(self.path, meta.get("config"), self.record, {f"{self.name}.{key}" for key in BUDGET})
         wanted = {f"weights/{k}" for k in self.values} | {f"average/{k}" for k in self.average}
         if not wanted <= tensors.keys():
-            raise InputError(f"{self.path} belongs to another version of this program; choose another folder or delete it.")
+            raise InputError(
+                f"{self.path} belongs to another version of this program; choose another folder or delete it."
+            )
         with torch.no_grad():
             for key, value in self.values.items():
                 value.copy_(tensors[f"weights/{key}"])

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-MISSING = 'Training needs accelerate and kornia, which are not installed: pip install "mimaface[train]", or both by name.'
+MISSING = (
+    'Training needs accelerate and kornia, which are not installed: pip install "mimaface[train]", or both by name.'
+)
 
 
 def open_machine(precision: str, accumulate: int = 1) -> Accelerator:

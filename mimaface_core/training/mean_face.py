@@ -68,7 +68,12 @@ def at_rest(points: np.ndarray) -> np.ndarray:
     moved = {}
     upper, lower = points[INNER_UPPER_LIP], points[INNER_LOWER_LIP]
     middle, narrow = (upper[5] + lower[5]) / 2, 0.78
-    rings = ((INNER_UPPER_LIP, False, 0.003), (INNER_LOWER_LIP, False, -0.003), (OUTER_UPPER_LIP, True, 0.085), (OUTER_LOWER_LIP, True, -0.105))
+    rings = (
+        (INNER_UPPER_LIP, False, 0.003),
+        (INNER_LOWER_LIP, False, -0.003),
+        (OUTER_UPPER_LIP, True, 0.085),
+        (OUTER_LOWER_LIP, True, -0.105),
+    )
     for ids, outer, height in rings:
         for i in ids:
             p, across = points[i].copy(), points[i, 0] / abs(points[ids[0], 0])
@@ -108,7 +113,10 @@ def main() -> None:
     facing = np.cross(b - a, c - a)[:, 2]
     triangles[facing < 0] = triangles[facing < 0][:, [0, 2, 1]]
     out = Path(__file__).parents[1] / "morphable" / "face_mesh.safetensors"
-    save_file({"mean": rest.astype(np.float32), "triangles": triangles.astype(np.int16), "mirror": mirror.astype(np.int16)}, out)
+    save_file(
+        {"mean": rest.astype(np.float32), "triangles": triangles.astype(np.int16), "mirror": mirror.astype(np.int16)},
+        out,
+    )
 
 
 if __name__ == "__main__":

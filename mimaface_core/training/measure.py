@@ -23,7 +23,16 @@ from .vae import load_vae
 class Report:
     """Measures a stage after a save: called with the step, returns what is logged; a sheet of samples goes beside it."""
 
-    def __init__(self, name: str, config: dict, parts: dict[str, nn.Module], held: Latents, scale: float | Tensor, data: Path, out: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: dict,
+        parts: dict[str, nn.Module],
+        held: Latents,
+        scale: float | Tensor,
+        data: Path,
+        out: Path,
+    ) -> None:
         self.name, self.config, self.parts, self.held = name, config, parts, held
         self.scale, self.data, self.out = float(scale), data, out
 
@@ -39,7 +48,11 @@ class Report:
         """How much of the render's error is left in the clips, by weight: of the frames, and of changes between them."""
         left = whole = jump = jump_whole = 0.0
         for number, clip in zip(self.held.clips.tolist(), made, strict=True):
-            sample = {name: value.float() for name, value in self.held.samples[number].items() if name in ("render", "target", "weight")}
+            sample = {
+                name: value.float()
+                for name, value in self.held.samples[number].items()
+                if name in ("render", "target", "weight")
+            }
             clean = clean_latents(self.config, sample["target"], sample["render"], self.scale)
             start = clean_latents(self.config, sample["render"], sample["render"], self.scale)
             weight = sample["weight"][:, None]
@@ -65,7 +78,9 @@ class Report:
             stored, middle = StoredSample(self.data / self.held.paths[number].name), len(clip) // 2
             side = clip.shape[-1] * 8
             source, render, truth = (
-                torch.nn.functional.interpolate(picture[None].float() / 127.5 - 1, (side, side), mode="bilinear", antialias=True)
+                torch.nn.functional.interpolate(
+                    picture[None].float() / 127.5 - 1, (side, side), mode="bilinear", antialias=True
+                )
                 for picture in (stored.source(), stored.picture("render", middle), stored.picture("target", middle))
             )
             code = self.held.samples[number]["render"][middle, None].float()
@@ -78,7 +93,9 @@ class Report:
 def class_tokens(appearance: nn.Module, pictures: Tensor) -> Tensor:
     """ID tokens [N, D] of pictures, uint8 [N, 3, S, S]."""
     device = next(appearance.parameters()).device
-    return torch.cat([appearance.encode_source(part.to(device).float() / 127.5 - 1)[:, 0] for part in pictures.split(16)]).cpu()
+    return torch.cat(
+        [appearance.encode_source(part.to(device).float() / 127.5 - 1)[:, 0] for part in pictures.split(16)]
+    ).cpu()
 
 
 def carried_frames(config: dict) -> int:
@@ -93,7 +110,9 @@ def sample_track(config: dict, parts: dict[str, nn.Module], latents: Latents, nu
     render, motion = sample["render"].float().to(device), sample["motion"].to(device)
     pixels = sample["source"][None].to(device).float() / 127.5 - 1
     frames, overlap, settings = clip_frames(config), carried_frames(config), config["sampling"]
-    noise = torch.randn(1, render.shape[1], frames, *render.shape[2:], generator=torch.Generator().manual_seed(0)).to(device)
+    noise = torch.randn(1, render.shape[1], frames, *render.shape[2:], generator=torch.Generator().manual_seed(0)).to(
+        device
+    )
     made, previous = [], None
     for indices in clip_schedule(len(render), frames, overlap):
         scheduler = build_scheduler(settings["scheduler"], config["scheduler"], settings["steps"], device)

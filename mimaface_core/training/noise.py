@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def cloud(rng: np.random.Generator, size: int, first: int = 4, octaves: int = 4, fall: float = 0.5, channels: int = 1) -> Tensor:
+def cloud(
+    rng: np.random.Generator, size: int, first: int = 4, octaves: int = 4, fall: float = 0.5, channels: int = 1
+) -> Tensor:
     """Multi-octave noise [channels, size, size] of about unit variance; first: cells across at the coarsest octave."""
     total, power = torch.zeros(1, channels, size, size), 0.0
     for k in range(octaves):
@@ -21,7 +23,9 @@ def cloud(rng: np.random.Generator, size: int, first: int = 4, octaves: int = 4,
     return total[0] / math.sqrt(power)
 
 
-def lookup(rng: np.random.Generator, across: Tensor, along: Tensor, fine: float, coarse: float, sharp: int = 3) -> Tensor:
+def lookup(
+    rng: np.random.Generator, across: Tensor, along: Tensor, fine: float, coarse: float, sharp: int = 3
+) -> Tensor:
     """Strands: noise [H, W] that changes quickly with `across` and slowly with `along` (both [H, W]).
 
     fine, coarse: cells a unit of `across` and `along`; sharp: octaves added across the strands.
@@ -30,7 +34,10 @@ def lookup(rng: np.random.Generator, across: Tensor, along: Tensor, fine: float,
     for k in range(sharp):
         table = torch.from_numpy(rng.standard_normal((1, 1, 32, 256), dtype=np.float32))
         place = torch.stack([_fold(across * fine * 1.9**k / 256), _fold(along * coarse / 32)], -1)
-        total += 0.75**k * F.grid_sample(table, place[None], mode="bilinear", padding_mode="border", align_corners=False)[0, 0]
+        total += (
+            0.75**k
+            * F.grid_sample(table, place[None], mode="bilinear", padding_mode="border", align_corners=False)[0, 0]
+        )
         power += 0.45 * 0.75 ** (2 * k)
     return total / math.sqrt(power)
 
@@ -82,10 +89,17 @@ class Brush:
 
     def line(self, points: np.ndarray, width: float, value: float) -> None:
         """A polyline through points [P, 2] (mask pixels)."""
-        self.draw.line([tuple(p) for p in (2 * points).tolist()], fill=int(255 * value), width=max(1, round(2 * width)), joint="curve")
+        self.draw.line(
+            [tuple(p) for p in (2 * points).tolist()],
+            fill=int(255 * value),
+            width=max(1, round(2 * width)),
+            joint="curve",
+        )
 
     def dot(self, x: float, y: float, radius: float, value: float) -> None:
-        self.draw.ellipse([2 * (x - radius), 2 * (y - radius), 2 * (x + radius), 2 * (y + radius)], fill=int(255 * value))
+        self.draw.ellipse(
+            [2 * (x - radius), 2 * (y - radius), 2 * (x + radius), 2 * (y + radius)], fill=int(255 * value)
+        )
 
     def polygon(self, points: np.ndarray, value: float = 1.0) -> None:
         self.draw.polygon([tuple(p) for p in (2 * points).tolist()], fill=int(255 * value))

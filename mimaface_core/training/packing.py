@@ -33,7 +33,12 @@ def write_trained(config: dict, out: Path) -> Path:
         "morphable": {"kind": "procedural"},
         "render": "projected",
         "context": "clip" if config["ablate"].get("average") else "frame",
-        "latents": {"target": latents["target"], "scale": round(scale, 5), "colour": latents["colour"], "sampled": False},
+        "latents": {
+            "target": latents["target"],
+            "scale": round(scale, 5),
+            "colour": latents["colour"],
+            "sampled": False,
+        },
         "vae": {"class": vae_class(config), "config": config["vae"]["config"], "file": "vae.safetensors"},
         "appearance": {"config": config["appearance"], "file": "appearance.safetensors"},
         "unet": {**unet_entry(config), "file": "unet.safetensors"},

@@ -82,7 +82,9 @@ def split(config: dict, data: Path, out: Path) -> tuple[Latents, Latents, str]:
     learned, held = load_latents(config, out, key)
     for latents, what in ((learned, "to learn from"), (held, "kept apart to measure")):
         if not len(latents.clips):
-            raise InputError(f"There is no clip of {clip_frames(config)} frames among the people {what}; raise latents.clips or lower latents.held.")
+            raise InputError(
+                f"There is no clip of {clip_frames(config)} frames among the people {what}; raise latents.clips or lower latents.held."
+            )
     return learned, held, key
 
 
@@ -98,7 +100,9 @@ class Noising(nn.Module):
         if times not in ("late", "even"):
             raise InputError(f"times is '{times}' in the configuration; use late or even.")
         self.late, self.kind = times == "late", config["scheduler"]["prediction_type"]
-        self.register_buffer("alphas", build_scheduler("ddim", config["scheduler"], 1).alphas_cumprod.clone(), persistent=False)
+        self.register_buffer(
+            "alphas", build_scheduler("ddim", config["scheduler"], 1).alphas_cumprod.clone(), persistent=False
+        )
 
     def draw_times(self, batch: int, generator: torch.Generator) -> Tensor:
         """Times [batch] of the schedule."""

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from ..morphable.expressions import NAMES
 
-SMILE = (("smile", 0.6), ("corner_x", 0.4), ("corner_y", 0.4), ("corner_z", 0.25), ("cheek_raise", 0.5), ("squint", 0.5), ("upper_lip", 0.3))
+SMILE = (
+    ("smile", 0.6),
+    ("corner_x", 0.4),
+    ("corner_y", 0.4),
+    ("corner_z", 0.25),
+    ("cheek_raise", 0.5),
+    ("squint", 0.5),
+    ("upper_lip", 0.3),
+)
 POSE_LIMIT = np.radians([15.0, 25.0, 12.0])  # pitch, yaw, roll
 
 
@@ -47,7 +55,11 @@ def random_expression(rng: np.random.Generator, strength: float = 1.0) -> np.nda
     if smile and rng.random() < 0.6:
         _add(e, "upper_lip_mid", 0.4 * smile), _add(e, "upper_lip_quarter", 0.4 * smile)
     _add(e, "jaw_open", rng.choice([0.0, 0.0, 0.25, 0.5, 0.9]) * rng.uniform(0.6, 1.1) * strength)
-    _add(e, "lower_lip_mid", 0.5 * some(0.3)), _add(e, "lower_lip", 0.5 * some(0.25), skew), _add(e, "lower_lip_quarter", 0.5 * some(0.25))
+    (
+        _add(e, "lower_lip_mid", 0.5 * some(0.3)),
+        _add(e, "lower_lip", 0.5 * some(0.25), skew),
+        _add(e, "lower_lip_quarter", 0.5 * some(0.25)),
+    )
     _add(e, "upper_lip_mid", 0.4 * some(0.25)), _add(e, "upper_lip_quarter", 0.4 * some(0.2))
     if not smile:
         _add(e, "pucker", some(0.2)), _add(e, "funnel", 0.8 * some(0.15)), _add(e, "corner_y", -0.5 * some(0.2), skew)
@@ -56,7 +68,11 @@ def random_expression(rng: np.random.Generator, strength: float = 1.0) -> np.nda
     brows = some(0.3) * rng.choice([-0.6, 1.0])
     for name in ("brow_inner", "brow_mid", "brow_outer"):
         _add(e, name, brows * rng.uniform(0.5, 1.1), skew)
-    _add(e, "brow_in", 0.6 * some(0.2)), _add(e, "nose_wrinkle", 0.7 * some(0.12)), _add(e, "cheek_puff", 0.6 * some(0.06))
+    (
+        _add(e, "brow_in", 0.6 * some(0.2)),
+        _add(e, "nose_wrinkle", 0.7 * some(0.12)),
+        _add(e, "cheek_puff", 0.6 * some(0.06)),
+    )
     narrow = rng.normal(0.04, 0.08)
     _add(e, "upper_lid", narrow), _add(e, "lower_lid", narrow + 0.25 * smile)
     return e
@@ -89,7 +105,9 @@ def random_performance(rng: np.random.Generator, frames: int, depth: float) -> P
     if rng.random() < 0.5:
         wave = np.sin(np.arange(n) * rng.uniform(0.4, 1.3) + rng.uniform(0, 6)) * 0.5 + 0.5
         clip[:, NAMES.index("jaw_open")] += rng.uniform(0.1, 0.6) * wave
-        clip[:, NAMES.index(rng.choice(["pucker", "funnel", "lower_lip_mid", "upper_lip_mid"]))] += rng.uniform(0.1, 0.5) * np.roll(wave, 2)
+        clip[:, NAMES.index(rng.choice(["pucker", "funnel", "lower_lip_mid", "upper_lip_mid"]))] += rng.uniform(
+            0.1, 0.5
+        ) * np.roll(wave, 2)
     closed = np.zeros(n)
     if rng.random() < 0.6:
         centre, width = rng.uniform(-2, n + 2), rng.uniform(1.3, 3.5)

@@ -49,7 +49,9 @@ def run_stage(stage: str, config: dict, data: Path, out: Path, part: tuple[int, 
             run_stage(one, config, data, out, part)
         return
     if stage not in stages_of(config):
-        raise InputError(f"The configuration has nothing for the stage '{stage}'; it has {', '.join(stages_of(config))}.")
+        raise InputError(
+            f"The configuration has nothing for the stage '{stage}'; it has {', '.join(stages_of(config))}."
+        )
     if stage not in ("data", "speech"):
         check_start(config)
     if stage == "data":

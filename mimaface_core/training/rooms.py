@@ -241,7 +241,9 @@ class Recorder:
             noise = coloured(n, rng.uniform(-2.3, 0), rng) * 10 ** (curve(n, RATE * rng.uniform(0.1, 1), rng) * 0.4)
             out += noise / loudness(noise) * decibels(-rng.uniform(least, 35))
         if chosen[2] and self.others:
-            babble = sum(self._slice(self.others[rng.integers(len(self.others))], n, rng) for _ in range(rng.integers(2, 7)))
+            babble = sum(
+                self._slice(self.others[rng.integers(len(self.others))], n, rng) for _ in range(rng.integers(2, 7))
+            )
             out += babble / max(loudness(babble), 1e-4) * decibels(-rng.uniform(max(least, 6), 35))
         if chosen[3]:
             noise = hum(n, rng)
@@ -253,7 +255,9 @@ class Recorder:
             ticks = (rng.uniform(size=n) < rng.uniform(0.5, 20) / RATE) * rng.standard_normal(n)
             size = fft.next_fast_len(n, real=True)
             bins = size // 2 + 1
-            noise = fft.irfft(fft.rfft(ticks, size) * band(bins, rng.uniform(30, 800), rng.uniform(1000, 7000), 1), size)[:n]
+            noise = fft.irfft(
+                fft.rfft(ticks, size) * band(bins, rng.uniform(30, 800), rng.uniform(1000, 7000), 1), size
+            )[:n]
             out += (noise / max(np.abs(noise).max(), 1e-6) * decibels(-rng.uniform(-5, 25))).astype(np.float32)
         return out
 
@@ -271,7 +275,9 @@ class Recorder:
         if rng.uniform() < 0.4:
             low, high = BANDS[rng.integers(len(BANDS))]
             size = fft.next_fast_len(n, real=True)
-            limits = band(size // 2 + 1, low * rng.uniform(0.7, 1.4), min(7900, high * rng.uniform(0.8, 1.2)), rng.uniform(2, 10))
+            limits = band(
+                size // 2 + 1, low * rng.uniform(0.7, 1.4), min(7900, high * rng.uniform(0.8, 1.2)), rng.uniform(2, 10)
+            )
             wave = fft.irfft(fft.rfft(wave, size) * limits, size)[:n].astype(np.float32)
         if rng.uniform() < 0.35:
             wave = compress(wave, rng.uniform(0.1, 0.7), rng)

@@ -27,13 +27,24 @@ def background(rng: np.random.Generator, size: int) -> Tensor:
     kind = rng.choice(["plain", "clouds", "shapes", "stripes", "busy"], p=[0.25, 0.2, 0.3, 0.1, 0.15])
     if kind in ("clouds", "busy"):
         cells, power = int(rng.integers(2, 10)), rng.uniform(0.03, 0.22)
-        picture = picture + power * cloud(rng, size, cells, 5, 0.6) + power * rng.uniform(0, 0.6) * cloud(rng, size, cells, 4, 0.6, 3)
+        picture = (
+            picture
+            + power * cloud(rng, size, cells, 5, 0.6)
+            + power * rng.uniform(0, 0.6) * cloud(rng, size, cells, 4, 0.6, 3)
+        )
     if kind in ("shapes", "busy"):
         for _ in range(rng.integers(2, 14)):
             turn, cx, cy = rng.uniform(0, math.pi), *rng.uniform(-1, 1, 2)
-            u, v = (x - cx) * math.cos(turn) + (y - cy) * math.sin(turn), (y - cy) * math.cos(turn) - (x - cx) * math.sin(turn)
+            u, v = (
+                (x - cx) * math.cos(turn) + (y - cy) * math.sin(turn),
+                (y - cy) * math.cos(turn) - (x - cx) * math.sin(turn),
+            )
             w, h = rng.uniform(0.05, 0.7, 2)
-            inside = 1 - (torch.maximum((u / w).abs(), (v / h).abs()) if rng.random() < 0.6 else ((u / w) ** 2 + (v / h) ** 2).sqrt())
+            inside = 1 - (
+                torch.maximum((u / w).abs(), (v / h).abs())
+                if rng.random() < 0.6
+                else ((u / w) ** 2 + (v / h) ** 2).sqrt()
+            )
             picture = picture + soft(inside, 0.02) * rng.uniform(0.3, 1) * (_colour(rng, 0.3) - picture)
     if kind == "stripes":
         wave = torch.sin((x * math.cos(angle) + y * math.sin(angle)) * rng.uniform(8, 60) + curve(rng, y * 2, 2))
@@ -55,7 +66,9 @@ def _clothed(rng: np.random.Generator, picture: Tensor, x: Tensor, y: Tensor) ->
     folds = lookup(rng, x + 0.3 * y + 0.1 * cloud(rng, x.shape[-1], 3, 3)[0], y, 5, 2, 2)
     cloth = cloth * (1 + 0.2 * folds + 0.05 * cloud(rng, x.shape[-1], 90, 2, 0.9)[0])
     if rng.random() < 0.35:
-        wave = torch.sin((x + rng.normal(0, 0.4) * y) * rng.uniform(20, 90)) * (torch.sin(y * rng.uniform(20, 80)) if rng.random() < 0.5 else 1)
+        wave = torch.sin((x + rng.normal(0, 0.4) * y) * rng.uniform(20, 90)) * (
+            torch.sin(y * rng.uniform(20, 80)) if rng.random() < 0.5 else 1
+        )
         cloth = cloth + soft(wave, 0.4) * 0.6 * (_colour(rng, 0.2) - cloth)
     light = 0.85 + 0.25 * (1 - u.clamp(max=1.3))
     shade = 1 - 0.45 * torch.exp(-((u / 0.45) ** 2)) * soft(high + 0.06 - y, 0.2)

@@ -65,7 +65,8 @@ def voices(which: str) -> list[str]:
 
 def _scaled(phones: list[Phone], factor: float, offset: float) -> list[Phone]:
     return [
-        replace(p, start=p.start * factor + offset, end=p.end * factor + offset, release=p.release * factor + offset) for p in phones
+        replace(p, start=p.start * factor + offset, end=p.end * factor + offset, release=p.release * factor + offset)
+        for p in phones
     ]
 
 
@@ -100,7 +101,9 @@ def make_item(number: int, seconds: float = SECONDS) -> SpeechItem:
     rng = np.random.default_rng([number, 16])
     which = "held_out" if number % HELD_OUT_EVERY == HELD_OUT_EVERY - 1 else "train"
     seen = [name for name in WORDS if name not in UNSEEN]
-    language = str(rng.choice(UNSEEN if which == "held_out" and number % (3 * HELD_OUT_EVERY) == HELD_OUT_EVERY - 1 else seen))
+    language = str(
+        rng.choice(UNSEEN if which == "held_out" and number % (3 * HELD_OUT_EVERY) == HELD_OUT_EVERY - 1 else seen)
+    )
     voice = str(rng.choice([name for name in voices(which) if name.split("+")[0] == language]))
     rate, pitch, melody = int(rng.integers(120, 261)), int(rng.integers(20, 81)), int(rng.integers(20, 90))
     # sound played faster is higher in pitch and formants, as of a smaller person

@@ -39,7 +39,15 @@ class ImageModel(nn.Module):
         self.identity = IdentityLoss(config["appearance"]["context_dim"], settings["bank"], settings["temperature"])
 
     def forward(
-        self, source: Tensor, views: Tensor, person: Tensor, seed: int, keep: Tensor, time: Tensor, noise: Tensor, **frame: Tensor
+        self,
+        source: Tensor,
+        views: Tensor,
+        person: Tensor,
+        seed: int,
+        keep: Tensor,
+        time: Tensor,
+        noise: Tensor,
+        **frame: Tensor,
     ) -> dict[str, Tensor]:
         """The losses of B pictures.
 
@@ -81,9 +89,13 @@ class VideoModel(nn.Module):
             parameter.requires_grad_(True)
         # of the input layer only W_cond learns: noisy latents and render belong to the image stage
         own = 2 * self.unet.config.out_channels
-        self.unet.conv_in.weight.register_hook(lambda grad: torch.cat([torch.zeros_like(grad[:, :own]), grad[:, own:]], 1))
+        self.unet.conv_in.weight.register_hook(
+            lambda grad: torch.cat([torch.zeros_like(grad[:, :own]), grad[:, own:]], 1)
+        )
 
-    def forward(self, source: Tensor, time: Tensor, noise: Tensor, known: Tensor, blur: Tensor, **clip: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, source: Tensor, time: Tensor, noise: Tensor, known: Tensor, blur: Tensor, **clip: Tensor
+    ) -> dict[str, Tensor]:
         """The losses of B clips.
 
         source: uint8 [B, 3, 224, 224]; time [B]; noise and blur (of the carried latents) [B, C, F, h, w]; known [B, F];
@@ -95,7 +107,10 @@ class VideoModel(nn.Module):
         sample = condition(noisy, seen(self.config, render), clean + blur, known)
         with torch.no_grad():
             context = torch.stack(
-                [clip_context(self.config, self.appearance, one[None], motion) for one, motion in zip(_signed(source), clip["motion"], strict=True)]
+                [
+                    clip_context(self.config, self.appearance, one[None], motion)
+                    for one, motion in zip(_signed(source), clip["motion"], strict=True)
+                ]
             )
         wrong = predict(self.unet, sample, time, context).float() - wanted
         weight = clip["weight"][:, None]
@@ -146,12 +161,16 @@ def train_video(config: dict, data: Path, out: Path) -> None:
     if settings.get("checkpointing"):
         parts["unet"].enable_gradient_checkpointing()
     model = VideoModel(config, parts, scale)
-    training = Training("video", out, model, ("unet",), config, {**_sections(config), "autoencoder": key, "image": {"step": step}})
+    training = Training(
+        "video", out, model, ("unet",), config, {**_sections(config), "autoencoder": key, "image": {"step": step}}
+    )
 
     def draw(generator: torch.Generator) -> dict:
         chosen = latents.clips[torch.randint(len(latents.clips), (settings["batch"],), generator=generator)]
         where = window(latents.samples[0]["render"].shape[-1], [settings["crop"]], generator)
-        starts = [int(torch.randint(len(latents.samples[i]["motion"]) - frames + 1, (), generator=generator)) for i in chosen]
+        starts = [
+            int(torch.randint(len(latents.samples[i]["motion"]) - frames + 1, (), generator=generator)) for i in chosen
+        ]
         clip = latents.clip(chosen, torch.tensor(starts), frames)
         clip = {name: x[(..., *where)] if name != "motion" else x for name, x in clip.items()}
         shape = clip["render"].transpose(1, 2).shape

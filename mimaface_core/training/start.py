@@ -83,7 +83,9 @@ def fill_start(config: dict, unet: nn.Module, appearance: nn.Module) -> None:
         weights.fill(appearance.vision, state, file, "the configuration's appearance.vision must be that of the file")
 
 
-def unet_state(wanted: Mapping[str, Tensor], picture: Mapping[str, Tensor], motion: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+def unet_state(
+    wanted: Mapping[str, Tensor], picture: Mapping[str, Tensor], motion: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
     """The state of the motion U-Net from those of a picture U-Net and of a motion adapter, under diffusers' keys.
 
     wanted: the motion U-Net's own state, which gives the input layer its shape and, where there is no adapter, the

@@ -118,7 +118,9 @@ class Drawer:
         constant = rng.standard_normal((1, 40, 3))
         moving = rng.standard_normal((3, 40, 3))
         t = np.linspace(0, 2, n)
-        moving = np.stack([np.interp(t, range(3), moving[:, i, k]) for i in range(40) for k in range(3)], 1).reshape(n, 40, 3)
+        moving = np.stack([np.interp(t, range(3), moving[:, i, k]) for i in range(40) for k in range(3)], 1).reshape(
+            n, 40, 3
+        )
         smooth = weight @ torch.from_numpy(0.5 * constant + 0.5 * moving).float()
         error = smooth * torch.tensor([0.7, 0.7, 3.0]) + torch.from_numpy(rng.normal(0, 0.15, (n, 468, 3))).float()
         iris = self._irises(mesh) + torch.from_numpy(rng.normal(0, 0.35, (n, 10, 3))).float()
@@ -172,7 +174,9 @@ class Drawer:
         attributes = torch.cat([uv.expand(n, -1, -1), self._light(normals) * hollow, self._gloss(normals) * hollow], -1)
         spread = interpolate(fragments, triangles, attributes)
         paint = person.skin[None].expand(n, -1, -1, -1)
-        paint = F.grid_sample(paint, spread[:, :2].permute(0, 2, 3, 1), mode="bilinear", padding_mode="zeros", align_corners=False)
+        paint = F.grid_sample(
+            paint, spread[:, :2].permute(0, 2, 3, 1), mode="bilinear", padding_mode="zeros", align_corners=False
+        )
         depth = self._fold_depth(frames)
         folds = (paint[:, 4 : 4 + FOLDS] * depth[:, :, None, None]).sum(1, keepdim=True)
         skin = paint[:, :3] * spread[:, 2:5] * (1 - folds.clamp(max=0.8)) + spread[:, 5:6]
@@ -196,9 +200,13 @@ class Drawer:
         def both(name: str) -> Tensor:
             return (e[:, NAMES.index(f"{name}_right")] + e[:, NAMES.index(f"{name}_left")]) / 2
 
-        return torch.stack([both("corner_x") + both("cheek_raise"), both("squint") + both("cheek_raise"), 1.5 * both("brow_mid")], 1).clamp(0, 1.6)
+        return torch.stack(
+            [both("corner_x") + both("cheek_raise"), both("squint") + both("cheek_raise"), 1.5 * both("brow_mid")], 1
+        ).clamp(0, 1.6)
 
-    def _inside(self, head: Tensor, points: Tensor, frames: slice, where: Tensor, share: Tensor, skin_near: Tensor) -> None:
+    def _inside(
+        self, head: Tensor, points: Tensor, frames: slice, where: Tensor, share: Tensor, skin_near: Tensor
+    ) -> None:
         """Add the light from eyes and the mouth's inside to head [n, 3, S, S] where `where` [n, S, S], behind the skin's share.
 
         skin_near [n, 1, S, S]: how much skin is around, which shades what lies behind.
@@ -219,14 +227,19 @@ class Drawer:
         values = torch.cat([face.uv.expand(len(points), -1, -1), normals], -1)
         spread = (values[at[0][:, None], corners] * fragments.barycentric[at][..., None]).sum(1)
         grid = spread[None, None, :, :2] * 2 - 1
-        eyes, mouth = (F.grid_sample(t[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0, :, 0].T for t in (person.eyes, person.mouth))
+        eyes, mouth = (
+            F.grid_sample(t[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0, :, 0].T
+            for t in (person.eyes, person.mouth)
+        )
         level = person.ambient + 0.6 * sum(colour for _, colour in person.lights)
         normal = F.normalize(spread[:, 2:], dim=1)
         direction, colour = person.lights[0]
         half = F.normalize(direction + torch.tensor([0.0, 0, 1.2]), dim=0)
         glint = person.glint * 2.5 * (normal @ half).clamp(min=0)[:, None] ** 300 * colour.mean()
         open_to_light = (1 - skin_near[:, 0][at]).clamp(0, 1)[:, None]
-        eyes = eyes * level * 0.8 * (0.4 + 0.6 * open_to_light.sqrt()) * (0.5 + 0.5 * normal[:, 2:].clamp(min=0)) + glint
+        eyes = (
+            eyes * level * 0.8 * (0.4 + 0.6 * open_to_light.sqrt()) * (0.5 + 0.5 * normal[:, 2:].clamp(min=0)) + glint
+        )
         mouth = mouth * level * (0.2 + 0.9 * open_to_light)
         in_mouth = (triangle >= face.part_triangles["mouth"].start - start)[:, None]
         light = torch.where(triangle[:, None] >= 0, torch.where(in_mouth, mouth, eyes), torch.full_like(eyes, 0.004))
@@ -258,4 +271,10 @@ def make_sample(seed: int, frames: int = 12) -> Sample:
 
     crop = from_jpeg(files[0]).float() / 127.5 - 1
     motion, renders = product_clip(crop, drawer.landmarks(rng))
-    return Sample(files[0], files[1:], [to_jpeg((r + 1) / 2, 97) for r in renders], motion.motion, (32 * drawer.weights()[1:]).byte())
+    return Sample(
+        files[0],
+        files[1:],
+        [to_jpeg((r + 1) / 2, 97) for r in renders],
+        motion.motion,
+        (32 * drawer.weights()[1:]).byte(),
+    )

@@ -35,7 +35,9 @@ class SampleFolder(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         stored = StoredSample(self.paths[index])
-        targets, renders = ([stored.picture(kind, frame) for frame in range(stored.frames)] for kind in ("target", "render"))
+        targets, renders = (
+            [stored.picture(kind, frame) for frame in range(stored.frames)] for kind in ("target", "render")
+        )
         return _item(stored.source(), targets, renders, stored.motion, stored.weight, self.person[index])
 
 
@@ -58,7 +60,9 @@ class SyntheticFaces(IterableDataset):
             yield _item(from_jpeg(sample.source), targets, renders, sample.motion, sample.weight.float() / 32, seed)
 
 
-def _item(source: Tensor, targets: list[Tensor], renders: list[Tensor], motion: Tensor, weight: Tensor, person: int) -> dict:
+def _item(
+    source: Tensor, targets: list[Tensor], renders: list[Tensor], motion: Tensor, weight: Tensor, person: int
+) -> dict:
     """One sample of a dataset, from pictures uint8 [3, 512, 512]."""
     pictures = {"source": source, "targets": torch.stack(targets), "renders": torch.stack(renders)}
     light = {name: picture.float() / 127.5 - 1 for name, picture in pictures.items()}

@@ -40,7 +40,11 @@ def edges(x: Tensor) -> list[Tensor]:
     out = []
     for _ in range(3):
         small = F.avg_pool2d(x, 2)
-        out += [x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :], x - F.interpolate(small, scale_factor=2, mode="nearest")]
+        out += [
+            x[..., 1:] - x[..., :-1],
+            x[..., 1:, :] - x[..., :-1, :],
+            x - F.interpolate(small, scale_factor=2, mode="nearest"),
+        ]
         x = small
     return out
 
@@ -62,7 +66,10 @@ def crops(pictures: list[Tensor], weights: Tensor, side: int, batch: int, genera
         n = int(torch.randint(len(weights), (), generator=generator))
         # a middle drawn towards what counts
         place = int(torch.multinomial(weights[n].flatten() ** 1.5, 1, generator=generator))
-        x, y = (min(max(c * step - side // 2, 0), size - side) // step * step for c in (place % weights.shape[-1], place // weights.shape[-1]))
+        x, y = (
+            min(max(c * step - side // 2, 0), size - side) // step * step
+            for c in (place % weights.shape[-1], place // weights.shape[-1])
+        )
         swap = torch.randperm(3, generator=generator) if torch.rand((), generator=generator) < 0.25 else torch.arange(3)
         flip = [-1] if torch.rand((), generator=generator) < 0.5 else []
         for k, picture in enumerate(pictures):
@@ -89,7 +96,10 @@ class PictureLoss(nn.Module):
         first, second = made.chunk(2)
         frame = render + first - second
         spread = code.std((0, 2, 3)) - 1
-        calm = 0.01 * (code.mean((0, 2, 3)).square().mean() + spread.square().mean()) + 0.01 * F.relu(code.abs() - 2.5).mean()
+        calm = (
+            0.01 * (code.mean((0, 2, 3)).square().mean() + spread.square().mean())
+            + 0.01 * F.relu(code.abs() - 2.5).mean()
+        )
         return {"loss": likeness(made, both, torch.cat([weight, weight])) + likeness(frame, true, weight) + calm}
 
 
@@ -103,7 +113,9 @@ def train_vae(config: dict, data: Path, out: Path) -> None:
 
     def draw(generator: torch.Generator) -> dict[str, Tensor]:
         true, render, weight = crops([targets, renders], weights, settings["crop"], settings["batch"], generator)
-        noise = torch.randn(2 * len(true), vae.config.latent_channels, *(side // 8 for side in true.shape[2:]), generator=generator)
+        noise = torch.randn(
+            2 * len(true), vae.config.latent_channels, *(side // 8 for side in true.shape[2:]), generator=generator
+        )
         return {"true": true, "render": render, "weight": weight, "noise": noise}
 
     training.run(draw)

@@ -1,9 +1,9 @@
 """Stage `voice`: the bundled voice network, learned from synthetic speech.
 
-    mimaface train speech --data DIR --out OUT
-    mimaface train voice --data DIR --out OUT
-    python -m mimaface_core.training.voice --out OUT --pack PACK                 puts it into a pack
-    python -m mimaface_core.training.voice_measure --data DIR [RECORDING…]       measures it
+mimaface train speech --data DIR --out OUT
+mimaface train voice --data DIR --out OUT
+python -m mimaface_core.training.voice --out OUT --pack PACK                 puts it into a pack
+python -m mimaface_core.training.voice_measure --data DIR [RECORDING…]       measures it
 """
 
 from __future__ import annotations

@@ -78,7 +78,9 @@ def louder_mouth(mouth: np.ndarray, louder: np.ndarray) -> np.ndarray:
 def performed(clip: Clip, count: int, rng: Random) -> Clip:
     """`count` frames of a clip at another tempo, pitch and loudness, none of them steady."""
     tempo = np.exp(rng.normal(0, 0.08))
-    wobble = curve(count, rng.uniform(8, 30), rng) * rng.uniform(0, 0.04) + curve(count, 2.0, rng) * rng.uniform(0, 0.015)
+    wobble = curve(count, rng.uniform(8, 30), rng) * rng.uniform(0, 0.04) + curve(count, 2.0, rng) * rng.uniform(
+        0, 0.015
+    )
     pace = np.cumsum(tempo * np.exp(wobble))
     place = rng.uniform(0, max(1.0, len(clip) - pace[-1])) + pace
     near = np.minimum(np.round(place).astype(int), len(clip) - 1)
@@ -168,4 +170,3 @@ class Crops:
         if speaks.mean() > 0.1:
             gain *= loudness(clip.wave, speaks) / loudness(wave, speaks)
         return (wave * gain).astype(np.float32)
-

@@ -56,7 +56,9 @@ def tally(heard: dict[str, Tensor], clip: Clip, lips: Lips) -> Counter:
     right = average(heard["viseme"], at, 1.0).argmax(-1).numpy() == truth
     mouth, _, _ = at_frames(heard, FPS, count, lips)
     gap, instants = opening(mouth, lips), at.numpy()
-    out = Counter(right=right.sum(), frames=count, spoken_right=right[truth != REST].sum(), spoken=(truth != REST).sum())
+    out = Counter(
+        right=right.sum(), frames=count, spoken_right=right[truth != REST].sum(), spoken=(truth != REST).sum()
+    )
     for a, b in runs(clip.viseme == CLOSED):
         seen = (instants >= a - 0.5 - 40 / FPS) & (instants <= b - 0.5 + 40 / FPS)
         out.update(closures=1, closed=int(gap[seen].min(initial=99) <= TOUCHING))

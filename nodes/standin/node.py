@@ -66,9 +66,7 @@ class Schema:
         ids = Counter([i.id for i in self.inputs] + [o.id for o in self.outputs])
         twice = [name for name, count in ids.items() if count > 1]
         if twice:
-            raise ValueError(
-                f"{self.node_id}: ids of inputs and outputs must be unique, but {twice} are not."
-            )
+            raise ValueError(f"{self.node_id}: ids of inputs and outputs must be unique, but {twice} are not.")
 
 
 class _ClassProperty:

@@ -99,9 +99,7 @@ class ImageSaveHelper:
             unfinished = path.with_name(f".{path.name}.part")
             pixels = (image.detach().float().cpu().clamp(0, 1) * 255).round().byte().numpy()
             try:
-                Image.fromarray(pixels).save(
-                    unfinished, format="PNG", pnginfo=notes, compress_level=compress_level
-                )
+                Image.fromarray(pixels).save(unfinished, format="PNG", pnginfo=notes, compress_level=compress_level)
                 os.replace(unfinished, path)
             except OSError as problem:
                 raise InputError(
@@ -115,9 +113,7 @@ class ImageSaveHelper:
     @staticmethod
     def get_save_images_ui(images, filename_prefix: str, cls=None, compress_level: int = 4) -> SavedImages:
         """`save_images` into the output folder, wrapped for a node's `ui`."""
-        return SavedImages(
-            ImageSaveHelper.save_images(images, filename_prefix, FolderType.output, cls, compress_level)
-        )
+        return SavedImages(ImageSaveHelper.save_images(images, filename_prefix, FolderType.output, cls, compress_level))
 
 
 def folder(kind: FolderType) -> Path:

@@ -67,9 +67,7 @@ class VideoFromFile:
         clip = Clip.open(self.get_stream_source())
         frames = [frame.float() / 255 for frame in clip]
         if not frames:
-            raise InputError(
-                "The video has no frame that can be read; convert it again with another program."
-            )
+            raise InputError("The video has no frame that can be read; convert it again with another program.")
         sound = read_audio(self.get_stream_source()) if clip.has_audio else None
         audio = sound and {"waveform": sound.waveform[None], "sample_rate": sound.sample_rate}
         return VideoComponents(torch.stack(frames), clip.fps, audio, self._notes())
@@ -134,17 +132,13 @@ class VideoFromComponents:
         parts, sound = self._components, None
         if parts.audio is not None:
             sound = Audio(parts.audio["waveform"][0], int(parts.audio["sample_rate"]))
-        with VideoWriter(
-            Path(path), parts.frame_rate, "mp4", audio=sound, metadata=_texts(metadata)
-        ) as writer:
+        with VideoWriter(Path(path), parts.frame_rate, "mp4", audio=sound, metadata=_texts(metadata)) as writer:
             for image in parts.images:
                 writer.write((image.clamp(0, 1) * 255).round().byte())
 
 
 def _texts(metadata: dict | None) -> dict[str, str]:
-    return {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()
-    }
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
 
 
 def _plays_anywhere(container) -> bool:

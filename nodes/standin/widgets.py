@@ -48,9 +48,7 @@ class Input:
         return self.io_type
 
     def as_dict(self) -> dict[str, Any]:
-        options = _given(
-            display_name=self.display_name, optional=self.optional, tooltip=self.tooltip, lazy=self.lazy
-        )
+        options = _given(display_name=self.display_name, optional=self.optional, tooltip=self.tooltip, lazy=self.lazy)
         return options | _given(**self.extra_dict)
 
 
@@ -113,9 +111,7 @@ class Boolean(Custom("BOOLEAN")):
             self, id, display_name=None, optional=False, tooltip=None, lazy=None, default=None, label_on=None,
             label_off=None, socketless=None, force_input=None,
         ):  # fmt: skip
-            super().__init__(
-                id, display_name, optional, tooltip, lazy, default, socketless, None, force_input
-            )
+            super().__init__(id, display_name, optional, tooltip, lazy, default, socketless, None, force_input)
             self.label_on, self.label_off = label_on, label_off
 
         def as_dict(self):
@@ -133,9 +129,7 @@ class Int(Custom("INT")):
             max=None, step=None, control_after_generate=None, display_mode=None, socketless=None,
             force_input=None,
         ):  # fmt: skip
-            super().__init__(
-                id, display_name, optional, tooltip, lazy, default, socketless, None, force_input
-            )
+            super().__init__(id, display_name, optional, tooltip, lazy, default, socketless, None, force_input)
             self.min, self.max, self.step = min, max, step
             self.control_after_generate, self.display_mode = control_after_generate, display_mode
 
@@ -159,9 +153,7 @@ class Float(Custom("FLOAT")):
             self, id, display_name=None, optional=False, tooltip=None, lazy=None, default=None, min=None,
             max=None, step=None, round=None, display_mode=None, socketless=None, force_input=None,
         ):  # fmt: skip
-            super().__init__(
-                id, display_name, optional, tooltip, lazy, default, socketless, None, force_input
-            )
+            super().__init__(id, display_name, optional, tooltip, lazy, default, socketless, None, force_input)
             self.min, self.max, self.step = min, max, step
             self.round, self.display_mode = round, display_mode
 
@@ -181,9 +173,7 @@ class String(Custom("STRING")):
             self, id, display_name=None, optional=False, tooltip=None, lazy=None, multiline=False,
             placeholder=None, default=None, dynamic_prompts=None, socketless=None, force_input=None,
         ):  # fmt: skip
-            super().__init__(
-                id, display_name, optional, tooltip, lazy, default, socketless, None, force_input
-            )
+            super().__init__(id, display_name, optional, tooltip, lazy, default, socketless, None, force_input)
             self.multiline, self.placeholder = multiline, placeholder
             self.dynamic_prompts = dynamic_prompts
 
@@ -227,9 +217,7 @@ class MultiType(Custom("COMFY_MULTITYPED_V3")):
     class Input(Input):
         io_type = "COMFY_MULTITYPED_V3"
 
-        def __init__(
-            self, id, types, display_name=None, optional=False, tooltip=None, lazy=None, extra_dict=None
-        ):
+        def __init__(self, id, types, display_name=None, optional=False, tooltip=None, lazy=None, extra_dict=None):
             self.input_override = None
             if isinstance(id, Input):
                 self.input_override = copy.copy(id)
