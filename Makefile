@@ -27,7 +27,7 @@ help:
 	@echo "make clean                                       remove .venv, demo_output and caches"
 
 demo: $(INSTALLED)
-	@$(RUN) -m mimaface.mimaface_core.demo --source "$$SOURCE" --driver "$$DRIVER" --output-dir demo_output
+	@$(RUN) -m mimaface.cli.demo --source "$$SOURCE" --driver "$$DRIVER" --output-dir demo_output
 
 test: $(INSTALLED)
 	@$(RUN) -m pytest

@@ -7,8 +7,8 @@ async def comfy_entrypoint():
     """The extension; imported, and ComfyUI's surroundings put in place, only when ComfyUI asks for it."""
     from .mimaface_core import host
     from .nodes import MIMAFaceExtension
-    from .nodes.comfyui_host import ComfyUIHost
-    from .nodes.examples import offer_examples
+    from .nodes.comfyui.examples import offer_examples
+    from .nodes.comfyui.host import ComfyUIHost
 
     surroundings = ComfyUIHost()
     host.use(surroundings)

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mimaface.mimaface_core.evaluation.crops import framed_face, framing, signed
 from mimaface.mimaface_core.evaluation.footage import CLIPS, PICTURES, Footage
+from mimaface.mimaface_core.evaluation.meters.crops import framed_face, framing, signed
 from mimaface.mimaface_core.face.detect import face_tracker
-from mimaface.mimaface_core.face.track import still_landmarks
+from mimaface.mimaface_core.face.follow import still_landmarks
 from mimaface.mimaface_core.packs.pack import find_pack
 
 FRAMES = 6

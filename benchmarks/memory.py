@@ -11,7 +11,7 @@ import time
 from itertools import chain, islice
 from pathlib import Path
 
-from mimaface.mimaface_core.demo import DRIVER, GRAPH, portrait
+from mimaface.cli.demo import DRIVER, GRAPH, portrait
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.media.write import VideoWriter
 

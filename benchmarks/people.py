@@ -8,7 +8,7 @@ from itertools import islice
 
 import torch
 
-from mimaface.mimaface_core.training.torch_data import SyntheticFaces
+from mimaface.mimaface_core.training.data.torch_datasets import SyntheticFaces
 
 
 def main() -> None:

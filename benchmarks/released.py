@@ -22,12 +22,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from stages import Clock
 
+from mimaface.cli.demo import DRIVER, portrait
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.appearance.frames import encode_appearance
-from mimaface.mimaface_core.demo import DRIVER, portrait
 from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.face.detect import face_tracker
-from mimaface.mimaface_core.face.measure import measure
+from mimaface.mimaface_core.face.extract import measure
 from mimaface.mimaface_core.media.read import Clip, read_picture
 from mimaface.mimaface_core.motion.retarget import RELEASED, retarget
 from mimaface.mimaface_core.packs.pack import find_pack

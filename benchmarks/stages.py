@@ -13,16 +13,16 @@ from pathlib import Path
 
 import torch
 
+from mimaface.cli.demo import DRIVER, portrait
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.appearance.frames import encode_appearance
-from mimaface.mimaface_core.demo import DRIVER, portrait
 from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.face.detect import face_tracker
+from mimaface.mimaface_core.face.follow import clip_landmarks, filled, still_landmarks
 from mimaface.mimaface_core.face.paste import Paster
-from mimaface.mimaface_core.face.track import clip_landmarks, filled, still_landmarks
 from mimaface.mimaface_core.media.read import Clip, read_picture
 from mimaface.mimaface_core.media.write import VideoWriter
-from mimaface.mimaface_core.morphable.modes import modes_of
+from mimaface.mimaface_core.morphable.bundled.groups import modes_of
 from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.packs.pack import find_pack

@@ -1,6 +1,7 @@
 """The nodes of this pack: one file a stage, each thin over the core."""
 
 from .combine_video import CombineVideo
+from .comfyui.schema import ComfyExtension
 from .detect_gaze import DetectGaze
 from .drive_by_audio import DriveByAudio
 from .edit_motion import EditMotion
@@ -16,7 +17,6 @@ from .render_motion import RenderMotion
 from .retarget_motion import RetargetMotion
 from .sample_clips import SampleClips
 from .save_motion import SaveMotion
-from .schema import ComfyExtension
 from .smooth_motion import SmoothMotion
 
 NODES = [

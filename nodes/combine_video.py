@@ -6,15 +6,15 @@ from itertools import islice
 from pathlib import Path
 
 from ..mimaface_core import host
+from ..mimaface_core.media.output_path import next_place, require_place
 from ..mimaface_core.media.provenance import synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.write import VideoWriter
 from .checks import allowed, verdict
-from .controls import frame_rate
+from .comfyui.schema import io, ui
 from .node import Node
-from .numbering import next_place, require_place
-from .schema import io, ui
 from .sockets import CATEGORY, Frames, StreamedVideo, frames_of, sound_in
+from .widgets import frame_rate
 
 FORMATS = ("mp4", "webm", "gif", "png")
 IMAGE_FPS = 25.0  # of a batch of pictures that comes without a rate

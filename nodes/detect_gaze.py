@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.face.measure import measure
+from ..mimaface_core.face.extract import measure
+from .comfyui.schema import io
 from .extract_3dmm import FACE_TIP, LANDMARKS_TIP, PICTURE_TIP, UNCONNECTED, trackable, tracker
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, frames_of
 
 

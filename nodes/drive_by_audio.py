@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..mimaface_core import host
-from ..mimaface_core.audio.life import STYLES
 from ..mimaface_core.audio.speech import Speech
+from ..mimaface_core.audio.voice.liveliness import STYLES
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.media.rate import exact_rate
-from ..mimaface_core.morphable.modes import modes_of
+from ..mimaface_core.morphable.bundled.groups import modes_of
 from ..mimaface_core.motion.borrow import PARTS
 from ..mimaface_core.motion.borrow import borrow as borrowed
 from ..mimaface_core.motion.track import PROCEDURAL
 from .checks import allowed, fingerprint, verdict
-from .controls import frame_rate, random_seed, strength
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, sound_in
+from .widgets import frame_rate, random_seed, strength
 
 DRIVERS = ("bundled", "sadtalker")
 
@@ -34,7 +34,7 @@ def _weights(driver: str | None) -> tuple[Path, ...]:
     """Files outside the pack that a driver needs. Raises InputError where they are not there."""
     if driver != "sadtalker":
         return ()
-    from ..mimaface_core.audio.sadtalker_driver import find_sadtalker_files
+    from ..mimaface_core.audio.sadtalker.driver import find_sadtalker_files
 
     return find_sadtalker_files(host.current().models_folders())
 
@@ -43,7 +43,7 @@ def _driver(name: str, pack):
     """The driver of that name. Raises InputError where its weights are not there."""
     if name == "bundled":
         return pack.audio_driver
-    from ..mimaface_core.audio.sadtalker_driver import find_sadtalker
+    from ..mimaface_core.audio.sadtalker.driver import find_sadtalker
 
     return find_sadtalker(host.current().models_folders(), pack.face if pack.basis == PROCEDURAL else None)
 

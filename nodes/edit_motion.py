@@ -6,12 +6,12 @@ import math
 
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.face.source import SourceFace
-from ..mimaface_core.morphable.procedural import procedural_face
-from ..mimaface_core.morphable.sliders import EXPRESSION_SLIDERS, slider_expression
+from ..mimaface_core.morphable.bundled.face import procedural_face
+from ..mimaface_core.morphable.bundled.sliders import EXPRESSION_SLIDERS, slider_expression
 from ..mimaface_core.motion.edit import edit
 from ..mimaface_core.motion.track import PROCEDURAL
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, Motion, Source
 
 LOOK_ASIDE, LOOK_UP = 0.2, 0.12  # eye widths at 1: as far as eyes turn without effort

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..mimaface_core.appearance.frames import encode_appearance
 from .checks import allowed
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source
 
 OWN, FRAME, CLIP = "pack's own", "per frame", "per clip"

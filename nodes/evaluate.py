@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, Frames, frames_of
 
 
@@ -55,9 +55,9 @@ class Evaluate(Node):
         import json
         from pathlib import Path
 
+        from ..mimaface_core.evaluation.batch import Protocol
         from ..mimaface_core.evaluation.evaluate import Evaluation
         from ..mimaface_core.evaluation.footage import Footage, Pair
-        from ..mimaface_core.evaluation.protocol import Protocol
         from ..mimaface_core.evaluation.table import table_picture
         from ..mimaface_core.packs.pack import find_pack
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ..mimaface_core import host
-from ..mimaface_core.face.measure import measure
-from ..mimaface_core.face.regressed import FRAMINGS, RELEASED
-from ..mimaface_core.face.track import LOST
+from ..mimaface_core.face.extract import measure
+from ..mimaface_core.face.extract_by_d3dfr import FRAMINGS, RELEASED
+from ..mimaface_core.face.follow import LOST
 from .checks import allowed, verdict
-from .controls import frame_rate
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source, frames_of
+from .widgets import frame_rate
 
 UNCONNECTED = "unconnected"  # a socket, for `validate_inputs`
 PICTURE_TIP = "A photograph, a batch of pictures or a video. A video is read frame by frame, however long it is."
@@ -28,7 +28,7 @@ LANDMARKS_TIP = (
 def tracker(landmarks=None):
     """The face tracker that is installed, or one that gives out landmarks that are connected."""
     if landmarks is not None:
-        from ..mimaface_core.face.connected import ConnectedTracker
+        from ..mimaface_core.face.comfy_landmarks import ConnectedTracker
 
         return ConnectedTracker(landmarks)
     from ..mimaface_core.face.detect import face_tracker

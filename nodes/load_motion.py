@@ -8,8 +8,8 @@ from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.motion.track import MotionTrack
 from .checks import fingerprint, verdict
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, Motion
 
 

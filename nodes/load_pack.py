@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.packs.files import require_whole
 from ..mimaface_core.packs.manifest import read_manifest
 from ..mimaface_core.packs.pack import find_pack, list_packs
-from ..mimaface_core.packs.weights import require_whole
 from .checks import fingerprint, verdict
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, Pack
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.morphable.modes import modes_of
-from ..mimaface_core.morphable.mouth import lip_gap
-from ..mimaface_core.morphable.procedural import procedural_face
+from ..mimaface_core.morphable.bundled.face import procedural_face
+from ..mimaface_core.morphable.bundled.groups import modes_of
+from ..mimaface_core.morphable.bundled.lip_contact import lip_gap
 from ..mimaface_core.motion.statistics import MotionStatistics as Statistics
 from ..mimaface_core.motion.statistics import rescale
-from .controls import strength
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, Motion
+from .widgets import strength
 
 
 class MotionStatistics(Node):

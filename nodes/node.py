@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..mimaface_core.errors import InputError
-from .schema import io
+from .comfyui.schema import io
 
 
 class Node(io.ComfyNode):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..mimaface_core import host
 from ..mimaface_core.face.paste import Paster
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Source, batches, film, frames_of
 
 BATCH = 4  # full pictures made together

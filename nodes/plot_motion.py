@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.morphable.expressions import NAMES
-from ..mimaface_core.morphable.procedural import procedural_face
+from ..mimaface_core.morphable.bundled.blendshapes import NAMES
+from ..mimaface_core.morphable.bundled.face import procedural_face
 from ..mimaface_core.motion.plot import Panel, plot
 from ..mimaface_core.motion.track import PROCEDURAL
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, Motion
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from ..mimaface_core import host
 from ..mimaface_core.motion.track import PROCEDURAL
 from .checks import allowed
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, film
 
 MODES = ("projected", "albedo")
@@ -26,7 +26,7 @@ def renders(pack, source, motion, mode: str) -> Iterator[Tensor]:
     """
     motion.check_basis(pack.basis)
     if mode == "projected":
-        from ..mimaface_core.morphable.projected import ProjectedRenderer
+        from ..mimaface_core.reprojection.renderer import ProjectedRenderer
 
         draw = ProjectedRenderer(pack.face, source.crop, source.landmarks, source.track).draw
     else:

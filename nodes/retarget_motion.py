@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.morphable.modes import modes_of
+from ..mimaface_core.morphable.bundled.groups import modes_of
 from ..mimaface_core.motion.retarget import MODES, retarget
 from .checks import allowed
-from .controls import strength
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, SOURCE_TIP, Motion, Source
+from .widgets import strength
 
 
 def _share(name: str, of: str) -> io.Float.Input:

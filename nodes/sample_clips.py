@@ -7,11 +7,11 @@ from ..mimaface_core.diffusion.clips import NOISES, count_steps, sample_clips
 from ..mimaface_core.diffusion.schedule import LCM_STEPS, SCHEDULERS
 from ..mimaface_core.errors import InputError
 from .checks import allowed
-from .controls import random_seed
+from .comfyui.schema import io
 from .node import Node
 from .render_motion import renders
-from .schema import io
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source, film
+from .widgets import random_seed
 
 OWN = "pack's own"
 

@@ -6,10 +6,10 @@ import os
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.media.output_path import next_place, require_place
 from .checks import verdict
+from .comfyui.schema import io, ui
 from .node import Node
-from .numbering import next_place, require_place
-from .schema import io, ui
 from .sockets import CATEGORY, Motion
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.morphable.modes import modes_of
+from ..mimaface_core.morphable.bundled.groups import modes_of
 from ..mimaface_core.motion.smooth import smooth
+from .comfyui.schema import io
 from .node import Node
-from .schema import io
 from .sockets import CATEGORY, Motion
 
 

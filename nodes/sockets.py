@@ -21,7 +21,7 @@ from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.read import Clip
 from ..mimaface_core.media.sound import Audio, AudioFile, Sound
 from ..mimaface_core.media.write import VideoWriter
-from .schema import VideoFromComponents, VideoFromFile, io
+from .comfyui.schema import VideoFromComponents, VideoFromFile, io
 
 CATEGORY = "MIMAFace"
 Pack = io.Custom("MIMAFACE_PACK")

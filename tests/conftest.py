@@ -1,6 +1,6 @@
 """What all tests share: the package `mimaface` and the fixtures that several files use."""
 
-import checkout  # noqa: F401 - first, since the fixtures import the package
-from comfyui_server import base, server  # noqa: F401
-from people import tiny_people  # noqa: F401
-from scenes import evaluate, run, tiny_models  # noqa: F401
+from support import checkout  # noqa: F401 - first, since the fixtures import the package
+from support.comfyui_server import base, server  # noqa: F401
+from support.people import tiny_people  # noqa: F401
+from support.scenes import evaluate, run, tiny_models  # noqa: F401

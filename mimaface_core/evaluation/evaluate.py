@@ -13,15 +13,15 @@ from torch import Tensor
 from .. import host
 from ..errors import InputError
 from ..media import AudioFile, Clip
-from . import signals
-from .crops import aligned_face, framed_face, framing, signed
-from .distances import distance_scores
 from .footage import PICTURES, Footage, Moment, Pair, Seen, moments, opened, source_of
-from .frechet import Sets
-from .identity import Encoder, Identity, identity_scores, load_csim
-from .pictures import SAME, Jumps, Likeness, Sharpness, likeness_or_reason
+from .meters import signals
+from .meters.crops import aligned_face, framed_face, framing, signed
+from .meters.distances import distance_scores
+from .meters.frechet import Sets
+from .meters.identity import Encoder, Identity, identity_scores, load_csim
+from .meters.images import SAME, Jumps, Likeness, Sharpness, likeness_or_reason
+from .meters.sync import evaluate_sync, find_net, sync_scores
 from .scores import Score, absent
-from .sync import evaluate_sync, find_net, sync_scores
 
 CLIP, OVERLAP = 12, 3  # frames of a clip, and how many it shares with the one before, as the packs have it
 STILLS = 6  # moments that the report shows

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from .. import host
 from ..errors import InputError
-from ..face.align import to_numpy_picture
+from ..face.crop import to_numpy_picture
 from ..face.detect import face_tracker
-from ..face.track import follow, still_landmarks
+from ..face.follow import follow, still_landmarks
 from ..media import Clip, read_picture
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..errors import InputError
 from .evaluate import Scored
-from .pictures import NEEDED
+from .meters.images import NEEDED
+from .meters.signals import FLOOR, UNITS
 from .scores import Score
-from .signals import FLOOR, UNITS
 
 TEMPLATE = Path(__file__).with_name("report.html")
 POINTS = 400  # of a line over time at most

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.face_mesh import OVAL
-from .align import inverse
+from ..morphable.bundled.face_mesh import OVAL
+from .crop import inverse
 from .source import SourceFace
 
 EDGE = 0.10  # share of the crop's side over which it fades into the picture

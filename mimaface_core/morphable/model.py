@@ -92,6 +92,12 @@ class MorphableModel:
                 )
         return cls(**{k: v.long() if k in ranges else v.float() for k, v in tensors.items()}, **camera)
 
+    def camera_points(self, landmarks: Tensor, depth: Tensor) -> Tensor:
+        """World positions [N, V, 3] of landmarks [N, V, 2 or 3] (pixels of the 256 plane) at distances [N, V]."""
+        x = (landmarks[..., 0] - self.centre) * depth / self.focal
+        y = (self.centre - landmarks[..., 1]) * depth / self.focal
+        return torch.stack([x, y, self.camera - depth], -1)
+
     @classmethod
     def from_bfm(cls, path: str | Path) -> MorphableModel:
         """Read BFM09 from D3DFR's BFM09_model_info.mat (MATLAB 5 file, indices from 1, skinmask not used).

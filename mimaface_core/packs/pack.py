@@ -13,16 +13,16 @@ from .. import host
 from ..diffusion.latents import LatentSpace
 from ..errors import InputError
 from ..motion.track import BFM, PROCEDURAL
+from .files import fill
 from .manifest import MANIFEST, check_manifest, parts_of, read_manifest
 from .parts import LARGE, build_part, precision
-from .weights import fill
 
 if TYPE_CHECKING:
-    from ..audio.voice import VoiceNet
-    from ..audio.voice_driver import VoiceDriver
-    from ..face.measure import Measurer
+    from ..audio.voice.driver import VoiceDriver
+    from ..audio.voice.net import VoiceNet
+    from ..face.extract import Measurer
+    from ..morphable.bundled.face import ProceduralFace
     from ..morphable.model import MorphableModel
-    from ..morphable.procedural import ProceduralFace
 
 BUNDLED = Path(__file__).parent / "bundled"
 FACE_SHARE = 0.56  # where a manifest does not say it
@@ -136,7 +136,7 @@ class ModelPack:
     @cached_property
     def audio_driver(self) -> "VoiceDriver":
         """What moves the pack's face model by a voice. Raises InputError when the pack has none."""
-        from ..audio.voice_driver import VoiceDriver
+        from ..audio.voice.driver import VoiceDriver
 
         return VoiceDriver(self.audio, self.face)
 
@@ -156,7 +156,7 @@ class ModelPack:
         """The linear face model: the procedural one, or a safetensors file of the pack."""
         entry = self.manifest["morphable"]
         if entry["kind"] == "procedural":
-            from ..morphable.procedural import procedural_face
+            from ..morphable.bundled.face import procedural_face
 
             return procedural_face().model
         from ..morphable.model import MorphableModel
@@ -170,7 +170,7 @@ class ModelPack:
         Raises:
             InputError: the pack brings a face model of its own, which has none of them.
         """
-        from ..morphable.procedural import procedural_face
+        from ..morphable.bundled.face import procedural_face
 
         if self.basis != PROCEDURAL:
             raise InputError(
@@ -194,10 +194,10 @@ class ModelPack:
             InputError: the pack brings a face model but nothing that measures it.
         """
         if self.manifest.get("face") == "regressor":
-            from ..face.regressed import RELEASED, Regressed
+            from ..face.extract_by_d3dfr import RELEASED, Regressed
 
             return Regressed(self.regressor, framing or RELEASED)
-        from ..face.fitted import Fitted
+        from ..face.extract_by_fit import Fitted
 
         return Fitted(self.face, self.face_share)
 

@@ -8,11 +8,11 @@ from torch import nn
 from .. import host
 from ..appearance.mia import AppearanceEncoder
 from ..appearance.tokens import ReleasedAppearance
-from ..audio.voice import VoiceNet
+from ..audio.voice.net import VoiceNet
 from ..diffusion.latents import AUTOENCODERS, build_vae
 from ..diffusion.released_unet import build_picture_unet, build_video_unet
 from ..diffusion.unet import build_unet
-from ..morphable.regress import CoefficientNetwork
+from ..face.d3dfr import CoefficientNetwork
 
 Builder = Callable[[dict], nn.Module]
 

@@ -11,13 +11,13 @@ import torch
 
 from .. import host
 from ..diffusion.clips import clip_schedule
-from .cache import Latents, clip_frames
-from .checkpoint import load_averaged, written
-from .estimators import Estimators, score, train_estimators
-from .measure import carried_frames, sample_track
-from .parts import split
+from .engine.checkpoint import load_averaged, written
+from .models.estimators import Estimators, score, train_estimators
+from .models.image_video import train_image, train_video, trained_image
+from .models.latent_cache import Latents, clip_frames
+from .models.networks import split
+from .models.validation import carried_frames, sample_track
 from .recipe import run_stage
-from .stages import train_image, train_video, trained_image
 
 # What a variant leaves out of `base`.
 VARIANTS = {

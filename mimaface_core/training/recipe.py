@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ..errors import InputError
-from .start import check_start
+from .models.pretrained import check_start
 
-CONFIGS = Path(__file__).parent / "config"
 STAGES = ("data", "vae", "image", "video", "speech", "voice", "pack")
-NEEDED = ("data", "vae", "latents", "unet", "appearance", "identity", "scheduler", "sampling", "image", "video", "pack")
-
-
-def load_config(name: str) -> dict:
-    """A configuration by its name in config/ or by its path.
-
-    Raises InputError when there is none, or it lacks a section.
-    """
-    own = CONFIGS / f"{name}.json"
-    path = own if own.is_file() else Path(name)
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.json")))
-        raise InputError(f"There is no configuration '{name}'; use {known}, or the path of a JSON file.") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); correct it.") from error
-    missing = [section for section in NEEDED if section not in config]
-    if missing:
-        raise InputError(f"{path} lacks the section '{missing[0]}'; take config/bundled.json for a pattern.")
-    return {"precision": "fp32", "ablate": {}, **config}
 
 
 def stages_of(config: dict) -> list[str]:
@@ -55,30 +32,30 @@ def run_stage(stage: str, config: dict, data: Path, out: Path, part: tuple[int, 
     if stage not in ("data", "speech"):
         check_start(config)
     if stage == "data":
-        from .dataset import make_data
+        from .data.dataset import make_data
 
         make_data(data, range(part[0], config["data"]["people"], part[1]), config["data"]["frames"])
     elif stage == "vae":
-        from .vae import train_vae
+        from .models.vae import train_vae
 
         train_vae(config, data, out)
     elif stage == "image":
-        from .stages import train_image
+        from .models.image_video import train_image
 
         train_image(config, data, out)
     elif stage == "video":
-        from .stages import train_video
+        from .models.image_video import train_video
 
         train_video(config, data, out)
     elif stage == "speech":
-        from .speech_corpus import make_corpus
+        from .speech.corpus import make_corpus
 
         make_corpus(data / "speech", range(part[0], config["speech"]["items"], part[1]), config["speech"]["seconds"])
     elif stage == "voice":
-        from .voice import train_voice
+        from .models.voice import train_voice
 
         train_voice(config, data, out)
     else:
-        from .packing import write_trained
+        from .export import write_trained
 
         write_trained(config, out)

@@ -13,10 +13,10 @@ from aiohttp import web
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-import checkout  # noqa: F401 - makes the package importable
+from support import checkout  # noqa: F401 - makes the package importable
 
-from mimaface.mimaface_core.graph.run import infos
-from mimaface.mimaface_core.graph.stock import node_classes
+from mimaface.headless.builtin_nodes import node_classes
+from mimaface.headless.execute import infos
 
 PACK = "ComfyUI-MIMAFace"
 PAGE = Path(comfyui_frontend_package.__file__).parent / "static"

@@ -1,0 +1,1 @@
+"""The `mimaface` command: one file a subcommand."""

@@ -1,0 +1,248 @@
+"""The few stock ComfyUI nodes that the shipped graphs use, for running without ComfyUI: same ids, inputs and types.
+
+Written against ComfyUI 0.3.64. Pictures are read more widely than there (CMYK, 16 bits, transparency on white).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ..mimaface_core import host
+from ..mimaface_core.errors import InputError
+from ..mimaface_core.media.output_path import next_place
+from ..nodes.comfyui.schema import VideoComponents, VideoFromComponents, VideoFromFile, io, ui
+from ..nodes.sockets import StreamedAudio
+
+
+class LoadImage(io.ComfyNode):
+    """A picture file as IMAGE [1, H, W, 3] and its transparency as MASK [1, H, W] (1 = transparent)."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LoadImage",
+            display_name="Load Image",
+            category="image",
+            inputs=[io.Combo.Input("image", options=[], upload=io.UploadType.image)],
+            outputs=[io.Image.Output(), io.Mask.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image) -> io.NodeOutput:
+        from ..mimaface_core.media.read import read_picture
+
+        return io.NodeOutput(read_picture(image)[None], _transparency(image)[None])
+
+
+def _transparency(path: str):
+    """1 − alpha of a picture as [H, W]; as in ComfyUI, 64×64 zeros where there is no alpha."""
+    import numpy as np
+    import torch
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as picture:
+        if not picture.has_transparency_data:
+            return torch.zeros(64, 64)
+        alpha = ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A")
+        return 1 - torch.from_numpy(np.asarray(alpha, dtype=np.float32) / 255)
+
+
+class LoadVideo(io.ComfyNode):
+    """A video file as VIDEO; nothing is decoded yet."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LoadVideo",
+            display_name="Load Video",
+            category="image/video",
+            inputs=[io.Combo.Input("file", options=[], upload=io.UploadType.video)],
+            outputs=[io.Video.Output()],
+        )
+
+    @classmethod
+    def execute(cls, file) -> io.NodeOutput:
+        video = VideoFromFile(str(file))
+        video.get_dimensions()  # refuses what is not a video, here where the message names this node
+        return io.NodeOutput(video)
+
+
+class LoadAudio(io.ComfyNode):
+    """The sound of a sound or video file as AUDIO, decoded where it is needed."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LoadAudio",
+            display_name="Load Audio",
+            category="audio",
+            inputs=[io.Combo.Input("audio", options=[], upload=io.UploadType.audio)],
+            outputs=[io.Audio.Output()],
+        )
+
+    @classmethod
+    def execute(cls, audio) -> io.NodeOutput:
+        from ..mimaface_core.media.sound import AudioFile
+
+        sound = AudioFile.open(audio)
+        if sound is None:
+            raise InputError(f"'{audio}' has no sound; give a file with a sound track.")
+        return io.NodeOutput(StreamedAudio(sound))
+
+
+class GetVideoComponents(io.ComfyNode):
+    """A video taken apart, all of it in memory."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GetVideoComponents",
+            display_name="Get Video Components",
+            category="image/video",
+            description="Extracts all components from a video: frames, audio, and framerate.",
+            inputs=[io.Video.Input("video", tooltip="The video to extract components from.")],
+            outputs=[
+                io.Image.Output(display_name="images"),
+                io.Audio.Output(display_name="audio"),
+                io.Float.Output(display_name="fps"),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, video) -> io.NodeOutput:
+        parts = video.get_components()
+        return io.NodeOutput(parts.images, parts.audio, float(parts.frame_rate))
+
+
+class CreateVideo(io.ComfyNode):
+    """Pictures and perhaps sound as VIDEO; 29.97 and its like become the exact fraction again."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="CreateVideo",
+            display_name="Create Video",
+            category="image/video",
+            description="Create a video from images.",
+            inputs=[
+                io.Image.Input("images", tooltip="The images to create a video from."),
+                io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=1.0),
+                io.Audio.Input("audio", optional=True, tooltip="The audio to add to the video."),
+            ],
+            outputs=[io.Video.Output()],
+        )
+
+    @classmethod
+    def execute(cls, images, fps, audio=None) -> io.NodeOutput:
+        rate = Fraction(fps).limit_denominator(1001)
+        return io.NodeOutput(VideoFromComponents(VideoComponents(images=images, frame_rate=rate, audio=audio)))
+
+
+class SaveVideo(io.ComfyNode):
+    """A video written to the output folder as an mp4."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="SaveVideo",
+            display_name="Save Video",
+            category="image/video",
+            description="Saves the input images to your ComfyUI output directory.",
+            inputs=[
+                io.Video.Input("video", tooltip="The video to save."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="video/ComfyUI",
+                    tooltip="The prefix for the file to save; may hold folders and %date% parts.",
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=["auto", "mp4"],
+                    default="auto",
+                    tooltip="The format to save the video as.",
+                ),
+                io.Combo.Input(
+                    "codec",
+                    options=["auto", "h264"],
+                    default="auto",
+                    tooltip="The codec to use for the video.",
+                ),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, video, filename_prefix, format, codec) -> io.NodeOutput:
+        place = next_place(host.current().output_folder(), filename_prefix, *video.get_dimensions())
+        path = place.file(".mp4")
+        notes = {"prompt": cls.hidden.prompt} if cls.hidden.prompt else None
+        video.save_to(str(path), format=format, codec=codec, metadata=notes)
+        result = ui.SavedResult(path.name, place.subfolder, io.FolderType.output)
+        return io.NodeOutput(ui=ui.PreviewVideo([result]))
+
+
+class SaveImage(io.ComfyNode):
+    """Pictures written to the output folder as PNG files."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="SaveImage",
+            display_name="Save Image",
+            category="image",
+            description="Saves the input images to your ComfyUI output directory.",
+            inputs=[
+                io.Image.Input("images", tooltip="The images to save."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="ComfyUI",
+                    tooltip="The prefix for the file to save; may hold folders and %date% parts.",
+                ),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, images, filename_prefix="ComfyUI") -> io.NodeOutput:
+        return io.NodeOutput(ui=ui.ImageSaveHelper.get_save_images_ui(images, filename_prefix, cls))
+
+
+class PreviewImage(io.ComfyNode):
+    """Pictures to look at; the runner keeps them in `preview/` of the output folder."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="PreviewImage",
+            display_name="Preview Image",
+            category="image",
+            description="Saves the input images to your ComfyUI output directory.",
+            inputs=[io.Image.Input("images")],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, images) -> io.NodeOutput:
+        return io.NodeOutput(ui=ui.PreviewImage(images, cls=cls))
+
+
+STOCK: list[type] = [
+    LoadImage,
+    LoadVideo,
+    LoadAudio,
+    GetVideoComponents,
+    CreateVideo,
+    SaveVideo,
+    SaveImage,
+    PreviewImage,
+]
+
+
+def node_classes() -> dict[str, type]:
+    """All node classes that run here, by id: the stock ones and this pack's."""
+    from ..nodes import NODES
+
+    return {cls.GET_SCHEMA().node_id: cls for cls in [*STOCK, *NODES]}

@@ -1,0 +1,1 @@
+"""SadTalker's published audio driver: its networks and how they move the face model."""

@@ -1,0 +1,1 @@
+"""What is measured on frames and sound, one subject a file."""

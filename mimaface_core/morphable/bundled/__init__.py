@@ -1,0 +1,1 @@
+"""The bundled face model: mesh, blendshapes, eyes, mouth, and the head behind them."""

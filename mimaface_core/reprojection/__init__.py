@@ -1,0 +1,1 @@
+"""The photograph re-projected onto the moving face model."""

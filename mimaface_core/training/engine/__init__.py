@@ -1,0 +1,1 @@
+"""The training loop, checkpoints, accelerator and plots that every training stage shares."""

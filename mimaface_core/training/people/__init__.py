@@ -1,0 +1,1 @@
+"""Synthetic people: painted, acted, photographed."""

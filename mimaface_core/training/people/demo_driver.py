@@ -1,0 +1,120 @@
+"""Make the demo's motion clip, a synthetic person who shows everything: `python -m mimaface_core.training.demo_driver`."""
+
+from __future__ import annotations
+
+import argparse
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ... import host
+from ...media.write import VideoWriter
+from ...morphable.bundled.blendshapes import NAMES
+from .camera import photograph
+from .drawer import Drawer
+from .performance import SMILE, Performance
+from .person import random_person
+
+PERSON = 5027  # a face that the tracker sees well in every frame
+RATE = 25
+FRAMES = 100
+DEPTH = 4.0  # how far the head stands behind the model's origin
+LIDS = 0.12  # how far the lids hang at rest
+BATCH = 4  # frames drawn together
+NOTES = {
+    "comment": "A synthetic person, drawn by MIMAFace's training code; nobody real is shown.",
+    "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia",
+}
+
+# What happens when: (second, value) pairs, eased in between. Starts and ends at rest, looking ahead.
+SCORE: dict[str, list[tuple[float, float]]] = {
+    # eyes to the picture's left and right, then along with the head
+    "gaze_x": [(0.2, 0), (0.36, -0.2), (0.6, -0.2), (0.76, 0.2), (1.0, 0.2), (1.14, 0), (3.96, 0)],
+    "gaze_y": [(1.36, 0), (1.46, 0.07), (1.66, 0.07), (1.78, 0)],
+    "blink": [(1.02, 0), (1.12, 1.05), (1.2, 1.05), (1.34, 0), (2.48, 0), (2.58, 1.05), (2.66, 1.05), (2.8, 0)],
+    "brows": [(1.3, 0), (1.46, 1), (1.66, 1), (1.84, 0), (3.1, 0), (3.3, 0.35), (3.6, 0.35), (3.9, 0)],
+    # degrees: yaw to the picture's right, pitch up, roll clockwise
+    "yaw": [(0.5, 0), (0.9, 3), (1.2, 0), (1.6, 0), (2.0, 17), (2.16, 17), (2.6, -16), (2.76, -16), (3.1, 0)],
+    "pitch": [(1.2, 0), (1.5, 3), (1.8, 0), (2.76, 0), (2.94, -10), (3.12, 4), (3.3, 7), (3.6, 5), (3.92, 0)],
+    "roll": [(1.6, 0), (2.05, 4), (2.65, -4), (3.1, 0), (3.4, 3), (3.9, 0)],
+    # speech: jaw and lips, a few syllables
+    "jaw": [
+        (1.7, 0), (1.8, 0.32), (1.9, 0.08), (2.0, 0.45), (2.12, 0.05), (2.22, 0.25), (2.32, 0.1), (2.44, 0.5),
+        (2.56, 0.04), (2.68, 0.3), (2.8, 0),
+    ],
+    "round": [(1.84, 0), (1.92, 0.8), (2.02, 0), (2.14, 0.2), (2.24, 0.9), (2.36, 0), (2.5, 0), (2.6, 0.7), (2.7, 0)],
+    "lower_lip": [(1.7, 0), (1.8, 0.3), (1.9, 0), (2.0, 0.4), (2.12, 0), (2.44, 0.4), (2.56, 0)],
+    # laughter with an open mouth
+    "smile": [(0, 0), (2.9, 0.05), (3.16, 0.6), (3.56, 0.6), (3.92, 0)],
+    "laugh": [(3.0, 0), (3.2, 0.65), (3.3, 0.45), (3.4, 0.7), (3.5, 0.5), (3.6, 0.45), (3.86, 0)],
+}  # fmt: skip
+
+
+def _track(name: str, seconds: np.ndarray) -> np.ndarray:
+    """One line of the score at every second of [N]: eased from key to key."""
+    keys = np.array(SCORE[name])
+    after = np.clip(np.searchsorted(keys[:, 0], seconds, side="right"), 1, len(keys) - 1)
+    (start, low), (end, high) = keys[after - 1].T, keys[after].T
+    share = ((seconds - start) / (end - start)).clip(0, 1)
+    return low + share * share * (3 - 2 * share) * (high - low)
+
+
+def demo_performance() -> Performance:
+    """The authored performance of FRAMES frames."""
+    seconds = np.arange(FRAMES) / RATE
+    at = {name: _track(name, seconds) for name in SCORE}
+    expression = np.zeros((FRAMES, len(NAMES)))
+
+    def add(mode: str, value: np.ndarray) -> None:
+        for name in (mode, f"{mode}_right", f"{mode}_left"):
+            if name in NAMES:
+                expression[:, NAMES.index(name)] += value
+
+    for mode, share in SMILE:
+        add(mode, share * at["smile"])
+    add("upper_lip_mid", 0.35 * at["laugh"])
+    add("upper_lip_quarter", 0.3 * at["laugh"])
+    add("jaw_open", at["jaw"] + at["laugh"])
+    add("pucker", at["round"])
+    add("funnel", 0.5 * at["round"])
+    add("lower_lip_mid", at["lower_lip"])
+    add("lower_lip_quarter", 0.6 * at["lower_lip"])
+    for mode, share in (("brow_inner", 0.6), ("brow_mid", 0.7), ("brow_outer", 0.55), ("lid_fold", 0.3)):
+        add(mode, share * at["brows"])
+    add("upper_lid", LIDS * (1 - at["blink"]) + at["blink"] - 0.1 * at["brows"] * (1 - at["blink"]))
+    add("lower_lid", 0.2 * at["smile"] * (1 - at["blink"]) + at["blink"])
+
+    angles = np.radians(np.stack([-at["pitch"], at["yaw"], -at["roll"]], 1))
+    away = np.stack([0.004 * at["yaw"], 0.006 * at["pitch"], np.zeros(FRAMES)], 1) - [0, 0, DEPTH]
+    gaze = np.tile(np.stack([at["gaze_x"], at["gaze_y"]], 1), (1, 2))
+    return Performance(*(torch.from_numpy(np.ascontiguousarray(x)).float() for x in (expression, angles, away, gaze)))
+
+
+def make_demo_driver(path: Path, seed: int = PERSON) -> Path:
+    """Write the clip of the synthetic person number `seed`: 512×512, RATE frames a second; returns its path."""
+    person = random_person(seed)
+    drawer = Drawer(person, demo_performance(), np.random.default_rng(0))
+    look = person.look | {"grain": 0.0}  # grain that stands still would look like dirt on the lens
+    writer = VideoWriter(path, Fraction(RATE), "mp4", metadata=NOTES, crf=20)
+    with writer, host.current().progress(FRAMES, "drawing the demo's clip") as progress:
+        for start in range(0, FRAMES, BATCH):
+            pictures = photograph(drawer.draw(slice(start, start + BATCH)), look)
+            for picture in pictures:
+                writer.write((picture * 255).round().byte().permute(1, 2, 0))
+            progress.update(len(pictures))
+    return writer.path
+
+
+def main() -> None:
+    root = Path(__file__).resolve().parents[3]
+    parser = argparse.ArgumentParser(description="Make the motion clip of the demo.")
+    parser.add_argument("--out", type=Path, default=root / "assets" / "demo_driver.mp4", metavar="FILE")
+    parser.add_argument("--person", type=int, default=PERSON, metavar="SEED", help="which synthetic person")
+    options = parser.parse_args()
+    print(make_demo_driver(options.out, options.person))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Synthetic speech whose mouth movements are known."""

@@ -1,0 +1,22 @@
+"""Widgets that several nodes have."""
+
+from __future__ import annotations
+
+from .comfyui.schema import io
+
+
+def strength(name: str, tooltip: str, **look) -> io.Float.Input:
+    """How much of something: 0 none, 1 as it is, 2 double."""
+    return io.Float.Input(name, default=1.0, min=0.0, max=2.0, step=0.05, tooltip=tooltip, **look)
+
+
+def frame_rate(tooltip: str, default: float = 25.0, least: float = 1.0, optional: bool = False) -> io.Float.Input:
+    """Frames a second, exact enough for 30000/1001 and its like."""
+    return io.Float.Input(
+        "fps", default=default, min=least, max=240.0, step=0.001, round=0.000001, optional=optional, tooltip=tooltip
+    )
+
+
+def random_seed(tooltip: str) -> io.Int.Input:
+    """What random numbers begin from."""
+    return io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFF, control_after_generate=True, tooltip=tooltip)

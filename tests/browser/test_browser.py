@@ -1,0 +1,216 @@
+"""ComfyUI's page with this project, in a real browser: search, templates, dropped files, help, Chinese, and a run.
+
+The page is served twice: by browser/serve.py, with the front end of `comfyui-frontend-package` and no ComfyUI behind
+it, and by ComfyUI itself where COMFYUI_DIR names one. Screenshots are left in the folder BROWSER_SCREENSHOTS, else
+in pytest's own.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from support.comfyui_server import COMFYUI, ROOT, comfyui, started
+from support.scenes import needs_faces
+
+from mimaface.headless.validate import FRONT_END_ONLY
+from mimaface.nodes import NODES
+
+FOLDER = ROOT / "tests" / "browser"
+BLUEPRINTS = sorted(path.stem for path in (ROOT / "subgraphs").glob("*.json"))
+TEMPLATES = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+SCHEMAS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in NODES}
+CHINESE = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NEEDED = {
+    "chromium": CHROMIUM,
+    "node": shutil.which("node"),
+    "playwright-core": (FOLDER / "node_modules" / "playwright-core").is_dir(),
+    "aiohttp": importlib.util.find_spec("aiohttp"),
+    "comfyui-frontend-package": importlib.util.find_spec("comfyui_frontend_package"),
+}
+MISSING = [name for name, there in NEEDED.items() if not there]
+
+pytestmark = [
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"needs {', '.join(MISSING)}: install Chromium and Node.js, then run `make browser`",
+    ),
+    needs_faces,
+]
+
+
+class Page:
+    """A browser with the page of one address; called with an action of browser/page.mjs and what it takes."""
+
+    def __init__(self, place, address):
+        self.place, self.address = place, address
+        command = ["node", FOLDER / "page.mjs", CHROMIUM, address]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+
+    def __call__(self, action, **given):
+        print(json.dumps({"do": action, **given}), file=self.process.stdin, flush=True)
+        answer = json.loads(self.process.stdout.readline() or '{"failed": "the browser has stopped"}')
+        assert "failed" not in answer, answer["failed"]
+        return answer["gave"]
+
+    def blueprints(self):
+        """The names of the blueprints that the server lists, of this project; none where it is too old for them."""
+        try:
+            with urllib.request.urlopen(f"{self.address}/api/global_subgraphs", timeout=60) as answer:
+                return [entry["name"] for entry in json.load(answer).values() if entry["name"] in BLUEPRINTS]
+        except urllib.error.HTTPError:
+            return []
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture(scope="module", params=["frontend", "comfyui"] if COMFYUI else ["frontend"])
+def browser(request, base):
+    """The loaded page of one of the two servers."""
+    if request.param == "comfyui":
+        serving = comfyui(base)
+    else:
+        serving = started([sys.executable, FOLDER / "serve.py", base], base / "frontend.log")
+    with serving as (address, _):
+        page = Page(request.param, address)
+        try:
+            page("open")
+            yield page
+        finally:
+            page.close()
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory):
+    folder = Path(os.environ.get("BROWSER_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()
+
+
+@pytest.fixture
+def page(browser, shots, request):
+    """The page with an empty graph; how it looks at the end of a test is kept, and it must not have complained."""
+    browser("blank")
+    yield browser
+    name = re.sub(r"[^\w-]+", "_", request.node.name.removeprefix("test_"))
+    browser("shot", path=str(shots / f"{name}.png"))
+    assert browser("faults") == []
+
+
+def test_the_page_loads_without_a_complaint(browser):
+    assert browser("faults") == []
+
+
+def test_a_search_finds_every_node(page):
+    count = len(SCHEMAS) + len(page.blueprints())
+    found = page("search", text="MIMAFace", count=count)
+    assert len(found) == count
+    for schema in SCHEMAS.values():
+        assert [text for text in found if schema.display_name in text], schema.display_name
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_node_is_added_by_its_name_and_opens_its_help(page, name):
+    schema = SCHEMAS[name]
+    added = page("add", name=schema.display_name)
+    assert (added["type"], added["title"]) == (name, schema.display_name)
+    assert {slot.display_name or slot.id for slot in schema.inputs} <= set(added["shown"])
+    text = (ROOT / "web" / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    title, _, what = text.replace("**", "").splitlines()[:3]
+    shown = page("help", heading=title.removeprefix("# "))
+    assert what in shown["text"]
+    assert len(shown["pictures"]) == text.count("![") and all(width > 0 for width in shown["pictures"])
+
+
+def sent(graph):
+    """What *Run* would send, as an API graph is written: without what is the page's own."""
+    return {
+        key: {
+            "inputs": {name: value for name, value in node["inputs"].items() if name not in FRONT_END_ONLY},
+            "class_type": node["class_type"],
+            "_meta": {"title": node["_meta"]["title"]},
+        }
+        for key, node in graph["sends"].items()
+    }
+
+
+def api(name):
+    return json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("way", ["template", "drop"])
+def test_a_workflow_opens_whole_and_would_run_as_it_does_without_the_page(page, name, way):
+    file = ROOT / "workflows" / f"{name}.json"
+    page(way, **({"name": name} if way == "template" else {"file": str(file)}))
+    graph = page("graph")
+    assert graph["wrong"] == []
+    assert sorted(graph["titles"]) == sorted(node["title"] for node in json.loads(file.read_text())["nodes"])
+    assert sent(graph) == api(name)
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_a_blueprint_is_added_by_its_name_as_one_whole_node(page, name):
+    if name not in page.blueprints():
+        assert page.place == "comfyui"
+        pytest.skip("this ComfyUI is too old to list blueprints")
+    page("add", name=name)
+    inside = page("inside")
+    assert inside["missing"] == []
+    (box,) = json.loads((ROOT / "subgraphs" / f"{name}.json").read_text(encoding="utf-8"))["definitions"]["subgraphs"]
+    assert sorted(inside["types"]) == sorted(node["type"] for node in box["nodes"])
+    assert {slot["name"] for slot in box["inputs"]} <= set(inside["inputs"])
+
+
+def test_chinese_is_shown_where_it_is_chosen(page, shots):
+    try:
+        page("open", settings={"Comfy.Locale": "zh"})
+        page("blank")
+        names = [entry["display_name"] for entry in CHINESE.values()]
+        found = page("search", text="MIMAFace", count=len(names))
+        page("shot", path=str(shots / f"chinese_search_{page.place}.png"))
+        assert [name for name in names if not any(name in text for text in found)] == []
+        page("blank")
+        entry = CHINESE["MIMAFaceEditMotion"]
+        added = page("add", name=entry["display_name"])
+        page("shot", path=str(shots / f"chinese_node_{page.place}.png"))
+        assert added["title"] == entry["display_name"]
+        assert {slot["name"] for slot in entry["inputs"].values()} <= set(added["shown"])
+    finally:
+        page("open", settings={"Comfy.Locale": "en"})
+
+
+@pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to run a graph from its page")
+@pytest.mark.parametrize("browser", ["comfyui"], indirect=True)
+@pytest.mark.parametrize("name", ["reenact_video", "talk"])
+def test_a_run_shows_how_far_it_is_and_then_the_video_plays(page, shots, name):
+    page("template", name=name)
+    page("set", title="pack", widget="pack", value="tiny")
+    page("set", title="sampler", widget="steps", value=4)
+    page("set", title="video", widget="filename_prefix", value=f"page_{name}")
+    page("set", title="full", widget="filename_prefix", value=f"page_{name}_full")
+    seen = page("run", shot=str(shots / f"running_{name}.png"))
+    assert seen["end"] == "success"
+    assert {"sampler", "paste", "video", "full"} <= set(seen["executed"])
+    assert seen["steps"] >= 4 and seen["previews"] >= 1 and "sampler" in seen["lit"]
+    videos = {re.sub(r"_\d+_?\.mp4$", "", video["name"]): video for video in page("videos", count=2)}
+    assert videos.keys() >= {f"page_{name}", f"page_{name}_full"}
+    assert all(video["duration"] > 0.3 and min(video["size"]) >= 300 for video in videos.values())
+    # what it shows by now must not keep the graph, exported, from running elsewhere
+    inputs = {key: node["inputs"].keys() for key, node in sent(page("graph")).items()}
+    assert inputs == {key: node["inputs"].keys() for key, node in api(name).items()}

@@ -1,0 +1,53 @@
+"""The motion U-Net: what reaches which frame."""
+
+import pytest
+import torch
+from support.tiny_pack import UNET, awaken, randn
+
+from mimaface.mimaface_core.diffusion.unet import build_unet, motion_modules, predict
+
+
+@pytest.fixture(scope="module")
+def unet():
+    return awaken(build_unet(UNET)).eval().requires_grad_(False)
+
+
+def test_new_unet_is_still_and_silent():
+    unet = build_unet(UNET)
+    assert unet.conv_in.in_channels == 13 and len(motion_modules(unet)) == 7
+    sample = randn(1, 13, 3, 4, 4)
+    assert unet(sample, 5, encoder_hidden_states=randn(3, 5, 16)).sample.abs().max() == 0
+    for module in motion_modules(unet):
+        x = randn(6, module.in_channels, 4, 4)
+        assert torch.equal(module(x, num_frames=3), x)
+
+
+def test_unet_refuses_other_input_channels():
+    with pytest.raises(ValueError, match="13"):
+        build_unet({**UNET, "in_channels": 4})
+
+
+def test_context_reaches_its_own_frame_only_without_motion_modules():
+    unet = build_unet(UNET).eval()  # motion modules are the identity
+    torch.nn.init.normal_(unet.conv_out.weight, generator=torch.Generator().manual_seed(0))
+    context = randn(2, 4, 5, 16, seed=1)
+    changed = context.clone()
+    changed[1, 2] += 1
+    sample, t = randn(2, 13, 4, 4, 4), torch.tensor(7)
+    with torch.no_grad():
+        moved = (predict(unet, sample, t, context) - predict(unet, sample, t, changed)).abs().amax((1, 3, 4))
+    assert moved[1, 2] > 1e-4
+    moved[1, 2] = 0
+    assert moved.max() < 1e-5
+
+
+def test_context_reaches_other_frames_through_motion_modules(unet):
+    context = randn(1, 4, 5, 16, seed=1)
+    changed = context.clone()
+    changed[0, 2] += 1
+    sample, t = randn(1, 13, 4, 4, 4), torch.tensor(7)
+    moved = (predict(unet, sample, t, context) - predict(unet, sample, t, changed)).abs().amax((1, 3, 4))
+    assert (moved > 1e-4).all()
+
+
+# Conditions

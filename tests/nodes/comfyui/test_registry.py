@@ -1,0 +1,352 @@
+"""Fit for the registry: what it reads, any folder's name, every Python from 3.10 on, and Windows."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from support.scenes import tone
+from support.tiny_pack import write_tiny_pack
+
+from mimaface.headless import builtin_nodes as stock
+from mimaface.headless.execute import infos
+from mimaface.headless.graph import load_graph, override
+from mimaface.mimaface_core import host
+from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.media.output_path import FORBIDDEN, next_place
+from mimaface.mimaface_core.media.write import VideoWriter
+from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
+from mimaface.nodes import SaveMotion
+
+ROOT = Path(__file__).resolve().parents[3]
+COMFYUI = os.environ.get("COMFYUI_DIR")
+PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
+SHIPPED = [
+    ROOT / "__init__.py",
+    *(path for top in ("mimaface_core", "nodes") for path in sorted((ROOT / top).rglob("*.py"))),
+]
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+UNPINNED = {"torch", "torchvision", "torchaudio", "numpy"}
+inside_comfyui = pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to test inside it")
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows keeps for itself
+LONGEST = 120  # characters of a path in the repository: Windows allows 260 with the folders above it
+
+
+@lru_cache
+def tracked():
+    """The repository's files as git knows them, with / between folders."""
+    try:
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs git and a checkout")
+    return listed.splitlines()
+
+
+# --- what the registry reads
+
+
+def test_the_project_has_what_the_registry_asks_for():
+    tomllib = pytest.importorskip("tomllib")  # from Python 3.11 on
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, comfy = content["project"], content["tool"]["comfy"]
+    assert re.fullmatch(r"[a-z][a-z0-9]*([-_.][a-z0-9]+)*", project["name"]) and "comfyui" not in project["name"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+    assert project["description"] and project["urls"]["Repository"].startswith("https://github.com/")
+    assert comfy["PublisherId"] and comfy["DisplayName"] and comfy["requires-comfyui"].startswith(">=")
+    assert project["requires-python"] == f">={PYTHONS[0]}"
+    name = comfy["Icon"].removeprefix(
+        project["urls"]["Repository"].replace("github.com", "raw.githubusercontent.com") + "/main/"
+    )
+    with Image.open(ROOT / name) as icon:
+        assert icon.format == "PNG" and icon.width == icon.height <= 400
+    pinned = re.compile(r"[=<~!]=|<|===")
+    assert not [line for line in project["dependencies"] if pinned.search(line)]
+
+
+def test_requirements_leave_comfyuis_own_packages_alone():
+    lines = [
+        line for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
+    ]
+    assert lines and all(re.fullmatch(r"[a-z][a-z0-9-]*", line) for line in lines)
+    assert not UNPINNED.intersection(lines)
+
+
+def test_what_is_published_is_all_that_the_nodes_need():
+    ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").splitlines()[1:]
+    assert all((ROOT / folder).is_dir() for folder in ignored)
+    needed = {
+        "__init__.py",
+        "mimaface_core",
+        "nodes",
+        "web",
+        "locales",
+        "workflows",
+        "subgraphs",
+        "docs",
+        "assets",
+        "LICENSE",
+    }
+    assert not needed.intersection(folder.rstrip("/") for folder in ignored)
+
+
+def test_nothing_shipped_runs_text_as_code_or_installs_packages():
+    for path in SHIPPED:
+        text = path.read_text(encoding="utf-8")
+        called = {
+            node.func.id
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not called & {"eval", "exec", "__import__"}, path
+        assert not re.search(r"""["']pip["']|ensurepip""", text), path
+
+
+def test_nothing_asks_for_insightface():
+    for path in (*SHIPPED, ROOT / "pyproject.toml", ROOT / "requirements.txt"):
+        assert not re.search("insightface|onnxruntime", path.read_text(encoding="utf-8")), path
+
+
+@inside_comfyui
+def test_comfyui_reads_the_project():
+    code = (
+        "import json, sys; sys.path.insert(0, '.')\n"
+        "from comfy_config.config_parser import extract_node_configuration\n"
+        f"print(json.dumps(extract_node_configuration({str(ROOT)!r}).model_dump()))"
+    )
+    done = subprocess.run([PYTHON, "-B", "-c", code], cwd=COMFYUI, capture_output=True, text=True, check=True)
+    read = json.loads(done.stdout.splitlines()[-1])
+    assert read["project"]["license"]["text"] == "Apache-2.0" and read["tool_comfy"]["display_name"] == "MIMAFace"
+    assert read["project"]["supported_os"] == ["OS Independent"]
+    assert read["project"]["supported_accelerators"] == ["GPU :: NVIDIA CUDA"]
+
+
+EXTRA = """
+import sys; sys.path.insert(0, ".")
+from comfy.cli_args import args; args.cpu = True
+import folder_paths, pathlib
+from utils.extra_config import load_extra_path_config
+home, file, root = map(pathlib.Path, sys.argv[1:])
+folder_paths.models_dir = str(home)
+load_extra_path_config(str(file))
+import importlib.util
+spec = importlib.util.spec_from_file_location("pack", root / "__init__.py", submodule_search_locations=[str(root)])
+module = sys.modules["pack"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+from pack.nodes.comfyui_host import ComfyUIHost
+print(*ComfyUIHost().models_folders(), sep="\\n")
+"""
+
+
+@inside_comfyui
+def test_comfyuis_extra_model_paths_are_honoured(tmp_path):
+    config = tmp_path / "extra_model_paths.yaml"
+    config.write_text(f"mine:\n  base_path: {tmp_path}\n  mimaface: other/packs\n", encoding="utf-8")
+    command = [PYTHON, "-B", "-c", EXTRA, str(tmp_path / "models"), str(config), str(ROOT)]
+    done = subprocess.run(command, cwd=COMFYUI, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {str(tmp_path / "models/mimaface"), str(tmp_path / "other/packs")} <= set(done.stdout.splitlines())
+
+
+# --- what users complain about
+
+
+def test_every_complaint_has_a_test_that_exists():
+    lines = (ROOT / "docs" / "complaints.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    assert len(rows) >= 16 and all(len(row) == 3 and all(row) for row in rows)
+    for complaint, _, shown in rows:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", shown)
+        assert named, complaint
+        for file, name in named:
+            tests = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8")).body
+            assert name in {node.name for node in tests if isinstance(node, ast.FunctionDef)}, f"{file}::{name}"
+
+
+# --- any folder's name
+
+LOAD = """
+import importlib, importlib.util, sys, time
+import torch  # ComfyUI has imported it before any custom node
+import asyncio, PIL.Image, numpy
+for path in sys.argv[1:]:
+    name = path.replace(".", "_x_")  # as ComfyUI names the module
+    begun = time.process_time()
+    spec = importlib.util.spec_from_file_location(name, path + "/__init__.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    nodes = importlib.import_module(name + ".nodes")
+    asyncio.run(nodes.MIMAFaceExtension().get_node_list())
+    schemas = [node.GET_SCHEMA() for node in nodes.NODES]
+    seconds = time.process_time() - begun
+    pack = importlib.import_module(name + ".mimaface_core.packs.pack").find_pack("bundled", [])
+    assert pack.name == "bundled" and len(schemas) == len(nodes.NODES)
+    heavy = {"diffusers", "transformers", "mediapipe", "cv2", "insightface", "torchvision", "skimage", "matplotlib"}
+    print(seconds, *heavy.intersection(key.split(".")[0] for key in sys.modules), *({"mimaface"} & set(sys.modules)))
+"""
+
+
+def test_it_loads_at_once_from_a_folder_of_any_name(tmp_path):
+    names = ["ComfyUI-MIMAFace", "my nodes-v1.0 (copy)", "comfyui.mimaface", "人脸"]
+    for name in names:
+        (tmp_path / name).symlink_to(ROOT, target_is_directory=True)
+    command = [sys.executable, "-B", "-c", LOAD, *(str(tmp_path / name) for name in names)]
+    environment = os.environ | {"PYTHONPATH": "", "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        seconds, *unwanted = line.split()
+        assert float(seconds) < 1 and not unwanted, line
+    assert len(done.stdout.splitlines()) == len(names)
+
+
+# --- every Python
+
+COMPILE = """
+import sys
+assert "%d.%d" % sys.version_info[:2] == sys.argv[1]
+for path in sys.stdin.read().splitlines():
+    with open(path, encoding="utf-8") as file:
+        compile(file.read(), path, "exec")
+"""
+
+
+def interpreter(version):
+    """A Python of that version, or None: on the PATH, or one that pyenv keeps."""
+    kept = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python"))
+    for python in (f"python{version}", *map(str, kept)):
+        try:
+            done = subprocess.run(
+                [python, "-c", COMPILE, version], input="", capture_output=True, text=True, check=False
+            )
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return python
+    return None
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_every_python_compiles_every_file(version):
+    files = [str(ROOT / path) for path in tracked() if path.endswith(".py") and (ROOT / path).is_file()]
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version} here")
+    done = subprocess.run(
+        [python, "-W", "error", "-c", COMPILE, version],
+        input="\n".join(files),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_file_is_written_in_the_grammar_of_a_newer_python():
+    for path in SHIPPED:
+        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
+
+
+# --- Windows
+
+
+def test_every_file_can_be_checked_out_on_windows():
+    for path in tracked():
+        assert len(path) <= LONGEST, path
+        for part in path.split("/"):
+            assert not FORBIDDEN.search(part) and not RESERVED.fullmatch(part) and part[-1] not in ". ", path
+    assert len({path.lower() for path in tracked()}) == len(tracked())
+
+
+def test_text_files_are_read_and_written_as_utf_8():
+    """Without a name of its own the encoding would be the system's: cp1252 on Windows."""
+    for path in SHIPPED:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                assert not _lacks_encoding(node), f"{path}:{node.lineno}"
+
+
+def _lacks_encoding(call):
+    own = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", None)
+    named = {keyword.arg for keyword in call.keywords}
+    if own == "read_text":
+        return "encoding" not in named and not call.args
+    if own == "write_text":
+        return "encoding" not in named and len(call.args) < 2
+    if own == "open" and isinstance(call.func, ast.Name):
+        mode = next((k.value for k in call.keywords if k.arg == "mode"), call.args[1] if len(call.args) > 1 else None)
+        return "encoding" not in named and not (isinstance(mode, ast.Constant) and "b" in mode.value)
+    return False
+
+
+def test_no_file_name_is_written_that_windows_forbids(tmp_path):
+    for prefix in ('10:30 <a> "b" |c?*', "folder\\name", "%date:yyyy-MM-dd%/x", "tab\there"):
+        place = next_place(tmp_path, prefix)
+        below = place.file(".mp4").relative_to(tmp_path.resolve())
+        assert not FORBIDDEN.search(below.as_posix()) and "\\" not in str(below) and place.folder.is_dir(), prefix
+    assert next_place(tmp_path, "folder\\name").file(".png") == tmp_path.resolve() / "folder" / "name_00001_.png"
+
+
+@pytest.mark.parametrize("prefix", ["C:\\Windows\\x", "c:x", "\\\\server\\share\\x", "..\\x", "a\\..\\..\\x"])
+def test_no_windows_path_leaves_the_output_folder(tmp_path, prefix):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="leaves the output folder"):
+        next_place(tmp_path / "out", prefix)
+
+
+def test_a_path_with_a_drive_letter_arrives_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    graph, known = load_graph(ROOT / "workflows" / "api" / "talk.json"), infos(stock.node_classes())
+    assert override(graph, known, ["source=C:\\Photos = mine\\me.jpg", "audio=D:/voice.wav"], []) == []
+    given = {node.title: node.inputs for node in graph.values()}
+    assert given["source"]["image"].endswith("C:\\Photos = mine\\me.jpg")
+    assert given["audio"]["audio"].endswith("D:/voice.wav")
+
+
+def still_open(path):
+    """Whether this process has a file, or one in a folder, open or mapped."""
+    held = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            held.append(os.readlink(link))
+        except OSError:
+            continue  # the listing's own, closed again
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    held += [line.split(maxsplit=5)[5] for line in maps if len(line.split(maxsplit=5)) == 6]
+    own = str(Path(path).resolve())
+    return any(name == own or name.startswith(own + os.sep) for name in held)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks into Linux's /proc")
+def test_files_are_closed_before_they_are_put_in_place(tmp_path, monkeypatch):
+    """Windows does not move a file that is open, nor over one that is."""
+    moved, move = [], os.replace
+
+    def watched(source, target):
+        assert not still_open(source) and not still_open(target), source
+        moved.append(Path(target).suffix)
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    pictures = torch.zeros(2, 16, 16, 3, dtype=torch.uint8)
+    for kind, sound in (("mp4", tone(0.02, 0.02)), ("webm", None), ("gif", None), ("png", None)):
+        with VideoWriter(tmp_path / f"film.{kind}", Fraction(25), kind, audio=sound) as film:
+            for picture in pictures:
+                film.write(picture)
+    still = torch.zeros(3, 4), torch.eye(2, 3).repeat(3, 1, 1), torch.ones(3, dtype=torch.bool)
+    motion = MotionTrack(FaceCoefficients.zeros(3), *still, Fraction(25))
+    with host.use(host.Host(models=[tmp_path], inputs=tmp_path, outputs=tmp_path, temp=tmp_path)):
+        SaveMotion.execute(motion, "motion/kept")
+    loaded = write_tiny_pack(tmp_path / "tiny").vae  # a part that is in use does not hold its file
+    write_tiny_pack(tmp_path / "tiny")
+    assert loaded is not None
+    assert {".mp4", ".webm", ".gif", "", ".safetensors"} <= set(moved)

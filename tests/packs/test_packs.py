@@ -1,0 +1,263 @@
+"""Model packs: manifests, strict and lazy loading, half-precision files, the bundled pack's sizes."""
+
+import json
+
+import pytest
+import torch
+from support.tiny_pack import manifest, write_tiny_pack
+
+from mimaface.mimaface_core import host
+from mimaface.mimaface_core.appearance.mia import AppearanceEncoder
+from mimaface.mimaface_core.audio.voice.driver import VoiceDriver
+from mimaface.mimaface_core.audio.voice.net import VoiceNet
+from mimaface.mimaface_core.diffusion.latents import LatentSpace, build_vae
+from mimaface.mimaface_core.diffusion.unet import build_unet
+from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.packs.files import write_pack
+from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack, find_pack, list_packs
+from mimaface.nodes.load_pack import LoadPack
+
+# The sizes of the bundled pack: 512×512 pictures, 64×64 latents, 197 tokens.
+BUNDLED_UNET = {
+    "block_out_channels": [32, 64, 96, 128],
+    "layers_per_block": 1,
+    "down_block_types": [
+        "DownBlockMotion",
+        "DownBlockMotion",
+        "CrossAttnDownBlockMotion",
+        "CrossAttnDownBlockMotion",
+    ],
+    "up_block_types": ["CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion", "UpBlockMotion", "UpBlockMotion"],
+    "norm_num_groups": 16,
+    "cross_attention_dim": 192,
+    "num_attention_heads": 4,
+    "motion_num_attention_heads": 4,
+    "motion_max_seq_length": 32,
+}
+BUNDLED_VAE = {
+    "encoder_block_out_channels": [32, 32, 32, 32],
+    "decoder_block_out_channels": [48, 48, 48, 48],
+    "num_encoder_blocks": [0, 1, 2, 3],
+    "num_decoder_blocks": [3, 3, 1, 0],
+}
+BUNDLED_APPEARANCE = {
+    "vision": {
+        "hidden_size": 192,
+        "intermediate_size": 768,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "image_size": 224,
+        "patch_size": 16,
+    },
+    "context_dim": 192,
+    "adapter_layers": 3,
+    "adapter_heads": 4,
+}
+
+
+@pytest.fixture()
+def pack(tmp_path) -> ModelPack:
+    return write_tiny_pack(tmp_path / "tiny")
+
+
+def rewrite(pack: ModelPack, **changes) -> None:
+    (pack.folder / "manifest.json").write_text(json.dumps(manifest(**changes)))
+
+
+def test_parts_are_loaded_on_first_use(pack):
+    assert not {"vae", "unet", "appearance", "latents"} & vars(pack).keys()
+    unet = pack.unet
+    assert unet is pack.unet and "vae" not in vars(pack)
+    assert not unet.training and not any(p.requires_grad for p in unet.parameters())
+    assert isinstance(pack.latents, LatentSpace) and pack.latents.vae is pack.vae
+    assert (pack.latents.target, pack.latents.scale) == ("residual", 2.0)
+    assert isinstance(pack.appearance, AppearanceEncoder)
+    assert (pack.name, pack.picture_size, pack.clip_frames, pack.overlap) == ("tiny", 32, 12, 3)
+    assert pack.scheduler["prediction_type"] == "sample" and pack.sampling["steps"] == 4
+    assert pack.render == "projected"
+
+
+def test_half_precision_files_become_float32(pack):
+    from safetensors.torch import load_file
+
+    stored = load_file(pack.folder / "unet.safetensors")
+    assert stored["conv_in.weight"].dtype == torch.float16
+    assert pack.unet.conv_in.weight.dtype == torch.float32
+    assert torch.equal(pack.unet.conv_in.weight.half(), stored["conv_in.weight"])
+
+
+def test_verify_reports_sizes(pack):
+    report = pack.verify()
+    assert set(report) == {"vae", "appearance", "unet"}
+    assert all(entry["parameters"] > 100 and entry["bytes"] > 100 for entry in report.values())
+
+
+def test_a_pack_may_bring_a_voice(pack):
+    with pytest.raises(InputError, match="no audio driver; choose the bundled one"):
+        _ = pack.audio_driver
+    entry = {"config": {"width": 8, "dilations": [1, 2]}, "file": "audio.safetensors"}
+    write_pack(pack.folder, manifest(audio=entry), {"audio": VoiceNet(**entry["config"])})
+    pack = ModelPack.load(pack.folder)
+    report = pack.verify()
+    assert set(report) == {"vae", "appearance", "unet", "audio"} and report["audio"]["parameters"] > 100
+    assert isinstance(pack.audio_driver, VoiceDriver) and pack.audio_driver.net is pack.audio
+    assert not pack.audio.training
+
+
+def test_morphable_is_the_procedural_face(pack):
+    assert pack.morphable.identity_basis.shape[-1] == 80
+
+
+def test_no_pack(tmp_path):
+    with pytest.raises(InputError, match="manifest.json is missing"):
+        ModelPack.load(tmp_path)
+    for content in ("{", "[]"):
+        (tmp_path / "manifest.json").write_text(content)
+        with pytest.raises(InputError):
+            ModelPack.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"name": 3}, "'name'"),
+        ({"picture_size": "512"}, "'picture_size'"),
+        ({"overlap": 12}, "overlap"),
+        ({"render": "wire"}, "wire"),
+        ({"morphable": {"kind": "flame"}}, "flame"),
+        ({"latents": {}}, "latents.target"),
+        ({"scheduler": {}}, "scheduler.prediction_type"),
+        ({"sampling": {"steps": 4, "guidance": 1}}, "sampling.scheduler"),
+        ({"vae": {"class": "AutoencoderTiny", "file": "vae.safetensors"}}, "vae.config"),
+        ({"vae": {"class": "AutoencoderTiny", "config": {}, "file": "../vae.safetensors"}}, "vae.file"),
+        ({"vae": {"class": "AutoencoderTiny", "config": {}, "file": "lost.safetensors"}}, "lost.safetensors"),
+        ({"audio": "voice"}, "'audio'"),
+        ({"audio": {"file": "audio.safetensors"}}, "audio.config"),
+        ({"audio": {"config": {}, "file": "audio.safetensors"}}, "audio.safetensors is not there"),
+        ({"unet": {"config": {"cross_attention_dim": 8}, "file": "unet.safetensors"}}, "cross_attention_dim"),
+        (
+            {
+                "vae": {
+                    "class": "AutoencoderTiny",
+                    "config": {"latent_channels": 8},
+                    "file": "vae.safetensors",
+                }
+            },
+            "8 latent channels",
+        ),
+    ],
+)
+def test_unusable_manifest_is_refused_before_loading(pack, changes, named):
+    rewrite(pack, **changes)
+    with pytest.raises(InputError, match=named):
+        ModelPack.load(pack.folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [({}, "copy them from where the pack came from into"), ({"sources": {}}, "mimaface pack convert DIR")],
+)
+def test_half_a_pack_names_every_missing_file_where_from_and_where_to(pack, changes, remedy):
+    rewrite(pack, **changes)
+    (pack.folder / "unet.safetensors").unlink()
+    (pack.folder / "vae.safetensors").unlink()
+    with host.use(host.Host(models=[pack.folder.parent])):
+        refused = LoadPack.validate_inputs(pack.folder.name)
+    for words in ("vae.safetensors, unet.safetensors are not there", remedy, str(pack.folder)):
+        assert words in refused
+
+
+def test_config_that_the_class_refuses(pack):
+    entry = manifest()["unet"]
+    entry["config"]["depth"] = 3
+    rewrite(pack, unet=entry)
+    with pytest.raises(InputError, match="unet.config.*depth"):
+        _ = ModelPack.load(pack.folder).unet
+
+
+def test_unknown_autoencoder(pack):
+    rewrite(pack, vae={**manifest()["vae"], "class": "VQModel"})
+    with pytest.raises(InputError, match="VQModel"):
+        _ = ModelPack.load(pack.folder).vae
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda values: values.pop("conv_in.bias"), "'conv_in.bias' is missing"),
+        (lambda values: values.update({"extra": torch.zeros(1)}), "'extra' is unknown"),
+        (lambda values: values.update({"conv_in.bias": torch.zeros(3)}), r"'conv_in.bias' has shape \[3\]"),
+    ],
+)
+def test_loading_is_strict(pack, spoil, named):
+    from safetensors.torch import load_file, save_file
+
+    path = pack.folder / "unet.safetensors"
+    values = load_file(path)
+    spoil(values)
+    save_file(values, path)
+    with pytest.raises(InputError, match=f"unet.safetensors.*{named}.*install the pack again"):
+        _ = ModelPack.load(pack.folder).unet
+
+
+def test_damaged_weights(pack):
+    (pack.folder / "vae.safetensors").write_bytes(b"not weights")
+    with pytest.raises(InputError, match="vae.safetensors cannot be read"):
+        _ = ModelPack.load(pack.folder).latents
+
+
+def test_unwritable_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="another folder"):
+        write_tiny_pack(tmp_path / "file" / "pack")
+
+
+def test_nothing_half_written_stays(pack):
+    assert sorted(path.name for path in pack.folder.iterdir()) == [
+        "appearance.safetensors",
+        "manifest.json",
+        "unet.safetensors",
+        "vae.safetensors",
+    ]
+
+
+def test_packs_are_found(pack, tmp_path):
+    (tmp_path / "empty").mkdir()
+    found = list_packs([tmp_path, tmp_path / "absent"])
+    assert found["tiny"] == pack.folder and "empty" not in found
+    with host.use(host.Host(models=[tmp_path])):
+        assert list_packs() == found
+        assert find_pack("tiny").folder == pack.folder
+        with pytest.raises(InputError, match="tiny"):
+            find_pack("small")
+    assert find_pack(str(pack.folder), []).name == "tiny"
+    if (BUNDLED / "manifest.json").is_file():
+        assert next(iter(found)) == "bundled"
+
+
+def test_pack_runs_end_to_end(pack):
+    from mimaface.mimaface_core.diffusion.clips import sample_clips
+
+    tokens = pack.appearance.encode_source(torch.zeros(1, 3, 32, 32))
+    clips = sample_clips(
+        pack,
+        (torch.zeros(3, 32, 32) for _ in range(13)),
+        lambda indices: pack.appearance.modulate(tokens, torch.ones(len(indices), 71)),
+        13,
+        frames=pack.clip_frames,
+        overlap=pack.overlap,
+        **pack.sampling,
+    )
+    assert [len(clip) for clip in clips] == [12, 1]
+
+
+def test_bundled_sizes_fit_forty_megabytes():
+    with torch.device("meta"):
+        parts = {
+            "unet": build_unet(BUNDLED_UNET),
+            "vae": build_vae("AutoencoderTiny", BUNDLED_VAE),
+            "appearance": AppearanceEncoder(**BUNDLED_APPEARANCE),
+        }
+    sizes = {name: sum(value.numel() for value in part.state_dict().values()) for name, part in parts.items()}
+    assert sizes["unet"] < 9e6 and sizes["vae"] < 1e6 and sizes["appearance"] < 4e6
+    assert 2 * sum(sizes.values()) < 40e6  # half precision

@@ -1,0 +1,187 @@
+"""The house rules: floors, docstrings, sizes, a fast start, and a README that tells the truth."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mimaface.nodes import NODES
+
+ROOT = Path(__file__).resolve().parents[2]
+CORE = ROOT / "mimaface_core"
+
+# Each room's floor; a room imports from lower floors only, and from these three anywhere.
+ANYWHERE = {"errors", "host", "weights"}
+FLOORS = {
+    "errors": 0,
+    "host": 0,
+    "weights": 0,
+    "motion": 1,
+    "media": 1,
+    "morphable": 2,
+    "gaze": 2,
+    "appearance": 2,
+    "audio": 3,
+    "face": 3,
+    "diffusion": 4,
+    "evaluation": 4,
+    "packs": 5,
+    "nodes": 6,
+    "graph": 7,
+    "training": 8,
+    "demo": 8,
+    "cli": 9,
+}
+# the gaze detector reads the model's eyeballs, and the fit calls the gaze detector; a voice moves the model's mouth
+NEIGHBOURS = {("morphable", "gaze"), ("gaze", "morphable"), ("audio", "morphable")}
+LONGEST = 400  # lines of a file, outside tests
+
+SOURCES = sorted(
+    path for top in ("mimaface_core", "nodes", "tests", "benchmarks", "docs") for path in (ROOT / top).rglob("*.py")
+)
+
+
+def room(path: Path) -> str:
+    """The room of a file or of a module's path, relative to the root."""
+    parts = path.with_suffix("").parts
+    return parts[1] if parts[0] == "mimaface_core" and len(parts) > 1 else parts[0]
+
+
+def imports(path: Path):
+    """Rooms that a file imports from, with the line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = path.relative_to(ROOT).parents[node.level - 1]
+        target = base.joinpath(*node.module.split(".")) if node.module else base
+        for alias in node.names:
+            # `from .. import host` names the room itself, `from ..motion import track` a file in it
+            deeper = target / alias.name
+            exists = (ROOT / deeper).is_dir() or (ROOT / deeper).with_suffix(".py").is_file()
+            yield room(deeper if exists else target), node.lineno
+
+
+ROOMED = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in ("mimaface_core", "nodes")]
+
+
+@pytest.mark.parametrize("path", ROOMED, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_room_imports_from_lower_floors_only(path):
+    own = room(path.relative_to(ROOT))
+    if own in ("mimaface_core", "__init__"):
+        return
+    assert own in FLOORS, f"{own} has no floor yet"
+    for other, line in imports(path):
+        if other == own or other in ANYWHERE or (own, other) in NEIGHBOURS:
+            continue
+        assert FLOORS[other] < FLOORS[own], f"{path.name}:{line} imports {other} from {own}"
+
+
+def test_the_core_knows_nothing_of_comfyui():
+    foreign = re.compile(r"^\s*(?:from|import)\s+(comfy\w*|folder_paths|nodes|server|execution)\b", re.MULTILINE)
+    for path in CORE.rglob("*.py"):
+        assert not foreign.search(path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_says_first_what_it_is_for_and_stays_short(path):
+    text = path.read_text(encoding="utf-8")
+    if text.strip():
+        assert text.startswith('"""') and ast.get_docstring(ast.parse(text)), "begins with no docstring"
+    if path.parent != ROOT / "tests":
+        assert len(text.splitlines()) <= LONGEST
+
+
+def test_comfyui_imports_the_root_at_once_and_without_models(tmp_path):
+    code = (
+        "import sys, time, importlib.util\n"
+        "start = time.perf_counter()\n"
+        f"spec = importlib.util.spec_from_file_location('node_pack', {str(ROOT / '__init__.py')!r},"
+        f" submodule_search_locations=[{str(ROOT)!r}])\n"
+        "module = importlib.util.module_from_spec(spec)\n"
+        "sys.modules['node_pack'] = module\n"
+        "spec.loader.exec_module(module)\n"
+        "print(time.perf_counter() - start, *[m for m in sys.modules if m.split('.')[0] in"
+        " ('torch', 'diffusers', 'transformers', 'mediapipe', 'cv2', 'av')])\n"
+        "import torch\n"
+        "import node_pack.nodes\n"
+        "print(*[m for m in sys.modules if m.split('.')[0] in ('diffusers', 'transformers', 'mediapipe', 'cv2')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    first, second = done.stdout.split("\n")[:2]
+    seconds, *heavy = first.split()
+    assert float(seconds) < 1 and heavy == [] and second == ""
+
+
+def test_the_bundled_pack_is_small_enough_to_be_carried():
+    pack = CORE / "packs" / "bundled"
+    files = json.loads((pack / "manifest.json").read_text(encoding="utf-8"))
+    named = {part["file"] for part in files.values() if isinstance(part, dict) and "file" in part}
+    weights = list(ROOT.glob("mimaface_core/**/*.safetensors"))
+    assert named == {path.name for path in pack.glob("*.safetensors")}
+    assert sum(path.stat().st_size for path in weights) <= 40e6
+
+
+def test_the_demo_has_its_clip():
+    from mimaface.cli.demo import DRIVER, GRAPH
+    from mimaface.mimaface_core.media.read import Clip
+
+    clip = Clip.open(DRIVER)
+    assert (clip.width, clip.height, clip.fps, clip.frames) == (512, 512, 25, 100)
+    assert DRIVER.stat().st_size <= 400_000
+    assert (ROOT / "workflows" / "api" / f"{GRAPH}.json").is_file()
+
+
+def test_the_score_of_the_demo_begins_and_ends_at_rest():
+    from mimaface.mimaface_core.training.people.demo_driver import FRAMES, demo_performance
+
+    acted = demo_performance()
+    assert acted.expression.shape == (FRAMES, 64) and acted.angles[0].abs().max() == 0
+    assert (acted.gaze[0] == 0).all() and (acted.gaze[-1] == 0).all()
+    assert (acted.expression[-1] - acted.expression[0]).abs().max() < 0.1
+
+
+# --- the README
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"\bmake (\w+)", README + (ROOT / ".ci" / "run").read_text(encoding="utf-8")))
+    assert {"demo", "test", "lint"} <= named <= targets
+    for variable in re.findall(r"\bmake \w+ (\w+)=", README):
+        assert re.search(rf"^{variable} \?=", makefile, re.MULTILINE)
+
+
+def test_the_readme_lists_every_node_as_it_is():
+    rows = dict(re.findall(r"^\| ([\w ]+) \(`(MIMAFace\w+)`\)", README, re.MULTILINE))
+    schemas = [node.GET_SCHEMA() for node in NODES]
+    assert rows == {schema.display_name.removesuffix(" (MIMAFace)"): schema.node_id for schema in schemas}
+
+
+def test_files_that_the_documents_link_to_exist():
+    for document in (ROOT / "README.md", ROOT / "docs" / "training.md"):
+        text = document.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert "://" in link or (document.parent / link).exists(), link
+
+
+def test_nothing_in_the_documents_is_left_to_fill_in():
+    for document in ("README.md", "docs/training.md", "CHANGELOG.md"):
+        assert "{{" not in (ROOT / document).read_text(encoding="utf-8"), document
+
+
+def test_the_registry_finds_what_it_needs():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert (ROOT / re.search(r'^Icon = "\S+/main/(\S+)"', project, re.MULTILINE)[1]).is_file()
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    names = {
+        re.split(r"[<>=]", line)[0] for line in project.split("dependencies = [")[1].split("]")[0].split('"')[1::2]
+    }
+    listed = {line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")}
+    assert listed == names - {"torch", "numpy"}

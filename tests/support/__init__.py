@@ -1,0 +1,1 @@
+"""What several tests share: this checkout as a package, made inputs, tiny packs, servers."""

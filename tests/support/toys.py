@@ -1,0 +1,137 @@
+"""Small nodes for the tests of the runner, and the graphs made of them."""
+
+import json
+import sys
+
+from mimaface.mimaface_core import host
+from mimaface.mimaface_core.errors import InputError
+from mimaface.nodes.comfyui.schema import io
+
+Thing = io.Custom("TOY_THING")
+calls: list[str] = []
+
+
+class ToyMake(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ToyMake",
+            display_name="Toy make",
+            category="toys",
+            description="Makes a thing.",
+            inputs=[
+                io.Int.Input("steps", default=4, min=1, max=100, tooltip="More for a bigger thing."),
+                io.Float.Input("scale", default=1.0, min=0.0, max=2.0, step=0.1, round=0.01),
+                io.Combo.Input("mode", options=["relative", "absolute"], default="relative"),
+                io.Boolean.Input("loud", default=False, optional=True, label_on="loud", label_off="quiet"),
+                io.String.Input("note", default="", optional=True, multiline=True),
+            ],
+            outputs=[Thing.Output(display_name="thing"), io.Int.Output()],
+        )
+
+    @classmethod
+    def execute(cls, steps, scale, mode, loud=False, note=""):
+        calls.append(f"make {note}".strip())
+        return io.NodeOutput({"steps": steps, "scale": scale, "mode": mode, "loud": loud}, steps)
+
+
+class ToyJoin(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ToyJoin",
+            category="toys",
+            inputs=[
+                io.MultiType.Input(io.Float.Input("either", default=1.0), types=[Thing, io.Int], tooltip="Any."),
+                Thing.Input("other", optional=True),
+            ],
+            outputs=[Thing.Output()],
+        )
+
+    @classmethod
+    def execute(cls, either, other=None):
+        calls.append("join")
+        return io.NodeOutput({"either": either, "other": other})
+
+
+class ToySave(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ToySave",
+            category="toys",
+            inputs=[Thing.Input("thing"), io.String.Input("name", default="thing.txt")],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, name):
+        return True if name.endswith(".txt") else f"'{name}' is no text file; end it with .txt."
+
+    @classmethod
+    def execute(cls, thing, name):
+        folder = host.current().output_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        report = {"thing": thing, "id": cls.hidden.unique_id, "prompt": cls.hidden.prompt}
+        (folder / name).write_text(json.dumps(report))
+        shown = {"images": [{"filename": name, "subfolder": "", "type": "output"}], "text": ("saved",)}
+        return io.NodeOutput(ui=shown)
+
+
+class ToyFail(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="ToyFail", inputs=[], outputs=[Thing.Output()])
+
+    @classmethod
+    def execute(cls):
+        raise InputError("There is no face in the picture; choose another.")
+
+
+class ToyWhole(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        widgets = [io.Int.Input(name, default=1, min=0, max=10) for name in ("first", "second", "third")]
+        return io.Schema(node_id="ToyWhole", inputs=widgets, outputs=[Thing.Output()])
+
+    @classmethod
+    def validate_inputs(cls, first, second):
+        return first + second <= 10 or f"{first} and {second} are more than 10; lower one."
+
+    @classmethod
+    def execute(cls, first, second, third):
+        return io.NodeOutput({})
+
+
+class ToySlow(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="ToySlow", inputs=[], outputs=[Thing.Output()])
+
+    @classmethod
+    def execute(cls):
+        import time
+
+        print("slow", file=sys.stdout, flush=True)
+        with host.current().progress(1000, "slow") as progress:
+            for _ in range(1000):
+                time.sleep(0.05)
+                progress.update()
+        return io.NodeOutput({})
+
+
+TOYS = [ToyMake, ToyJoin, ToySave, ToyFail, ToyWhole, ToySlow]
+
+
+def node(kind, title=None, **inputs):
+    entry = {"class_type": kind, "inputs": inputs}
+    return entry | ({"_meta": {"title": title}} if title else {})
+
+
+def make(title="maker", **changes):
+    return node("ToyMake", title, **({"steps": 4, "scale": 1.0, "mode": "relative"} | changes))
+
+
+def infos():
+    return {cls.GET_SCHEMA().node_id: cls.GET_NODE_INFO_V1() for cls in TOYS}

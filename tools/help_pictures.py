@@ -1,0 +1,232 @@
+"""Draws the help pages' pictures, each with the node that it explains, on the NASA portrait and the drawn clip."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from sheets import frames, tiles
+from torch import Tensor
+
+from mimaface.cli.demo import DRIVER
+from mimaface.mimaface_core.face.crop import PICTURE, PLANE
+from mimaface.mimaface_core.media.read import Clip, read_picture
+from mimaface.mimaface_core.morphable.bundled.blendshapes import NAMES
+from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.motion.plot import plot
+from mimaface.mimaface_core.motion.track import MotionTrack
+from mimaface.nodes import (
+    DetectGaze,
+    EncodeAppearance,
+    Evaluate,
+    Extract3DMM,
+    LoadPack,
+    MotionStatistics,
+    PasteBack,
+    PlotMotion,
+    RenderMotion,
+    RetargetMotion,
+    SampleClips,
+    SmoothMotion,
+)
+from mimaface.nodes.comfyui.schema import VideoFromFile
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "web" / "docs"
+THUMBNAILS = {"DriveByAudio": "talk.jpg", "EditMotion": "edit_face.jpg", "SampleClips": "reenact_video.jpg"}
+SIDE = 160  # of a tile, pixels
+LOOKS, TALKS, TURNS, LAUGHS = (14, 26), 58, 70, 82  # frames of the demo's clip
+EYES = (slice(110, 340), slice(141, 371))  # rows and columns of the eyes in a crop, and in the clip
+RESTING = 50  # frames at the beginning, in which the face hardly moves
+
+
+class Scene:
+    """The portrait, the clip, and what the nodes make of them."""
+
+    def __init__(self, portrait: Path, picture: Path, result: Path) -> None:
+        self.pack = LoadPack.execute("bundled").args[0]
+        self.result = VideoFromFile(str(result))
+        self.portrait, self.picture = read_picture(portrait), read_picture(picture)
+        self.source = self.measured(self.portrait)[0]
+        self.clip = self.extract(VideoFromFile(str(DRIVER)))[1]
+        self.motion = self.retarget(self.clip)
+
+    def measured(self, picture: Tensor) -> tuple:
+        """Source and motion of one picture [H, W, 3]."""
+        return self.extract(as_image(picture))
+
+    def extract(self, picture) -> tuple:
+        return Extract3DMM.execute(self.pack, picture, -1, "interpolate").args
+
+    def retarget(self, motion: MotionTrack, mode: str = "relative", pose: float = 1.0) -> MotionTrack:
+        return RetargetMotion.execute(self.source, motion, mode, 0, pose, 1.0, 1.0).args[0]
+
+    def render(self, motion: MotionTrack, mode: str = "projected", source=None) -> list[Tensor]:
+        """Frames [H, W, 3], uint8, of the face model."""
+        video = RenderMotion.execute(self.pack, source or self.source, motion, mode).args[0]
+        return list(Clip.open(video.get_stream_source()))
+
+    def sample(self, motion: MotionTrack, source=None) -> Tensor:
+        """Frames [N, H, W, 3] in 0–1, drawn by diffusion."""
+        source = source or self.source
+        appearance = EncodeAppearance.execute(self.pack, source, motion).args[0]
+        settings = {"seed": 0, "steps": 0, "guidance": 0.0, "scheduler": "pack's own"}
+        return SampleClips.execute(self.pack, source, motion, appearance, **settings).args[0].get_components().images
+
+
+def draw_help(portrait: Path, picture: Path, result: Path) -> None:
+    """Draw every picture of the help pages; `picture` shows more of the person than the portrait, result is the demo's."""
+    for node, name in THUMBNAILS.items():
+        shutil.copyfile(ROOT / "workflows" / name, page(node, name))
+    scene = Scene(portrait, picture, result)
+    for draw in (
+        tracked,
+        rendered,
+        retargeted,
+        looked,
+        modulated,
+        packs,
+        kept,
+        pasted,
+        plotted,
+        smoothed,
+        calmed,
+        scored,
+    ):
+        draw(scene)
+
+
+def as_image(picture: Tensor) -> Tensor:
+    """A picture [H, W, 3], uint8 or in 0–1, as ComfyUI's IMAGE [1, H, W, 3]."""
+    return (picture.float() / 255 if picture.dtype == torch.uint8 else picture)[None]
+
+
+def page(node: str, name: str) -> Path:
+    """Where a page's picture lies."""
+    return PAGES / f"MIMAFace{node}" / name
+
+
+def tracked(scene: Scene) -> None:
+    found = [scene.measured(picture)[0] for picture in (scene.portrait, *frames(DRIVER, (TALKS, TURNS)))]
+    tiles(
+        [[mesh(source) for source in found]], SIDE, page("Extract3DMM", "tracked.jpg"), ("photograph", "clip", "clip")
+    )
+
+
+def mesh(source) -> Tensor:
+    """The crop with the fitted face model as a net, uint8 [PICTURE, PICTURE, 3]."""
+    face = procedural_face()
+    points = face.model.project(face.model.vertices(source.track.coefficients))[0, :, :2] * (PICTURE / PLANE)
+    sheet = Image.fromarray(((source.crop.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy())
+    draw = ImageDraw.Draw(sheet, "RGBA")
+    for corners in points[face.model.triangles[face.part_triangles["face"]]].tolist():
+        (ax, ay), (bx, by), (cx, cy) = corners
+        if (bx - ax) * (cy - ay) != (cx - ax) * (by - ay):
+            draw.line([ax, ay, bx, by, cx, cy, ax, ay], (80, 220, 255, 110), 1)
+    return torch.from_numpy(np.asarray(sheet).copy())
+
+
+def rendered(scene: Scene) -> None:
+    motion = scene.motion[[TURNS]]
+    shown = [*frames(DRIVER, (TURNS,)), *scene.render(motion), *scene.render(motion, "albedo")]
+    tiles([shown], SIDE, page("RenderMotion", "modes.jpg"), ("clip", "projected", "albedo"))
+
+
+def retargeted(scene: Scene) -> None:
+    moved = [scene.retarget(scene.clip), scene.retarget(scene.clip, "absolute"), scene.retarget(scene.clip, pose=0.3)]
+    shown = frames(DRIVER, (LAUGHS,)) + [scene.render(motion[[LAUGHS]])[0] for motion in moved]
+    tiles([shown], SIDE, page("RetargetMotion", "modes.jpg"), ("clip", "relative", "absolute", "relative, pose 0.3"))
+
+
+def looked(scene: Scene) -> None:
+    still = scene.source.track.replace(fps=scene.clip.fps)
+    shown = scene.render(still)
+    for frame in frames(DRIVER, LOOKS):
+        exchanged = DetectGaze.execute(scene.pack, frame[None].float() / 255, still).args[0]
+        shown += [frame, *scene.render(exchanged)]
+    captions = ("photograph", "clip", "its gaze", "clip", "its gaze")
+    tiles([[picture[EYES] for picture in shown]], SIDE, page("DetectGaze", "gaze.jpg"), captions)
+
+
+def modulated(scene: Scene) -> None:
+    """What the sampler reads of the photograph for two frames: the patches' tokens, their three main parts as colours."""
+    encoder = scene.pack.stage(len(scene.motion)).appearance
+    with torch.no_grad():
+        tokens = encoder.encode_source(scene.source.crop[None])
+        context = encoder.modulate(tokens, scene.motion[[0, TURNS]].motion)[:, 1:]
+    flat = context.flatten(0, 1)
+    parts = (flat - flat.mean(0)) @ torch.linalg.svd(flat - flat.mean(0), full_matrices=False).Vh[:3].T
+    side = round(context.shape[1] ** 0.5)
+    colours = ((parts / parts.std(0) + 2) / 4).clamp(0, 1).reshape(2, side, side, 3)
+    shown = [(scene.source.crop.permute(1, 2, 0) + 1) / 2, colours[0], *scene.render(scene.motion[[TURNS]]), colours[1]]
+    captions = ("at rest", "its appearance", "turned", "its appearance")
+    tiles([shown], SIDE, page("EncodeAppearance", "appearance.jpg"), captions)
+
+
+def packs(scene: Scene) -> None:
+    motion = scene.motion[TALKS - 11 : TALKS + 1]
+    shown = [scene.portrait, scene.render(motion)[-1], scene.sample(motion)[-1]]
+    tiles([shown], SIDE, page("LoadPack", "bundled.jpg"), ("photograph", "render", "drawn by bundled"))
+
+
+def kept(scene: Scene) -> None:
+    numbers = [*LOOKS, TALKS, TURNS]
+    bare = scene.render(scene.clip[numbers], "albedo")
+    tiles([frames(DRIVER, numbers), bare], SIDE, page("SaveMotion", "kept.jpg"))
+    tiles([bare, scene.render(scene.motion[numbers])], SIDE, page("LoadMotion", "again.jpg"))
+
+
+def pasted(scene: Scene) -> None:
+    source = scene.measured(scene.picture)[0]
+    motion = RetargetMotion.execute(source, scene.clip, "relative", 0, 1.0, 1.0, 1.0).args[0]
+    drawn = scene.sample(motion[TURNS - 11 : TURNS + 1], source)
+    video, mask, _ = PasteBack.execute(source, drawn, 1920).args
+    whole = list(Clip.open(video.get_stream_source()))
+    shown = [drawn[-1], mask[0][..., None].expand(-1, -1, 3), whole[-1]]
+    tiles([shown], SIDE, page("PasteBack", "whole.jpg"), ("frames", "mask", "video"))
+    tiles([whole[2::3]], SIDE, page("CombineVideo", "film.jpg"))
+
+
+def plotted(scene: Scene) -> None:
+    save_plot(PlotMotion.execute(scene.clip, 720, 540).args[0][0], page("PlotMotion", "plot.png"))
+
+
+def smoothed(scene: Scene) -> None:
+    steady = [(f"expression {k:g}", SmoothMotion.execute(scene.clip, 0.4, k, 0.3).args[0]) for k in (0.3, 1.0)]
+    lines = {name: corner(motion)[:RESTING] for name, motion in [("as tracked", scene.clip), *steady]}
+    save_plot(
+        curves("a corner of the mouth, coefficient", lines, scene.clip[:RESTING]), page("SmoothMotion", "steady.png")
+    )
+
+
+def corner(motion: MotionTrack) -> Tensor:
+    return motion.coefficients.expression[:, NAMES.index("smile_right")]
+
+
+def calmed(scene: Scene) -> None:
+    def head(factor: float) -> MotionTrack:
+        return MotionStatistics.execute(scene.motion, factor, 1.0, 1.0, 1.0, 1.0).args[0]
+
+    lines = {f"head {factor:g}": yaw(head(factor)) for factor in (0.5, 1.0, 1.5)}
+    save_plot(curves("head, yaw, degrees", lines, scene.motion), page("MotionStatistics", "calmer.png"))
+
+
+def yaw(motion: MotionTrack) -> Tensor:
+    return torch.rad2deg(motion.coefficients.angles[:, 1])
+
+
+def curves(title: str, lines: dict[str, Tensor], motion: MotionTrack) -> Tensor:
+    return plot([(title, lines)], float(motion.fps), motion.visible, 720, 270)
+
+
+def save_plot(picture: Tensor, path: Path) -> None:
+    """A plot [H, W, 3] in 0–1 as a small PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((picture * 255).round().byte().numpy()).quantize(64).save(path, optimize=True)
+
+
+def scored(scene: Scene) -> None:
+    table = Evaluate.execute(scene.result, False, as_image(scene.portrait), VideoFromFile(str(DRIVER))).args[1][0]
+    sheet = Image.fromarray((table * 255).round().byte().numpy())
+    sheet.crop((0, 0, sheet.width, 720)).reduce(2).save(page("Evaluate", "table.jpg"), quality=60, optimize=True)
