@@ -23,7 +23,7 @@ help:
 	@echo "make demo [SOURCE=photo.jpg] [DRIVER=clip.mp4]   animate a portrait, into demo_output/"
 	@echo "make test                                        run all tests"
 	@echo "make browser                                     install what the tests of the page need; see tests/browser"
-	@echo "make lint                                        check the code's style"
+	@echo "make lint                                        check style, docstrings, annotations and types"
 	@echo "make clean                                       remove .venv, demo_output and caches"
 
 demo: $(INSTALLED)
@@ -37,8 +37,12 @@ browser: $(INSTALLED)
 	$(RUN) -m pip install --quiet --editable ".[browser]"
 	npm ci --prefix tests/browser
 
+# mypy is to see this folder as the package `mimaface`, whatever the folder is called
 lint: $(INSTALLED)
-	@$(RUN) -m ruff check .
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	@mkdir -p .venv/lint && ln -sfn "$(CURDIR)" .venv/lint/mimaface
+	MYPYPATH=.venv/lint $(RUN) -m mypy
 
 clean:
 	rm -rf .venv demo_output build *.egg-info .pytest_cache .ruff_cache

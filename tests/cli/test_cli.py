@@ -25,8 +25,8 @@ COMMAND = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from support import checkout, toys
-from mimaface.mimaface_core import cli
-from mimaface.mimaface_core.graph import stock
+from mimaface.cli import main as cli
+from mimaface.headless import builtin_nodes as stock
 stock.node_classes = lambda: {{cls.GET_SCHEMA().node_id: cls for cls in [*stock.STOCK, *toys.TOYS]}}
 sys.exit(cli.main(sys.argv[1:]))
 """
@@ -128,6 +128,8 @@ def test_packs_are_listed_and_a_missing_one_refused(capsys):
 
 def test_the_package_lists_every_room():
     listed = set(re.findall(r'^  "(mimaface[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
-    rooms = {path.parent for top in ("mimaface_core", "nodes") for path in (ROOT / top).rglob("*.py")}
+    rooms = {
+        path.parent for top in ("mimaface_core", "nodes", "headless", "cli") for path in (ROOT / top).rglob("*.py")
+    }
     found = {".".join(["mimaface", *room.relative_to(ROOT).parts]) for room in rooms}
     assert listed == found | {"mimaface"}

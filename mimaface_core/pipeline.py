@@ -1,0 +1,1 @@
+"""From files to animated frames: the public functions, step by step."""
