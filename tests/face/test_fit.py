@@ -41,9 +41,9 @@ def test_modes_are_named_and_move_what_they_name():
 def test_left_and_right_modes_are_mirror_images():
     from safetensors.torch import load_file
 
-    import mimaface.mimaface_core.morphable as room
+    import mimaface.mimaface_core.morphable.bundled as package
 
-    mirror = load_file(f"{room.__path__[0]}/face_mesh.safetensors")["mirror"].long()
+    mirror = load_file(f"{package.__path__[0]}/face_mesh.safetensors")["mirror"].long()
     basis = FACE.model.expression_basis[:468]
     for i, name in enumerate(NAMES):
         if name.endswith("_right"):
