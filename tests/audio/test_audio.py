@@ -21,7 +21,7 @@ from mimaface.mimaface_core.audio.speech import LEVEL_DB, MOST_GAIN_DB, RATE, Sp
 from mimaface.mimaface_core.errors import Cancelled, InputError
 from mimaface.mimaface_core.media import Audio, AudioFile, Clip, VideoWriter, read_audio
 from mimaface.mimaface_core.terminal import TerminalHost
-from mimaface.nodes.sockets import sound_in
+from mimaface.nodes.streams import audio_of
 
 CLICKS = 10  # seconds from one to the next, the first at half a second
 
@@ -354,14 +354,14 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
 def test_a_loaded_sound_is_audio_to_every_node_and_stays_in_its_file(tmp_path):
     path = save(tmp_path / "a.wav", murmur(2, 44100, 2), 44100)
     audio = LoadAudio.execute(str(path))[0]
-    assert isinstance(audio, dict) and sound_in(audio).source == str(path)
+    assert isinstance(audio, dict) and audio_of(audio).source == str(path)
     whole = read_audio(path)
     for same in (audio, dict(audio), {**audio}, dict(audio.items())):
         assert same["sample_rate"] == 44100 and torch.equal(same["waveform"], whole.waveform[None])
     assert "waveform" in audio and audio.get("no such") is None and len(audio) == 2
     for given in (dict(audio), {"waveform": whole.waveform[None].double(), "sample_rate": 44100.0}):
-        assert torch.equal(heard(Speech.of(sound_in(given))), heard(Speech.of(path)))
-    assert sound_in(None) is None
+        assert torch.equal(heard(Speech.of(audio_of(given))), heard(Speech.of(path)))
+    assert audio_of(None) is None
 
 
 def test_a_graph_carries_sound_from_file_to_file(tmp_path, monkeypatch):

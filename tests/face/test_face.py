@@ -25,7 +25,7 @@ from mimaface.mimaface_core.face.paste import Paster
 from mimaface.mimaface_core.face.source import SourceFace
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.face_mesh import OVAL
-from mimaface.nodes.sockets import frames_of
+from mimaface.nodes.streams import frames_of
 
 SHARE = 0.56
 

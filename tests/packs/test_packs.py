@@ -236,7 +236,7 @@ def test_packs_are_found(pack, tmp_path):
 
 
 def test_pack_runs_end_to_end(pack):
-    from mimaface.mimaface_core.diffusion.clips import sample_clips
+    from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
 
     tokens = pack.appearance.encode_source(torch.zeros(1, 3, 32, 32))
     clips = sample_clips(
@@ -244,9 +244,7 @@ def test_pack_runs_end_to_end(pack):
         (torch.zeros(3, 32, 32) for _ in range(13)),
         lambda indices: pack.appearance.modulate(tokens, torch.ones(len(indices), 71)),
         13,
-        frames=pack.clip_frames,
-        overlap=pack.overlap,
-        **pack.sampling,
+        SamplerSettings.of(pack),
     )
     assert [len(clip) for clip in clips] == [12, 1]
 
