@@ -179,8 +179,10 @@ def measure(
         pack: whose face model is fitted, or whose network regresses it.
         frames: a photograph or a video: its path, an image [H, W, 3] or a batch [N, H, W, 3] in 0–1, or `Frames`.
         face: which one, where there are several: −1 the largest, else counted from the left, 0 the leftmost.
-        lost: frames without a face: `interpolate` between those around, hold the `previous`, or the first pose (`empty`).
-        framing: crop of a driver's frames where a network regresses: `as released` or `keep aspect`; as released when None.
+        lost: frames without a face: `interpolate` between those around, hold the `previous`, or take the first pose
+            (`empty`).
+        framing: crop of a driver's frames where a network regresses: `as released` or `keep aspect`; as released when
+            None.
         fps: frames a second of a batch; a video has its own.
         tracker: finds the faces; mediapipe when None.
 

@@ -127,5 +127,18 @@ class DriveByAudio(Node):
         audio = audio_of(voice)
         if audio is None:
             raise InputError("The video has no sound to speak with; give one with a sound track, or a sound file.")
-        options = {"driver": driver, "fps": fps, "style": style, "seed": seed, "reference": reference, "borrow": borrow}
-        return io.NodeOutput(speak(pack, source, audio, lips=lips, pose=pose, blinks=blinks, **options))
+        motion = speak(
+            pack,
+            source,
+            audio,
+            driver=driver,
+            fps=fps,
+            style=style,
+            seed=seed,
+            lips=lips,
+            pose=pose,
+            blinks=blinks,
+            reference=reference,
+            borrow=borrow,
+        )
+        return io.NodeOutput(motion)

@@ -38,7 +38,7 @@ def connected_tracker(landmarks: dict | None) -> FaceTracker | None:
 
 
 def tracker_fault(landmarks: object) -> str | None:
-    """Why no face can be found: neither a tracker is installed nor landmarks come over a link, which ComfyUI shows as None."""
+    """The sentence that refuses where no tracker is installed and no landmarks come over a link (None to ComfyUI)."""
     return None if landmarks is None else fault(require_tracker)
 
 
@@ -90,6 +90,5 @@ class Extract3DMM(Node):
         framing: str = RELEASED,
         landmarks: dict | None = None,
     ) -> io.NodeOutput:
-        tracker = connected_tracker(landmarks)
-        options = {"face": face, "lost": lost, "framing": framing, "tracker": tracker}
-        return io.NodeOutput(*measure(pack, frames_of(picture, fps), **options))
+        frames, tracker = frames_of(picture, fps), connected_tracker(landmarks)
+        return io.NodeOutput(*measure(pack, frames, face=face, lost=lost, framing=framing, tracker=tracker))

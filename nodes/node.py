@@ -24,16 +24,16 @@ class Node(io.ComfyNode):
         unknown = ", ".join(sorted(set(inputs) - {one.id for one in cls.define_schema().inputs}))
         if unknown:
             raise InputError(
-                f"This version of the node has no input {unknown}; update this extension where a newer one made the graph,"
-                " or remove the link."
+                f"This version of the node has no input {unknown}; update this extension where a newer one made the"
+                " graph, or remove the link."
             )
         return super().EXECUTE_NORMALIZED(*args, **inputs)
 
     @classmethod
     def option_fault(cls, **values: Any) -> str | None:
-        """The sentence that refuses a widget's value: not one of its options, or out of its range; None stands for a link.
+        """The sentence that refuses a widget's value: not one of its options, or out of its range.
 
-        ComfyUI leaves inputs that `validate_inputs` names to it, and older ones do not look at options at all.
+        None stands for a linked input. ComfyUI leaves inputs that `validate_inputs` names to it, and older ones do not look at options at all.
         """
         widgets = {one.id: one for one in cls.define_schema().inputs}
         for name, value in values.items():
@@ -43,8 +43,8 @@ class Node(io.ComfyNode):
             if options is not None and value not in options:
                 known = " or ".join(map(str, options))
                 return (
-                    f"{name} '{value}' is not one of its options; choose {known}, or update this extension if a newer one"
-                    " wrote it."
+                    f"{name} '{value}' is not one of its options; choose {known}, or update this extension if a newer"
+                    " one wrote it."
                 )
             if (low is not None and value < low) or (high is not None and value > high):
                 return f"{name} {value} is out of range; use at least {low} and at most {high}."

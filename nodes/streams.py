@@ -44,8 +44,8 @@ def is_video(value: Any) -> bool:
     return hasattr(value, "get_stream_source")
 
 
-class StreamedAudio(Mapping, dict):
-    """An AUDIO that stays in its file until a node asks for `waveform` [1, C, T]."""
+class StreamedAudio(Mapping, dict):  # type: ignore[misc, metaclass]  # Mapping's methods over dict's, for `isinstance`
+    """An AUDIO that stays in its file until a node asks for `waveform` [1, C, T]; a dict, as ComfyUI's is."""
 
     def __init__(self, file: AudioFile) -> None:
         self.file = file

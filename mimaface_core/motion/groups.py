@@ -13,7 +13,7 @@ LipGap = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class ExpressionGroups:
-    """What the functions on motion need to know of a face model; all empty where its coefficients each move the whole face.
+    """Blendshape indices of a face model by group; empty where each coefficient moves the whole face.
 
     Attributes:
         lids: indices of the blendshapes of the right lids, then of the left lids.

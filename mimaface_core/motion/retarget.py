@@ -82,7 +82,8 @@ def retarget(
         return _blend(driver, source, pose, expression, gaze)
     if reference >= len(driver):
         raise InputError(
-            f"The driver's neutral frame {reference} lies behind its last frame {len(driver) - 1}; choose a smaller number, or −1."
+            f"The driver's neutral frame {reference} lies behind its last frame {len(driver) - 1};"
+            " choose a smaller number, or −1."
         )
     at = neutral_frame(driver) if reference < 0 else reference
     d, s, r = driver.coefficients, source.coefficients, driver.coefficients[at : at + 1]

@@ -151,7 +151,7 @@ def _scaled_about(rest: Tensor, values: Tensor, factor: float) -> Tensor:
 
 
 def _least_open(track: MotionTrack, gap: LipGap) -> Tensor:
-    """Mean expression [64] of the frames in which the lips are nearest to each other; overlapping lips count as touching."""
+    """Mean expression [64] of the frames with the smallest lip gap; overlapping lips count as touching."""
     c = track.coefficients
     distance = gap(c.identity, c.expression).clamp(min=0)
     return c.expression[distance <= distance.quantile(CLOSED_SHARE)].mean(0)
