@@ -83,7 +83,7 @@ def timed(source_path: Path, driver_path: Path, count: int, pack_name: str, fold
     """Animate `count` frames stage by stage; the clock and how many frames there were."""
     clock, pack, tracker = Clock(), load_pack(pack_name), face_tracker(host.current().models_folders())
     source, _ = measure(pack, source_path, tracker=tracker)
-    driver = Frames.of(driver_path)
+    driver = Frames.open(driver_path)
     images = list(islice(driver, count))
     # once for nothing, so that loading models does not count
     clip_landmarks(images[:2], tracker)

@@ -25,10 +25,10 @@ from .face import extract
 from .face.detect import FaceTracker, face_tracker
 from .face.paste import Paster
 from .face.source import SourceFace
+from .media.audio import AnyAudio, AudioFile
 from .media.frames import Frames
 from .media.provenance import synthetic_metadata
 from .media.rate import exact_rate
-from .media.sound import AudioFile, Sound
 from .media.write import VideoWriter
 from .morphable.bundled.face import procedural_face
 from .morphable.bundled.groups import expression_groups
@@ -192,9 +192,17 @@ def measure(
     Raises:
         InputError: the file cannot be read, no face is found, or no tracker is installed.
     """
-    frames = Frames.of(frames, fps)
+    frames = _frames(frames, fps)
     tracker = tracker or face_tracker(host.current().models_folders())
     return extract.measure(frames, frames.count, frames.fps, tracker, pack.measurer(framing), face, lost)
+
+
+def _frames(frames: str | Path | Tensor | Frames, fps: float) -> Frames:
+    if isinstance(frames, Frames):
+        return frames
+    if isinstance(frames, Tensor):
+        return Frames.of_batch(frames[None] if frames.ndim == 3 else frames, fps)
+    return Frames.open(frames)
 
 
 def retarget(
@@ -283,7 +291,7 @@ def _slider_change(motion: MotionTrack, sliders: Mapping[str, float]) -> Tensor 
 def speak(
     pack: ModelPack,
     source: SourceFace,
-    audio: str | Path | Sound,
+    audio: str | Path | AnyAudio,
     *,
     driver: str = "bundled",
     fps: float = 25.0,
@@ -323,7 +331,7 @@ def speak(
     return references.borrow(motion, reference, source.track, expression_groups(pack.basis), borrow, pose)
 
 
-def _speech(audio: str | Path | Sound) -> Speech:
+def _speech(audio: str | Path | AnyAudio) -> Speech:
     sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
     if sound is None:
         raise InputError(f"{audio} has no sound to speak with; give a video with a sound track, or a sound file.")
@@ -360,7 +368,7 @@ def write_video(
     frames: Iterable[Tensor],
     fps: float | Fraction,
     *,
-    audio: str | Path | Sound | None = None,
+    audio: str | Path | AnyAudio | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a video, whole or not at all, marked as synthetic.

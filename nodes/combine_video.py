@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.media.frames import Frames
-from ..mimaface_core.media.output_path import next_place, require_place
+from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from ..mimaface_core.media.provenance import synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.write import VideoWriter
@@ -74,7 +74,7 @@ class CombineVideo(Node):
     def validate_inputs(cls, filename_prefix: str | None = None, format: str | None = None) -> bool | str:
         wrong = cls.option_fault(format=format)
         if wrong is None and filename_prefix is not None:
-            wrong = fault(require_place, filename_prefix)
+            wrong = fault(check_output_path, filename_prefix)
         return verdict(wrong)
 
     @classmethod
@@ -85,7 +85,7 @@ class CombineVideo(Node):
         first = list(islice(stream, 2))
         kind = "png" if len(first) == 1 else format
         height, width = first[0].shape[:2] if first else (0, 0)
-        place = next_place(host.current().output_folder(), filename_prefix, width, height)
+        place = next_output_path(host.current().output_folder(), filename_prefix, width, height)
         notes = synthetic_metadata() | {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
         writer = VideoWriter(
             place.file(f".{kind}"),

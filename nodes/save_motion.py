@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.files import replacing
-from ..mimaface_core.media.output_path import next_place, require_place
+from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from ..mimaface_core.motion.track import MotionTrack
 from .comfyui.schema import io, ui
 from .node import Node, fault, verdict
@@ -36,11 +36,11 @@ class SaveMotion(Node):
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
-        return verdict(None if filename_prefix is None else fault(require_place, filename_prefix))
+        return verdict(None if filename_prefix is None else fault(check_output_path, filename_prefix))
 
     @classmethod
     def execute(cls, motion: MotionTrack, filename_prefix: str) -> io.NodeOutput:
-        place = next_place(host.current().output_folder(), filename_prefix)
+        place = next_output_path(host.current().output_folder(), filename_prefix)
         path = place.file(".safetensors")
         try:
             with replacing(path) as unfinished:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.media.audio import AnyAudio, Audio, AudioFile
 from ..mimaface_core.media.frames import Frames
 from ..mimaface_core.media.read import Clip
-from ..mimaface_core.media.sound import Audio, AudioFile, Sound
 from ..mimaface_core.media.write import VideoWriter
 from ..mimaface_core.tensors import to_uint8
 from .comfyui.schema import VideoFromComponents, VideoFromFile
@@ -36,7 +36,7 @@ def frames_of(frames: Any, fps: float = 25.0) -> Frames:
     if isinstance(frames, VideoFromComponents):
         parts = frames.get_components()
         return frames_of(parts.images, float(parts.frame_rate))
-    return Frames.open(frames.get_stream_source()) if is_video(frames) else Frames.batch(frames, fps)
+    return Frames.of_video(frames.get_stream_source()) if is_video(frames) else Frames.of_batch(frames, fps)
 
 
 def is_video(value: Any) -> bool:
@@ -68,7 +68,7 @@ class StreamedAudio(Mapping, dict):  # type: ignore[misc, metaclass]  # Mapping'
         return torch.cat(list(self.file.blocks()), dim=1)[None]
 
 
-def audio_of(value: Any) -> Sound | None:
+def audio_of(value: Any) -> AnyAudio | None:
     """The audio of an AUDIO or a VIDEO, to be read block by block; None for a VIDEO without any, and for None."""
     if value is None:
         return None
