@@ -88,7 +88,7 @@ def measure(source_path: Path, driver_path: Path, count: int, pack_name: str, fo
     # once for nothing, so that loading models does not count
     clip_landmarks(pictures[:2], tracker)
     unet, latents, appearance = pack.unet, pack.latents, pack.appearance
-    surroundings = host.current()
+    current = host.current()
 
     with clock("track"):
         landmarks = clip_landmarks(pictures, tracker)
@@ -105,7 +105,7 @@ def measure(source_path: Path, driver_path: Path, count: int, pack_name: str, fo
     latents.encode = clock.function("encode", latents.encode)
     latents.to_frames = clock.function("decode", latents.to_frames)
     unet.forward = clock.function("denoise", unet.forward)
-    with surroundings.load(unet), surroundings.load(pack.vae), surroundings.load(appearance):
+    with current.load(unet), current.load(pack.vae), current.load(appearance):
         with clock("appearance"):
             look = encode_appearance(appearance, source.crop, source.track.alignment, motion, pack.averaged)
         clips = sample_clips(

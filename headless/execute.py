@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ..mimaface_core import host as surroundings
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost
 from ..nodes.comfyui.schema import io
 from .files import free_path
@@ -27,7 +27,7 @@ def run_graph(graph: dict[str, Node], classes: dict[str, type], host: TerminalHo
     """
     finished: list[Path] = []
     previews: list[Path] = []
-    with surroundings.use(host):
+    with use_host(host):
         shared = merge_equal(graph, classes)
         order = [key for key, first in shared.items() if key == first]
         store = _Store(graph, order, shared)

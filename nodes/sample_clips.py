@@ -122,11 +122,11 @@ class SampleClips(Node):
         overlap = min(pack.overlap, frames - 1) if overlap < 0 else overlap
         if total == 1:
             frames, overlap = 1, 0
-        surroundings, stage = host.current(), pack.stage(total)
+        current, stage = host.current(), pack.stage(total)
         with (
-            surroundings.load(stage.unet),
-            surroundings.load(pack.vae),
-            surroundings.progress(count_steps(total, frames, overlap, steps), "drawing") as progress,
+            current.load(stage.unet),
+            current.load(pack.vae),
+            current.progress(count_steps(total, frames, overlap, steps), "drawing") as progress,
             film(motion.fps) as made,
         ):
             clips = sample_clips(
@@ -142,7 +142,7 @@ class SampleClips(Node):
                 seed=seed,
                 noise=noise,
                 progress=progress,
-                previews=surroundings.previews,
+                previews=current.previews,
             )
             for clip in clips:
                 made.add((clip.permute(0, 2, 3, 1) + 1) / 2)
