@@ -72,14 +72,14 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]
     clip = Clip.open(options.driver)
     driver = list(islice(clip, options.frames))
     stage, tracker = pack.stage(len(driver)), face_tracker(host.current().models_folders())
-    surroundings = host.current()
+    current = host.current()
 
     def first(name: str, get: Callable[[], torch.nn.Module]) -> torch.nn.Module:
         """A part, loaded on the clock and put on the device."""
         start = time.perf_counter()
         with gauge("load"):
             module = get()
-            with surroundings.load(module):
+            with current.load(module):
                 print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
         return module
 
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]
     latents.encode = gauge.function("encode", latents.encode)
     latents.to_frames = gauge.function("decode", latents.to_frames)
     unet.forward = gauge.function("denoise", unet.forward)
-    with surroundings.load(unet), surroundings.load(vae):
+    with current.load(unet), current.load(vae):
         clips = sample_clips(
             stage,
             gauge.iterator("render", render(pack, person, motion)),
@@ -115,8 +115,8 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]
 
 def child(options: argparse.Namespace, dtype: str) -> None:
     """One precision in its own process: frames into a file, numbers as the last line."""
-    surroundings = host.Host(dtype=getattr(torch, dtype), low_memory=options.low_memory)
-    with host.use(surroundings), tempfile.TemporaryDirectory() as folder:
+    chosen = host.Host(dtype=getattr(torch, dtype), low_memory=options.low_memory)
+    with host.use(chosen), tempfile.TemporaryDirectory() as folder:
         gauge, frames = run(options, Path(folder))
     save_file({"frames": frames.contiguous()}, options.frames_file)
     finite = bool(torch.isfinite(frames).all())

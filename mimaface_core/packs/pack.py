@@ -32,7 +32,7 @@ class ModelPack:
     """Everything that animates a face, behind one manifest.
 
     Opening a pack reads its manifest only. The parts are loaded when first used, in evaluation mode and without
-    gradients; in float32 whatever the file's precision, the large ones in the surroundings' (`host.current().dtype`).
+    gradients; in float32 whatever the file's precision, the large ones in the host's (`host.current().dtype`).
 
     Args:
         folder: where the manifest and the weights are.
@@ -268,7 +268,7 @@ def list_packs(folders: Iterable[Path] | None = None) -> dict[str, Path]:
     """Find the packs: the bundled one, then the sub-folders of the models folders that hold a manifest.
 
     Args:
-        folders: models folders; the surroundings' (`host.current().models_folders()`) when None.
+        folders: models folders; the host's (`host.current().models_folders()`) when None.
 
     Returns:
         Folder name → folder, `bundled` first. Where two share a name the first one is kept.

@@ -223,7 +223,7 @@ def test_one_frame_is_drawn_by_the_image_stage(pack, models):
     assert video_alone.stage(1).unet is video_alone.unet
 
 
-def test_large_parts_take_the_precision_of_the_surroundings(models):
+def test_large_parts_take_the_precision_of_the_host(models):
     with host.use(host.Host(device="cpu", dtype=torch.bfloat16)):
         pack = ModelPack.load(models / "released")
         kinds = {name: next(getattr(pack, name).parameters()).dtype for name in WRITTEN}
