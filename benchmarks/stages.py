@@ -96,7 +96,7 @@ def measure(source_path: Path, driver_path: Path, count: int, pack_name: str, fo
         clip, seen = measurer.clip(), [points is not None for points in landmarks]
         for frame, points in zip(pictures, landmarks, strict=True):
             if points is not None:
-                clip.see(frame, points)
+                clip.add(frame, points)
         driven = filled(clip.track(driver.fps), seen)
         modes = modes_of(pack.basis)
         steady = smooth(driven, 0.7, 0.5, 0.5, modes.quick)
