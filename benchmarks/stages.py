@@ -95,7 +95,7 @@ def timed(source_path: Path, driver_path: Path, count: int, pack_name: str, fold
         clip, visible = pack.measurer().clip(), [points is not None for points in landmarks]
         for frame, points in zip(images, landmarks, strict=True):
             if points is not None:
-                clip.see(frame, points)
+                clip.add(frame, points)
         driven = filled(clip.track(driver.fps), visible)
         motion = retarget(smooth(driven, pose=0.7, expression=0.5, gaze=0.5), source)
 

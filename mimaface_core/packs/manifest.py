@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from ..diffusion.released_unet import VIDEO_CONFIG
 from ..diffusion.unet import condition_channels
+from ..diffusion.unet_released import VIDEO_CONFIG
 from ..errors import InputError
 from .parts import BUILDERS
 

@@ -20,7 +20,7 @@ from .parts import LARGE, build_part, precision
 if TYPE_CHECKING:
     from ..audio.voice.driver import VoiceDriver
     from ..audio.voice.net import VoiceNet
-    from ..face.extract import Measurer
+    from ..face.extract import Extractor
     from ..morphable.bundled.face import ProceduralFace
     from ..morphable.model import MorphableModel
 
@@ -103,7 +103,7 @@ class ModelPack:
 
     @cached_property
     def appearance(self) -> nn.Module:
-        """The appearance encoder, `mia.AppearanceEncoder` or `tokens.ReleasedAppearance`."""
+        """The appearance encoder, `mia.AppearanceEncoder` or `tokens_released.ReleasedAppearance`."""
         return self._part("appearance")
 
     @cached_property
@@ -184,22 +184,22 @@ class ModelPack:
         """How much of the crop's side the face's box fills, where the face model is fitted."""
         return float(self.manifest.get("face_share", FACE_SHARE))
 
-    def measurer(self, framing: str | None = None) -> "Measurer":
+    def measurer(self, framing: str | None = None) -> "Extractor":
         """How this pack measures faces.
 
         Args:
-            framing: one of `face.regressed.FRAMINGS`, read where a network measures; as released when None.
+            framing: one of `face.extract_by_d3dfr.FRAMINGS`, read where a network measures; as released when None.
 
         Raises:
             InputError: the pack brings a face model but nothing that measures it.
         """
         if self.manifest.get("face") == "regressor":
-            from ..face.extract_by_d3dfr import RELEASED, Regressed
+            from ..face.extract_by_d3dfr import RELEASED, D3DFRExtractor
 
-            return Regressed(self.regressor, framing or RELEASED)
-        from ..face.extract_by_fit import Fitted
+            return D3DFRExtractor(self.regressor, framing or RELEASED)
+        from ..face.extract_by_fit import FitExtractor
 
-        return Fitted(self.face, self.face_share)
+        return FitExtractor(self.face, self.face_share)
 
     def verify(self) -> dict[str, dict[str, int]]:
         """Load every part, one after another; returns for each its parameters and the bytes of its file.

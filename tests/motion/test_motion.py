@@ -251,13 +251,13 @@ def test_mirroring_exchanges_the_sides():
 @needs_faces
 def test_gaze_and_turn_of_a_photograph_have_the_signs_they_should():
     from mimaface.mimaface_core.face.detect import face_tracker
-    from mimaface.mimaface_core.face.extract_by_fit import Fitted
+    from mimaface.mimaface_core.face.extract_by_fit import FitExtractor
     from mimaface.mimaface_core.face.follow import still_landmarks
 
     def measured(picture):
         picture = torch.from_numpy(picture.copy()).float() / 255
         landmarks = still_landmarks(picture, face_tracker())
-        return Fitted(procedural_face(), 0.56).still(picture, landmarks)[1]
+        return FitExtractor(procedural_face(), 0.56).still(picture, landmarks)[1]
 
     straight, mirror = measured(portrait()), measured(portrait()[:, ::-1])
     # she looks into the camera, her head turned a little to the picture's right and tilted

@@ -8,7 +8,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ...face.crop import PICTURE, PLANE, plane_alignment
+from ...face.crop import CROP_SIZE, PLANE, plane_alignment
 from ...face.fit import fit_landmarks
 from ...morphable.bundled.face import procedural_face
 from ...morphable.bundled.face_mesh import (
@@ -49,7 +49,7 @@ def frame_weights(points: Tensor) -> Tensor:
     points: [N, V, 3] in crop pixels, of which the first 468 are the face's; the depth plays no part.
     """
     face = procedural_face()
-    points = points[:, :468] * torch.tensor([WEIGHT_SIDE / PICTURE, WEIGHT_SIDE / PICTURE, 1])
+    points = points[:, :468] * torch.tensor([WEIGHT_SIDE / CROP_SIZE, WEIGHT_SIDE / CROP_SIZE, 1])
     triangles = face.model.triangles[face.part_triangles["face"]]
     covered = rasterize(points, triangles, WEIGHT_SIDE, WEIGHT_SIDE, near=-math.inf).mask.float()
     steps = torch.arange(WEIGHT_SIDE) + 0.5
@@ -60,6 +60,6 @@ def frame_weights(points: Tensor) -> Tensor:
 
 def _track(landmarks: Tensor) -> MotionTrack:
     """Fit the model to crop landmarks [N, 478, 3]."""
-    coefficients, gaze = fit_landmarks(procedural_face(), landmarks * (PLANE / PICTURE))
+    coefficients, gaze = fit_landmarks(procedural_face(), landmarks * (PLANE / CROP_SIZE))
     n = len(landmarks)
     return MotionTrack(coefficients, gaze, plane_alignment(n), torch.ones(n, dtype=torch.bool), Fraction(25))
