@@ -30,7 +30,7 @@ from mimaface.mimaface_core.face.detect import face_tracker
 from mimaface.mimaface_core.face.extract import measure
 from mimaface.mimaface_core.media.read import Clip, read_picture
 from mimaface.mimaface_core.motion.retarget import RELEASED, retarget
-from mimaface.mimaface_core.packs.pack import find_pack
+from mimaface.mimaface_core.packs.find import find_pack
 from mimaface.nodes.render_motion import renders
 
 STAGES = {

@@ -25,7 +25,7 @@ from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.mimaface_core.morphable.bundled.groups import modes_of
 from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.smooth import smooth
-from mimaface.mimaface_core.packs.pack import find_pack
+from mimaface.mimaface_core.packs.find import find_pack
 from mimaface.nodes.render_motion import renders
 
 STAGES = {
