@@ -29,7 +29,7 @@ from mimaface.mimaface_core.face.detect import face_tracker
 from mimaface.mimaface_core.media.frames import Frames
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.motion.retarget import RELEASED
-from mimaface.mimaface_core.packs.pack import find_pack
+from mimaface.mimaface_core.packs.find import find_pack
 from mimaface.mimaface_core.pipeline import encode, measure, render, retarget
 
 STAGES = {

@@ -21,7 +21,7 @@ from ..mimaface_core.errors import Cancelled, InputError
 from ..mimaface_core.terminal import TerminalHost
 from .files import free_path
 from .follow import Display, Events, Follower, Unreachable
-from .graph import GraphRefused, GraphNode, Problem, as_prompt, file_input
+from .graph import GraphNode, GraphRefused, Problem, as_prompt, file_input
 from .validate import run_order
 
 BLOCK = 1 << 20

@@ -13,7 +13,7 @@ from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost
 from ..nodes.comfyui.schema import io
 from .files import free_path
-from .graph import GraphRefused, GraphNode, Problem, as_prompt, is_link
+from .graph import GraphNode, GraphRefused, Problem, as_prompt, is_link
 from .validate import run_order
 
 Link = tuple[str, int]

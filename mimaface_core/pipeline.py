@@ -38,7 +38,8 @@ from .motion import reference as references
 from .motion import retarget as retargeting
 from .motion import smooth as smoothing
 from .motion.track import PROCEDURAL, MotionTrack
-from .packs.pack import ModelPack, find_pack
+from .packs.find import find_pack
+from .packs.pack import ModelPack
 from .tensors import to_uint8
 
 PROJECTED, ALBEDO = RENDERS = ("projected", "albedo")

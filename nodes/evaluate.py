@@ -61,7 +61,7 @@ class Evaluate(Node):
         from ..mimaface_core.evaluation.evaluate import Evaluation
         from ..mimaface_core.evaluation.footage import Footage, Pair
         from ..mimaface_core.evaluation.table import table_picture
-        from ..mimaface_core.packs.pack import find_pack
+        from ..mimaface_core.packs.find import find_pack
 
         made, shown = _at_one_rate(output, driver)
         file = output.get_stream_source() if is_video(output) else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.packs.files import require_whole
+from ..mimaface_core.packs.find import find_pack, list_packs
 from ..mimaface_core.packs.manifest import read_manifest
-from ..mimaface_core.packs.pack import find_pack, list_packs
 from ..mimaface_core.pipeline import load_pack
 from .comfyui.schema import io
 from .node import Node, fault, fingerprint, verdict

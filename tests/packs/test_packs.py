@@ -14,7 +14,8 @@ from mimaface.mimaface_core.diffusion.latents import LatentSpace, build_vae
 from mimaface.mimaface_core.diffusion.unet import build_unet
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.packs.files import write_pack
-from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack, find_pack, list_packs
+from mimaface.mimaface_core.packs.find import find_pack, list_packs
+from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
 from mimaface.nodes.load_pack import LoadPack
 
 # The sizes of the bundled pack: 512×512 pictures, 64×64 latents, 197 tokens.
