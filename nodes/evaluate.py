@@ -55,10 +55,11 @@ class Evaluate(Node):
         import json
         from pathlib import Path
 
-        from ..mimaface_core.evaluation.batch import Protocol
+        from ..mimaface_core.evaluation.batch import BatchEvaluation
         from ..mimaface_core.evaluation.evaluate import Evaluation
-        from ..mimaface_core.evaluation.footage import Footage, Pair
-        from ..mimaface_core.evaluation.table import table_picture
+        from ..mimaface_core.evaluation.footage import Footage
+        from ..mimaface_core.evaluation.pairs import Pair
+        from ..mimaface_core.evaluation.table import table_image
         from ..mimaface_core.packs.pack import find_pack
 
         made, shown = _at_one_rate(output, driver)
@@ -68,14 +69,14 @@ class Evaluate(Node):
             Footage(*made),
             None if source is None else source[0, ..., :3],
             None if shown is None else Footage(*shown),
-            film=Path(file) if isinstance(file, str) else None,
+            video_file=Path(file) if isinstance(file, str) else None,
         )
         pack = find_pack("bundled")
         evaluation = Evaluation(same=same, encoder=lambda crops: pack.appearance.encode_source(crops))
-        protocol = Protocol([pair], evaluation)
+        protocol = BatchEvaluation([pair], evaluation)
         protocol.run()
         result = protocol.result()
-        table = table_picture(result["scores"], protocol.scored[0])
+        table = table_image(result["scores"], protocol.scored[0])
         return io.NodeOutput(json.dumps(result, indent=1, ensure_ascii=False), table[None])
 
 

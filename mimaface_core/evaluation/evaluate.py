@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import host
 from ..errors import InputError
 from ..media import AudioFile, Clip
-from .footage import PICTURES, Footage, Moment, Pair, Seen, moments, opened, source_of
+from .footage import PICTURES, Footage
 from .meters import signals
 from .meters.crops import aligned_face, framed_face, framing, signed
 from .meters.distances import distance_scores
@@ -21,7 +21,9 @@ from .meters.frechet import Sets
 from .meters.identity import Encoder, Identity, identity_scores, load_csim
 from .meters.images import SAME, Jumps, Likeness, Sharpness, likeness_or_reason
 from .meters.sync import evaluate_sync, find_net, sync_scores
+from .pairs import Pair
 from .scores import Score, absent
+from .tracked import Moment, Seen, moments, opened, source_of
 
 CLIP, OVERLAP = 12, 3  # frames of a clip, and how many it shares with the one before, as the packs have it
 STILLS = 6  # moments that the report shows
@@ -32,7 +34,7 @@ NO_SOURCE = "it compares with the source, and none was given"
 
 
 @dataclass
-class Scored:
+class PairResult:
     """What was found of a pair: `report` is ready for JSON; the rest is for a report's pictures.
 
     stills: (seconds, driver's or None, output's small picture uint8). driver, output: [N, 10] signals of the frames that
@@ -52,8 +54,8 @@ class Evaluation:
     """Pairs scored one after another, and their pictures as two sets.
 
     same: self-reenactment, the driver's first frame is the source. encoder: the bundled pack's appearance encoder for
-    the stand-ins, None without. syncnet: SyncNet's weights, looked for in the models folders when None. most: frames
-    of a clip that are scored, all when None. clip, overlap: the clips that the outputs were sampled in.
+    the stand-ins, None without. syncnet: SyncNet's weights, looked for in the models folders when None. max_frames:
+    frames of a clip that are scored, all when None. clip, overlap: the clips that the outputs were sampled in.
     Raises InputError when weights are there but damaged.
     """
 
@@ -62,18 +64,18 @@ class Evaluation:
         same: bool = False,
         encoder: Encoder | None = None,
         syncnet: Path | None = None,
-        most: int | None = None,
+        max_frames: int | None = None,
         clip: int = CLIP,
         overlap: int = OVERLAP,
     ) -> None:
         self.same, self.encoder, self.net = same, encoder, find_net(syncnet)
-        self.most, self.clip, self.overlap = most, clip, overlap
+        self.max_frames, self.clip, self.overlap = max_frames, clip, overlap
         self.csim, self.csim_where = load_csim()
         self.sets = Sets(encoder)
         self.with_driver = False  # whether any pair had one
         Jumps(clip, overlap)  # refuses what cannot be
 
-    def score(self, pair: Pair) -> Scored:
+    def score(self, pair: Pair) -> PairResult:
         """Scores of one pair. Raises InputError when a file cannot be read, or a face is never seen."""
         output = opened(pair.output)
         sound = _sound(pair)
@@ -82,9 +84,9 @@ class Evaluation:
         self.with_driver |= driver is not None
         self.sets.start_pair()
         found = _Pass(self, pair, output, driver, source, sound)
-        count = min(output.count, self.most or output.count)
+        count = min(output.count, self.max_frames or output.count)
         with host.current().progress(count, f"looking at {pair.name}") as progress:
-            for moment in moments(output, driver, self.most):
+            for moment in moments(output, driver, self.max_frames):
                 found.see(moment)
                 progress.update()
         return found.scored()
@@ -122,10 +124,10 @@ class _Pass:
             person = signed(torch.from_numpy(source.picture)), source.landmarks
             self.csim = whole.csim and Identity(whole.csim, *person)
             self.stand_in = whole.encoder and Identity(self._class_token, *person)
-        self.result = Scored(pair.name, {}, None if source is None else _small(source.picture))
+        self.result = PairResult(pair.name, {}, None if source is None else _small(source.picture))
         self.landmarks: list[Tensor | None] = []
         self.both: tuple[list[Tensor], list[Tensor]] = ([], [])
-        frames = min([length for length in (output.count, driver and driver.count, whole.most) if length] or [1])
+        frames = min([length for length in (output.count, driver and driver.count, whole.max_frames) if length] or [1])
         self.chosen = set(np.linspace(0, frames - 1, STILLS).round().astype(int).tolist())
 
     def see(self, moment: Moment) -> None:
@@ -166,7 +168,7 @@ class _Pass:
     def _class_token(self, picture: Tensor, landmarks: Tensor) -> Tensor:
         return self.whole.encoder(framed_face(picture, framing(landmarks))[None])[0, 0].cpu()
 
-    def scored(self) -> Scored:
+    def scored(self) -> PairResult:
         """All scores of the pair."""
         total, seen = len(self.landmarks), sum(points is not None for points in self.landmarks)
         if not seen:
@@ -211,14 +213,14 @@ def _sound(pair: Pair) -> Clip | None:
 
     Raises InputError where nothing else is left to compare an output with.
     """
-    clip = None if pair.film is None or pair.film.suffix.lower() in PICTURES else Clip.open(pair.film)
+    clip = None if pair.video_file is None or pair.video_file.suffix.lower() in PICTURES else Clip.open(pair.video_file)
     if clip is not None and pair.audio is not None:
         AudioFile.open(pair.audio)
     if clip is not None and (pair.audio is not None or clip.has_audio):
         return clip
     if pair.source is None and pair.driver is None:
         raise InputError(
-            f"'{pair.name if clip is None else pair.film.name}' has no sound; name the voice with --audio, or a source or "
+            f"'{pair.name if clip is None else pair.video_file.name}' has no sound; name the voice with --audio, or a source or "
             "driver to compare with."
         )
     return None

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .evaluate import Scored
+from .evaluate import PairResult
 from .meters.images import NEEDED
 from .meters.signals import FLOOR, UNITS
 from .scores import Score
@@ -31,7 +31,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_report(folder: Path, title: str, result: dict, scored: Sequence[Scored]) -> Path:
+def write_report(folder: Path, title: str, result: dict, scored: Sequence[PairResult]) -> Path:
     """Write `report.html` and `scores.json` into a folder, which is made; returns the report's path.
 
     result: as the command prints it. scored: the pairs that were scored. Raises InputError when the folder
@@ -94,7 +94,7 @@ def _column(key: str, score: Score) -> tuple[str, str]:
     return key, score["title"].partition(":")[0] + (f", {unit}" if unit else "")
 
 
-def _shown(pair: Scored) -> dict:
+def _shown(pair: PairResult) -> dict:
     """The pictures of a pair: its strip and its charts."""
     return {
         "name": pair.name,
@@ -109,7 +109,7 @@ def _shown(pair: Scored) -> dict:
     }
 
 
-def _charts(pair: Scored) -> list[dict]:
+def _charts(pair: PairResult) -> list[dict]:
     """For every signal the two lines as SVG points, and what is written beside them."""
     keep = np.unique(np.linspace(0, len(pair.seconds) - 1, POINTS).round().astype(int))
     seconds = np.array(pair.seconds)[keep]

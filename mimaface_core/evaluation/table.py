@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .evaluate import STILLS, THUMBNAIL, Scored
+from .evaluate import STILLS, THUMBNAIL, PairResult
 from .report import value
 from .scores import Score
 
@@ -20,7 +20,7 @@ LETTERS = 92  # of a line of an estimator
 PAPER, INK, SOFT, RULE = "#ffffff", "#22252a", "#6c727a", "#dfe1e4"
 
 
-def table_picture(scores: dict[str, Score], pair: Scored) -> Tensor:
+def table_image(scores: dict[str, Score], pair: PairResult) -> Tensor:
     """The table under the pair's strip, [H, 1280, 3] in 0–1."""
     rows = [(score, textwrap.wrap(score.get("reason") or score["estimator"], LETTERS)) for score in scores.values()]
     strip = _strip(pair)
@@ -41,7 +41,7 @@ def table_picture(scores: dict[str, Score], pair: Scored) -> Tensor:
     return torch.from_numpy(np.asarray(image).copy()).float() / 255
 
 
-def _strip(pair: Scored) -> Image.Image:
+def _strip(pair: PairResult) -> Image.Image:
     """The driver's frames above the output's, the source before them."""
     drivers = [driver for _, driver, _ in pair.stills]
     rows = [[None, *drivers]] if any(driver is not None for driver in drivers) else []

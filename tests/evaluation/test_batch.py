@@ -13,9 +13,9 @@ from support.sounds import sound, talk
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import Cancelled, InputError
-from mimaface.mimaface_core.evaluation.batch import Protocol, find_pairs, summary
-from mimaface.mimaface_core.evaluation.evaluate import Scored
-from mimaface.mimaface_core.evaluation.footage import Pair
+from mimaface.mimaface_core.evaluation.batch import BatchEvaluation, summary
+from mimaface.mimaface_core.evaluation.evaluate import PairResult
+from mimaface.mimaface_core.evaluation.pairs import Pair, find_pairs
 from mimaface.mimaface_core.evaluation.report import write_report
 from mimaface.mimaface_core.evaluation.scores import FOLDER, HIGHER, absent, measured
 from mimaface.nodes.comfyui.schema import VideoFromFile
@@ -121,7 +121,7 @@ class Fake:
         if pair.name == "bad":
             raise InputError("No face.")
         weak = {"csim": absent("CSIM", "e", "no weights")}
-        return Scored(
+        return PairResult(
             pair.name,
             {"name": pair.name, "scores": {"psnr": measured(len(pair.name), "PSNR", "dB", HIGHER, "e")} | weak},
         )
@@ -131,7 +131,7 @@ class Fake:
 
 
 def test_means_are_of_the_pairs_that_have_a_score():
-    run = Protocol([Pair(name, None, driver=1) for name in ("a", "bad", "abc")], Fake())
+    run = BatchEvaluation([Pair(name, None, driver=1) for name in ("a", "bad", "abc")], Fake())
     run.run()
     result = run.result()
     psnr = result["scores"]["psnr"]
@@ -142,17 +142,17 @@ def test_means_are_of_the_pairs_that_have_a_score():
 
 
 def test_what_is_scored_before_a_cancel_is_kept():
-    run = Protocol([Pair(name, None) for name in ("a", "stop", "abc")], Fake())
+    run = BatchEvaluation([Pair(name, None) for name in ("a", "stop", "abc")], Fake())
     with pytest.raises(Cancelled):
         run.run()
     assert [pair["name"] for pair in run.result()["pairs"]] == ["a"]
-    alone = Protocol([Pair("bad", None)], Fake())
+    alone = BatchEvaluation([Pair("bad", None)], Fake())
     with pytest.raises(InputError, match="No face"):
         alone.run()
 
 
 def test_a_report_escapes_names_and_refuses_a_file_as_folder(tmp_path):
-    run = Protocol([Pair(name, None) for name in ("<b>bold", "bad")], Fake())
+    run = BatchEvaluation([Pair(name, None) for name in ("<b>bold", "bad")], Fake())
     run.run()
     run.scored[0].report |= {"frames": 1, "fps": 25.0, "face_seen": 1.0, "signals": None}
     page = write_report(tmp_path / "new", "<title>", run.result(), run.scored).read_text(encoding="utf-8")

@@ -15,13 +15,15 @@ from support.faces import landmarks, people
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.appearance import identity as curricular
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.evaluation import footage
+from mimaface.mimaface_core.evaluation import tracked
 from mimaface.mimaface_core.evaluation.evaluate import Evaluation
-from mimaface.mimaface_core.evaluation.footage import Footage, Pair, Seen, moments
+from mimaface.mimaface_core.evaluation.footage import Footage
 from mimaface.mimaface_core.evaluation.meters import frechet, identity, signals
 from mimaface.mimaface_core.evaluation.meters import images as pictures
 from mimaface.mimaface_core.evaluation.meters.crops import ALIGNED, PLACES, POINTS, aligned_face, recognition_face
 from mimaface.mimaface_core.evaluation.meters.distances import distance_scores
+from mimaface.mimaface_core.evaluation.pairs import Pair
+from mimaface.mimaface_core.evaluation.tracked import Seen, moments
 from mimaface.mimaface_core.motion.rotation import angles_of, rotation_of
 
 MEASURE = Path(__file__).resolve().parents[3] / "shared" / "eval" / "measure.py"
@@ -321,7 +323,7 @@ class Stub:
 
 @pytest.fixture
 def stub(monkeypatch):
-    monkeypatch.setattr(footage, "face_tracker", lambda folders: Stub())
+    monkeypatch.setattr(tracked, "face_tracker", lambda folders: Stub())
 
 
 def greys(count, fps, first=1):
@@ -385,7 +387,7 @@ def test_faces_that_are_never_seen_are_said(stub):
 
 def test_in_a_self_reenactment_the_source_is_the_drivers_first_frame(stub):
     driver = Footage([torch.from_numpy(texture(i)) for i in range(14)], 14, Fraction(25))
-    assert isinstance(footage.source_of(Pair("a", driver, None, driver), driver, True), Seen)
+    assert isinstance(tracked.source_of(Pair("a", driver, None, driver), driver, True), Seen)
     found = Evaluation(same=True).score(Pair("a", driver, None, driver)).report
     assert found["scores"]["psnr"]["value"] == 100 and found["scores"]["expression_distance"]["value"] == 0
     assert found["compared"] == 14 and found["sync"] == {"reason": "the output has no sound, and no voice was given"}
