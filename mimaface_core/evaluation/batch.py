@@ -1,83 +1,95 @@
-"""Whole folders: what all of their scores come to."""
+"""Evaluation of many pairs: each in turn, then means over all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from .evaluate import Evaluation, PairResult
 from .pairs import Pair
-from .report import value
+from .report import format_score
 from .scores import Score
 
 
-def summary(reports: Sequence[dict]) -> dict[str, Score]:
-    """For every score its mean over the pairs that have it, with `deviation` (of the pairs) and `pairs`."""
+def summary(reports: Sequence[dict[str, Any]]) -> dict[str, Score]:
+    """Mean of each score over the pairs that have it, with `deviation` (among the pairs) and `pairs`.
+
+    Args:
+        reports: reports of pairs; those without `scores` are ignored.
+    """
     keys = dict.fromkeys(key for report in reports for key in report.get("scores", {}))
-    found = {}
+    means: dict[str, Score] = {}
     for key in keys:
-        scores = [report["scores"][key] for report in reports if key in report.get("scores", {})]
-        had = [score for score in scores if score["value"] is not None]
-        if not had:
-            found[key] = scores[0]
+        scores: list[Score] = [report["scores"][key] for report in reports if key in report.get("scores", {})]
+        values = np.array([score["value"] for score in scores if score["value"] is not None])
+        if not len(values):
+            means[key] = scores[0]
             continue
-        values = np.array([score["value"] for score in had])
-        found[key] = had[0] | {
-            "value": round(float(values.mean()), 4),
-            "deviation": round(float(values.std(ddof=1)), 4) if len(values) > 1 else None,
-            "pairs": len(values),
-        }
-    return found
+        mean = next(score for score in scores if score["value"] is not None).copy()
+        mean["value"] = round(float(values.mean()), 4)
+        mean["deviation"] = round(float(values.std(ddof=1)), 4) if len(values) > 1 else None
+        mean["pairs"] = len(values)
+        means[key] = mean
+    return means
 
 
 class BatchEvaluation:
-    """Pairs scored one by one; what is done already can be had at any time.
+    """Evaluates pairs one by one; results so far can be read at any time, also after a cancellation.
 
-    scored: the pairs that could be scored, in order. reports: a report for each pair that was tried; one that could
-    not be scored has `name` and `reason` alone.
+    Args:
+        pairs: the pairs, in order.
+        evaluation: the evaluation of a single pair.
+
+    Attributes:
+        scored: results of the pairs that could be scored, in order.
+        reports: JSON of every pair that was tried; one that was refused has `name`, its files and `reason` only.
     """
 
     def __init__(self, pairs: Sequence[Pair], evaluation: Evaluation) -> None:
         self.pairs, self.evaluation = pairs, evaluation
         self.scored: list[PairResult] = []
-        self.reports: list[dict] = []
+        self.reports: list[dict[str, Any]] = []
 
     def run(self) -> None:
-        """Score all pairs. One that is refused is passed over where there are others; alone it raises InputError."""
+        """Score all pairs.
+
+        Raises:
+            InputError: the only pair was refused. Of several pairs, a refused one is reported and skipped.
+        """
         for pair in self.pairs:
-            given = {"output": pair.output, "source": pair.source, "driver": pair.driver, "audio": pair.audio}
-            files = {name: str(path) for name, path in given.items() if isinstance(path, Path)}
             try:
-                scored = self.evaluation.score(pair)
-            except InputError as refused:
+                result = self.evaluation.score(pair)
+            except InputError as refusal:
                 if len(self.pairs) == 1:
                     raise
-                self.reports.append({"name": pair.name, **files, "reason": str(refused)})
+                self.reports.append({"name": pair.name, **pair.paths, "reason": str(refusal)})
                 continue
-            scored.report = files | scored.report
-            self.scored.append(scored)
-            self.reports.append(scored.report)
+            result.report = pair.paths | result.report
+            self.scored.append(result)
+            self.reports.append(result.report)
 
-    def result(self) -> dict:
-        """Everything, ready for JSON: `protocol`, `scores` of all, and `pairs`, or the only pair's own entries."""
+    def result(self) -> dict[str, Any]:
+        """JSON: `protocol`, `scores` over all pairs, and `pairs`, or the entries of the only pair."""
         alone = all(pair.source is None and pair.driver is None for pair in self.pairs)
         protocol = "same" if self.evaluation.same else "alone" if alone else "cross"
-        sets = self.evaluation.set_scores()
+        set_scores = self.evaluation.set_scores()
         if len(self.pairs) == 1:
             (report,) = self.reports
-            return report | {"protocol": protocol, "scores": report["scores"] | sets}
-        return {"protocol": protocol, "scores": summary(self.reports) | sets, "pairs": self.reports}
+            return report | {"protocol": protocol, "scores": report["scores"] | set_scores}
+        return {"protocol": protocol, "scores": summary(self.reports) | set_scores, "pairs": self.reports}
 
 
 def describe_scores(scores: dict[str, Score]) -> list[str]:
-    """The lines in which a person reads scores; their estimators are in the JSON and in the report."""
-    wide = max(len(score["title"]) for score in scores.values())
+    """Lines of text for a terminal; the estimators are in the JSON and in the report."""
+    width = max(len(score["title"]) for score in scores.values())
     lines = []
     for score in scores.values():
+        if score["value"] is None:
+            lines.append(f"{score['title']:{width}}  {score['reason']}")
+            continue
         deviation = f" ± {score['deviation']:.2g}" if score.get("deviation") else ""
-        found = score["reason"] if score["value"] is None else f"{value(score)}{deviation}   {score['better']}"
-        lines.append(f"{score['title']:{wide}}  {found}")
+        lines.append(f"{score['title']:{width}}  {format_score(score)}{deviation}   {score['better']}")
     return lines

@@ -1,14 +1,14 @@
-"""Output and driver side by side, and the source, each with its face."""
+"""An opened pair: its source, its audio, and output and driver side by side with their faces tracked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,74 +17,132 @@ from ..errors import InputError
 from ..face.crop import to_numpy_picture
 from ..face.detect import face_tracker
 from ..face.follow import follow, still_landmarks
-from ..media import read_picture
-from .footage import Footage
+from ..media import AudioFile, Clip, read_picture
+from .footage import IMAGE_SUFFIXES, Footage
+from .meters.crops import FaceImage, TrackedFrame
 from .pairs import Pair
 
 
-class Seen(NamedTuple):
-    """A picture uint8 [H, W, 3] and the landmarks [478, 3] of its face; None where there is no face."""
+class FramePair(NamedTuple):
+    """Frames of one instant: the output's, and the driver's, None after its end or without a driver."""
 
-    picture: np.ndarray
-    landmarks: Tensor | None
-
-
-class Moment(NamedTuple):
-    """One instant: the output, and the driver while it lasts."""
-
-    output: Seen
-    driver: Seen | None
+    output: TrackedFrame
+    driver: TrackedFrame | None
 
 
-def opened(given: Path | Footage) -> Footage:
-    """Footage of a file, or as it was given."""
-    return given if isinstance(given, Footage) else Footage.open(given)
+@dataclass(frozen=True)
+class OpenPair:
+    """A pair with its files opened.
+
+    Attributes:
+        name: title of the pair in reports.
+        output: frames of the output.
+        driver: frames of the driver, None without one.
+        source: the source and its face, None without one.
+        video: the output's file, where its mouth can be compared with audio.
+        voice: file of the voice, None where the output's own audio is meant.
+    """
+
+    name: str
+    output: Footage
+    driver: Footage | None
+    source: FaceImage | None
+    video: Clip | None
+    voice: Path | None
+
+    @classmethod
+    def open(cls, pair: Pair, same: bool) -> OpenPair:
+        """Open the files of a pair and find the source's face.
+
+        Args:
+            pair: the pair.
+            same: self-reenactment: the driver's first frame is the source, unless one is named.
+
+        Raises:
+            InputError: a file cannot be read, the source shows no face, or there is nothing to compare with.
+        """
+        output = _opened(pair.output)
+        video = _video_with_audio(pair)
+        driver = None if pair.driver is None else _opened(pair.driver)
+        return cls(pair.name, output, driver, source_face(pair, driver, same), video, pair.audio)
+
+    def frames(self, max_frames: int | None) -> Iterator[FramePair]:
+        """Output and driver side by side.
+
+        Where their rates differ, the driver's frame is the one on the screen in the middle of the output's.
+
+        Args:
+            max_frames: frames of the output, all when None.
+        """
+        outputs = islice(_tracked(self.output), max_frames)
+        if self.driver is None:
+            yield from (FramePair(output, None) for output in outputs)
+            return
+        drivers = _tracked(self.driver)
+        if self.driver.fps != self.output.fps:
+            drivers = _resampled(drivers, self.driver.fps / self.output.fps)
+        for output in outputs:
+            yield FramePair(output, next(drivers, None))
 
 
-def source_of(pair: Pair, driver: Footage | None, same: bool) -> Seen | None:
-    """The source and its face; in a self-reenactment the driver's first frame, where none is named.
+def source_face(pair: Pair, driver: Footage | None, same: bool) -> FaceImage | None:
+    """The source and its face; None without a source.
 
-    Raises InputError where it shows no face.
+    Args:
+        pair: the pair.
+        driver: frames of its driver.
+        same: self-reenactment: the driver's first frame is the source, unless one is named.
+
+    Raises:
+        InputError: the source shows no face, or a self-reenactment has no driver.
     """
     if same and driver is None:
         raise InputError("A self-reenactment is compared with its driver; name the driver too.")
     if pair.source is not None:
-        picture = pair.source if isinstance(pair.source, Tensor) else read_picture(pair.source)
-    elif same:
-        picture = torch.from_numpy(to_numpy_picture(next(iter(driver.pictures))))
+        image = pair.source if isinstance(pair.source, Tensor) else read_picture(pair.source)
+    elif same and driver is not None:
+        image = torch.from_numpy(to_numpy_picture(next(iter(driver))))
     else:
         return None
     tracker = face_tracker(host.current().models_folders())
     try:
-        return Seen(to_numpy_picture(picture), still_landmarks(picture, tracker))
+        return FaceImage(to_numpy_picture(image), still_landmarks(image, tracker))
     except InputError as error:
         raise InputError(f"The source of '{pair.name}': {error}") from error
 
 
-def moments(output: Footage, driver: Footage | None, most: int | None) -> Iterator[Moment]:
-    """Output and driver side by side, at most `most` frames of the output.
+def _opened(output: Path | Footage) -> Footage:
+    return Footage.open(output) if isinstance(output, Path) else output
 
-    Where their rates differ, the driver's frame is the one on the screen in the middle of the output's.
+
+def _video_with_audio(pair: Pair) -> Clip | None:
+    """The output's file where it has audio or a voice is named; None without.
+
+    Raises:
+        InputError: without it there is nothing to compare the output with.
     """
-    shown = _followed(output)
-    if driver is None:
-        yield from (Moment(seen, None) for seen in islice(shown, most))
-        return
-    other = _followed(driver) if driver.fps == output.fps else _at_rate(_followed(driver), driver.fps / output.fps)
-    for seen in islice(shown, most):
-        yield Moment(seen, next(other, None))
+    file = pair.video_file
+    video = None if file is None or file.suffix.lower() in IMAGE_SUFFIXES else Clip.open(file)
+    if video is not None and pair.audio is not None:
+        AudioFile.open(pair.audio)
+    if video is not None and (pair.audio is not None or video.has_audio):
+        return video
+    if pair.source is None and pair.driver is None:
+        name = pair.name if video is None or file is None else file.name
+        raise InputError(f"'{name}' has no audio; name the voice with --audio, or a source or driver to compare with.")
+    return None
 
 
-def _followed(footage: Footage) -> Iterator[Seen]:
+def _tracked(footage: Footage) -> Iterator[TrackedFrame]:
     tracker = face_tracker(host.current().models_folders())
-    for picture, landmarks in follow(footage.pictures, tracker):
-        yield Seen(to_numpy_picture(picture), landmarks)
+    for image, landmarks in follow(footage, tracker):
+        yield TrackedFrame(to_numpy_picture(image), landmarks)
 
 
-def _at_rate(seen: Iterator[Seen], ratio: Fraction) -> Iterator[Seen]:
-    """Every frame as often as it is on the screen at another rate; ratio: own rate over the other one."""
-    wanted = 0
-    for number, frame in enumerate(seen):
-        while int((wanted + Fraction(1, 2)) * ratio) == number:
+def _resampled(frames: Iterator[TrackedFrame], ratio: Fraction) -> Iterator[TrackedFrame]:
+    """Frames repeated or left out for another rate; `ratio`: own rate over the other one."""
+    index = 0
+    for number, frame in enumerate(frames):
+        while int((index + Fraction(1, 2)) * ratio) == number:
             yield frame
-            wanted += 1
+            index += 1
