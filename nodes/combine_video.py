@@ -1,4 +1,4 @@
-"""Combine Video: the finished file, with sound and the note that the face is synthetic."""
+"""Combine Video: write the finished file, with audio and the note that the face is synthetic."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .streams import StreamedVideo, audio_of, frames_of, is_video, lossless_vide
 from .widgets import frame_rate
 
 FORMATS = ("mp4", "webm", "gif", "png")
-IMAGE_FPS = 25.0  # of a batch of pictures that comes without a rate
+IMAGE_FPS = 25.0  # of a batch of images that comes without a rate
 
 
 class CombineVideo(Node):
-    """Writes frames to the output folder; a single frame becomes a PNG picture."""
+    """Writes frames to the output folder; a single frame becomes a PNG image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -34,12 +34,12 @@ class CombineVideo(Node):
             node_id="MIMAFaceCombineVideo",
             display_name="Combine Video (MIMAFace)",
             category=CATEGORY,
-            description="Writes the video to the output folder, with sound. A single frame is written as a PNG picture.",
+            description="Writes the video to the output folder, with audio. A single frame is written as a PNG image.",
             inputs=[
                 io.MultiType.Input(
                     "frames",
                     types=[io.Video, io.Image],
-                    tooltip="The frames to write: of Sample Clips or of Paste Back.",
+                    tooltip="The frames to write, from Sample Clips or Paste Back.",
                 ),
                 io.String.Input(
                     "filename_prefix",
@@ -50,19 +50,19 @@ class CombineVideo(Node):
                     "format",
                     options=list(FORMATS),
                     default="mp4",
-                    tooltip="mp4 plays everywhere; webm is smaller; gif has no sound; png writes every frame without"
+                    tooltip="mp4 plays everywhere; webm is smaller; gif has no audio; png writes every frame without"
                     " loss into a folder.",
                 ),
                 frame_rate(
-                    "Frames a second; 0 keeps those of the video, exactly. Other values play it faster or slower.",
+                    "Frames per second; 0 keeps the video's own rate exactly. Other values play it faster or slower.",
                     default=0.0,
                     least=0.0,
                 ),
-                io.Audio.Input("audio", optional=True, tooltip="Sound to add; it is cut where the video ends."),
+                io.Audio.Input("audio", optional=True, tooltip="Audio to add; it is cut where the video ends."),
                 io.Video.Input(
                     "sound_of",
                     optional=True,
-                    tooltip="A video whose sound is used when no audio is connected, usually the driver.",
+                    tooltip="A video whose audio is used when none is connected, usually the driver.",
                 ),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The video, for further nodes.")],

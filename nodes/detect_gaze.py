@@ -1,4 +1,4 @@
-"""Detect Gaze: take the eyes' movement from another picture or clip."""
+"""Detect Gaze: take the gaze from another image or video."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .streams import frames_of
 
 
 class DetectGaze(Node):
-    """A motion that looks where the person in another picture or clip looks."""
+    """A motion with the gaze of the person in another image or video."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,8 +23,8 @@ class DetectGaze(Node):
             node_id="MIMAFaceDetectGaze",
             display_name="Detect Gaze (MIMAFace)",
             category=CATEGORY,
-            description="Replaces the gaze of a motion by that of another picture or clip, so that eyes and face can"
-            " come from different ones. The last gaze is held where that clip is shorter.",
+            description="Replaces the gaze of a motion by that of another image or video, so that eyes and face can"
+            " come from different ones. Where that video is shorter, its last gaze is held.",
             inputs=[
                 Pack.Input("pack", tooltip=PACK_TIP),
                 io.MultiType.Input("picture", types=[io.Image, io.Video], tooltip=PICTURE_TIP),
@@ -32,7 +32,7 @@ class DetectGaze(Node):
                 io.Int.Input("face", default=-1, min=-1, max=31, optional=True, tooltip=FACE_TIP),
                 Landmarks.Input("landmarks", optional=True, tooltip=LANDMARKS_TIP),
             ],
-            outputs=[Motion.Output(display_name="motion", tooltip="The motion with the gaze exchanged.")],
+            outputs=[Motion.Output(display_name="motion", tooltip="The motion with its gaze replaced.")],
         )
 
     @classmethod

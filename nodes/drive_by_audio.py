@@ -37,64 +37,65 @@ class DriveByAudio(Node):
             node_id="MIMAFaceDriveByAudio",
             display_name="Drive by Audio (MIMAFace)",
             category=CATEGORY,
-            description="Lets the source speak with a voice: lips, head, eyes and blinks. With a reference, the head moves"
-            " as in another clip.",
+            description="Lets the source speak with a voice: lips, head, eyes and blinks. With a reference, the head"
+            " moves as in another video.",
             inputs=[
                 Pack.Input("pack", tooltip=PACK_TIP),
                 Source.Input("source", tooltip=SOURCE_TIP),
                 io.MultiType.Input(
                     "voice",
                     types=[io.Audio, io.Video],
-                    tooltip="The voice: a sound, or a video whose sound track is used. Speech without music works best.",
+                    tooltip="The voice: audio, or a video whose audio is used. Speech without music works best.",
                 ),
                 io.Combo.Input(
                     "driver",
                     options=list(DRIVERS),
                     default="bundled",
-                    tooltip="bundled comes with the pack. Choose sadtalker when you have its weights in models/mimaface:"
-                    " its heads move more freely.",
+                    tooltip="bundled is part of the model pack. Choose sadtalker when its weights are in"
+                    " models/mimaface: its heads move more freely.",
                 ),
                 frame_rate(
-                    "Frames a second of the film. Raise it to match other footage; 25 is enough for lips.",
+                    "Frames per second of the motion. Raise it to match other videos; 25 is enough for lips.",
                 ),
                 io.Int.Input(
                     "style",
                     default=0,
                     min=0,
                     max=STYLES - 1,
-                    tooltip="The temperament: how far the head moves, how often the eyes blink. Try others when it is too"
-                    " calm or too lively.",
+                    tooltip="The temperament: how far the head moves, how often the eyes blink. Try others when it is"
+                    " too calm or too lively.",
                 ),
                 random_seed(
                     "The course of nods, glances and blinks. Change it when one comes at a bad moment; the lips stay.",
                 ),
                 strength(
                     "lips",
-                    "How far the mouth moves. Raise it when it mumbles, lower it when it shouts; 0 keeps the photograph's.",
+                    "How far the mouth moves. Raise it when it mumbles, lower it when it shouts; 0 keeps the"
+                    " photograph's mouth.",
                 ),
                 strength(
                     "pose",
-                    "How far the head moves, its own way or that of the reference. Lower it for a calm speaker; 0 holds it"
+                    "How far the head moves, by itself or as in the reference. Lower it for a calm speaker; 0 holds it"
                     " still.",
                 ),
                 strength(
                     "blinks",
-                    "How much the eyes blink. Lower it when it looks nervous; 0 for none. Eyes that are borrowed blink as"
-                    " in the reference.",
+                    "How often the eyes blink. Lower it when it looks nervous; 0 for none. Borrowed eyes blink as in"
+                    " the reference.",
                 ),
                 Motion.Input(
                     "reference",
                     optional=True,
-                    tooltip="A clip's motion, from Extract 3DMM (best smoothed): connect it to choose how the head moves. A"
-                    " short one runs back and forth.",
+                    tooltip="The motion of a video, from Extract 3DMM (best smoothed): connect it to choose how the"
+                    " head moves. A short one runs back and forth.",
                 ),
                 io.Combo.Input(
                     "borrow",
                     options=list(BORROWED),
                     default=HEAD,
                     optional=True,
-                    tooltip="What is taken from the reference: take the eyes too when its blinks and glances go with its"
-                    " nods, all but the mouth when its brows and cheeks shall act as well.",
+                    tooltip="The part of the reference that is used. Take the eyes too where blinks and glances should"
+                    " go with the nods; all but the mouth where brows and cheeks should act as well.",
                 ),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The source, speaking.")],
@@ -126,7 +127,7 @@ class DriveByAudio(Node):
     ) -> io.NodeOutput:
         audio = audio_of(voice)
         if audio is None:
-            raise InputError("The video has no sound to speak with; give one with a sound track, or a sound file.")
+            raise InputError("The video has no audio to speak with; connect one that has, or an audio file.")
         motion = speak(
             pack,
             source,

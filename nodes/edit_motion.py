@@ -21,7 +21,7 @@ class EditMotion(Node):
             node_id="MIMAFaceEditMotion",
             display_name="Edit Motion (MIMAFace)",
             category=CATEGORY,
-            description="Sliders for head, expression and gaze. Given a source, they edit the photograph; given a motion,"
+            description="Sliders for head, expression and gaze. With a source they edit the photograph; with a motion"
             " they are added to each of its frames.",
             inputs=[
                 io.MultiType.Input(
@@ -29,14 +29,14 @@ class EditMotion(Node):
                     types=[Source, Motion],
                     tooltip="A source, to edit the photograph itself, or a (retargeted) motion, to add to it.",
                 ),
-                slider("yaw", 0, -45, 45, 0.5, "Degrees. Turns the head to the picture's right; below 0 to its left."),
+                slider("yaw", 0, -45, 45, 0.5, "Degrees. Turns the head to the image's right; below 0 to its left."),
                 slider("pitch", 0, -35, 35, 0.5, "Degrees. Raises the face to look up; below 0 lowers it."),
                 slider("roll", 0, -45, 45, 0.5, "Degrees. Tilts the head clockwise as seen; below 0 the other way."),
-                slider("shift_x", 0, -30, 30, 0.5, "Moves the head to the picture's right, in % of the face crop."),
+                slider("shift_x", 0, -30, 30, 0.5, "Moves the head to the image's right, in % of the face crop."),
                 slider("shift_y", 0, -30, 30, 0.5, "Moves the head up, in % of the face crop."),
                 slider("zoom", 1, 0.7, 1.4, 0.01, "Size of the head; above 1 it comes nearer."),
                 *(slider(name, 0, one.low, one.high, 0.05, one.tooltip) for name, one in EXPRESSION_SLIDERS.items()),
-                slider("gaze_x", 0, -1.5, 1.5, 0.05, "Turns both eyes to the picture's right; below 0 to its left."),
+                slider("gaze_x", 0, -1.5, 1.5, 0.05, "Turns both eyes to the image's right; below 0 to its left."),
                 slider("gaze_y", 0, -1.5, 1.5, 0.05, "Turns both eyes up; below 0 down."),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The edited motion; of a source, one frame.")],

@@ -1,4 +1,4 @@
-"""Encode Appearance: what the source looks like, modulated by the motion of each frame (MIA)."""
+"""Encode Appearance: the source's appearance, modulated by the motion of each frame (MIA)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OWN, FRAME, CLIP = "pack's own", "per frame", "per clip"
 
 
 class EncodeAppearance(Node):
-    """The motion-identity appearance encoder: the source is looked at once, each frame is asked for when needed."""
+    """The appearance encoder: the source is encoded once, each frame's context when that frame is drawn."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,7 +22,7 @@ class EncodeAppearance(Node):
             node_id="MIMAFaceEncodeAppearance",
             display_name="Encode Appearance (MIMAFace)",
             category=CATEGORY,
-            description="What the source looks like, for each frame of the motion.",
+            description="Encodes the appearance of the source for each frame of the motion.",
             inputs=[
                 Pack.Input("pack", tooltip=PACK_TIP),
                 Source.Input("source", tooltip=SOURCE_TIP),
@@ -32,8 +32,9 @@ class EncodeAppearance(Node):
                     options=[OWN, FRAME, CLIP],
                     default=OWN,
                     optional=True,
-                    tooltip="Whether each frame is told its own motion or all frames of a clip the mean of theirs. Keep the"
-                    " pack's own way; with the released pack, which averages, try `per frame` when fast movement is blurred.",
+                    tooltip="Whether each frame is encoded with its own motion, or all frames of a clip share their"
+                    " mean. Keep the pack's own way; with the released pack, which averages, try `per frame` when fast"
+                    " movement is blurred.",
                 ),
             ],
             outputs=[Appearance.Output(display_name="appearance", tooltip="For Sample Clips.")],

@@ -1,4 +1,4 @@
-"""Evaluate: how closely a result follows its driver and keeps its source, in numbers."""
+"""Evaluate: score a result against its driver and its source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .streams import frames_of, is_video
 
 
 class Evaluate(Node):
-    """Scores of one output, as JSON and as a picture."""
+    """Scores of one output, as JSON and as an image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -24,17 +24,18 @@ class Evaluate(Node):
             node_id="MIMAFaceEvaluate",
             display_name="Evaluate (MIMAFace)",
             category=CATEGORY,
-            description="Scores a result: motion, expression, pose, gaze, likeness, sharpness, and sound where it has any.",
+            description="Scores a result: motion, expression, pose, gaze, likeness, sharpness, and lip sync where it"
+            " has audio.",
             inputs=[
                 io.MultiType.Input(
                     "output",
                     types=[io.Video, io.Image],
-                    tooltip="The result to score: of Sample Clips, Paste Back or a file.",
+                    tooltip="The result to score, from Sample Clips, Paste Back or a file.",
                 ),
                 io.Boolean.Input(
                     "same",
                     default=False,
-                    tooltip="Switch on where the driver's first frame was the source: then pictures are compared, too,"
+                    tooltip="Switch it on when the driver's first frame was the source: images are then compared, too,"
                     " by PSNR, SSIM and LPIPS.",
                 ),
                 io.Image.Input(
@@ -46,7 +47,7 @@ class Evaluate(Node):
                     "driver",
                     types=[io.Video, io.Image],
                     optional=True,
-                    tooltip="The clip that moved it, for motion, expression, pose and gaze.",
+                    tooltip="The video that drove it, for motion, expression, pose and gaze.",
                 ),
             ],
             outputs=[
@@ -54,7 +55,7 @@ class Evaluate(Node):
                     display_name="scores",
                     tooltip="All scores as JSON, each with its estimator and where its weights lie.",
                 ),
-                io.Image.Output(display_name="table", tooltip="Frames and scores as a picture; connect Preview Image."),
+                io.Image.Output(display_name="table", tooltip="Frames and scores as an image; connect Preview Image."),
             ],
         )
 

@@ -1,4 +1,4 @@
-"""Extract 3DMM: who is in a picture, and how a face moves through a clip."""
+"""Extract 3DMM: measure a face, as a source and as a motion."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .streams import frames_of
 from .widgets import frame_rate
 
 UNCONNECTED = "unconnected"  # a socket, for `validate_inputs`
-PICTURE_TIP = "A photograph, a batch of pictures or a video. A video is read frame by frame, however long it is."
+PICTURE_TIP = "A photograph, a batch of images or a video. A video is read frame by frame, however long it is."
 FACE_TIP = "Which face, where there are several: −1 the largest, else counted from the left, 0 the leftmost."
 FRAMING_TIP = (
-    "How a driver's frames are cut, for packs that measure with a network, such as the released one: `as released` squeezes"
-    " them to a square first, and takes a single picture of 512 × 512 whole. Choose `keep aspect` when a wide clip makes faces"
-    " too narrow, or when such a picture is to be cut like others."
+    "How a driver's frames are cropped, for packs that measure with a network, such as the released one: `as released`"
+    " squeezes them to a square first, and takes a single image of 512 × 512 whole. Choose `keep aspect` when a wide"
+    " video makes faces too narrow, or to crop such an image like any other."
 )
 LANDMARKS_TIP = (
-    "Output of ComfyUI's own face landmark node for the same pictures. Connect it where mediapipe is not installed."
+    "Output of ComfyUI's own face landmark node for the same images. Connect it where mediapipe is not installed."
 )
 
 
 def connected_tracker(landmarks: dict | None) -> FaceTracker | None:
-    """A tracker that gives out landmarks over a link; None where there is no link, for the tracker that is installed."""
+    """A tracker that returns the landmarks of a link; None without a link, for the installed tracker."""
     if landmarks is None:
         return None
     from ..mimaface_core.face.comfy_landmarks import ConnectedTracker
@@ -38,7 +38,7 @@ def connected_tracker(landmarks: dict | None) -> FaceTracker | None:
 
 
 def tracker_fault(landmarks: object) -> str | None:
-    """The sentence that refuses where no tracker is installed and no landmarks come over a link (None to ComfyUI)."""
+    """The refusal when no tracker is installed and no landmarks are linked (ComfyUI gives a link as None)."""
     return None if landmarks is None else fault(require_tracker)
 
 
@@ -60,10 +60,10 @@ class Extract3DMM(Node):
                     "lost",
                     options=list(LOST),
                     default="interpolate",
-                    tooltip="What to do in frames where the face is not seen: move on evenly to the next frame that"
-                    " shows it, hold the `previous` face, or go back to the first pose (`empty`).",
+                    tooltip="Frames in which the face is not found: `interpolate` moves evenly to the next frame that"
+                    " shows it, `previous` holds the last face, `empty` goes back to the first pose.",
                 ),
-                frame_rate("Frames a second of a batch of pictures. A video keeps its own, exactly.", optional=True),
+                frame_rate("Frames per second of a batch of images. A video keeps its own exactly.", optional=True),
                 io.Combo.Input("framing", options=list(FRAMINGS), default=RELEASED, optional=True, tooltip=FRAMING_TIP),
                 Landmarks.Input("landmarks", optional=True, tooltip=LANDMARKS_TIP),
             ],

@@ -13,7 +13,7 @@ from .sockets import CATEGORY, Motion
 
 
 def _path(name: str) -> Path:
-    """The file of that path or in the input folder. Raises InputError where there is none."""
+    """The file at that path, or of that name in the input folder. Raises InputError where there is none."""
     path = host.current().input_folder() / name
     if not path.is_file():
         raise InputError(f"There is no motion file '{name}' in {host.current().input_folder()}; copy one there.")

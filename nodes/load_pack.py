@@ -1,4 +1,4 @@
-"""Load Pack: choose the models that everything else uses."""
+"""Load Pack: choose the model pack."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def _check(name: str) -> None:
     if name not in list_packs():
         for folder in host.current().models_folders():
             if (folder / name).is_dir():
-                read_manifest(folder / name)  # which says what is wrong with it
-        how = " Make it with `mimaface pack convert` from the released weights: see the README."
+                read_manifest(folder / name)  # raises the reason
+        how = " Make it from the released weights with `mimaface pack convert`: see docs/released_weights.md."
         raise InputError(
             f"There is no model pack '{name}'; the packs found are: {', '.join(list_packs())}."
             + (how if name == "released" else "")
@@ -43,8 +43,8 @@ class LoadPack(Node):
                     "pack",
                     options=list(list_packs()) or ["bundled"],
                     default="bundled",
-                    tooltip="The pack to use: `bundled` comes with the project; others are folders in models/mimaface,"
-                    " such as the published weights once `mimaface pack convert` has made a pack of them.",
+                    tooltip="The pack to use: `bundled` comes with this extension; others are folders in"
+                    " models/mimaface, such as the released weights after `mimaface pack convert`.",
                 )
             ],
             outputs=[Pack.Output(display_name="pack", tooltip="The models, for all other nodes.")],

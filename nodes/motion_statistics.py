@@ -14,7 +14,7 @@ from .widgets import strength
 
 
 class MotionStatistics(Node):
-    """Scales how much head, mouth, brows, lids and eyes move about their usual place."""
+    """Scales the movement of head, mouth, brows, lids and eyes about its mean."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -26,7 +26,7 @@ class MotionStatistics(Node):
             node_id="MIMAFaceMotionStatistics",
             display_name="Motion Statistics (MIMAFace)",
             category=CATEGORY,
-            description="Makes a motion calmer or livelier, part by part. Lips and lids that shut still shut.",
+            description="Makes a motion calmer or livelier, group by group. Lips and lids that close still close.",
             inputs=[
                 Motion.Input("motion", tooltip="The motion to change."),
                 factor("head", "Lower it when the head sways or nods too much, raise it when it looks stiff."),
@@ -40,8 +40,9 @@ class MotionStatistics(Node):
                 Motion.Input(
                     "like",
                     optional=True,
-                    tooltip="Connect it to move as much as another motion of the same face, such as a clip retargeted to"
-                    " the same source: head, brows and gaze also take over its usual place. The sliders then apply to that.",
+                    tooltip="Connect it to move as much as another motion of the same face, such as that of a video,"
+                    " retargeted to the same source: head, brows and gaze also take over its mean. The sliders then"
+                    " apply to the result.",
                 ),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The calmer or livelier motion.")],
@@ -61,7 +62,7 @@ class MotionStatistics(Node):
         groups = expression_groups(motion.basis)
         if not groups.mouth and (mouth, lids) != (1, 1):
             raise InputError(
-                "On this pack's face model mouth and lids do not move apart from the rest of the face; leave both at 1:"
+                "Mouth and lids of this face model do not move apart from the rest of the face; leave both at 1:"
                 " brows then scales the whole expression."
             )
         if like is not None:

@@ -1,4 +1,4 @@
-"""Paste Back: return the animated crop into the full picture."""
+"""Paste Back: return the animated crop into the full image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .streams import frames_of, lossless_video
 
 
 class PasteBack(Node):
-    """The whole picture with the animated head in its place."""
+    """The full image with the animated head in its place."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,7 +23,7 @@ class PasteBack(Node):
             node_id="MIMAFacePasteBack",
             display_name="Paste Back (MIMAFace)",
             category=CATEGORY,
-            description="Returns the animated face crop into the full picture, with soft edges and matched colour.",
+            description="Returns the animated face crop into the full image, with soft edges and matched colour.",
             inputs=[
                 Source.Input("source", tooltip=SOURCE_TIP),
                 io.MultiType.Input(
@@ -34,13 +34,13 @@ class PasteBack(Node):
                     default=1920,
                     min=64,
                     max=8192,
-                    tooltip="Larger pictures are scaled down to this many pixels. Raise it to keep all of a large"
-                    " photograph, at the cost of time and disk.",
+                    tooltip="Larger images are scaled down to this many pixels. Raise it to keep all of a large"
+                    " photograph, at the cost of time and disk space.",
                 ),
             ],
             outputs=[
-                io.Video.Output(display_name="video", tooltip="The full picture, animated."),
-                io.Mask.Output(display_name="mask", tooltip="Where the crop lies; the same in every frame."),
+                io.Video.Output(display_name="video", tooltip="The full image, animated."),
+                io.Mask.Output(display_name="mask", tooltip="The area of the crop; the same in every frame."),
                 io.Mask.Output(
                     display_name="face",
                     tooltip="The face within its outline, as the photograph shows it; the same in every frame. Grow it"

@@ -1,4 +1,4 @@
-"""Plot Motion: see what a motion does, and where the tracker lost the face."""
+"""Plot Motion: curves of a motion over time, and the frames without a face."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .sockets import CATEGORY, Motion
 
 
 class PlotMotion(Node):
-    """Head angles, mouth, lids and gaze over time, as a picture."""
+    """Head angles, mouth, lids and gaze over time, as an image."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -26,7 +26,7 @@ class PlotMotion(Node):
             description="Draws head angles, mouth, lids and gaze over time. Frames without a face are grey.",
             inputs=[
                 Motion.Input("motion", tooltip="The motion to look at."),
-                io.Int.Input("width", default=1024, min=320, max=4096, tooltip="Pixels; more for a long clip."),
+                io.Int.Input("width", default=1024, min=320, max=4096, tooltip="Pixels; more for a long motion."),
                 io.Int.Input("height", default=768, min=320, max=4096, tooltip="Pixels; more for finer lines."),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The plot; connect Preview Image.")],

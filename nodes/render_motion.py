@@ -1,4 +1,4 @@
-"""Render Motion: the face model's own drawing of a motion, without diffusion (I_R)."""
+"""Render Motion: the render of a motion by the face model alone, without diffusion (I_R)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .streams import lossless_video
 
 
 class RenderMotion(Node):
-    """What the sampler is given to draw from; also a fast preview of a motion."""
+    """The conditioning render of the sampler; also a fast preview of a motion."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,7 +22,8 @@ class RenderMotion(Node):
             node_id="MIMAFaceRenderMotion",
             display_name="Render Motion (MIMAFace)",
             category=CATEGORY,
-            description="Draws a motion with the face model alone: a fast preview, and what the sampler works from.",
+            description="Draws a motion with the face model alone: a fast preview, and the render that Sample Clips"
+            " refines.",
             inputs=[
                 Pack.Input("pack", tooltip=PACK_TIP),
                 Source.Input("source", tooltip=SOURCE_TIP),
@@ -31,8 +32,8 @@ class RenderMotion(Node):
                     "mode",
                     options=list(RENDERS),
                     default=PROJECTED,
-                    tooltip="projected moves the photograph's own pixels; albedo shows the bare face model on black,"
-                    " to judge the tracking, and is what packs with another face model draw from.",
+                    tooltip="projected moves the photograph's own pixels; albedo shows the shaded face model on black,"
+                    " to judge the tracking. Packs with another face model draw from albedo.",
                 ),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The rendered face crop.")],

@@ -33,17 +33,17 @@ class RetargetMotion(Node):
                     "mode",
                     options=list(MODES),
                     default="relative",
-                    tooltip="relative adds what the driver does since the neutral frame, best for a clip; absolute takes"
-                    " pose and expression as they are, needed where the driver is a single picture; as released also puts the"
-                    " head where the driver has it, as the published weights are meant to be used.",
+                    tooltip="relative adds the driver's movement since the neutral frame, best for a video; absolute"
+                    " takes pose and expression as they are, needed where the driver is a single image; as released"
+                    " also puts the head where the driver has it, for the released weights.",
                 ),
                 io.Int.Input(
                     "neutral_frame",
                     default=0,
                     min=-1,
                     max=1_000_000,
-                    tooltip="The driver's frame that the movement is measured from. Choose one with a resting face"
-                    " looking ahead when the clip does not start with one; −1 finds the most usual frame.",
+                    tooltip="The driver's frame that movement is measured from. Choose one with a resting face"
+                    " looking ahead when the video does not start with one; −1 finds the most usual frame.",
                 ),
                 _share("pose", "head movement"),
                 _share("expression", "expression"),

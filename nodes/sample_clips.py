@@ -19,7 +19,7 @@ OWN = "pack's own"
 
 
 class SampleClips(Node):
-    """Frames of the source in motion; memory does not grow with the clip's length."""
+    """Frames of the source in motion; memory does not grow with the motion's length."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # long: it declares eleven widgets
@@ -27,7 +27,7 @@ class SampleClips(Node):
             node_id="MIMAFaceSampleClips",
             display_name="Sample Clips (MIMAFace)",
             category=CATEGORY,
-            description="Draws the source in motion by diffusion, clip by clip; each clip carries on from the one before.",
+            description="Draws the source in motion by diffusion, clip by clip; each clip continues the one before.",
             inputs=[
                 Pack.Input("pack", tooltip=PACK_TIP),
                 Source.Input("source", tooltip=SOURCE_TIP),
@@ -50,14 +50,14 @@ class SampleClips(Node):
                     min=0.0,
                     max=20.0,
                     step=0.1,
-                    tooltip="How strongly the source's appearance is followed; 0 is the pack's own value, 1 is none and"
-                    " twice as fast as others.",
+                    tooltip="Guidance: how strongly the source's appearance is followed; 0 is the pack's own value, 1"
+                    " is none and twice as fast as others.",
                 ),
                 io.Combo.Input(
                     "scheduler",
                     options=[OWN, *SCHEDULERS],
                     default=OWN,
-                    tooltip="How noise is taken away. Keep the pack's own unless you compare; lcm suits few steps.",
+                    tooltip="The denoising schedule. Keep the pack's own unless you compare; lcm suits few steps.",
                 ),
                 io.Int.Input(
                     "clip_frames",
@@ -65,7 +65,7 @@ class SampleClips(Node):
                     min=0,
                     max=64,
                     optional=True,
-                    tooltip="Frames drawn together; 0 is the pack's own number. Fewer need less memory.",
+                    tooltip="Frames of a clip, drawn together; 0 is the pack's own number. Fewer need less memory.",
                 ),
                 io.Int.Input(
                     "overlap",
@@ -74,7 +74,7 @@ class SampleClips(Node):
                     max=32,
                     optional=True,
                     tooltip="Frames that each clip carries over from the one before; −1 is the pack's own number. Raise"
-                    " it when clips can be told apart, 0 draws them independently.",
+                    " it when the seams between clips show; 0 draws them independently.",
                 ),
                 io.Combo.Input(
                     "noise",
@@ -82,7 +82,7 @@ class SampleClips(Node):
                     default=SHARED,
                     optional=True,
                     tooltip="shared starts every clip from the same noise, as released. Choose per clip when a pattern"
-                    " seems to stick to the picture while the face moves.",
+                    " seems to stick to the image while the face moves.",
                 ),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The animated face crop.")],

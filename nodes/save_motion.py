@@ -1,4 +1,4 @@
-"""Save Motion: keep a motion as a file."""
+"""Save Motion: write a motion to a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SaveMotion(Node):
             category=CATEGORY,
             description="Writes a motion to the output folder, to be used again with Load Motion.",
             inputs=[
-                Motion.Input("motion", tooltip="The motion to keep, best as it was extracted."),
+                Motion.Input("motion", tooltip="The motion to save, best as it was extracted."),
                 io.String.Input(
                     "filename_prefix",
                     default="motion/mimaface",

@@ -1,4 +1,4 @@
-"""Smooth Motion: take the tracker's trembling out of a motion."""
+"""Smooth Motion: take the tracker's jitter out of a motion."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class SmoothMotion(Node):
             node_id="MIMAFaceSmoothMotion",
             display_name="Smooth Motion (MIMAFace)",
             category=CATEGORY,
-            description="Takes the trembling out of a tracked motion. Fast movement, blinks and speech are kept, and"
+            description="Takes the jitter out of a tracked motion. Fast movement, blinks and speech are kept, and"
             " nothing is delayed.",
             inputs=[
                 Motion.Input("motion", tooltip="The motion to steady."),
-                strength("pose", 0.4, "Raise it when the head trembles, lower it when small nods get lost."),
-                strength("expression", 0.3, "Raise it when the face trembles, lower it when speech looks dull."),
-                strength("gaze", 0.3, "Raise it when the eyes tremble, lower it when small glances get lost."),
+                strength("pose", 0.4, "Raise it when the head jitters, lower it when small nods get lost."),
+                strength("expression", 0.3, "Raise it when the face jitters, lower it when speech looks dull."),
+                strength("gaze", 0.3, "Raise it when the eyes jitter, lower it when small glances get lost."),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The steadied motion.")],
         )

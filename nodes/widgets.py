@@ -20,7 +20,7 @@ def slider(name: str, default: float, low: float, high: float, step: float, tool
 
 
 def frame_rate(tooltip: str, default: float = 25.0, least: float = 1.0, optional: bool = False) -> io.Float.Input:
-    """Frames a second, exact enough for 30000/1001 and its like."""
+    """Frames per second, exact enough for 30000/1001 and its like."""
     return io.Float.Input(
         "fps", default=default, min=least, max=240.0, step=0.001, round=0.000001, optional=optional, tooltip=tooltip
     )

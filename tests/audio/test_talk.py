@@ -195,7 +195,7 @@ def test_the_sound_of_a_video_is_a_voice_and_a_silent_one_is_refused(pack, tmp_p
     alike = speak(pack, value(sound))
     assert len(motion) == 25
     assert (motion.coefficients.expression[:, JAW] == alike.coefficients.expression[:, JAW]).float().mean() > 0.95
-    with pytest.raises(InputError, match="no sound to speak with"):
+    with pytest.raises(InputError, match="no audio to speak with"):
         speak(pack, VideoFromFile(str(clip(tmp_path / "mute.mp4", frames))))
 
 
