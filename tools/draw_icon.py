@@ -9,7 +9,7 @@ NIGHT, SKIN, LINE, GLOW = "#1b2440", "#f2c9a5", "#3a2a2a", "#6cc6ff"
 
 
 def draw_icon() -> Image.Image:
-    """A face that looks aside, with its movement behind it."""
+    """A face that looks aside, with its earlier positions behind it."""
     icon = Image.new("RGBA", (SIDE * FINE, SIDE * FINE))
     pen = ImageDraw.Draw(icon)
 

@@ -1,6 +1,6 @@
-"""Draws the README's strip, the workflows' thumbnails and the help's pictures from real runs on the NASA portrait.
+"""Draws the README's strip, the workflows' thumbnails and the images of the help pages, from real runs.
 
-`python tools/draw_pictures.py`, from the repository, with the project installed as by `make demo`.
+`python tools/draw_pictures.py`, with the project installed as by `make demo`. The source is the NASA portrait.
 """
 
 from pathlib import Path
@@ -16,11 +16,11 @@ from mimaface.headless.job import run_here
 from mimaface.mimaface_core.media.read import read_image
 
 ROOT = Path(__file__).resolve().parents[1]
-MOMENTS = (14, 30, 40, 58, 70)  # frames of the demo that show looking, blinking, brows, talking and turning
-LAUGH = 82
+DEMO_FRAMES = (14, 30, 40, 58, 70)  # looking aside, blinking, raised brows, talking, turning
+LAUGH_FRAME = 82
 VOICE = ROOT / "assets" / "demo_voice.ogg"
-SAID = (8, 92)  # frames of what it says: two open mouths of different shape
-TURNED = 48  # a frame in which the clip turns the head and the voice opens the mouth
+TALK_FRAMES = (8, 92)  # two open mouths of different shape
+TURN_FRAME = 48  # the video turns the head and the voice opens the mouth
 EDITS = (
     ("edit.yaw=18", "edit.smile=1.2"),
     ("edit.blink_left=1", "edit.roll=-8"),
@@ -33,14 +33,14 @@ def main() -> None:
         out = Path(folder)
         source = portrait(out)
         face, _, _ = run_demo(None, DRIVER, out)
-        person, driver, result = read_image(source), frames(DRIVER, MOMENTS), frames(face, MOMENTS)
-        tiles([[person, *driver], [person, *result]], 200, ROOT / "assets" / "strip.jpg")
+        person, driver, result = read_image(source), frames(DRIVER, DEMO_FRAMES), frames(face, DEMO_FRAMES)
+        tiles([[person, *driver], [person, *result]], 200, ROOT / "docs" / "strip.jpg")
         tiles([[person, driver[4], result[4]]], 200, ROOT / "workflows" / "reenact_video.jpg")
-        yours = card("drawn by the\npublished weights,\nwhich you supply")
-        tiles([[person, driver[4], yours]], 200, ROOT / "workflows" / "reenact_video_released.jpg")
+        note = card("drawn by the\nreleased weights,\nwhich you supply")
+        tiles([[person, driver[4], note]], 200, ROOT / "workflows" / "reenact_video_released.jpg")
 
         laugh = out / "laugh.png"
-        (laughing,) = frames(DRIVER, (LAUGH,))
+        (laughing,) = frames(DRIVER, (LAUGH_FRAME,))
         Image.fromarray(laughing.numpy()).save(laugh)
         drawn, _ = run_here("reenact_image", [f"source={source}", f"driver={laugh}"], [], out)
         tiles([[person, laughing, read_image(drawn[0])]], 200, ROOT / "workflows" / "reenact_image.jpg")
@@ -48,16 +48,16 @@ def main() -> None:
         edited = [read_image(run_here("edit_face", [f"source={source}"], list(edit), out)[0][0]) for edit in EDITS]
         tiles([edited], 200, ROOT / "workflows" / "edit_face.jpg")
 
-        given = [f"source={source}", f"audio={VOICE}"]
-        spoken, _ = run_here("talk", given, [], out)
-        tiles([[waves(VOICE), *frames(spoken[0], SAID)]], 200, ROOT / "workflows" / "talk.jpg")
-        turned, _ = run_here("talk_with_clip", [*given, f"driver={DRIVER}"], [], out)
-        lent = frames(DRIVER, (TURNED,)) + frames(turned[0], (TURNED,))
-        tiles([[waves(VOICE), *lent]], 200, ROOT / "workflows" / "talk_with_clip.jpg")
+        inputs = [f"source={source}", f"audio={VOICE}"]
+        talk, _ = run_here("talk", inputs, [], out)
+        tiles([[waves(VOICE), *frames(talk[0], TALK_FRAMES)]], 200, ROOT / "workflows" / "talk.jpg")
+        turned, _ = run_here("talk_with_clip", [*inputs, f"driver={DRIVER}"], [], out)
+        turns = frames(DRIVER, (TURN_FRAME,)) + frames(turned[0], (TURN_FRAME,))
+        tiles([[waves(VOICE), *turns]], 200, ROOT / "workflows" / "talk_with_clip.jpg")
 
-        whole = out / "whole.png"
-        Image.fromarray(astronaut()).save(whole)
-        draw_help(source, whole, face)
+        photograph = out / "photograph.png"
+        Image.fromarray(astronaut()).save(photograph)
+        draw_help(source, photograph, face)
 
 
 if __name__ == "__main__":

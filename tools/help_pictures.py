@@ -1,4 +1,7 @@
-"""Draws the help pages' pictures, each with the node that it explains, on the NASA portrait and the drawn clip."""
+"""Draws the images of the help pages, each with the node that it explains.
+
+The source is the NASA portrait, the driver the demo's video.
+"""
 
 import shutil
 from pathlib import Path
@@ -16,6 +19,7 @@ from mimaface.mimaface_core.morphable.bundled.blendshapes import NAMES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.motion.plot import plot
 from mimaface.mimaface_core.motion.track import MotionTrack
+from mimaface.mimaface_core.tensors import to_float, to_uint8
 from mimaface.nodes import (
     DetectGaze,
     EncodeAppearance,
@@ -36,28 +40,28 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "web" / "docs"
 THUMBNAILS = {"DriveByAudio": "talk.jpg", "EditMotion": "edit_face.jpg", "SampleClips": "reenact_video.jpg"}
 SIDE = 160  # of a tile, pixels
-LOOKS, TALKS, TURNS, LAUGHS = (14, 26), 58, 70, 82  # frames of the demo's clip
-EYES = (slice(110, 340), slice(141, 371))  # rows and columns of the eyes in a crop, and in the clip
-RESTING = 50  # frames at the beginning, in which the face hardly moves
+LOOKS, TALKS, TURNS, LAUGHS = (14, 26), 58, 70, 82  # frames of the demo's video
+EYES = (slice(110, 340), slice(141, 371))  # rows and columns of the eyes in a crop, and in the video
+RESTING = 50  # frames at the start, in which the face hardly moves
 
 
 class Scene:
-    """The portrait, the clip, and what the nodes make of them."""
+    """The portrait, the driver, and the nodes' results for them."""
 
-    def __init__(self, portrait: Path, picture: Path, result: Path) -> None:
+    def __init__(self, portrait: Path, photograph: Path, result: Path) -> None:
         self.pack = LoadPack.execute("bundled").args[0]
         self.result = VideoFromFile(str(result))
-        self.portrait, self.picture = read_image(portrait), read_image(picture)
+        self.portrait, self.photograph = read_image(portrait), read_image(photograph)
         self.source = self.measured(self.portrait)[0]
-        self.clip = self.extract(VideoFromFile(str(DRIVER)))[1]
-        self.motion = self.retarget(self.clip)
+        self.driver = self.extract(VideoFromFile(str(DRIVER)))[1]
+        self.motion = self.retarget(self.driver)
 
-    def measured(self, picture: Tensor) -> tuple:
-        """Source and motion of one picture [H, W, 3]."""
-        return self.extract(as_image(picture))
+    def measured(self, image: Tensor) -> tuple:
+        """Source and motion of one image [H, W, 3]."""
+        return self.extract(to_float(image)[None])
 
-    def extract(self, picture) -> tuple:
-        return Extract3DMM.execute(self.pack, picture, -1, "interpolate").args
+    def extract(self, images) -> tuple:
+        return Extract3DMM.execute(self.pack, images, -1, "interpolate").args
 
     def retarget(self, motion: MotionTrack, mode: str = "relative", pose: float = 1.0) -> MotionTrack:
         return RetargetMotion.execute(self.source, motion, mode, 0, pose, 1.0, 1.0).args[0]
@@ -75,11 +79,17 @@ class Scene:
         return SampleClips.execute(self.pack, source, motion, appearance, **settings).args[0].get_components().images
 
 
-def draw_help(portrait: Path, picture: Path, result: Path) -> None:
-    """Draw every picture of the help pages; `picture` shows more of the person than the portrait, result is the demo's."""
+def draw_help(portrait: Path, photograph: Path, result: Path) -> None:
+    """Draw every image of the help pages.
+
+    Args:
+        portrait: the source of the demo.
+        photograph: the same person, of whom it shows more.
+        result: the demo's animated face.
+    """
     for node, name in THUMBNAILS.items():
         shutil.copyfile(ROOT / "workflows" / name, page(node, name))
-    scene = Scene(portrait, picture, result)
+    scene = Scene(portrait, photograph, result)
     for draw in (
         tracked,
         rendered,
@@ -97,28 +107,22 @@ def draw_help(portrait: Path, picture: Path, result: Path) -> None:
         draw(scene)
 
 
-def as_image(picture: Tensor) -> Tensor:
-    """A picture [H, W, 3], uint8 or in 0–1, as ComfyUI's IMAGE [1, H, W, 3]."""
-    return (picture.float() / 255 if picture.dtype == torch.uint8 else picture)[None]
-
-
 def page(node: str, name: str) -> Path:
-    """Where a page's picture lies."""
+    """The path of a page's image."""
     return PAGES / f"MIMAFace{node}" / name
 
 
 def tracked(scene: Scene) -> None:
-    found = [scene.measured(picture)[0] for picture in (scene.portrait, *frames(DRIVER, (TALKS, TURNS)))]
-    tiles(
-        [[mesh(source) for source in found]], SIDE, page("Extract3DMM", "tracked.jpg"), ("photograph", "clip", "clip")
-    )
+    sources = [scene.measured(image)[0] for image in (scene.portrait, *frames(DRIVER, (TALKS, TURNS)))]
+    captions = ("photograph", "clip", "clip")
+    tiles([[mesh(source) for source in sources]], SIDE, page("Extract3DMM", "tracked.jpg"), captions)
 
 
 def mesh(source) -> Tensor:
-    """The crop with the fitted face model as a net, uint8 [CROP_SIZE, CROP_SIZE, 3]."""
+    """The crop with the edges of the fitted face model, uint8 [CROP_SIZE, CROP_SIZE, 3]."""
     face = procedural_face()
     points = face.model.project(face.model.vertices(source.track.coefficients))[0, :, :2] * (CROP_SIZE / PLANE)
-    sheet = Image.fromarray(((source.crop.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy())
+    sheet = Image.fromarray(to_uint8((source.crop.permute(1, 2, 0) + 1) / 2).numpy())
     draw = ImageDraw.Draw(sheet, "RGBA")
     for corners in points[face.model.triangles[face.part_triangles["face"]]].tolist():
         (ax, ay), (bx, by), (cx, cy) = corners
@@ -134,31 +138,32 @@ def rendered(scene: Scene) -> None:
 
 
 def retargeted(scene: Scene) -> None:
-    moved = [scene.retarget(scene.clip), scene.retarget(scene.clip, "absolute"), scene.retarget(scene.clip, pose=0.3)]
+    driver = scene.driver
+    moved = [scene.retarget(driver), scene.retarget(driver, "absolute"), scene.retarget(driver, pose=0.3)]
     shown = frames(DRIVER, (LAUGHS,)) + [scene.render(motion[[LAUGHS]])[0] for motion in moved]
     tiles([shown], SIDE, page("RetargetMotion", "modes.jpg"), ("clip", "relative", "absolute", "relative, pose 0.3"))
 
 
 def looked(scene: Scene) -> None:
-    still = scene.source.track.replace(fps=scene.clip.fps)
+    still = scene.source.track.replace(fps=scene.driver.fps)
     shown = scene.render(still)
     for frame in frames(DRIVER, LOOKS):
-        exchanged = DetectGaze.execute(scene.pack, frame[None].float() / 255, still).args[0]
-        shown += [frame, *scene.render(exchanged)]
+        replaced = DetectGaze.execute(scene.pack, to_float(frame)[None], still).args[0]
+        shown += [frame, *scene.render(replaced)]
     captions = ("photograph", "clip", "its gaze", "clip", "its gaze")
-    tiles([[picture[EYES] for picture in shown]], SIDE, page("DetectGaze", "gaze.jpg"), captions)
+    tiles([[image[EYES] for image in shown]], SIDE, page("DetectGaze", "gaze.jpg"), captions)
 
 
 def modulated(scene: Scene) -> None:
-    """What the sampler reads of the photograph for two frames: the patches' tokens, their three main parts as colours."""
+    """The context of two frames: the first three principal components of the patches' tokens, as colours."""
     encoder = scene.pack.stage(len(scene.motion)).appearance
     with torch.no_grad():
         tokens = encoder.encode_source(scene.source.crop[None])
         context = encoder.modulate(tokens, scene.motion[[0, TURNS]].motion)[:, 1:]
     flat = context.flatten(0, 1)
-    parts = (flat - flat.mean(0)) @ torch.linalg.svd(flat - flat.mean(0), full_matrices=False).Vh[:3].T
+    components = (flat - flat.mean(0)) @ torch.linalg.svd(flat - flat.mean(0), full_matrices=False).Vh[:3].T
     side = round(context.shape[1] ** 0.5)
-    colours = ((parts / parts.std(0) + 2) / 4).clamp(0, 1).reshape(2, side, side, 3)
+    colours = ((components / components.std(0) + 2) / 4).clamp(0, 1).reshape(2, side, side, 3)
     shown = [(scene.source.crop.permute(1, 2, 0) + 1) / 2, colours[0], *scene.render(scene.motion[[TURNS]]), colours[1]]
     captions = ("at rest", "its appearance", "turned", "its appearance")
     tiles([shown], SIDE, page("EncodeAppearance", "appearance.jpg"), captions)
@@ -172,14 +177,14 @@ def packs(scene: Scene) -> None:
 
 def kept(scene: Scene) -> None:
     numbers = [*LOOKS, TALKS, TURNS]
-    bare = scene.render(scene.clip[numbers], "albedo")
-    tiles([frames(DRIVER, numbers), bare], SIDE, page("SaveMotion", "kept.jpg"))
-    tiles([bare, scene.render(scene.motion[numbers])], SIDE, page("LoadMotion", "again.jpg"))
+    shaded = scene.render(scene.driver[numbers], "albedo")
+    tiles([frames(DRIVER, numbers), shaded], SIDE, page("SaveMotion", "kept.jpg"))
+    tiles([shaded, scene.render(scene.motion[numbers])], SIDE, page("LoadMotion", "again.jpg"))
 
 
 def pasted(scene: Scene) -> None:
-    source = scene.measured(scene.picture)[0]
-    motion = RetargetMotion.execute(source, scene.clip, "relative", 0, 1.0, 1.0, 1.0).args[0]
+    source = scene.measured(scene.photograph)[0]
+    motion = RetargetMotion.execute(source, scene.driver, "relative", 0, 1.0, 1.0, 1.0).args[0]
     drawn = scene.sample(motion[TURNS - 11 : TURNS + 1], source)
     video, mask, _ = PasteBack.execute(source, drawn, 1920).args
     whole = list(Clip.open(video.get_stream_source()))
@@ -189,15 +194,14 @@ def pasted(scene: Scene) -> None:
 
 
 def plotted(scene: Scene) -> None:
-    save_plot(PlotMotion.execute(scene.clip, 720, 540).args[0][0], page("PlotMotion", "plot.png"))
+    save_plot(PlotMotion.execute(scene.driver, 720, 540).args[0][0], page("PlotMotion", "plot.png"))
 
 
 def smoothed(scene: Scene) -> None:
-    steady = [(f"expression {k:g}", SmoothMotion.execute(scene.clip, 0.4, k, 0.3).args[0]) for k in (0.3, 1.0)]
-    lines = {name: corner(motion)[:RESTING] for name, motion in [("as tracked", scene.clip), *steady]}
-    save_plot(
-        curves("a corner of the mouth, coefficient", lines, scene.clip[:RESTING]), page("SmoothMotion", "steady.png")
-    )
+    steady = [(f"expression {k:g}", SmoothMotion.execute(scene.driver, 0.4, k, 0.3).args[0]) for k in (0.3, 1.0)]
+    lines = {name: corner(motion)[:RESTING] for name, motion in [("as tracked", scene.driver), *steady]}
+    curve = curves("a corner of the mouth, coefficient", lines, scene.driver[:RESTING])
+    save_plot(curve, page("SmoothMotion", "steady.png"))
 
 
 def corner(motion: MotionTrack) -> Tensor:
@@ -220,13 +224,13 @@ def curves(title: str, lines: dict[str, Tensor], motion: MotionTrack) -> Tensor:
     return plot([(title, lines)], float(motion.fps), motion.visible, 720, 270)
 
 
-def save_plot(picture: Tensor, path: Path) -> None:
+def save_plot(image: Tensor, path: Path) -> None:
     """A plot [H, W, 3] in 0–1 as a small PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((picture * 255).round().byte().numpy()).quantize(64).save(path, optimize=True)
+    Image.fromarray(to_uint8(image).numpy()).quantize(64).save(path, optimize=True)
 
 
 def scored(scene: Scene) -> None:
-    table = Evaluate.execute(scene.result, False, as_image(scene.portrait), VideoFromFile(str(DRIVER))).args[1][0]
-    sheet = Image.fromarray((table * 255).round().byte().numpy())
+    table = Evaluate.execute(scene.result, False, to_float(scene.portrait)[None], VideoFromFile(str(DRIVER))).args[1][0]
+    sheet = Image.fromarray(to_uint8(table).numpy())
     sheet.crop((0, 0, sheet.width, 720)).reduce(2).save(page("Evaluate", "table.jpg"), quality=60, optimize=True)

@@ -1,6 +1,6 @@
-"""Writes subgraphs/*.json: three workflows, each as one box without its loaders and notes.
+"""Writes the blueprints in subgraphs/: three workflows as one node each, without loaders and notes.
 
-`python tools/write_blueprints.py`, with any Python. ComfyUI lists the files of subgraphs/ among its nodes, by file name.
+`python tools/write_blueprints.py`, with any Python. ComfyUI lists the files of subgraphs/ among its nodes, by name.
 """
 
 from __future__ import annotations
@@ -14,12 +14,20 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "subgraphs"
 LOADERS = ("LoadImage", "LoadVideo", "LoadAudio")
 NOTES = ("Note", "MarkdownNote")
-BEFORE, AFTER = -10, -20  # the front end's ids of a subgraph's own input and output node
-ROW, MARGIN, WIDTH = 20, 24, 140  # of these two nodes, in pixels
+INPUT_ID, OUTPUT_ID = -10, -20  # the front end's ids of a subgraph's own input and output node
+ROW, MARGIN, WIDTH = 20, 24, 140  # of these two nodes, pixels
+GAP = 100  # between them and the others, pixels
 
 
-class Box(NamedTuple):
-    """A workflow to put in a box, what is said of it, and the widgets that show on it, as (node's title, widget)."""
+class Blueprint(NamedTuple):
+    """A workflow as one node.
+
+    Attributes:
+        workflow: its name.
+        description: text in ComfyUI's list of nodes.
+        aliases: words that find it there.
+        widgets: those that show on the node, as (title of the inner node, widget).
+    """
 
     workflow: str
     description: str
@@ -27,23 +35,24 @@ class Box(NamedTuple):
     widgets: tuple[tuple[str, str], ...]
 
 
-BOXES = {
-    "MIMAFace Reenact": Box(
+BLUEPRINTS = {
+    "MIMAFace Reenact": Blueprint(
         "reenact_video",
-        "A clip moves a photograph: head, expression and gaze, with the clip's sound. Writes the face and the whole picture.",
+        "A video drives a photograph: head, expression and gaze, with the video's audio. Writes the face and the full"
+        " image.",
         ("face reenactment", "portrait animation", "talking head"),
         tuple(("retarget", name) for name in ("mode", "neutral_frame", "pose", "expression", "gaze"))
         + (("sampler", "seed"), ("pack", "pack")),
     ),
-    "MIMAFace Talk": Box(
+    "MIMAFace Talk": Blueprint(
         "talk",
-        "A photograph speaks with a voice: lips, nods, glances and blinks. Writes the face and the whole picture.",
+        "A photograph speaks with a voice: lips, nods, glances and blinks. Writes the face and the full image.",
         ("lip sync", "audio to video", "talking head"),
         tuple(("speech", name) for name in ("style", "lips", "pose", "blinks", "seed")) + (("pack", "pack"),),
     ),
-    "MIMAFace Edit": Box(
+    "MIMAFace Edit": Blueprint(
         "edit_face",
-        "Head, expression and gaze of a photograph by sliders. Writes the face and the whole picture.",
+        "Head, expression and gaze of a photograph by sliders. Writes the face and the full image.",
         ("expression editor", "face editing", "portrait"),
         tuple(
             ("edit", name)
@@ -52,19 +61,19 @@ BOXES = {
         + (("edit", "gaze_x"), ("edit", "gaze_y"), ("sampler", "seed"), ("pack", "pack")),
     ),
 }
-FILES = ("full", "video")  # titles of the nodes whose videos leave the box
+RESULTS = ("full", "video")  # titles of the inner nodes whose videos are the outputs
 
 
-def blueprint(name: str, box: Box) -> dict:
-    """The file of a box, as the front end publishes subgraphs."""
-    ui, values = _read(box.workflow)
+def blueprint_file(name: str, blueprint: Blueprint) -> dict:
+    """The file of a blueprint, in the front end's format for published subgraphs."""
+    ui, values = _read(blueprint.workflow)
     inner = {node["title"]: node for node in ui["nodes"] if node["type"] not in (*LOADERS, *NOTES)}
-    links, inputs, outputs = _wire(box, ui, inner)
-    own = str(uuid5(NAMESPACE_URL, f"mimaface/{box.workflow}"))
-    about = {"BlueprintDescription": box.description, "BlueprintSearchAliases": list(box.aliases)}
-    shown = {
+    links, inputs, outputs = _wire(blueprint, ui, inner)
+    own_id = str(uuid5(NAMESPACE_URL, f"mimaface/{blueprint.workflow}"))
+    about = {"BlueprintDescription": blueprint.description, "BlueprintSearchAliases": list(blueprint.aliases)}
+    node = {
         "id": 1,
-        "type": own,
+        "type": own_id,
         "pos": [0, 0],
         "size": [300, 26 * (len(inputs) + 1)],
         "flags": {},
@@ -74,12 +83,10 @@ def blueprint(name: str, box: Box) -> dict:
         "outputs": outputs,
         "title": name,
         "properties": {"cnr_id": "mimaface"},
-        "widgets_values": [values[title][widget] for title, widget in box.widgets],
+        "widgets_values": [values[title][widget] for title, widget in blueprint.widgets],
     }
-    left = min(node["pos"][0] for node in inner.values()) - WIDTH - 100
-    right = max(node["pos"][0] + node["size"][0] for node in inner.values()) + 100
     subgraph = {
-        "id": own,
+        "id": own_id,
         "version": 1,
         "state": {
             "lastGroupId": max(group["id"] for group in ui["groups"]),
@@ -90,16 +97,9 @@ def blueprint(name: str, box: Box) -> dict:
         "revision": 0,
         "config": {},
         "name": name,
-        "description": box.description,
+        "description": blueprint.description,
         "category": "MIMAFace",
-        "inputNode": {"id": BEFORE, "bounding": [left, 0, WIDTH, ROW * len(inputs) + 2 * MARGIN]},
-        "outputNode": {"id": AFTER, "bounding": [right, 0, WIDTH, ROW * len(outputs) + 2 * MARGIN]},
-        "inputs": _sockets(
-            own, inputs, [(link["origin_id"], link["origin_slot"], link["id"]) for link in links], BEFORE
-        ),
-        "outputs": _sockets(
-            own, outputs, [(link["target_id"], link["target_slot"], link["id"]) for link in links], AFTER
-        ),
+        **_edges(own_id, list(inner.values()), links, inputs, outputs),
         "widgets": [],
         "nodes": list(inner.values()),
         "groups": [group for group in ui["groups"] if any(_inside(node, group) for node in inner.values())],
@@ -107,11 +107,11 @@ def blueprint(name: str, box: Box) -> dict:
         "extra": about,
     }
     return {
-        "id": str(uuid5(NAMESPACE_URL, f"mimaface/{box.workflow}/blueprint")),
+        "id": str(uuid5(NAMESPACE_URL, f"mimaface/{blueprint.workflow}/blueprint")),
         "revision": 0,
         "last_node_id": 1,
         "last_link_id": 0,
-        "nodes": [shown],
+        "nodes": [node],
         "links": [],
         "groups": [],
         "definitions": {"subgraphs": [subgraph]},
@@ -121,8 +121,22 @@ def blueprint(name: str, box: Box) -> dict:
     }
 
 
+def _edges(own_id: str, nodes: list[dict], links: list[dict], inputs: list[dict], outputs: list[dict]) -> dict:
+    """The subgraph's own input and output node, left and right of the others, and their sockets."""
+    left = min(node["pos"][0] for node in nodes) - WIDTH - GAP
+    right = max(node["pos"][0] + node["size"][0] for node in nodes) + GAP
+    starts = [(link["origin_id"], link["origin_slot"], link["id"]) for link in links]
+    ends = [(link["target_id"], link["target_slot"], link["id"]) for link in links]
+    return {
+        "inputNode": {"id": INPUT_ID, "bounding": [left, 0, WIDTH, ROW * len(inputs) + 2 * MARGIN]},
+        "outputNode": {"id": OUTPUT_ID, "bounding": [right, 0, WIDTH, ROW * len(outputs) + 2 * MARGIN]},
+        "inputs": _sockets(own_id, inputs, starts, INPUT_ID),
+        "outputs": _sockets(own_id, outputs, ends, OUTPUT_ID),
+    }
+
+
 def _read(workflow: str) -> tuple[dict, dict[str, dict]]:
-    """A workflow as the front end has it, and its nodes' values by title."""
+    """A workflow in the front end's format, and the values of its nodes by title."""
     ui, api = (
         json.loads((ROOT / "workflows" / folder / f"{workflow}.json").read_text(encoding="utf-8"))
         for folder in ("", "api")
@@ -130,50 +144,50 @@ def _read(workflow: str) -> tuple[dict, dict[str, dict]]:
     return ui, {node["_meta"]["title"]: node["inputs"] for node in api.values()}
 
 
-def _wire(box: Box, ui: dict, inner: dict[str, dict]) -> tuple[list[dict], list[dict], list[dict]]:
-    """Links inside the box, its inputs and its outputs; what loaders gave comes from its inputs."""
+def _wire(blueprint: Blueprint, ui: dict, inner: dict[str, dict]) -> tuple[list[dict], list[dict], list[dict]]:
+    """Links, inputs and outputs of a subgraph; its first inputs replace the loaders, its others are widgets."""
     loaders = [node for node in ui["nodes"] if node["type"] in LOADERS]
     slots = {node["id"]: slot for slot, node in enumerate(loaders)}
     links = [
-        _link(number, BEFORE if giver in slots else giver, slots.get(giver, out), taker, socket, kind)
-        for number, giver, out, taker, socket, kind in ui["links"]
+        _link(number, INPUT_ID if origin in slots else origin, slots.get(origin, slot), target, socket, kind)
+        for number, origin, slot, target, socket, kind in ui["links"]
     ]
     inputs = [{"name": node["title"], "type": node["outputs"][0]["type"], "link": None} for node in loaders]
-    for title, widget in box.widgets:
+    for title, widget in blueprint.widgets:
         node, number = inner[title], len(links) + 1
         socket = [entry["name"] for entry in node["inputs"]].index(widget)
         entry = node["inputs"][socket]
         entry["link"] = number
-        links.append(_link(number, BEFORE, len(inputs), node["id"], socket, entry["type"]))
+        links.append(_link(number, INPUT_ID, len(inputs), node["id"], socket, entry["type"]))
         inputs.append({"name": widget, "type": entry["type"], "widget": {"name": widget}, "link": None})
     outputs = []
-    for title in FILES:
-        number, given = len(links) + 1, inner[title]["outputs"][0]
-        given["links"] = [number]
-        links.append(_link(number, inner[title]["id"], 0, AFTER, len(outputs), given["type"]))
-        outputs.append({"name": title, "type": given["type"], "links": []})
+    for title in RESULTS:
+        number, output = len(links) + 1, inner[title]["outputs"][0]
+        output["links"] = [number]
+        links.append(_link(number, inner[title]["id"], 0, OUTPUT_ID, len(outputs), output["type"]))
+        outputs.append({"name": title, "type": output["type"], "links": []})
     return links, inputs, outputs
 
 
-def _link(number: int, giver: int, out: int, taker: int, socket: int, kind: str) -> dict:
+def _link(number: int, origin: int, origin_slot: int, target: int, target_slot: int, kind: str) -> dict:
     return {
         "id": number,
-        "origin_id": giver,
-        "origin_slot": out,
-        "target_id": taker,
-        "target_slot": socket,
+        "origin_id": origin,
+        "origin_slot": origin_slot,
+        "target_id": target,
+        "target_slot": target_slot,
         "type": kind,
     }
 
 
-def _sockets(box: str, shown: list[dict], ends: list[tuple[int, int, int]], own: int) -> list[dict]:
-    """The subgraph's inputs or outputs, each with the links that end at it; `ends` are (node, slot, link)."""
+def _sockets(own_id: str, shown: list[dict], ends: list[tuple[int, int, int]], edge_id: int) -> list[dict]:
+    """A subgraph's inputs or outputs, each with the links at it; `ends` are (node, slot, link)."""
     return [
         {
-            "id": str(uuid5(NAMESPACE_URL, f"{box}/{own}/{entry['name']}")),
+            "id": str(uuid5(NAMESPACE_URL, f"{own_id}/{edge_id}/{entry['name']}")),
             "name": entry["name"],
             "type": entry["type"],
-            "linkIds": [link for node, at, link in ends if (node, at) == (own, slot)],
+            "linkIds": [link for node, at, link in ends if (node, at) == (edge_id, slot)],
         }
         for slot, entry in enumerate(shown)
     ]
@@ -185,13 +199,13 @@ def _inside(node: dict, group: dict) -> bool:
 
 
 def text(name: str) -> str:
-    """A blueprint's file as it is written."""
-    return json.dumps(blueprint(name, BOXES[name]), ensure_ascii=False, indent=2) + "\n"
+    """The text of a blueprint's file."""
+    return json.dumps(blueprint_file(name, BLUEPRINTS[name]), ensure_ascii=False, indent=2) + "\n"
 
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    for name in BOXES:
+    for name in BLUEPRINTS:
         (FOLDER / f"{name}.json").write_text(text(name), encoding="utf-8", newline="\n")
 
 

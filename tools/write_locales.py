@@ -1,7 +1,7 @@
-"""Writes locales/en/nodeDefs.json from the nodes' schemas and says what the translations lack.
+"""Writes locales/en/nodeDefs.json from the nodes' schemas and lists what the translations lack.
 
-`python tools/write_locales.py`, with the project installed as by `make demo`. Translations are written by hand: the
-program lists what is missing in them, what they have too much and whose English has changed, and then ends with 1.
+`python tools/write_locales.py`, with the project installed as by `make demo`. Translations are written by hand: texts
+that are missing, superfluous or outdated in them are listed, with exit status 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONTROL = "control_after_generate"  # the widget that the front end puts below a
 
 
 def english(nodes=NODES) -> dict[str, dict]:
-    """Every name and tooltip of the nodes, laid out as ComfyUI's front end reads it."""
+    """Every name and tooltip of the nodes, in the format of ComfyUI's front end."""
     return {node.GET_SCHEMA().node_id: _entry(node) for node in nodes}
 
 
@@ -41,7 +41,7 @@ def _entry(node) -> dict:
 
 
 def _key(name: str) -> str:
-    """An input's name as the front end looks it up."""
+    """The front end's key of an input."""
     return name.replace(".", "_")
 
 
@@ -50,7 +50,7 @@ def _named(name: str, tooltip: str | None) -> dict[str, str]:
 
 
 def texts(entries: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text with the keys that lead to it."""
+    """Every text with the path of its keys."""
     for key, value in entries.items():
         if isinstance(value, dict):
             yield from texts(value, (*path, key))
@@ -59,20 +59,20 @@ def texts(entries: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 def out_of_step(translated: dict, now: dict, before: dict) -> list[str]:
-    """What has to be done to a translation, one line each; `before` is the English that it was made from."""
-    have, wanted, known = dict(texts(translated)), dict(texts(now)), dict(texts(before))
-    lines = [f"missing: {'.'.join(path)}: {text}" for path, text in wanted.items() if path not in have]
-    lines += [f"too much: {'.'.join(path)}" for path in have if path not in wanted]
+    """Faults of a translation, one line each; `before` is the English from which it was made."""
+    own, current, old = dict(texts(translated)), dict(texts(now)), dict(texts(before))
+    lines = [f"missing: {'.'.join(path)}: {text}" for path, text in current.items() if path not in own]
+    lines += [f"too much: {'.'.join(path)}" for path in own if path not in current]
     lines += [
         f"translate again: {'.'.join(path)}: {text}"
-        for path, text in wanted.items()
-        if path in have and known.get(path, text) != text
+        for path, text in current.items()
+        if path in own and old.get(path, text) != text
     ]
     return lines
 
 
 def read(language: str) -> dict:
-    """The entries of a language; none where it has no file yet."""
+    """The entries of a language; empty without a file."""
     path = LOCALES / language / FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -83,9 +83,9 @@ def main() -> int:
     text = json.dumps(now, ensure_ascii=False, indent=2) + "\n"
     (LOCALES / "en" / FILE).write_text(text, encoding="utf-8", newline="\n")
     languages = sorted(path.name for path in LOCALES.iterdir() if path.is_dir() and path.name != "en")
-    found = [f"{name}: {line}" for name in languages for line in out_of_step(read(name), now, before)]
-    print(*found, sep="\n", end="\n" if found else "")
-    return bool(found)
+    faults = [f"{name}: {line}" for name in languages for line in out_of_step(read(name), now, before)]
+    print(*faults, sep="\n", end="\n" if faults else "")
+    return bool(faults)
 
 
 if __name__ == "__main__":

@@ -108,9 +108,9 @@ def test_sockets_and_links_fit_the_nodes(name, known):
 
 # --- blueprints
 
-BLUEPRINTS = runpy.run_path(str(ROOT / "tools" / "write_blueprints.py"))
-BOXES = BLUEPRINTS["BOXES"]
-every_box = pytest.mark.parametrize("name", BOXES)
+SCRIPT = runpy.run_path(str(ROOT / "tools" / "write_blueprints.py"))
+BLUEPRINTS = SCRIPT["BLUEPRINTS"]
+every_blueprint = pytest.mark.parametrize("name", BLUEPRINTS)
 
 
 def box_of(name):
@@ -122,13 +122,13 @@ def box_of(name):
 
 def test_blueprints_are_those_of_the_workflows():
     written = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "subgraphs").iterdir()}
-    assert written == {name: BLUEPRINTS["text"](name) for name in BOXES}, "run `python tools/write_blueprints.py`"
+    assert written == {name: SCRIPT["text"](name) for name in BLUEPRINTS}, "run `python tools/write_blueprints.py`"
 
 
-@every_box
+@every_blueprint
 def test_a_box_with_loaders_before_it_is_the_workflow(name, known):
     _, node, inside = box_of(name)
-    api = read(f"api/{BOXES[name].workflow}.json")
+    api = read(f"api/{BLUEPRINTS[name].workflow}.json")
     assert node["type"] == inside["id"] and [slot["name"] for slot in node["outputs"]] == ["full", "video"]
     # what reaches the box: links of loaders, values of its widgets
     loaders = {
@@ -150,7 +150,7 @@ def test_a_box_with_loaders_before_it_is_the_workflow(name, known):
     assert queued == {key: entry for key, entry in api.items() if not entry["class_type"].startswith("Load")}
 
 
-@every_box
+@every_blueprint
 def test_links_of_a_box_fit_their_sockets(name):
     file, _, inside = box_of(name)
     nodes = {inner["id"]: inner for inner in inside["nodes"]}
