@@ -2,14 +2,18 @@
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from mimaface.nodes import NODES
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "mimaface_core"
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_comfyui_imports_the_root_at_once_and_without_models(tmp_path):
@@ -81,16 +85,36 @@ def test_the_readme_lists_every_node_as_it_is():
     assert rows == {schema.display_name.removesuffix(" (MIMAFace)"): schema.node_id for schema in schemas}
 
 
-def test_files_that_the_documents_link_to_exist():
-    for document in (ROOT / "README.md", ROOT / "docs" / "training.md"):
-        text = document.read_text(encoding="utf-8")
-        for link in re.findall(r"\]\(([^)#]+)\)", text):
-            assert "://" in link or (document.parent / link).exists(), link
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_links_of_a_document_lead_to_files_and_headings(document):
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        path, _, heading = link.partition("#")
+        target = document.parent / path if path else document
+        assert "://" in link or target.exists(), link
+        if heading and target.suffix == ".md":
+            assert heading in headings(target), link
 
 
-def test_nothing_in_the_documents_is_left_to_fill_in():
-    for document in ("README.md", "docs/training.md", "CHANGELOG.md"):
-        assert "{{" not in (ROOT / document).read_text(encoding="utf-8"), document
+def headings(document):
+    """The anchors that GitHub gives to a document's headings."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_nothing_in_a_document_is_left_to_fill_in(document):
+    assert "{{" not in document.read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 170
+
+
+def test_diagrams_are_those_of_the_script():
+    script = runpy.run_path(str(ROOT / "tools" / "draw_diagrams.py"))
+    for name in ("nodes", "dataflow"):
+        drawn = (ROOT / "docs" / f"{name}.svg").read_text(encoding="utf-8")
+        assert drawn == script[name]().svg(), "run `python tools/draw_diagrams.py`"
 
 
 def test_the_registry_finds_what_it_needs():
