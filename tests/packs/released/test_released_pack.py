@@ -34,6 +34,7 @@ from mimaface.mimaface_core import host
 from mimaface.mimaface_core.diffusion.released_unet import combine, to_diffusers
 from mimaface.mimaface_core.errors import Cancelled, InputError
 from mimaface.mimaface_core.packs.files import verify_files
+from mimaface.mimaface_core.packs.manifest import Manifest, read_manifest
 from mimaface.mimaface_core.packs.pack import ModelPack
 from mimaface.mimaface_core.packs.released.check import check_released
 from mimaface.mimaface_core.packs.released.convert import STAGING, convert_released
@@ -208,11 +209,11 @@ def test_the_pack_holds_the_published_weights(whole, converted):
     for key, value in expected.items():
         assert torch.equal(ours[key], value.half().float() if value.ndim > 1 else value), key
     for name, place in {"fuse": FUSE, "picture_fuse": PICTURE_FUSE}.items():
-        fuse = (pack.picture_appearance if "picture" in name else pack.appearance).fuse
+        fuse = (pack.image_appearance if "picture" in name else pack.appearance).fuse
         weight = torch.load(whole / place)["transform_dim_clip.weight"]
         assert torch.equal(fuse.transform_dim_clip.weight, weight.half().float())
     assert pack.appearance.vision.config.hidden_act == "gelu"  # as in the folder's config.json
-    assert torch.equal(pack.picture_unet.conv_out.bias, load_file(whole / UNET_2D)["conv_out.bias"])
+    assert torch.equal(pack.image_unet.conv_out.bias, load_file(whole / UNET_2D)["conv_out.bias"])
     assert len(pack.morphable.mean_shape) == 50 and pack.morphable.mean_shape.dtype == torch.float32
     assert torch.equal(pack.vae.quant_conv.bias, vae_state(SMALL.vae)["quant_conv.bias"])
     assert len(pack.verify()) >= 6
@@ -227,10 +228,10 @@ def test_the_manifest_says_what_it_was_made_from(whole, converted):
     }
     assert set(manifest["files"]) == {path.name for path in converted.glob("*.safetensors")}
     assert sorted(path.suffix for path in converted.iterdir()) == [".json"] + [".safetensors"] * 7
-    verify_files(converted, manifest)
+    verify_files(converted, read_manifest(converted))
     manifest["files"]["vae.safetensors"]["sha256"] = "0" * 64
     with pytest.raises(InputError, match="vae.safetensors is missing, cut short or damaged"):
-        verify_files(converted, manifest)
+        verify_files(converted, Manifest.from_json(manifest, "manifest.json"))
 
 
 def test_converting_again_makes_only_what_has_changed(published, converted):
@@ -277,7 +278,7 @@ def test_converting_again_makes_only_what_has_changed(published, converted):
     for place in (PICTURE_FUSE, f"{IMAGE}/vision_encoder/model.safetensors"):
         (published / place).unlink()
     convert_released(published, converted, half=True, sizes=SMALL)
-    assert len(written(converted)) == 5 and "picture_unet" not in ModelPack.load(converted).manifest
+    assert len(written(converted)) == 5 and ModelPack.load(converted).manifest.image_unet is None
 
 
 def test_nothing_is_written_where_something_else_is(whole, published, tmp_path):

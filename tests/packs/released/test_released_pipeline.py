@@ -23,6 +23,7 @@ from mimaface.mimaface_core.motion.retarget import RELEASED, retarget
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.motion.track import BFM, FaceCoefficients, MotionTrack
 from mimaface.mimaface_core.packs.files import write_pack
+from mimaface.mimaface_core.packs.manifest import Manifest
 from mimaface.mimaface_core.packs.pack import ModelPack
 from mimaface.mimaface_core.packs.parts import build_part
 from mimaface.nodes.edit_motion import EditMotion
@@ -83,7 +84,8 @@ WRITTEN = ("regressor", "vae", "appearance", "unet", "picture_unet")
 
 def random_part(name, seed):
     """A network of the pack with random values that keep activations in bounds."""
-    module, generator = build_part(name, MANIFEST[name]), torch.Generator().manual_seed(seed)
+    entry = MANIFEST[name]
+    module, generator = build_part(name, entry["config"], entry.get("class")), torch.Generator().manual_seed(seed)
     values = {}
     for key, value in module.state_dict().items():
         if value.ndim > 1:
@@ -109,6 +111,12 @@ def models(tmp_path_factory):
 @pytest.fixture
 def pack(models):
     return ModelPack.load(models / "released")
+
+
+def opened(models, manifest):
+    """The pack's folder under another manifest."""
+    folder = models / "released"
+    return ModelPack(folder, Manifest.from_json(manifest, folder / "manifest.json"))
 
 
 def track(count=1, seed=0, basis=BFM, alignment=None):
@@ -199,8 +207,8 @@ def test_only_what_is_used_is_read(pack):
         "unet",
         "appearance",
         "regressor",
-        "picture_unet",
-        "picture_appearance",
+        "image_unet",
+        "image_appearance",
         "morphable",
         "latents",
     }
@@ -212,20 +220,20 @@ def test_only_what_is_used_is_read(pack):
 
 
 def test_one_frame_is_drawn_by_the_image_stage(pack, models):
-    assert pack.stage(1).unet is pack.picture_unet and pack.stage(1).appearance is pack.picture_appearance
+    assert pack.stage(1).unet is pack.image_unet and pack.stage(1).appearance is pack.image_appearance
     assert pack.stage(1).scheduler == pack.scheduler
     plain = {key: value for key, value in MANIFEST.items() if not key.startswith("picture_u")}
     with pytest.raises(InputError, match="only useful together"):
-        ModelPack(models / "released", plain)
+        opened(models, plain)
     plain.pop("picture_appearance")
-    video_alone = ModelPack(models / "released", plain)
+    video_alone = opened(models, plain)
     assert video_alone.stage(1).unet is video_alone.unet
 
 
 def test_large_parts_take_the_precision_of_the_surroundings(models):
     with host.use(host.Host(device="cpu", dtype=torch.bfloat16)):
         pack = ModelPack.load(models / "released")
-        kinds = {name: next(getattr(pack, name).parameters()).dtype for name in WRITTEN}
+        kinds = {name: next(getattr(pack, name.replace("picture", "image")).parameters()).dtype for name in WRITTEN}
     assert kinds == {
         "regressor": torch.float32,
         "appearance": torch.float32,
@@ -251,7 +259,7 @@ def test_large_parts_take_the_precision_of_the_surroundings(models):
 )
 def test_a_manifest_that_contradicts_itself_is_refused(models, changes, named):
     with pytest.raises(InputError, match=named):
-        ModelPack(models / "released", {**MANIFEST, **changes})
+        opened(models, {**MANIFEST, **changes})
 
 
 def test_context_is_averaged_over_a_clip_or_of_each_frame(pack, monkeypatch):
@@ -265,7 +273,7 @@ def test_context_is_averaged_over_a_clip_or_of_each_frame(pack, monkeypatch):
     assert torch.allclose(own.context([0, 1, 1])[0], each.context([0, 1, 1]).mean(0), atol=1e-6)
     assert torch.equal(own.motion, torch.cat([motion.coefficients.values, motion.gaze], 1))
     one = EncodeAppearance.execute(pack, person, motion[:1]).result[0]
-    assert one.encoder is pack.picture_appearance and own.encoder is pack.appearance
+    assert one.encoder is pack.image_appearance and own.encoder is pack.appearance
 
 
 def test_the_render_lies_in_the_drivers_crop(pack):
@@ -285,7 +293,7 @@ def test_latents_of_renders_are_sampled_or_their_mode(models):
     picture = torch.rand(1, 3, 64, 64) * 2 - 1
     drawn = {}
     for sampled in (True, False):
-        pack = ModelPack(models / "released", {**MANIFEST, "latents": {"target": "picture", "sampled": sampled}})
+        pack = opened(models, {**MANIFEST, "latents": {"target": "picture", "sampled": sampled}})
         generators = (torch.Generator().manual_seed(seed) for seed in (0, 0, 1))
         drawn[sampled] = [pack.latents.encode(picture, generator) for generator in generators]
         mode = pack.latents.encode(picture)
