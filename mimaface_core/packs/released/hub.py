@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from ... import host
 from ...errors import InputError
-from ...weights import MEGABYTE, PART, sha256
+from ...weights import MEGABYTE, sha256
 from . import autoencoder
 from .layout import BFM, SOURCES
 
@@ -38,6 +38,7 @@ TRIES = 5  # in a row without a byte
 WAIT = 2.0  # seconds between them
 ABSENT = (401, 404, 410)  # the hub answers 401 where a repository does not exist or is not public
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # worth another try
+PART = ".part"  # suffix of a file that has not wholly arrived
 LINKED_SIZE, LINKED_TAG = "X-Linked-Size", "X-Linked-Etag"
 
 
