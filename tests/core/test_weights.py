@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from support.published import Trap
+from support.released import Trap
 
 from mimaface.mimaface_core import weights
 from mimaface.mimaface_core.errors import InputError

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.ndimage import affine_transform
-from support.published import VISION
+from support.released import VISION
 from support.tiny_pack import awaken
 from torch.nn import functional as F
 

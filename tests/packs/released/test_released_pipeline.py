@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.published import VISION
+from support.released import VISION
 from support.scenes import clip, moved, needs_faces, portrait
 
 from mimaface.cli import main as cli
