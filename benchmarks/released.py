@@ -1,7 +1,7 @@
-"""Seconds and peak memory of each stage with a pack of the published layout, in several precisions.
+"""Seconds and peak memory of each stage with a pack of the released weights, in several precisions.
 
-`python benchmarks/released.py models/mimaface/released --frames 4 --steps 2 --dtypes float32 bfloat16`; on a GPU leave
-frames and steps as they are.
+On a CPU: `python benchmarks/released.py models/mimaface/released --frames 4 --steps 2 --dtypes float32 bfloat16`; on a
+GPU the default frames and steps.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ STAGES = {
 
 
 class Gauge(Clock):
-    """A clock that also notes the peak memory at the end of each stage, in MB."""
+    """A clock that also records the peak memory at the end of each stage, in MB."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,64 +59,72 @@ class Gauge(Clock):
 
 
 def peak() -> float:
-    """The most memory so far in MB: of the GPU where there is one, else of the process."""
+    """Peak memory so far in MB: of the GPU where there is one, else of the process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e6
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
+    maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return maximum / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
 def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]:
-    """Animate stage by stage; the gauge and the frames [N, 3, 512, 512] in ±1."""
-    gauge, pack = Gauge(), find_pack(options.pack)
-    source = options.source or portrait(folder)
-    clip = Clip.open(options.driver)
-    driver = list(islice(clip, options.frames))
-    stage, tracker = pack.stage(len(driver)), face_tracker(host.current().models_folders())
-    surroundings = host.current()
+    """Animate stage by stage.
 
-    def first(name: str, get: Callable[[], torch.nn.Module]) -> torch.nn.Module:
-        """A part, loaded on the clock and put on the device."""
+    Args:
+        options: of the command line.
+        folder: for the portrait, where no photograph is named.
+
+    Returns:
+        The gauge, and frames [N, 3, 512, 512] in ±1.
+    """
+    gauge, pack = Gauge(), find_pack(options.pack)
+    photograph = options.source or portrait(folder)
+    clip = Clip.open(options.driver)
+    driver_frames = list(islice(clip, options.frames))
+    stage, tracker = pack.stage(len(driver_frames)), face_tracker(host.current().models_folders())
+    current = host.current()
+
+    def load_timed(name: str, get: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+        """A part, loaded and moved to the device on the clock."""
         start = time.perf_counter()
         with gauge("load"):
             module = get()
-            with surroundings.load(module):
+            with current.load(module):
                 print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
         return module
 
-    first("regressor", lambda: pack.regressor)
+    load_timed("regressor", lambda: pack.regressor)
     with gauge("measure"):
-        person, _ = measure([read_picture(source)], 1, clip.fps, tracker, pack.measurer())
-        _, driven = measure(driver, len(driver), clip.fps, tracker, pack.measurer())
-        motion = retarget(driven, person.track, RELEASED)
-    encoder = first("appearance", lambda: stage.appearance)
+        source, _ = measure([read_picture(photograph)], 1, clip.fps, tracker, pack.measurer())
+        _, driver = measure(driver_frames, len(driver_frames), clip.fps, tracker, pack.measurer())
+        motion = retarget(driver, source.track, RELEASED)
+    encoder = load_timed("appearance", lambda: stage.appearance)
     with gauge("appearance"):
-        look = encode_appearance(encoder, person.crop, person.track.alignment, motion, pack.averaged)
-    unet, vae = first("unet", lambda: stage.unet), first("vae", lambda: pack.vae)
+        appearance = encode_appearance(encoder, source.crop, source.track.alignment, motion, pack.averaged)
+    unet, vae = load_timed("unet", lambda: stage.unet), load_timed("vae", lambda: pack.vae)
     latents = pack.latents
     latents.encode = gauge.function("encode", latents.encode)
     latents.to_frames = gauge.function("decode", latents.to_frames)
     unet.forward = gauge.function("denoise", unet.forward)
-    with surroundings.load(unet), surroundings.load(vae):
+    with current.load(unet), current.load(vae):
         clips = sample_clips(
             stage,
-            gauge.iterator("render", renders(pack, person, motion, pack.render)),
-            gauge.function("appearance", look.context),
+            gauge.iterator("render", renders(pack, source, motion, pack.render)),
+            gauge.function("appearance", appearance.context),
             len(motion),
             frames=min(pack.clip_frames, len(motion)),
             overlap=pack.overlap if len(motion) > pack.overlap else 0,
             steps=options.steps,
-            guidance=pack.sampling["guidance"],
-            scheduler=pack.sampling["scheduler"],
+            guidance=pack.manifest.sampling.guidance,
+            scheduler=pack.manifest.sampling.scheduler,
         )
         frames = torch.cat(list(clips))
     return gauge, frames
 
 
 def child(options: argparse.Namespace, dtype: str) -> None:
-    """One precision in its own process: frames into a file, numbers as the last line."""
-    surroundings = host.Host(dtype=getattr(torch, dtype), low_memory=options.low_memory)
-    with host.use(surroundings), tempfile.TemporaryDirectory() as folder:
+    """Run one precision in its own process: frames into a file, numbers as the last line."""
+    settings = host.Host(dtype=getattr(torch, dtype), low_memory=options.low_memory)
+    with host.use(settings), tempfile.TemporaryDirectory() as folder:
         gauge, frames = run(options, Path(folder))
     save_file({"frames": frames.contiguous()}, options.frames_file)
     finite = bool(torch.isfinite(frames).all())
@@ -124,7 +132,7 @@ def child(options: argparse.Namespace, dtype: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Seconds and peak memory with the published layout.")
+    parser = argparse.ArgumentParser(description="Seconds and peak memory with the released weights.")
     parser.add_argument("pack", help="a converted pack's name or folder")
     parser.add_argument("--source", type=Path, help="a photograph (the NASA portrait)")
     parser.add_argument("--driver", type=Path, default=DRIVER, help="a clip (the demo's)")
@@ -134,7 +142,7 @@ def main() -> None:
         "--dtypes",
         nargs="+",
         default=["float32", "float16", "bfloat16"],
-        help="the first one is what others are compared with; float16 is very slow without a GPU",
+        help="the others are compared with the first one; float16 is very slow without a GPU",
     )
     parser.add_argument("--low-memory", action="store_true")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of PyTorch")
@@ -149,22 +157,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for dtype in options.dtypes:
             file = Path(folder, f"{dtype}.safetensors")
-            own = [sys.executable, __file__, *sys.argv[1:], "--dtypes", dtype, "--frames-file", str(file)]
-            done = subprocess.run(own, stdout=subprocess.PIPE, text=True, check=True)
-            results[dtype] = json.loads(done.stdout.splitlines()[-1])
+            command = [sys.executable, __file__, *sys.argv[1:], "--dtypes", dtype, "--frames-file", str(file)]
+            process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            results[dtype] = json.loads(process.stdout.splitlines()[-1])
             frames = load_file(file)["frames"]
             reference = frames if reference is None else reference
-            results[dtype]["apart"] = float((frames - reference).abs().mean() * 127.5)
+            results[dtype]["difference"] = float((frames - reference).abs().mean() * 127.5)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{options.threads} CPU threads"
     print(f"{options.frames} frames, {options.steps} steps, {device}, torch {torch.__version__}\n")
     print(f"| stage | {' | '.join(f'{d}, s | MB' for d in results)} | |\n| --- |{' ---: |' * 2 * len(results)} --- |")
-    for name, what in STAGES.items():
+    for name, description in STAGES.items():
         cells = [f"{r['seconds'].get(name, 0):.1f} | {r['peaks'].get(name, 0):.0f}" for r in results.values()]
-        print(f"| {name} | {' | '.join(cells)} | {what} |")
+        print(f"| {name} | {' | '.join(cells)} | {description} |")
     for dtype, result in results.items():
         print(
             f"\n{dtype}: {sum(result['seconds'].values()):.0f} s, peak {result['peak']:.0f} MB, "
-            f"{'finite' if result['finite'] else 'NOT FINITE'}, {result['apart']:.2f} of 255 levels from {options.dtypes[0]}"
+            f"{'finite' if result['finite'] else 'NOT FINITE'}, "
+            f"{result['difference']:.2f} of 255 levels from {options.dtypes[0]}"
         )
 
 
