@@ -243,7 +243,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     linked = HubFile()
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         if LINKED_SIZE in headers or LINKED_TAG in headers:
             size = headers.get(LINKED_SIZE)
