@@ -41,7 +41,8 @@ def test_every_key_of_stable_diffusion_and_animatediff_has_its_place():
         # as their published configurations say
         picture = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
         motion = MotionAdapter(motion_max_seq_length=32, use_motion_mid_block=False)
-        unet = build_part("unet", unet_entry(config))
+        entry = unet_entry(config)
+        unet = build_part("unet", entry["config"], entry.get("class"))
         state = unet_state(unet.state_dict(), picture.state_dict(), motion.state_dict())
     assert not compare(shapes(unet), state) and state.keys() == picture.state_dict().keys() | motion.state_dict().keys()
     assert unet.conv_in.weight.shape == (320, 13, 3, 3) and picture.conv_in.weight.shape == (320, 4, 3, 3)
