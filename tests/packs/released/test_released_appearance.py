@@ -58,11 +58,11 @@ def test_crops_refuse_what_does_not_fit():
     flat = torch.tensor([[[1.0, 0, 0], [1, 0, 0]]])
     with pytest.raises(InputError, match="line"):
         identity_crop(torch.zeros(1, 3, 64, 64), flat)
-    with pytest.raises(InputError, match="matrices"):
+    with pytest.raises(ValueError, match="matrices"):
         aligned(torch.zeros(2, 3, 64, 64), flat)
     with pytest.raises(InputError, match="112"):
         CurricularFace()(torch.zeros(1, 3, 256, 256))
-    with pytest.raises(InputError, match="256"):
+    with pytest.raises(ValueError, match="256"):
         CoefficientNetwork()(torch.zeros(1, 3, 224, 224))
     with pytest.raises(InputError, match="square"):
         released_pixels(torch.zeros(1, 3, 64, 32), 32)
