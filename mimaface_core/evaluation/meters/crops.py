@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...appearance.identity import COLUMNS, ROWS, SIDE
+from ...appearance.identity import COLUMNS, INPUT_SIZE, ROWS
 from ...face.crop import crop_matrix, warp
 from ...face.five_points import five_points, similarity
 from ...motion.alignment import aligned
@@ -33,7 +33,7 @@ def aligned_face(picture: np.ndarray, landmarks: Tensor) -> np.ndarray:
 def recognition_face(picture: Tensor, landmarks: Tensor) -> Tensor:
     """The crop [1, 3, 112, 112] in ±1 that face recognition is trained on, of a picture [3, H, W] in ±1."""
     face = aligned(picture[None], similarity(five_points(landmarks[None])))
-    return F.interpolate(face[:, :, ROWS, COLUMNS], (SIDE, SIDE), mode="area")
+    return F.interpolate(face[:, :, ROWS, COLUMNS], (INPUT_SIZE, INPUT_SIZE), mode="area")
 
 
 def framing(landmarks: Tensor) -> Tensor:

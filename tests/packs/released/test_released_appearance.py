@@ -60,11 +60,11 @@ def test_crops_refuse_what_does_not_fit():
         identity_crop(torch.zeros(1, 3, 64, 64), flat)
     with pytest.raises(ValueError, match="matrices"):
         aligned(torch.zeros(2, 3, 64, 64), flat)
-    with pytest.raises(InputError, match="112"):
+    with pytest.raises(ValueError, match="112"):
         CurricularFace()(torch.zeros(1, 3, 256, 256))
     with pytest.raises(ValueError, match="256"):
         CoefficientNetwork()(torch.zeros(1, 3, 224, 224))
-    with pytest.raises(InputError, match="square"):
+    with pytest.raises(ValueError, match="square"):
         released_pixels(torch.zeros(1, 3, 64, 32), 32)
 
 
@@ -94,9 +94,9 @@ def test_context_of_a_clip_is_the_mean_of_its_frames(encoder):
     as_released = encoder.modulate(tokens, motion)
     assert torch.allclose(as_released, each.mean(0, keepdim=True), atol=1e-6)
     assert torch.equal(Appearance(encoder, tokens, motion).context([0, 1, 2]), as_released)
-    with pytest.raises(InputError, match="261"):
+    with pytest.raises(ValueError, match="261"):
         encoder.modulate(tokens, motion[:, :71])
-    with pytest.raises(InputError, match="2 sources do not fit 3 frames"):
+    with pytest.raises(ValueError, match="2 sources do not fit 3 frames"):
         encoder.modulate(tokens.expand(2, -1, -1), motion)
 
 
