@@ -1,6 +1,6 @@
 """The released appearance encoder: identity, motion and CLIP tokens side by side, mixed by the post-fuse module.
 
-It stands in the place of equation 1 of the paper, which the released code does not implement; `mia.py` does.
+Where the paper has equation 1 (`mia.py`), the released weights mix all tokens by attention.
 """
 
 from __future__ import annotations
