@@ -154,9 +154,10 @@ def run_command(options: argparse.Namespace) -> int:
 def evaluate_command(options: argparse.Namespace) -> int:
     """`mimaface evaluate`: score clips, say it to people on standard error and print the JSON line."""
     from ..mimaface_core import host
-    from ..mimaface_core.evaluation.batch import Protocol, find_pairs
+    from ..mimaface_core.evaluation.batch import BatchEvaluation
     from ..mimaface_core.evaluation.evaluate import Evaluation
-    from ..mimaface_core.packs.pack import find_pack
+    from ..mimaface_core.evaluation.pairs import find_pairs
+    from ..mimaface_core.packs.find import find_pack
     from ..mimaface_core.terminal import TerminalHost, interruptible
 
     if options.json and not options.json.absolute().parent.is_dir():
@@ -166,13 +167,13 @@ def evaluate_command(options: argparse.Namespace) -> int:
     pairs = find_pairs(options.output, options.source, options.driver, options.audio, options.pairs, options.same)
     terminal, pack = TerminalHost(), find_pack("bundled")
     with interruptible(terminal), host.use(terminal):
-        protocol = Protocol(
+        protocol = BatchEvaluation(
             pairs,
             Evaluation(
                 same=options.same,
                 encoder=lambda crops: pack.appearance.encode_source(crops),
                 syncnet=options.syncnet,
-                most=options.frames,
+                max_frames=options.frames,
                 clip=options.clip,
                 overlap=options.overlap,
             ),
@@ -211,7 +212,7 @@ def _tell(protocol, options: argparse.Namespace, terminal) -> None:
 
 def list_command(options: argparse.Namespace) -> int:
     """`mimaface pack list`: name and folder of each pack."""
-    from ..mimaface_core.packs.pack import list_packs
+    from ..mimaface_core.packs.find import list_packs
 
     for name, folder in list_packs().items():
         print(f"{name}\t{folder}")
@@ -222,7 +223,8 @@ def verify_command(options: argparse.Namespace) -> int:
     """`mimaface pack verify PACK`: load every part and say how large it is, or check the published folder."""
     from ..mimaface_core import host
     from ..mimaface_core.packs.files import verify_files
-    from ..mimaface_core.packs.pack import MANIFEST, find_pack, list_packs
+    from ..mimaface_core.packs.find import find_pack, list_packs
+    from ..mimaface_core.packs.manifest import MANIFEST
     from ..mimaface_core.packs.released.check import check_released
     from ..mimaface_core.terminal import TerminalHost, interruptible
 

@@ -35,7 +35,7 @@ BUILDERS: dict[str, Mapping[str | None, Builder]] = {
     "regressor": {None: lambda config: CoefficientNetwork(**config)},
     "audio": {None: lambda config: VoiceNet(**config)},
 }
-# Classes large enough to run in the surroundings' precision; all others keep float32.
+# Classes large enough to run in the host's precision; all others keep float32.
 LARGE = ("AutoencoderKL", "video", "picture")
 
 

@@ -22,7 +22,7 @@ from mimaface.mimaface_core.face.extract_by_fit import FitExtractor
 from mimaface.mimaface_core.face.follow import LOST
 from mimaface.mimaface_core.face.paste import Paster
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
-from mimaface.nodes.sockets import frames_of
+from mimaface.nodes.streams import frames_of
 
 SHARE = 0.56
 

@@ -259,16 +259,16 @@ def test_a_full_disk_keeps_what_is_finished(tree, made, tmp_path, monkeypatch, e
 
 @needs_faces
 def test_cancelling_stops_at_the_next_frame(tree, tmp_path):
-    surroundings = host.Host()
+    watched = host.Host()
     shown = []
 
     def show(progress, preview=None):
         shown.append(progress.label)
         if len(shown) == 4:
-            surroundings.cancel()
+            watched.cancel()
 
-    surroundings.show = show
-    with host.use(surroundings), pytest.raises(Cancelled):
+    watched.show = show
+    with host.use(watched), pytest.raises(Cancelled):
         make_video_data(tree, tmp_path / "data", frames=FRAMES)
     assert len(shown) == 5 and "looking for cuts" in shown[2]
     assert not list((tmp_path / "data").rglob("*.*"))

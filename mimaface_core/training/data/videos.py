@@ -22,7 +22,7 @@ from ...errors import InputError
 from ...face.crop import CROP_SIZE, crop_matrix, transform_points, warp
 from ...face.detect import FaceTracker, face_tracker
 from ...face.follow import choose_face, clip_landmarks
-from ...packs.pack import FACE_SHARE
+from ...packs.manifest import FACE_SHARE
 from ..people.camera import from_jpeg, to_jpeg
 from ..people.drawer import Sample
 from ..people.inference import WEIGHT_SIDE, frame_weights, product_clip

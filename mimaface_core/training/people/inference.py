@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ...face.crop import CROP_SIZE, PLANE, plane_alignment
 from ...face.fit import fit_landmarks
-from ...morphable.bundled.blendshapes import LID_MODES
 from ...morphable.bundled.face import procedural_face
 from ...morphable.bundled.face_mesh import (
     INNER_LOWER_LIP,
@@ -20,6 +19,7 @@ from ...morphable.bundled.face_mesh import (
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
 )
+from ...morphable.bundled.groups import expression_groups
 from ...morphable.rasterize import rasterize
 from ...motion.retarget import retarget
 from ...motion.track import MotionTrack
@@ -38,7 +38,7 @@ def product_clip(crop: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tensor]:
     """
     face = procedural_face()
     source = _track(landmarks[:1])
-    motion = retarget(_track(landmarks), source, opening=face.eye_opening, lid_modes=LID_MODES)[1:]
+    motion = retarget(_track(landmarks), source, expression_groups(source.basis))[1:]
     renderer = ProjectedRenderer(face, crop, landmarks[0], source)
     return motion, torch.cat([renderer(motion[i : i + TOGETHER]) for i in range(0, len(motion), TOGETHER)])
 

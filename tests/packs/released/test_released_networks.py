@@ -1,6 +1,7 @@
 """The released networks: keys, numbers of the published code, key maps, crops, and the reader of pickles."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from mimaface.mimaface_core.appearance.identity import CurricularFace
 from mimaface.mimaface_core.appearance.tokens_released import PostFuse
-from mimaface.mimaface_core.diffusion.clips import sample_clips
+from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
 from mimaface.mimaface_core.diffusion.denoise import denoise_clip
 from mimaface.mimaface_core.diffusion.schedule import build_scheduler
 from mimaface.mimaface_core.diffusion.unet import motion_modules, predict
@@ -256,8 +257,8 @@ def test_the_clip_loop_as_released():
     renders = torch.randn(17, 3, 8, 8, generator=generator)
     contexts = {0: torch.randn(1, 5, 16, generator=generator), 7: torch.randn(1, 5, 16, generator=generator)}
     parts = SimpleNamespace(unet=unet, latents=Latents(), scheduler=EPSILON)
-    options = {"frames": 10, "overlap": 3, "steps": 2, "guidance": 5.0}
-    made = list(sample_clips(parts, iter(renders), lambda numbers: contexts[numbers[0]], 17, **options))
+    settings = SamplerSettings(frames=10, overlap=3, steps=2, guidance=5.0)
+    made = list(sample_clips(parts, iter(renders), lambda numbers: contexts[numbers[0]], 17, settings))
 
     latents = None
     for start, clip in zip((0, 7), made, strict=True):
@@ -278,8 +279,8 @@ def test_the_clip_loop_as_released():
 def test_a_picture_unet_makes_clips_of_one_frame():
     parts = SimpleNamespace(unet=awaken(build_image_unet(SMALL_PICTURE)).eval(), latents=Latents(), scheduler=EPSILON)
     renders, context = torch.randn(2, 3, 8, 8), torch.randn(1, 5, 16)
-    options = {"steps": 2, "guidance": 5.0}
-    made = list(sample_clips(parts, iter(renders), lambda numbers: context, 2, frames=1, overlap=0, **options))
+    settings = SamplerSettings(frames=1, overlap=0, steps=2, guidance=5.0)
+    made = list(sample_clips(parts, iter(renders), lambda numbers: context, 2, settings))
     assert [clip.shape for clip in made] == [(1, 4, 8, 8)] * 2 and torch.isfinite(torch.cat(made)).all()
     with pytest.raises(InputError, match="at most 1 frames"):
-        sample_clips(parts, iter(renders), lambda numbers: context, 2, frames=2, overlap=0, **options)
+        sample_clips(parts, iter(renders), lambda numbers: context, 2, replace(settings, frames=2))
