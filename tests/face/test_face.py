@@ -132,7 +132,7 @@ def test_clips_of_one_frame_and_of_odd_size_and_rate(tmp_path):
         frames = frames_of(type("Video", (), {"get_stream_source": lambda self, path=path: str(path)})())
         from mimaface.mimaface_core.face.detect import face_tracker
 
-        _, motion = measure(*frames, face_tracker(), FitExtractor(procedural_face(), SHARE))
+        _, motion = measure(frames, frames.count, frames.fps, face_tracker(), FitExtractor(procedural_face(), SHARE))
         assert len(motion) == count and motion.fps == rate and motion.visible.all()
 
 
