@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..motion.track import COEFFICIENTS, SLICES
+from ..motion.track import COEFFICIENTS, GAZE_SIZE, SLICES
 from .clip import CLIP_MEAN, CLIP_STD, build_vision, input_size
 from .encoder import Encoder, check_sources
 from .identity import FEATURES, CurricularFace, identity_crop
@@ -21,7 +21,6 @@ from .identity import FEATURES, CurricularFace, identity_crop
 if TYPE_CHECKING:
     from ..motion.track import MotionTrack
 
-GAZE_SIZE = 4
 MOTION_SIZE = COEFFICIENTS + GAZE_SIZE
 # Tokens between identity and patches, in their order: name in the file → numbers of the motion that it embeds.
 MOTION_TOKENS = {
