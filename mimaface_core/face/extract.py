@@ -39,7 +39,7 @@ class ClipExtractor(Protocol):
 
 
 class Extractor(Protocol):
-    """Measures faces that have been found, in the coefficients of one face model."""
+    """Measures detected faces, in the coefficients of one face model."""
 
     def still(self, image: Tensor, landmarks: Tensor) -> tuple[SourceFace, MotionTrack]:
         """Measure the face of a still.

@@ -102,7 +102,7 @@ class _ShapeSolver:
     """Linear least squares for the shape: identity, one for all frames, and expression of each frame.
 
     Solves the normal equations with a data term in the face's own axes and Gaussian priors on both groups of
-    coefficients. Identity is found with each frame's best expression eliminated (a Schur complement).
+    coefficients. Identity is solved with each frame's best expression eliminated (a Schur complement).
 
     Args:
         model: the face model.
