@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..morphable.bundled.face_mesh import LANDMARKS
+from ..morphable.bundled.face_mesh import LANDMARK_COUNT
 
 
 class ConnectedTracker:
@@ -73,9 +73,9 @@ def _pixels(face: dict[str, Any]) -> np.ndarray:
         solid = np.asarray(face["landmarks_3d"], np.float32)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"The connected landmarks lack {error}; update ComfyUI, or leave them unconnected.") from error
-    if flat.shape != (LANDMARKS, 2) or solid.shape != (LANDMARKS, 3):
+    if flat.shape != (LANDMARK_COUNT, 2) or solid.shape != (LANDMARK_COUNT, 3):
         raise InputError(
-            f"The connected landmarks have {len(flat)} points instead of {LANDMARKS}; use the full landmark model."
+            f"The connected landmarks have {len(flat)} points instead of {LANDMARK_COUNT}; use the full landmark model."
         )
     scale = np.sqrt(flat.var(0).sum() / max(solid[:, :2].var(0).sum(), 1e-9))
     return np.concatenate([flat, solid[:, 2:] * scale], 1)

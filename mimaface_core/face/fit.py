@@ -16,7 +16,7 @@ from ..morphable.bundled.face_mesh import (
     FOREHEAD_OUTLINE,
     GLABELLA,
     IRIS_CENTRES,
-    LANDMARKS,
+    LANDMARK_COUNT,
     LEFT_BROW,
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
@@ -29,9 +29,9 @@ from ..morphable.bundled.face_mesh import (
     RIGHT_UPPER_LID,
     UPPER_LIP,
 )
-from ..morphable.model import EXPRESSION, IDENTITY, MorphableModel
+from ..morphable.model import MorphableModel
 from ..motion.rotation import angles_of
-from ..motion.track import FaceCoefficients
+from ..motion.track import GROUP_SIZES, FaceCoefficients
 from .gaze import gaze_of_irises
 
 LANDMARK_NOISE = 0.012  # expected error of a landmark, model units
@@ -39,6 +39,7 @@ DEPTH_WEIGHT = 0.3  # of a landmark's depth in the shape, over that of x and y
 EXPRESSION_SPREAD = 0.6  # expected standard deviation of an expression coefficient
 TRACKED_DEPTH_SHARE = 0.15  # of the tracker's depth in each iteration, the rest is the model's
 ITERATIONS = 16
+IDENTITY_SIZE, EXPRESSION_SIZE = GROUP_SIZES["identity"], GROUP_SIZES["expression"]
 LIDS = (RIGHT_UPPER_LID, RIGHT_LOWER_LID, LEFT_UPPER_LID, LEFT_LOWER_LID)
 
 
@@ -111,15 +112,17 @@ class _ShapeSolver:
 
     def __init__(self, model: MorphableModel, frames: int) -> None:
         self.mean = model.mean_shape[:FACE_POINTS]
-        self.identity_basis = model.identity_basis[:FACE_POINTS].reshape(-1, IDENTITY)
-        self.expression_basis = model.expression_basis[:FACE_POINTS].reshape(-1, EXPRESSION)
+        self.identity_basis = model.identity_basis[:FACE_POINTS].reshape(-1, IDENTITY_SIZE)
+        self.expression_basis = model.expression_basis[:FACE_POINTS].reshape(-1, EXPRESSION_SIZE)
         A, B = self.identity_basis, self.expression_basis
         precision = torch.tensor([1.0, 1.0, DEPTH_WEIGHT]) * _shape_weights()[:, None]
         precision = precision.flatten() / LANDMARK_NOISE**2
-        expression = torch.linalg.inv(B.T @ (precision[:, None] * B) + torch.eye(EXPRESSION) / EXPRESSION_SPREAD**2)
+        expression = torch.linalg.inv(
+            B.T @ (precision[:, None] * B) + torch.eye(EXPRESSION_SIZE) / EXPRESSION_SPREAD**2
+        )
         weighted = B.T * precision
         self._residual = torch.diag(precision) - weighted.T @ expression @ weighted
-        self._identity = torch.linalg.inv(A.T @ self._residual @ A + torch.eye(IDENTITY) / frames)
+        self._identity = torch.linalg.inv(A.T @ self._residual @ A + torch.eye(IDENTITY_SIZE) / frames)
         self._expression = expression @ weighted
 
     def __call__(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -160,7 +163,7 @@ def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoeffici
     Raises:
         InputError: the landmarks have another shape or are not finite.
     """
-    if landmarks.ndim != 3 or landmarks.shape[1:] != (LANDMARKS, 3) or not len(landmarks):
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (LANDMARK_COUNT, 3) or not len(landmarks):
         raise InputError(f"Landmarks must have shape [N, 478, 3] with at least one frame, not {list(landmarks.shape)}.")
     if not torch.isfinite(landmarks).all():
         raise InputError("The landmarks hold numbers that are not finite; track the face again.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 FACE_POINTS = 468  # vertices of the face mesh
 IRIS_POINTS = 5  # landmarks of one iris: its centre and four on its rim
-LANDMARKS = FACE_POINTS + 2 * IRIS_POINTS  # what a tracker finds
+LANDMARK_COUNT = FACE_POINTS + 2 * IRIS_POINTS  # of a tracked face
 
 # -- single landmarks
 
