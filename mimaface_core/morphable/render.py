@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..tensors import from_whole_centres, sampling_grid
 from .model import PLANE, MorphableModel
 from .rasterize import interpolate, rasterize
 
@@ -30,19 +31,23 @@ def render_albedo(model: MorphableModel, coefficients: FaceCoefficients, size: i
 
 
 def composite_released(rgb: Tensor, mask: Tensor, alignment: Tensor, size: int = 512) -> Tensor:
-    """Place renders of the camera plane in their pictures, on −1, exactly as the released inference does.
+    """Place renders of the camera plane in their images, on −1, exactly as the released inference does.
 
-    rgb [N, 3, h, w] in 0…1 on black; mask [N, 1, h, w]; alignment [N, 2, 3] from picture pixels to render
-    pixels, both counted so that a pixel's centre has whole coordinates (as OpenCV does). Colours and mask are
-    warped bilinearly with 0 outside, and the mask then weighs colours that black has entered at the outline
-    already: edges come out darker, which the released weights know. Returns [N, 3, size, size] in ±1.
+    Colours and mask are warped bilinearly with 0 outside, and the mask then weighs colours that black has entered at
+    the outline already: edges come out darker, which the released weights have seen in training.
+
+    Args:
+        rgb: [N, 3, h, w] in 0–1, on black.
+        mask: [N, 1, h, w], 1 where the face is.
+        alignment: [N, 2, 3], image pixels to render pixels, with whole-number pixel centres on both sides, as OpenCV
+            and the released inference count; converted here to the convention of `tensors.sampling_grid`.
+        size: side of the images in pixels.
+
+    Returns:
+        [N, 3, size, size] in ±1.
     """
-    h, w = rgb.shape[-2:]
-    steps = torch.arange(size, device=rgb.device, dtype=rgb.dtype)
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    place = torch.stack([x, y, torch.ones_like(x)], -1)
-    grid = torch.einsum("hwk,nck->nhwc", place, alignment.to(rgb))
-    grid = grid * grid.new_tensor([2 / (w - 1), 2 / (h - 1)]) - 1
+    matrix = from_whole_centres(alignment.to(rgb))
+    grid = sampling_grid(matrix, range(size), range(size), (rgb.shape[2], rgb.shape[3]), align_corners=True)
     layers = torch.cat([rgb * 2 - 1, mask], 1)
     warped = F.grid_sample(layers, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
     colors, mask = warped[:, :3], warped[:, 3:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 FACE_POINTS = 468  # vertices of the face mesh
 IRIS_POINTS = 5  # landmarks of one iris: its centre and four on its rim
-LANDMARKS = FACE_POINTS + 2 * IRIS_POINTS  # what a tracker finds
+LANDMARK_COUNT = FACE_POINTS + 2 * IRIS_POINTS  # of a tracked face
 
 # -- single landmarks
 
@@ -83,3 +83,12 @@ IBUG_LANDMARKS = [
     33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
     61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91, 78, 81, 13, 311, 308, 402, 14, 178,
 ]  # fmt: skip
+
+# -- groups whose weight in the pose is alike, see face/fit.py
+
+FOREHEAD_OUTLINE = OVAL[:5] + OVAL[-4:]
+CHIN_OUTLINE = OVAL[16:21]
+EAR_OUTLINE = [RIGHT_TRAGION, 127, LEFT_TRAGION, 356]  # the tragions and the landmarks above them
+NOSE_RIDGE = [168, 6, 197, 195, 5, NOSE_TIP, NOSE_TIP_LOWER]
+GLABELLA = [8, BETWEEN_BROWS, 151]
+CHIN_MIDLINE = [175, 199, CHIN_FRONT]

@@ -57,13 +57,13 @@ def test_crops_refuse_unfit_sizes_and_matrices():
     flat = torch.tensor([[[1.0, 0, 0], [1, 0, 0]]])
     with pytest.raises(InputError, match="line"):
         identity_crop(torch.zeros(1, 3, 64, 64), flat)
-    with pytest.raises(InputError, match="matrices"):
+    with pytest.raises(ValueError, match="matrices"):
         aligned(torch.zeros(2, 3, 64, 64), flat)
-    with pytest.raises(InputError, match="112"):
+    with pytest.raises(ValueError, match="112"):
         CurricularFace()(torch.zeros(1, 3, 256, 256))
-    with pytest.raises(InputError, match="256"):
+    with pytest.raises(ValueError, match="256"):
         CoefficientNetwork()(torch.zeros(1, 3, 224, 224))
-    with pytest.raises(InputError, match="square"):
+    with pytest.raises(ValueError, match="square"):
         released_pixels(torch.zeros(1, 3, 64, 32), 32)
 
 
@@ -93,9 +93,9 @@ def test_context_of_a_clip_is_the_mean_of_its_frames(encoder):
     as_released = encoder.modulate(tokens, motion)
     assert torch.allclose(as_released, each.mean(0, keepdim=True), atol=1e-6)
     assert torch.equal(Appearance(encoder, tokens, motion).context([0, 1, 2]), as_released)
-    with pytest.raises(InputError, match="261"):
+    with pytest.raises(ValueError, match="261"):
         encoder.modulate(tokens, motion[:, :71])
-    with pytest.raises(InputError, match="2 sources do not fit 3 frames"):
+    with pytest.raises(ValueError, match="2 sources do not fit 3 frames"):
         encoder.modulate(tokens.expand(2, -1, -1), motion)
 
 
