@@ -19,6 +19,7 @@ from ..morphable.bundled.face_mesh import (
     UPPER_LIP,
 )
 from ..morphable.model import MorphableModel
+from ..morphable.umeyama import umeyama
 from ..motion.rotation import angles_of
 from ..motion.track import FaceCoefficients
 from .gaze import gaze_of_irises
@@ -28,22 +29,6 @@ DEPTH_TRUST = 0.3  # weight of a tracker's depth against its picture coordinates
 EXPRESSION_SPREAD = 0.6  # standard deviation expected of an expression coefficient
 DEPTH_SHARE = 0.15  # how much of the tracker's depth enters each round
 ROUNDS = 16
-
-
-def rigid(points: Tensor, target: Tensor, weight: Tensor, scaled: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Least-squares scale s [N], rotation R [N, 3, 3] and shift t [N, 3] with s·points·R + t ≈ target (Umeyama 1991).
-
-    points, target: [N, V, 3]; weight: [V]. Without `scaled`, s is 1.
-    """
-    w = (weight / weight.sum())[None, :, None]
-    a, b = (points * w).sum(1, keepdim=True), (target * w).sum(1, keepdim=True)
-    p, q = points - a, target - b
-    u, s, vt = torch.linalg.svd((p * w).transpose(1, 2) @ q)
-    sign = torch.ones_like(s)
-    sign[:, 2] = torch.sign(torch.linalg.det(u @ vt))
-    rotation = u @ (sign[:, :, None] * vt)
-    scale = (s * sign).sum(1) / (p * p * w).sum((1, 2)) if scaled else torch.ones(len(s))
-    return scale, rotation, (b - scale[:, None, None] * a @ rotation)[:, 0]
 
 
 def _pose_weights() -> Tensor:
@@ -139,16 +124,14 @@ def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoeffici
     flat = torch.stack([mesh[..., 0] - model.centre, model.centre - mesh[..., 1], -mesh[..., 2]], -1)
     shape = mean.expand(len(mesh), -1, -1)
     for _ in range(2):  # distance: a face that comes out too large stands too far away
-        scale = rigid(shape, flat, weight, scaled=True)[0]
-        scale = (
-            scale
-            * rigid(shape, model.camera_points(mesh, tracked_depth(model, mesh, scale, weight)), weight, scaled=True)[0]
-        )
+        scale = umeyama(shape, flat, weight, scaled=True)[0]
+        world = model.camera_points(mesh, tracked_depth(model, mesh, scale, weight))
+        scale = scale * umeyama(shape, world, weight, scaled=True)[0]
     depth = tracked_depth(model, mesh, scale, weight)
     for _ in range(ROUNDS):
         # pose: points on their camera rays at the depth believed so far (orthogonal iteration, Lu et al. 2000)
         world = model.camera_points(mesh, depth)
-        _, rotation, translation = rigid(shape, world, weight, scaled=False)
+        _, rotation, translation = umeyama(shape, world, weight, scaled=False)
         # shape: the linear part in the face's own axes
         local = (world - translation[:, None]) @ rotation.transpose(1, 2)
         offset = (local - mean).flatten(1)
