@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.morphable.bundled.blendshapes import NAMES
+from ..mimaface_core.morphable.bundled.blendshapes import blendshapes
 from ..mimaface_core.morphable.bundled.face import procedural_face
 from ..mimaface_core.motion.plot import Panel, plot
 from ..mimaface_core.motion.track import PROCEDURAL
@@ -50,11 +50,10 @@ def _face(motion) -> list[Panel]:
     wide = face.eye_opening(c.identity, c.expression) / face.eye_opening(c.identity, c.expression * 0)
 
     def mode(name: str):
-        return c.expression[:, NAMES.index(name)]
+        return c.expression[:, blendshapes(name)].mean(1)
 
-    smile = (mode("smile_right") + mode("smile_left")) / 2
     return [
-        ("mouth, coefficients", {"open": mode("jaw_open"), "smile": smile, "pucker": mode("pucker")}),
+        ("mouth, coefficients", {"open": mode("jaw_open"), "smile": mode("smile"), "pucker": mode("pucker")}),
         ("eyes, share of their usual opening", {"right eye": wide[:, 0], "left eye": wide[:, 1]}),
     ]
 

@@ -21,21 +21,21 @@ BATCH = 4  # frames drawn together
 def renders(pack, source, motion, mode: str) -> Iterator[Tensor]:
     """Renders one by one, drawn a few at a time when they are asked for.
 
-    `albedo` [3, S, S] in ±1; `projected` [4, S, S], the fourth channel as in `ProjectedRenderer.draw`.
+    `albedo` [3, S, S] in ±1; `projected` [4, S, S], the fourth channel as in `ReprojectionRenderer.draw`.
     Raises InputError, with the first of them, when the motion belongs to another face model than the pack's.
     """
     motion.check_basis(pack.basis)
     if mode == "projected":
-        from ..mimaface_core.reprojection.renderer import ProjectedRenderer
+        from ..mimaface_core.reprojection.renderer import ReprojectionRenderer
 
-        draw = ProjectedRenderer(pack.face, source.crop, source.landmarks, source.track).draw
+        draw = ReprojectionRenderer(pack.face, source.crop, source.landmarks, source.track).draw
     else:
-        from ..mimaface_core.morphable.render import composite_released, render_albedo
+        from ..mimaface_core.morphable.render import composite_released, render_shaded
 
         model = _bare(pack)
 
         def draw(part):
-            rgb, mask = render_albedo(model, part.coefficients)
+            rgb, mask = render_shaded(model, part.coefficients)
             return composite_released(rgb, mask, part.alignment, source.crop.shape[-1])
 
     for start in range(0, len(motion), BATCH):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..morphable.bundled.face import EYE_RADIUS, ProceduralFace
+from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.geometry import EYE_RADIUS
 
 # Mediapipe's irises travel less than eyes do: by this share of it, sideways and up or down, judged by eye on photographs
 # and measured on drawn eyes (which it follows less still); and when eyes look straight ahead they stand a little too high.

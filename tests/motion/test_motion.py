@@ -9,12 +9,11 @@ from support.scenes import moved, needs_faces, portrait
 from support.tracks import still, track
 
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, NAMES
+from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, QUICK_BLENDSHAPES, blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.sliders import (
     EXPRESSION_SLIDERS,
     mirrored,
-    quick_modes,
     slider_expression,
 )
 from mimaface.mimaface_core.motion.edit import edit
@@ -23,7 +22,7 @@ from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 
-LID = NAMES.index("upper_lid_right")
+LID = blendshape("upper_lid_right")
 
 
 def same(a, b, tolerance=1e-5):
@@ -77,7 +76,7 @@ def test_shapes_are_checked():
 def test_relative_motion_of_the_source_itself_comes_back():
     own = track(size=0.05)
     face = procedural_face()
-    moved_again = retarget(own, own[:1], "relative", 0, opening=face.eye_opening, lid_modes=LID_MODES)
+    moved_again = retarget(own, own[:1], "relative", 0, opening=face.eye_opening, lid_modes=LID_BLENDSHAPES)
     same(moved_again, own, 2e-4)
 
 
@@ -113,20 +112,20 @@ def test_a_neutral_frame_behind_the_end_is_refused():
 
 
 def test_a_resting_face_rests():
-    same(smooth(still(), 1, 1, 1, quick_modes()), still())
+    same(smooth(still(), 1, 1, 1, QUICK_BLENDSHAPES), still())
 
 
 def test_nothing_is_delayed():
     forwards = track(size=0.02)
-    backwards = smooth(forwards[list(range(19, -1, -1))], 1, 1, 1, quick_modes())
-    same(backwards[list(range(19, -1, -1))], smooth(forwards, 1, 1, 1, quick_modes()))
+    backwards = smooth(forwards[list(range(19, -1, -1))], 1, 1, 1, QUICK_BLENDSHAPES)
+    same(backwards[list(range(19, -1, -1))], smooth(forwards, 1, 1, 1, QUICK_BLENDSHAPES))
 
 
 def test_a_blink_of_three_frames_keeps_its_depth():
     expression = still().coefficients.expression.clone()
     rest = expression[0, LID].clone()
     expression[19:22, LID] += torch.tensor([0.5, 1.0, 0.5])
-    after = smooth(still(expression=expression), 1, 1, 1, quick_modes()).coefficients.expression[:, LID]
+    after = smooth(still(expression=expression), 1, 1, 1, QUICK_BLENDSHAPES).coefficients.expression[:, LID]
     assert after[20] - rest >= 0.9 and after[[18, 22]].sub(rest).abs().max() < 0.05
 
 
@@ -145,8 +144,8 @@ def test_trembling_falls_and_strength_0_does_nothing():
     }
     shaken = still(200, **noise)
     shaken = shaken.replace(gaze=shaken.gaze + 0.008 * torch.randn(200, 4, generator=generator))
-    same(smooth(shaken, 0, 0, 0, quick_modes()), shaken, 1e-7)
-    steady = smooth(shaken, 1, 1, 1, quick_modes())
+    same(smooth(shaken, 0, 0, 0, QUICK_BLENDSHAPES), shaken, 1e-7)
+    steady = smooth(shaken, 1, 1, 1, QUICK_BLENDSHAPES)
 
     def jitter(values):
         return values.diff(dim=0).std(0).mean()
@@ -230,7 +229,7 @@ def test_expression_sliders_do_what_they_say():
 def test_a_blink_of_1_closes_the_named_eye_just_so(openness):
     c, face = REST.coefficients, procedural_face()
     lids = c.expression.clone()
-    lids[:, [i for side in LID_MODES for i in side]] = openness
+    lids[:, [i for side in LID_BLENDSHAPES for i in side]] = openness
     for name, closed in (("blink_right", 0), ("blink_left", 1), ("wink", 0)):
         change = slider_expression(face, c.identity, lids, {name: 1.0})
         left = face.eye_opening(c.identity, lids + change)[0]
@@ -241,7 +240,7 @@ def test_a_blink_of_1_closes_the_named_eye_just_so(openness):
 def test_mirroring_exchanges_the_sides():
     change = torch.randn(64)
     assert torch.equal(mirrored(mirrored(change)), change)
-    assert mirrored(change)[LID] == change[NAMES.index("upper_lid_left")]
+    assert mirrored(change)[LID] == change[blendshape("upper_lid_left")]
 
 
 # --- seen in a photograph
@@ -293,6 +292,6 @@ def test_an_expression_on_top_of_another_stays_one_that_a_face_can_make():
     louder[1, 3], louder[2, 3] = 0.05, 2.0
     driver = driver.replace(coefficients=driver.coefficients.replace(expression=louder))
     moved = retarget(
-        driver, source, "relative", 0, opening=face.eye_opening, lid_modes=LID_MODES
+        driver, source, "relative", 0, opening=face.eye_opening, lid_modes=LID_BLENDSHAPES
     ).coefficients.expression[:, 3]
     assert torch.allclose(moved[:2], torch.tensor([0.9, 0.95])) and 1.2 < moved[2] <= 1.4

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from ...motion.retarget import Opening
 from ...motion.track import PROCEDURAL
-from .blendshapes import LID_MODES, MOUTH_MODES
+from .blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, QUICK_BLENDSHAPES
 from .face import procedural_face
-from .sliders import quick_modes
 
 
 @dataclass(frozen=True)
@@ -29,5 +28,5 @@ class Modes:
 def modes_of(basis: str) -> Modes:
     """The modes of the face model `MotionTrack.basis`. Those of BFM09 each move the whole face."""
     if basis == PROCEDURAL:
-        return Modes(LID_MODES, MOUTH_MODES, quick_modes(), procedural_face().eye_opening)
+        return Modes(LID_BLENDSHAPES, MOUTH_BLENDSHAPES, QUICK_BLENDSHAPES, procedural_face().eye_opening)
     return Modes((), (), range(64), None)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...face.crop import PICTURE, PLANE, plane_alignment
 from ...face.fit import fit_landmarks
-from ...morphable.bundled.blendshapes import LID_MODES
+from ...morphable.bundled.blendshapes import LID_BLENDSHAPES
 from ...morphable.bundled.face import procedural_face
 from ...morphable.bundled.face_mesh import (
     INNER_LOWER_LIP,
@@ -23,7 +23,7 @@ from ...morphable.bundled.face_mesh import (
 from ...morphable.rasterize import rasterize
 from ...motion.retarget import retarget
 from ...motion.track import MotionTrack
-from ...reprojection.renderer import ProjectedRenderer
+from ...reprojection.renderer import ReprojectionRenderer
 
 TOGETHER = 4  # frames that are drawn at once
 WEIGHT_SIDE = 64  # of the weights: the side of the latents
@@ -38,8 +38,8 @@ def product_clip(crop: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tensor]:
     """
     face = procedural_face()
     source = _track(landmarks[:1])
-    motion = retarget(_track(landmarks), source, opening=face.eye_opening, lid_modes=LID_MODES)[1:]
-    renderer = ProjectedRenderer(face, crop, landmarks[0], source)
+    motion = retarget(_track(landmarks), source, opening=face.eye_opening, lid_modes=LID_BLENDSHAPES)[1:]
+    renderer = ReprojectionRenderer(face, crop, landmarks[0], source)
     return motion, torch.cat([renderer(motion[i : i + TOGETHER]) for i in range(0, len(motion), TOGETHER)])
 
 
