@@ -30,6 +30,7 @@ from ..morphable.bundled.face_mesh import (
     UPPER_LIP,
 )
 from ..morphable.model import MorphableModel
+from ..morphable.umeyama import umeyama
 from ..motion.rotation import angles_of
 from ..motion.track import GROUP_SIZES, FaceCoefficients
 from .gaze import gaze_of_irises
@@ -41,22 +42,6 @@ TRACKED_DEPTH_SHARE = 0.15  # of the tracker's depth in each iteration, the rest
 ITERATIONS = 16
 IDENTITY_SIZE, EXPRESSION_SIZE = GROUP_SIZES["identity"], GROUP_SIZES["expression"]
 LIDS = (RIGHT_UPPER_LID, RIGHT_LOWER_LID, LEFT_UPPER_LID, LEFT_LOWER_LID)
-
-
-def rigid(points: Tensor, target: Tensor, weight: Tensor, scaled: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Least-squares scale s [N], rotation R [N, 3, 3] and shift t [N, 3] with s·points·R + t ≈ target (Umeyama 1991).
-
-    points, target: [N, V, 3]; weight: [V]. Without `scaled`, s is 1.
-    """
-    w = (weight / weight.sum())[None, :, None]
-    a, b = (points * w).sum(1, keepdim=True), (target * w).sum(1, keepdim=True)
-    p, q = points - a, target - b
-    u, s, vt = torch.linalg.svd((p * w).transpose(1, 2) @ q)
-    sign = torch.ones_like(s)
-    sign[:, 2] = torch.sign(torch.linalg.det(u @ vt))
-    rotation = u @ (sign[:, :, None] * vt)
-    scale = (s * sign).sum(1) / (p * p * w).sum((1, 2)) if scaled else torch.ones(len(s))
-    return scale, rotation, (b - scale[:, None, None] * a @ rotation)[:, 0]
 
 
 def _pose_weights() -> Tensor:
@@ -139,9 +124,9 @@ def _first_depth(model: MorphableModel, mesh: Tensor, shape: Tensor, weight: Ten
     """First distances [N, 468], from the size of the faces: a face that comes out too large stands too far away."""
     flat = torch.stack([mesh[..., 0] - model.centre, model.centre - mesh[..., 1], -mesh[..., 2]], -1)
     for _ in range(2):
-        scale = rigid(shape, flat, weight, scaled=True)[0]
+        scale = umeyama(shape, flat, weight, scaled=True)[0]
         world = model.camera_points(mesh, tracked_depth(model, mesh, scale, weight))
-        scale = scale * rigid(shape, world, weight, scaled=True)[0]
+        scale = scale * umeyama(shape, world, weight, scaled=True)[0]
     return tracked_depth(model, mesh, scale, weight)
 
 
@@ -173,7 +158,7 @@ def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoeffici
     depth = _first_depth(model, mesh, shape, weight)
     for _ in range(ITERATIONS):
         world = model.camera_points(mesh, depth)
-        _, rotation, translation = rigid(shape, world, weight, scaled=False)
+        _, rotation, translation = umeyama(shape, world, weight, scaled=False)
         local = (world - translation[:, None]) @ rotation.transpose(1, 2)
         identity, expression, shape = solve(local)
         modelled = model.camera - (shape @ rotation + translation[:, None])[..., 2]

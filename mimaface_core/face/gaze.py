@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import EYE_RADIUS, ProceduralFace
+from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.geometry import EYE_RADIUS
 
 # Travel of mediapipe's irises over that of the eyes, sideways and vertically. Judged by eye on photographs; on drawn
 # eyes it is even less.

@@ -1,4 +1,4 @@
-"""Renders of the face model: the paper's I_R (lit texture on black) and its place in the released picture."""
+"""Shaded renders of the face model (the paper's I_R), and their place in the image as released."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def render_albedo(model: MorphableModel, coefficients: FaceCoefficients, size: int = PLANE) -> tuple[Tensor, Tensor]:
+def render_shaded(model: MorphableModel, coefficients: FaceCoefficients, size: int = PLANE) -> tuple[Tensor, Tensor]:
     """Draw the lit face of N frames as the camera sees it, on black (I_R of the paper).
 
-    size: side of the square picture in pixels; it always shows the whole camera plane.
-    Returns colours [N, 3, size, size] in 0…1 and the mask [N, 1, size, size], 1 where the face is, else 0.
+    Args:
+        model: the face model.
+        coefficients: N frames.
+        size: side of the square image in pixels; it always shows the whole camera plane.
+
+    Returns:
+        Colours [N, 3, size, size] in 0–1, and the mask [N, 1, size, size], 1 where the face is, else 0.
     """
     projected = model.project(model.vertices(coefficients))
     projected = projected * projected.new_tensor([size / PLANE, size / PLANE, 1.0])
     fragments = rasterize(projected, model.triangles, size, size)
-    colors = interpolate(fragments, model.triangles, model.colors(coefficients))
-    return (colors / 255).clamp(0, 1), fragments.mask[:, None].float()
+    colours = interpolate(fragments, model.triangles, model.shaded_colours(coefficients))
+    return (colours / 255).clamp(0, 1), fragments.mask[:, None].float()
 
 
 def composite_released(rgb: Tensor, mask: Tensor, alignment: Tensor, size: int = 512) -> Tensor:
@@ -50,5 +55,5 @@ def composite_released(rgb: Tensor, mask: Tensor, alignment: Tensor, size: int =
     grid = sampling_grid(matrix, range(size), range(size), (rgb.shape[2], rgb.shape[3]), align_corners=True)
     layers = torch.cat([rgb * 2 - 1, mask], 1)
     warped = F.grid_sample(layers, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-    colors, mask = warped[:, :3], warped[:, 3:]
-    return colors * mask - (1 - mask)
+    colours, mask = warped[:, :3], warped[:, 3:]
+    return colours * mask - (1 - mask)

@@ -17,7 +17,7 @@ from mimaface.mimaface_core.audio.voice.net import SILENCE, VoiceNet
 from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.audio import Audio
-from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, NAMES
+from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, LID_BLENDSHAPES, blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import lip_gap
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
@@ -46,7 +46,7 @@ def bundled() -> VoiceDriver:
 def source() -> MotionTrack:
     """Somebody with an open mouth, turned a little."""
     expression = torch.zeros(1, 64)
-    expression[0, NAMES.index("jaw_open")] = 0.4
+    expression[0, blendshape("jaw_open")] = 0.4
     angles, translation = torch.tensor([[0.05, 0.2, 0.0]]), torch.tensor([[0.1, 0.0, 0.3]])
     coefficients = FaceCoefficients.zeros(1).replace(expression=expression, angles=angles, translation=translation)
     return MotionTrack(
@@ -152,14 +152,14 @@ def test_only_the_lips(driver, source):
     assert torch.allclose(track.coefficients.translation, source.coefficients.translation.expand(25, -1), atol=1e-6)
     assert torch.equal(track.gaze, source.gaze.expand(25, -1))
     changed = (track.coefficients.expression - source.coefficients.expression).abs().amax(0) > 1e-6
-    assert changed[NAMES.index("jaw_open")] and not changed[[*LID_MODES[0], *LID_MODES[1]]].any()
+    assert changed[blendshape("jaw_open")] and not changed[[*LID_BLENDSHAPES[0], *LID_BLENDSHAPES[1]]].any()
     for group in ("identity", "texture", "lighting"):
         assert torch.equal(getattr(track.coefficients, group), getattr(source.coefficients, group).expand(25, -1))
 
 
 def test_everything_but_the_lips(driver, source):
     track = driver.drive(speech(noise(4)), source, Fraction(25), lips=0)
-    mouth = [i for i, name in enumerate(NAMES) if "lid" not in name and "brow" not in name]
+    mouth = [i for i, name in enumerate(BLENDSHAPES) if "lid" not in name and "brow" not in name]
     assert torch.equal(
         track.coefficients.expression[:, mouth], source.coefficients.expression[:, mouth].expand(100, -1)
     )
@@ -182,7 +182,7 @@ def test_the_seed_decides(driver, source):
     tracks = [driver.drive(voice, source, Fraction(25), seed=seed) for seed in (1, 1, 2)]
     values = [track.coefficients.values for track in tracks]
     assert torch.equal(values[0], values[1]) and not torch.equal(values[0], values[2])
-    jaw = [value[:, 80 + NAMES.index("jaw_open")] for value in values]
+    jaw = [value[:, 80 + blendshape("jaw_open")] for value in values]
     assert torch.equal(jaw[0], jaw[2])
 
 

@@ -6,7 +6,7 @@ import torch
 
 from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES, spread
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.bundled.blendshapes import NAMES
+from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import closed_mouth, lip_gaps
 from mimaface.mimaface_core.training.speech import espeak
@@ -45,7 +45,7 @@ def test_a_mouth_moves_the_modes_that_it_names():
     mouth = torch.zeros(1, len(MOUTH))
     mouth[0, JAW], mouth[0, MOUTH.index("corner_x")] = 0.4, 0.2
     expression = spread(mouth)[0]
-    moved = {NAMES[i]: float(expression[i]) for i in expression.nonzero()[:, 0]}
+    moved = {BLENDSHAPES[i]: float(expression[i]) for i in expression.nonzero()[:, 0]}
     assert moved == pytest.approx({"jaw_open": 0.4, "corner_x_right": 0.2, "corner_x_left": 0.2})
     assert (spread(torch.eye(len(MOUTH))) != 0).any(1).all()
 

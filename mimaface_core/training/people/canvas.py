@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...morphable.bundled.face import CENTRE, procedural_face
+from ...morphable.bundled.face import procedural_face
 from ...morphable.bundled.face_mesh import OVAL  # fmt: skip
+from ...morphable.bundled.geometry import OUTLINE_CENTRE
 
 REACH = 1.7  # half side of the painted plane in model units
 SIDE = 608  # its pixels
@@ -41,10 +42,10 @@ def plane() -> Plane:
     mesh = procedural_face().model.mean_shape[:468, :2].double().numpy()
     axis = ((torch.arange(SIDE) + 0.5) / SIDE * 2 - 1) * REACH
     y, x = torch.meshgrid(-axis, axis, indexing="ij")
-    outline = mesh[OVAL] - CENTRE
+    outline = mesh[OVAL] - OUTLINE_CENTRE
     a, r = np.arctan2(outline[:, 0], outline[:, 1]), np.linalg.norm(outline, axis=1)
     order = np.argsort(a)
-    dx, dy = (x - CENTRE[0]).numpy(), (y - CENTRE[1]).numpy()
+    dx, dy = (x - OUTLINE_CENTRE[0]).numpy(), (y - OUTLINE_CENTRE[1]).numpy()
     angle = np.arctan2(dx, dy)  # 0 at the top, growing to the picture's right
     size = np.interp(angle, a[order], r[order], period=2 * np.pi)
     ratio = np.hypot(dx, dy) / size

@@ -11,7 +11,7 @@ import torch
 
 from ... import host
 from ...media.write import VideoWriter
-from ...morphable.bundled.blendshapes import NAMES
+from ...morphable.bundled.blendshapes import BLENDSHAPES, blendshape
 from .camera import photograph
 from .drawer import Drawer
 from .performance import SMILE, Performance
@@ -65,12 +65,12 @@ def demo_performance() -> Performance:
     """The authored performance of FRAMES frames."""
     seconds = np.arange(FRAMES) / RATE
     at = {name: _track(name, seconds) for name in SCORE}
-    expression = np.zeros((FRAMES, len(NAMES)))
+    expression = np.zeros((FRAMES, len(BLENDSHAPES)))
 
     def add(mode: str, value: np.ndarray) -> None:
         for name in (mode, f"{mode}_right", f"{mode}_left"):
-            if name in NAMES:
-                expression[:, NAMES.index(name)] += value
+            if name in BLENDSHAPES:
+                expression[:, blendshape(name)] += value
 
     for mode, share in SMILE:
         add(mode, share * at["smile"])

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ...face.crop import CROP_SIZE, crop_matrix
 from ...face.gaze import as_tracked
-from ...morphable.bundled.blendshapes import NAMES
+from ...morphable.bundled.blendshapes import blendshapes
 from ...morphable.bundled.face import procedural_face
 from ...morphable.bundled.face_mesh import (
     INNER_LOWER_LIP,
@@ -198,7 +198,7 @@ class Drawer:
         e = self.performance.expression[frames]
 
         def both(name: str) -> Tensor:
-            return (e[:, NAMES.index(f"{name}_right")] + e[:, NAMES.index(f"{name}_left")]) / 2
+            return e[:, blendshapes(name)].mean(1)
 
         return torch.stack(
             [both("corner_x") + both("cheek_raise"), both("squint") + both("cheek_raise"), 1.5 * both("brow_mid")], 1

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...morphable.bundled.face import EYE_RADIUS, EYE_SPAN
-from ...morphable.bundled.mouth_texture import LAYERS, paint
+from ...morphable.bundled.geometry import EYE_RADIUS, EYE_SPAN
+from ...morphable.bundled.mouth_texture import MOUTH_LAYERS, paint
 from .canvas import pick, tint
 from .noise import cloud, lookup, soft
 
@@ -51,7 +51,7 @@ def paint_mouth(rng: np.random.Generator) -> Tensor:
     axis = (torch.arange(PART_SIDE) + 0.5) / PART_SIDE * 2 - 1
     dark = torch.tensor(rng.uniform([0.08, 0.02, 0.02], [0.22, 0.1, 0.1])).float()[:, None, None]
     layers = []
-    for name in LAYERS:
+    for name in MOUTH_LAYERS:
         colour, opacity = paint(name, torch.ones(3), PART_SIDE).split([3, 1])
         colour = (colour + 1) / 2
         if "teeth" in name:

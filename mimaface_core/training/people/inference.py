@@ -23,7 +23,7 @@ from ...morphable.bundled.groups import expression_groups
 from ...morphable.rasterize import rasterize
 from ...motion.retarget import retarget
 from ...motion.track import MotionTrack
-from ...reprojection.renderer import ProjectedRenderer
+from ...reprojection.renderer import ReprojectionRenderer
 
 TOGETHER = 4  # frames that are drawn at once
 WEIGHT_SIDE = 64  # of the weights: the side of the latents
@@ -39,7 +39,7 @@ def product_clip(crop: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tensor]:
     face = procedural_face()
     source = _track(landmarks[:1])
     motion = retarget(_track(landmarks), source, expression_groups(source.basis))[1:]
-    renderer = ProjectedRenderer(face, crop, landmarks[0], source)
+    renderer = ReprojectionRenderer(face, crop, landmarks[0], source)
     return motion, torch.cat([renderer(motion[i : i + TOGETHER]) for i in range(0, len(motion), TOGETHER)])
 
 

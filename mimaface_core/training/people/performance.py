@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...morphable.bundled.blendshapes import NAMES
+from ...morphable.bundled.blendshapes import BLENDSHAPES, blendshape
 
 SMILE = (
     ("smile", 0.6),
@@ -34,11 +34,11 @@ class Performance:
 
 def _add(expression: np.ndarray, name: str, value: float, skew: float = 0.0) -> None:
     """Add to a central mode, or to both sides of a sided one (skew: what the right side has more)."""
-    if name in NAMES:
-        expression[NAMES.index(name)] += value
+    if name in BLENDSHAPES:
+        expression[blendshape(name)] += value
     else:
-        expression[NAMES.index(f"{name}_right")] += value * (1 + skew)
-        expression[NAMES.index(f"{name}_left")] += value * (1 - skew)
+        expression[blendshape(f"{name}_right")] += value * (1 + skew)
+        expression[blendshape(f"{name}_left")] += value * (1 - skew)
 
 
 def random_expression(rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
@@ -104,8 +104,8 @@ def random_performance(rng: np.random.Generator, frames: int, depth: float) -> P
     # talking: the jaw and lips on top, a few times a second
     if rng.random() < 0.5:
         wave = np.sin(np.arange(n) * rng.uniform(0.4, 1.3) + rng.uniform(0, 6)) * 0.5 + 0.5
-        clip[:, NAMES.index("jaw_open")] += rng.uniform(0.1, 0.6) * wave
-        clip[:, NAMES.index(rng.choice(["pucker", "funnel", "lower_lip_mid", "upper_lip_mid"]))] += rng.uniform(
+        clip[:, blendshape("jaw_open")] += rng.uniform(0.1, 0.6) * wave
+        clip[:, blendshape(rng.choice(["pucker", "funnel", "lower_lip_mid", "upper_lip_mid"]))] += rng.uniform(
             0.1, 0.5
         ) * np.roll(wave, 2)
     closed = np.zeros(n)
@@ -115,14 +115,14 @@ def random_performance(rng: np.random.Generator, frames: int, depth: float) -> P
     elif rng.random() < 0.15:
         closed[:] = rng.uniform(0.3, 1.0)
     e = np.concatenate([source_e[None], clip])
-    lids = [NAMES.index(f"{name}_{side}") for name in ("upper_lid", "lower_lid") for side in ("right", "left")]
+    lids = [blendshape(f"{name}_{side}") for name in ("upper_lid", "lower_lid") for side in ("right", "left")]
     e[:, lids[:2]] += habit
     sides = rng.choice([0, 1, 2], p=[0.86, 0.07, 0.07])  # a wink now and then
     for i in lids:
         if sides == 0 or (i % 2 == sides % 2):
             e[1:, i] = e[1:, i] * (1 - closed) + closed
     e[:, lids] = e[:, lids].clip(-0.25, 1.0)
-    e[:, NAMES.index("jaw_open")] = e[:, NAMES.index("jaw_open")].clip(-0.02, 1.1)
+    e[:, blendshape("jaw_open")] = e[:, blendshape("jaw_open")].clip(-0.02, 1.1)
 
     source_pose = _pose(rng, 0.4)
     start = source_pose * rng.uniform(0, 1) + _pose(rng, 0.55)
