@@ -28,7 +28,7 @@ from mimaface.mimaface_core.appearance.frames import encode_appearance
 from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.face.detect import face_tracker
 from mimaface.mimaface_core.face.extract import measure
-from mimaface.mimaface_core.media.read import Clip, read_picture
+from mimaface.mimaface_core.media.read import Clip, read_image
 from mimaface.mimaface_core.motion.retarget import RELEASED, retarget
 from mimaface.mimaface_core.packs.pack import find_pack
 from mimaface.nodes.render_motion import renders
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]
 
     first("regressor", lambda: pack.regressor)
     with gauge("measure"):
-        person, _ = measure([read_picture(source)], 1, clip.fps, tracker, pack.measurer())
+        person, _ = measure([read_image(source)], 1, clip.fps, tracker, pack.measurer())
         _, driven = measure(driver, len(driver), clip.fps, tracker, pack.measurer())
         motion = retarget(driven, person.track, RELEASED)
     encoder = first("appearance", lambda: stage.appearance)

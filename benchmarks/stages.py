@@ -20,7 +20,7 @@ from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.face.detect import face_tracker
 from mimaface.mimaface_core.face.follow import clip_landmarks, filled, still_landmarks
 from mimaface.mimaface_core.face.paste import Paster
-from mimaface.mimaface_core.media.read import Clip, read_picture
+from mimaface.mimaface_core.media.read import Clip, read_image
 from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.mimaface_core.morphable.bundled.groups import modes_of
 from mimaface.mimaface_core.motion.retarget import retarget
@@ -80,7 +80,7 @@ class Clock:
 def measure(source_path: Path, driver_path: Path, count: int, pack_name: str, folder: Path) -> tuple[Clock, int]:
     """Animate `count` frames stage by stage; the clock and how many frames there were."""
     clock, pack, tracker = Clock(), find_pack(pack_name), face_tracker(host.current().models_folders())
-    picture = read_picture(source_path)
+    picture = read_image(source_path)
     measurer = pack.measurer()
     source, _ = measurer.still(picture, still_landmarks(picture, tracker))
     driver = Clip.open(driver_path)

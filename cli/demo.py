@@ -13,9 +13,9 @@ from torch import Tensor
 from ..headless.job import run_here
 from ..mimaface_core import host
 from ..mimaface_core.errors import Cancelled, InputError
+from ..mimaface_core.media.audio import read_audio
 from ..mimaface_core.media.provenance import synthetic_metadata
-from ..mimaface_core.media.read import Clip, read_picture
-from ..mimaface_core.media.sound import read_audio
+from ..mimaface_core.media.read import Clip, read_image
 from ..mimaface_core.media.write import VideoWriter
 from ..mimaface_core.terminal import TerminalHost, interruptible
 
@@ -57,7 +57,7 @@ def side_by_side(source: Path, driver: Path, result: Path, path: Path) -> Path:
         audio=read_audio(result) if film and film.has_audio else None,
         metadata=synthetic_metadata(),
     )
-    fixed = _panel(read_picture(source))
+    fixed = _panel(read_image(source))
     with writer, host.current().progress(film.frames if film else 1, "side by side") as progress:
         for pair in zip(_frames(driver), _frames(result), strict=False):
             writer.write(torch.cat([fixed, *map(_panel, pair)], 1))
@@ -68,7 +68,7 @@ def side_by_side(source: Path, driver: Path, result: Path, path: Path) -> Path:
 def _frames(path: Path) -> Iterator[Tensor]:
     """Frames [H, W, 3] in 0–1 of a clip or picture."""
     if path.suffix.lower() == ".png":
-        yield read_picture(path)
+        yield read_image(path)
         return
     for frame in Clip.open(path):
         yield frame.float() / 255

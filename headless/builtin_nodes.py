@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.media.output_path import next_place
+from ..mimaface_core.media.output_path import next_output_path
 from ..nodes.comfyui.schema import VideoComponents, VideoFromComponents, VideoFromFile, io, ui
 from ..nodes.sockets import StreamedAudio
 
@@ -29,9 +29,9 @@ class LoadImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, image) -> io.NodeOutput:
-        from ..mimaface_core.media.read import read_picture
+        from ..mimaface_core.media.read import read_image
 
-        return io.NodeOutput(read_picture(image)[None], _transparency(image)[None])
+        return io.NodeOutput(read_image(image)[None], _transparency(image)[None])
 
 
 def _transparency(path: str):
@@ -82,7 +82,7 @@ class LoadAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio) -> io.NodeOutput:
-        from ..mimaface_core.media.sound import AudioFile
+        from ..mimaface_core.media.audio import AudioFile
 
         sound = AudioFile.open(audio)
         if sound is None:
@@ -174,7 +174,7 @@ class SaveVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, video, filename_prefix, format, codec) -> io.NodeOutput:
-        place = next_place(host.current().output_folder(), filename_prefix, *video.get_dimensions())
+        place = next_output_path(host.current().output_folder(), filename_prefix, *video.get_dimensions())
         path = place.file(".mp4")
         notes = {"prompt": cls.hidden.prompt} if cls.hidden.prompt else None
         video.save_to(str(path), format=format, codec=codec, metadata=notes)

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..mimaface_core import host
-from ..mimaface_core.media.output_path import next_place, require_place
+from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from ..mimaface_core.media.provenance import synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.write import VideoWriter
@@ -70,7 +70,7 @@ class CombineVideo(Node):
         fault = allowed(cls, format=format)
         if fault is not True or filename_prefix is None:
             return fault
-        return verdict(require_place, filename_prefix)
+        return verdict(check_output_path, filename_prefix)
 
     @classmethod
     def execute(cls, frames, filename_prefix, format, fps, audio=None, sound_of=None) -> io.NodeOutput:
@@ -78,7 +78,7 @@ class CombineVideo(Node):
         first = list(islice(given.pictures, 2))
         kind = "png" if len(first) == 1 else format
         height, width = first[0].shape[:2] if first else (0, 0)
-        place = next_place(host.current().output_folder(), filename_prefix, width, height)
+        place = next_output_path(host.current().output_folder(), filename_prefix, width, height)
         notes = synthetic_metadata() | {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
         writer = VideoWriter(
             place.file(f".{kind}"),

@@ -6,7 +6,7 @@ import os
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.media.output_path import next_place, require_place
+from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from .checks import verdict
 from .comfyui.schema import io, ui
 from .node import Node
@@ -37,11 +37,11 @@ class SaveMotion(Node):
 
     @classmethod
     def validate_inputs(cls, filename_prefix=None):
-        return True if filename_prefix is None else verdict(require_place, filename_prefix)
+        return True if filename_prefix is None else verdict(check_output_path, filename_prefix)
 
     @classmethod
     def execute(cls, motion, filename_prefix) -> io.NodeOutput:
-        place = next_place(host.current().output_folder(), filename_prefix)
+        place = next_output_path(host.current().output_folder(), filename_prefix)
         path = place.file(".safetensors")
         unfinished = path.with_name(f".{path.name}.part")
         try:

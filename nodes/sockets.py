@@ -17,9 +17,9 @@ from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.media.audio import AnyAudio, Audio, AudioFile
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.read import Clip
-from ..mimaface_core.media.sound import Audio, AudioFile, Sound
 from ..mimaface_core.media.write import VideoWriter
 from .comfyui.schema import VideoFromComponents, VideoFromFile, io
 
@@ -97,7 +97,7 @@ class StreamedAudio(Mapping, dict):
         return torch.cat(list(self.sound.blocks()), dim=1)[None]
 
 
-def sound_in(value) -> Sound | None:
+def sound_in(value) -> AnyAudio | None:
     """The sound of an AUDIO or a VIDEO, to be read block by block; None for a VIDEO without any, and for None."""
     if value is None:
         return None

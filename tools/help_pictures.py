@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mimaface.cli.demo import DRIVER
 from mimaface.mimaface_core.face.crop import PICTURE, PLANE
-from mimaface.mimaface_core.media.read import Clip, read_picture
+from mimaface.mimaface_core.media.read import Clip, read_image
 from mimaface.mimaface_core.morphable.bundled.blendshapes import NAMES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.motion.plot import plot
@@ -47,7 +47,7 @@ class Scene:
     def __init__(self, portrait: Path, picture: Path, result: Path) -> None:
         self.pack = LoadPack.execute("bundled").args[0]
         self.result = VideoFromFile(str(result))
-        self.portrait, self.picture = read_picture(portrait), read_picture(picture)
+        self.portrait, self.picture = read_image(portrait), read_image(picture)
         self.source = self.measured(self.portrait)[0]
         self.clip = self.extract(VideoFromFile(str(DRIVER)))[1]
         self.motion = self.retarget(self.clip)

@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..face.crop import to_numpy_picture
 from ..face.detect import face_tracker
 from ..face.follow import follow, still_landmarks
-from ..media import Clip, read_picture
+from ..media import Clip, read_image
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
@@ -35,7 +35,7 @@ class Footage(NamedTuple):
     def open(cls, path: Path) -> Footage:
         """A clip, or a picture as a clip of one frame. Raises InputError when it cannot be read."""
         if path.suffix.lower() in PICTURES:
-            return cls([read_picture(path)], 1, Fraction(25))
+            return cls([read_image(path)], 1, Fraction(25))
         clip = Clip.open(path)
         return cls(clip, clip.frames, clip.fps)
 
@@ -89,7 +89,7 @@ def source_of(pair: Pair, driver: Footage | None, same: bool) -> Seen | None:
     if same and driver is None:
         raise InputError("A self-reenactment is compared with its driver; name the driver too.")
     if pair.source is not None:
-        picture = pair.source if isinstance(pair.source, Tensor) else read_picture(pair.source)
+        picture = pair.source if isinstance(pair.source, Tensor) else read_image(pair.source)
     elif same:
         picture = torch.from_numpy(to_numpy_picture(next(iter(driver.pictures))))
     else:

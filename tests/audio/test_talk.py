@@ -15,8 +15,8 @@ from support.tracks import still, track
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.source import SourceFace
+from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, MOUTH_MODES, NAMES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face

@@ -8,8 +8,8 @@ from PIL import Image
 from support.scenes import clip, needs_faces, nodding
 
 from mimaface.cli import demo
+from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import Audio, read_audio
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_source_driver_and_result_stand_side_by_side(show, tmp_path):
     assert last.fps == Fraction(30000, 1001) and len(list(last)) == 3 and read_audio(folder / names[-1]) is not None
     # the photograph stands on the left, the driver in the middle
     frame = next(iter(last)).float() / 255
-    photo = demo._panel(demo.read_picture(folder / "source.png")).float() / 255
+    photo = demo._panel(demo.read_image(folder / "source.png")).float() / 255
     shown = demo._panel(next(iter(Clip.open(driver))).float() / 255).float() / 255
     assert (frame[:, :512] - photo).abs().mean() < 0.03
     assert (frame[:, 512:1024] - shown).abs().mean() < 0.03

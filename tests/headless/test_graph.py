@@ -16,7 +16,7 @@ from mimaface.headless.files import find_input, free_path, kinds, require_writab
 from mimaface.headless.graph import GraphRefused, find_graph, load_graph, override
 from mimaface.headless.validate import run_order, validate
 from mimaface.mimaface_core.errors import Cancelled, InputError
-from mimaface.mimaface_core.media.output_path import next_place
+from mimaface.mimaface_core.media.output_path import next_output_path
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.mimaface_core.terminal import TerminalHost
@@ -354,16 +354,16 @@ def test_a_file_without_sound_is_refused_by_load_audio(load, tmp_path, clip):
 
 
 def test_numbers_go_on_from_what_is_there_and_stay_in_the_folder(tmp_path):
-    assert next_place(tmp_path, "a/b_%width%", 64).file(".mp4") == tmp_path / "a/b_64_00001_.mp4"
+    assert next_output_path(tmp_path, "a/b_%width%", 64).file(".mp4") == tmp_path / "a/b_64_00001_.mp4"
     (tmp_path / "a/b_64_00007_.mp4").touch()
-    place = next_place(tmp_path, "a/b_64")
+    place = next_output_path(tmp_path, "a/b_64")
     assert (place.file(".png", 1).name, place.subfolder) == ("b_64_00009_.png", "a")
     for outside in ("../x", "/x", ""):
         with pytest.raises(InputError, match="leaves the output folder"):
-            next_place(tmp_path / "a", outside)
+            next_output_path(tmp_path / "a", outside)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
-        next_place(tmp_path, "file/x")
+        next_output_path(tmp_path, "file/x")
     assert free_path(tmp_path / "file") == tmp_path / "file-1"
 
 

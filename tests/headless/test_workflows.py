@@ -15,8 +15,8 @@ from mimaface.headless import builtin_nodes as stock
 from mimaface.headless.execute import infos
 from mimaface.headless.graph import load_graph
 from mimaface.headless.validate import WIDGETS, slots, validate
+from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.motion.track import MotionTrack
 from mimaface.nodes.comfyui.examples import EXAMPLES, offer_examples
 

@@ -14,8 +14,8 @@ from support.tracks import still, track
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.nodes import NODES
 from mimaface.nodes.combine_video import CombineVideo

@@ -13,8 +13,8 @@ from support.scenes import clip, needs_faces, nodding, portrait, tone
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.comfy_landmarks import ConnectedTracker
+from mimaface.mimaface_core.media.audio import read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import read_audio
 from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
 from mimaface.nodes.combine_video import CombineVideo
 from mimaface.nodes.comfyui.schema import VideoComponents, VideoFromComponents

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ...audio.speech import RATE, Speech
+from ...audio.speech import SAMPLE_RATE, Speech
 from ...media.container import Source
 
 STEP = 0.01  # seconds between two levels; level k is of the instant (k + 0.5) · STEP
@@ -19,7 +19,7 @@ SHORTEST_PAUSE = 0.3  # seconds
 
 
 def listen(source: Source) -> np.ndarray:
-    """The sound of a file as one channel at its own loudness, float32 [T] at RATE, from the first frame's beginning.
+    """The sound of a file as one channel at its own loudness, float32 [T] at SAMPLE_RATE, from the first frame's beginning.
 
     Raises InputError when the file is missing, no media file, or holds no sound.
     """
@@ -30,7 +30,7 @@ def levels(wave: np.ndarray) -> np.ndarray:
     """Level in dB (0: a square wave of full scale) every STEP seconds, over 30 ms, [T // 160]; at least −100."""
     from scipy.ndimage import uniform_filter1d
 
-    hop = round(RATE * STEP)
+    hop = round(SAMPLE_RATE * STEP)
     power = (wave[: len(wave) // hop * hop].astype(np.float64).reshape(-1, hop) ** 2).mean(1)
     return 10 * np.log10(np.maximum(uniform_filter1d(power, 3, mode="nearest"), 1e-10))
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from torch import Tensor
 
 from ...errors import InputError
-from ...media.read import Clip, read_picture
+from ...media.read import Clip, read_image
 from ...tensors import to_uint8
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv")
@@ -64,7 +64,7 @@ class PersonVideo:
         """Images of a folder, uint8 [H, W, 3]."""
         for number, file in enumerate(frame_files(self.path)):
             try:
-                image = read_picture(file)
+                image = read_image(file)
             except InputError as error:
                 if not number:
                     raise

@@ -9,7 +9,7 @@ from typing import Any
 
 from ....mimaface_core import host
 from ....mimaface_core.errors import InputError
-from ....mimaface_core.media.output_path import next_place
+from ....mimaface_core.media.output_path import next_output_path
 from .node import _UIOutput
 from .widgets import FolderType
 
@@ -89,7 +89,7 @@ class ImageSaveHelper:
         """
         from PIL import Image, PngImagePlugin
 
-        place = next_place(folder(folder_type), filename_prefix, images.shape[2], images.shape[1])
+        place = next_output_path(folder(folder_type), filename_prefix, images.shape[2], images.shape[1])
         notes = PngImagePlugin.PngInfo()
         for key, value in described_by(cls).items():
             notes.add_text(key, value)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ....mimaface_core.errors import InputError
+from ....mimaface_core.media.audio import Audio, AudioFile, read_audio
 from ....mimaface_core.media.provenance import mark_mp4
 from ....mimaface_core.media.read import Clip
-from ....mimaface_core.media.sound import Audio, AudioFile, read_audio
 from ....mimaface_core.media.write import VideoWriter
 
 # what every player takes in an mp4 and is therefore carried over unchanged

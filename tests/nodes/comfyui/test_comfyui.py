@@ -16,8 +16,8 @@ from PIL import Image
 from support.comfyui_server import COMFYUI, PYTHON, ROOT
 from support.scenes import needs_faces
 
+from mimaface.mimaface_core.media.audio import read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import read_audio
 from mimaface.nodes import NODES
 
 COMMAND = (
