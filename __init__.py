@@ -4,13 +4,13 @@ WEB_DIRECTORY = "./web"  # the help pages, in docs/: ComfyUI serves this folder 
 
 
 async def comfy_entrypoint():
-    """The extension; imported, and ComfyUI's surroundings put in place, only when ComfyUI asks for it."""
+    """The extension; imported, and ComfyUI's host put in place, only when ComfyUI asks for it."""
     from .mimaface_core import host
     from .nodes import MIMAFaceExtension
     from .nodes.comfyui.examples import offer_examples
     from .nodes.comfyui.host import ComfyUIHost
 
-    surroundings = ComfyUIHost()
-    host.use(surroundings)
-    offer_examples(surroundings.input_folder())
+    comfyui = ComfyUIHost()
+    host.use(comfyui)
+    offer_examples(comfyui.input_folder())
     return MIMAFaceExtension()

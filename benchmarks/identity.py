@@ -21,7 +21,7 @@ from mimaface.mimaface_core.evaluation.footage import CLIPS, PICTURES, Footage
 from mimaface.mimaface_core.evaluation.meters.crops import framed_face, framing, signed
 from mimaface.mimaface_core.face.detect import face_tracker
 from mimaface.mimaface_core.face.follow import still_landmarks
-from mimaface.mimaface_core.packs.pack import find_pack
+from mimaface.mimaface_core.packs.find import find_pack
 
 FRAMES = 6
 

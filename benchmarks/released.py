@@ -24,14 +24,13 @@ from stages import Clock
 
 from mimaface.cli.demo import DRIVER, portrait
 from mimaface.mimaface_core import host
-from mimaface.mimaface_core.appearance.frames import encode_appearance
-from mimaface.mimaface_core.diffusion.clips import sample_clips
+from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
 from mimaface.mimaface_core.face.detect import face_tracker
-from mimaface.mimaface_core.face.extract import measure
-from mimaface.mimaface_core.media.read import Clip, read_image
-from mimaface.mimaface_core.motion.retarget import RELEASED, retarget
-from mimaface.mimaface_core.packs.pack import find_pack
-from mimaface.nodes.render_motion import renders
+from mimaface.mimaface_core.media.frames import Frames
+from mimaface.mimaface_core.media.read import Clip
+from mimaface.mimaface_core.motion.retarget import RELEASED
+from mimaface.mimaface_core.packs.find import find_pack
+from mimaface.mimaface_core.pipeline import encode, measure, render, retarget
 
 STAGES = {
     "load": "all parts, from safetensors",
@@ -73,41 +72,42 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]
     clip = Clip.open(options.driver)
     driver = list(islice(clip, options.frames))
     stage, tracker = pack.stage(len(driver)), face_tracker(host.current().models_folders())
-    surroundings = host.current()
+    current = host.current()
 
     def first(name: str, get: Callable[[], torch.nn.Module]) -> torch.nn.Module:
         """A part, loaded on the clock and put on the device."""
         start = time.perf_counter()
         with gauge("load"):
             module = get()
-            with surroundings.load(module):
+            with current.load(module):
                 print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
         return module
 
     first("regressor", lambda: pack.regressor)
     with gauge("measure"):
-        person, _ = measure([read_image(source)], 1, clip.fps, tracker, pack.measurer())
-        _, driven = measure(driver, len(driver), clip.fps, tracker, pack.measurer())
-        motion = retarget(driven, person.track, RELEASED)
-    encoder = first("appearance", lambda: stage.appearance)
+        person, _ = measure(pack, source, tracker=tracker)
+        _, driven = measure(pack, Frames(driver, len(driver), clip.fps), tracker=tracker)
+        motion = retarget(driven, person, RELEASED)
+    first("appearance", lambda: stage.appearance)
     with gauge("appearance"):
-        look = encode_appearance(encoder, person.crop, person.track.alignment, motion, pack.averaged)
+        look = encode(pack, person, motion)
     unet, vae = first("unet", lambda: stage.unet), first("vae", lambda: pack.vae)
     latents = pack.latents
     latents.encode = gauge.function("encode", latents.encode)
     latents.to_frames = gauge.function("decode", latents.to_frames)
     unet.forward = gauge.function("denoise", unet.forward)
-    with surroundings.load(unet), surroundings.load(vae):
+    with current.load(unet), current.load(vae):
         clips = sample_clips(
             stage,
-            gauge.iterator("render", renders(pack, person, motion, pack.render)),
+            gauge.iterator("render", render(pack, person, motion)),
             gauge.function("appearance", look.context),
             len(motion),
-            frames=min(pack.clip_frames, len(motion)),
-            overlap=pack.overlap if len(motion) > pack.overlap else 0,
-            steps=options.steps,
-            guidance=pack.sampling["guidance"],
-            scheduler=pack.sampling["scheduler"],
+            SamplerSettings.of(
+                pack,
+                frames=min(pack.clip_frames, len(motion)),
+                overlap=pack.overlap if len(motion) > pack.overlap else 0,
+                steps=options.steps,
+            ),
         )
         frames = torch.cat(list(clips))
     return gauge, frames
@@ -115,8 +115,8 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]
 
 def child(options: argparse.Namespace, dtype: str) -> None:
     """One precision in its own process: frames into a file, numbers as the last line."""
-    surroundings = host.Host(dtype=getattr(torch, dtype), low_memory=options.low_memory)
-    with host.use(surroundings), tempfile.TemporaryDirectory() as folder:
+    chosen = host.Host(dtype=getattr(torch, dtype), low_memory=options.low_memory)
+    with host.use(chosen), tempfile.TemporaryDirectory() as folder:
         gauge, frames = run(options, Path(folder))
     save_file({"frames": frames.contiguous()}, options.frames_file)
     finite = bool(torch.isfinite(frames).all())

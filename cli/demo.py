@@ -93,8 +93,8 @@ def run_demo(source: Path | None, driver: Path, folder: Path, pack: str = "bundl
     source = source or portrait(folder)
     written, _ = run_here(GRAPH, [f"source={source}", f"driver={driver}"], [f"pack.pack={pack}"], folder)
     face, whole = written[:2]
-    surroundings = TerminalHost(outputs=folder.absolute())
-    with host.use(surroundings), interruptible(surroundings):
+    terminal = TerminalHost(outputs=folder.absolute())
+    with host.use(terminal), interruptible(terminal):
         return [face, whole, side_by_side(source, driver, whole, face.with_name(f"{face.stem}side_by_side"))]
 
 

@@ -156,7 +156,7 @@ def evaluate_command(options: argparse.Namespace) -> int:
     from ..mimaface_core import host
     from ..mimaface_core.evaluation.batch import Protocol, find_pairs
     from ..mimaface_core.evaluation.evaluate import Evaluation
-    from ..mimaface_core.packs.pack import find_pack
+    from ..mimaface_core.packs.find import find_pack
     from ..mimaface_core.terminal import TerminalHost, interruptible
 
     if options.json and not options.json.absolute().parent.is_dir():
@@ -211,7 +211,7 @@ def _tell(protocol, options: argparse.Namespace, terminal) -> None:
 
 def list_command(options: argparse.Namespace) -> int:
     """`mimaface pack list`: name and folder of each pack."""
-    from ..mimaface_core.packs.pack import list_packs
+    from ..mimaface_core.packs.find import list_packs
 
     for name, folder in list_packs().items():
         print(f"{name}\t{folder}")
@@ -222,7 +222,8 @@ def verify_command(options: argparse.Namespace) -> int:
     """`mimaface pack verify PACK`: load every part and say how large it is, or check the published folder."""
     from ..mimaface_core import host
     from ..mimaface_core.packs.files import verify_files
-    from ..mimaface_core.packs.pack import MANIFEST, find_pack, list_packs
+    from ..mimaface_core.packs.find import find_pack, list_packs
+    from ..mimaface_core.packs.manifest import MANIFEST
     from ..mimaface_core.packs.released.check import check_released
     from ..mimaface_core.terminal import TerminalHost, interruptible
 

@@ -11,7 +11,7 @@ from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.media.output_path import next_output_path
 from ..nodes.comfyui.schema import VideoComponents, VideoFromComponents, VideoFromFile, io, ui
-from ..nodes.sockets import StreamedAudio
+from ..nodes.streams import StreamedAudio
 
 
 class LoadImage(io.ComfyNode):

@@ -21,7 +21,7 @@ from ..mimaface_core.errors import Cancelled, InputError
 from ..mimaface_core.terminal import TerminalHost
 from .files import free_path
 from .follow import Display, Events, Follower, Unreachable
-from .graph import GraphRefused, Node, Problem, as_prompt, file_input
+from .graph import GraphNode, GraphRefused, Problem, as_prompt, file_input
 from .validate import run_order
 
 BLOCK = 1 << 20
@@ -48,7 +48,7 @@ class Server:
         self._infos = self._json("/object_info")
         return self._infos
 
-    def run(self, graph: dict[str, Node]) -> list[Path]:
+    def run(self, graph: dict[str, GraphNode]) -> list[Path]:
         """Run a graph that `validate` found sound and fetch its files; previews go to `preview/`.
 
         Raises GraphRefused where the server refuses the graph or a node fails, Cancelled when the user stops; the
@@ -77,7 +77,7 @@ class Server:
         self._refuse_failure(history, graph)
         return self._finished + self._previews
 
-    def _follower(self, events: Events, prompt_id: str, graph: dict[str, Node]) -> Follower:
+    def _follower(self, events: Events, prompt_id: str, graph: dict[str, GraphNode]) -> Follower:
         display = Display(self.host, graph, run_order(graph, self._infos))
         return Follower(self.address, prompt_id, events, display, state=self.state, fetch=self.fetch)
 
@@ -105,7 +105,7 @@ class Server:
         if self.state(prompt_id) == (None, 0):
             self._json("/interrupt", {"prompt_id": prompt_id})
 
-    def _refuse_failure(self, history: dict[str, Any], graph: dict[str, Node]) -> None:
+    def _refuse_failure(self, history: dict[str, Any], graph: dict[str, GraphNode]) -> None:
         status = history.get("status") or {}
         if status.get("status_str") != "error":
             return
@@ -179,7 +179,7 @@ class Server:
                 progress.update()
         yield tail
 
-    def _json(self, path: str, body: dict | None = None, graph: dict[str, Node] | None = None) -> dict:
+    def _json(self, path: str, body: dict | None = None, graph: dict[str, GraphNode] | None = None) -> dict:
         data = None if body is None else json.dumps(body).encode()
         with self._open(path, data, {"Content-Type": "application/json"}, graph) as answer:
             return self._parsed(answer)
@@ -206,7 +206,7 @@ class Server:
         path: str,
         data: bytes | Iterable[bytes] | None = None,
         headers: dict[str, str] | None = None,
-        graph: dict[str, Node] | None = None,
+        graph: dict[str, GraphNode] | None = None,
     ):
         request = urllib.request.Request(self.address + path, data, headers or {})
         try:
@@ -219,7 +219,7 @@ class Server:
     def _unreachable(self, reason: object) -> Unreachable:
         return Unreachable(f"The ComfyUI server {self.address} does not answer ({reason}); start it or check --server.")
 
-    def _refused(self, path: str, refused: urllib.error.HTTPError, graph: dict[str, Node]) -> InputError:
+    def _refused(self, path: str, refused: urllib.error.HTTPError, graph: dict[str, GraphNode]) -> InputError:
         """What to say of a request that the server refuses."""
         text = refused.read().decode("utf-8", "replace")
         try:
@@ -240,7 +240,7 @@ class Server:
         )
 
 
-def _node_errors(answer: dict, graph: dict[str, Node]) -> list[Problem]:
+def _node_errors(answer: dict, graph: dict[str, GraphNode]) -> list[Problem]:
     """The problems in ComfyUI's answer to a prompt."""
     return [
         Problem(

@@ -8,18 +8,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ..mimaface_core import host as surroundings
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost
 from ..nodes.comfyui.schema import io
 from .files import free_path
-from .graph import GraphRefused, Node, Problem, as_prompt, is_link
+from .graph import GraphNode, GraphRefused, Problem, as_prompt, is_link
 from .validate import run_order
 
 Link = tuple[str, int]
 
 
-def run_graph(graph: dict[str, Node], classes: dict[str, type], host: TerminalHost) -> list[Path]:
+def run_graph(graph: dict[str, GraphNode], classes: dict[str, type], host: TerminalHost) -> list[Path]:
     """Run a graph that `validate` found sound; returns the files it wrote, finished ones before previews.
 
     Files reported as temporary (previews) are moved to `preview/` in the output folder. Raises GraphRefused with the
@@ -27,7 +27,7 @@ def run_graph(graph: dict[str, Node], classes: dict[str, type], host: TerminalHo
     """
     finished: list[Path] = []
     previews: list[Path] = []
-    with surroundings.use(host):
+    with use_host(host):
         shared = merge_equal(graph, classes)
         order = [key for key, first in shared.items() if key == first]
         store = _Store(graph, order, shared)
@@ -49,13 +49,13 @@ def run_graph(graph: dict[str, Node], classes: dict[str, type], host: TerminalHo
 class _Store:
     """Outputs that some node has yet to read; each leaves with its last reader, so that memory stays flat."""
 
-    def __init__(self, graph: dict[str, Node], order: list[str], shared: dict[str, str]):
+    def __init__(self, graph: dict[str, GraphNode], order: list[str], shared: dict[str, str]):
         self.shared = shared
         self.held: dict[Link, Any] = {}
         links = (value for key in order for value in graph[key].inputs.values() if is_link(value))
         self.readers = Counter((shared[key], slot) for key, slot in links)
 
-    def take(self, node: Node) -> dict[str, Any]:
+    def take(self, node: GraphNode) -> dict[str, Any]:
         """The inputs of a node."""
         inputs = {}
         for name, value in node.inputs.items():
@@ -67,7 +67,7 @@ class _Store:
                 inputs[name] = value
         return inputs
 
-    def put(self, node: Node, outputs: tuple) -> None:
+    def put(self, node: GraphNode, outputs: tuple) -> None:
         """Keep what a node gave, as far as it will be read."""
         for slot, value in enumerate(outputs):
             if self.readers[node.id, slot]:
@@ -79,7 +79,7 @@ def infos(classes: dict[str, type]) -> dict[str, dict]:
     return {name: cls.GET_NODE_INFO_V1() for name, cls in classes.items()}
 
 
-def merge_equal(graph: dict[str, Node], classes: dict[str, type]) -> dict[str, str]:
+def merge_equal(graph: dict[str, GraphNode], classes: dict[str, type]) -> dict[str, str]:
     """For each needed node, in the order of running, the first that does the same with the same inputs: mostly itself."""
     first: dict[str, str] = {}
     shared: dict[str, str] = {}
@@ -95,7 +95,7 @@ def merge_equal(graph: dict[str, Node], classes: dict[str, type]) -> dict[str, s
     return shared
 
 
-def _execute(node: Node, cls: type, graph: dict[str, Node], store: _Store) -> dict[str, Any]:
+def _execute(node: GraphNode, cls: type, graph: dict[str, GraphNode], store: _Store) -> dict[str, Any]:
     """Run one node, put its outputs into `store` and return what it wants shown."""
     schema = cls.GET_SCHEMA()
     known = {one.id for one in schema.inputs or []}
@@ -111,7 +111,7 @@ def _execute(node: Node, cls: type, graph: dict[str, Node], store: _Store) -> di
     return result.ui if isinstance(result.ui, dict) else result.ui.as_dict() if result.ui else {}
 
 
-def _recorded(graph: dict[str, Node]) -> dict[str, Any]:
+def _recorded(graph: dict[str, GraphNode]) -> dict[str, Any]:
     """The graph as it goes into files: without the folders of this machine."""
 
     def plain(value: Any) -> Any:

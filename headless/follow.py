@@ -11,7 +11,7 @@ from typing import Any
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.host import Progress
 from ..mimaface_core.terminal import TerminalHost
-from .graph import Node
+from .graph import GraphNode
 
 TICK = 0.2  # seconds between two looks at whether the user has cancelled
 ASK, ASK_BESIDE = 0.5, 5.0  # seconds between two questions, alone and where the websocket tells the end
@@ -72,7 +72,7 @@ class Events:
 class Display:
     """Tells the user which node runs and how far it is."""
 
-    def __init__(self, host: TerminalHost, graph: dict[str, Node], order: Sequence[str]):
+    def __init__(self, host: TerminalHost, graph: dict[str, GraphNode], order: Sequence[str]):
         self.host, self.graph = host, graph
         self._order = set(order)
         self._begun, self._total = 0, len(order)

@@ -35,7 +35,7 @@ class GraphRefused(InputError):
 
 
 @dataclass
-class Node:
+class GraphNode:
     """A node of the graph: `inputs` holds values, or links as [node id, output slot]."""
 
     id: str
@@ -80,8 +80,8 @@ def find_graph(name: str) -> Path:
     )
 
 
-def load_graph(path: Path) -> dict[str, Node]:
-    """Read an API-format graph: {node id: Node}.
+def load_graph(path: Path) -> dict[str, GraphNode]:
+    """Read an API-format graph: {node id: GraphNode}.
 
     Raises InputError for a file that is not such a graph, GraphRefused for nodes that are not whole.
     """
@@ -110,13 +110,13 @@ def load_graph(path: Path) -> dict[str, Node]:
             continue
         meta = entry.get("_meta")
         title = meta.get("title") if isinstance(meta, dict) else None
-        graph[key] = Node(key, entry["class_type"], str(title or entry["class_type"]), dict(inputs))
+        graph[key] = GraphNode(key, entry["class_type"], str(title or entry["class_type"]), dict(inputs))
     if problems:
         raise GraphRefused(problems)
     return graph
 
 
-def as_prompt(graph: dict[str, Node]) -> dict[str, Any]:
+def as_prompt(graph: dict[str, GraphNode]) -> dict[str, Any]:
     """The graph in the API format again."""
     return {
         node.id: {"class_type": node.class_type, "inputs": node.inputs, "_meta": {"title": node.title}}
@@ -124,7 +124,7 @@ def as_prompt(graph: dict[str, Node]) -> dict[str, Any]:
     }
 
 
-def titled(graph: dict[str, Node], title: str, option: str) -> Node | Problem:
+def titled(graph: dict[str, GraphNode], title: str, option: str) -> GraphNode | Problem:
     """The node of that title, or failing that, of that id; else what is wrong with the option naming it."""
     found = [node for node in graph.values() if node.title == title]
     if len(found) > 1:
@@ -137,7 +137,7 @@ def titled(graph: dict[str, Node], title: str, option: str) -> Node | Problem:
 
 
 def override(
-    graph: dict[str, Node], infos: dict[str, dict], files: Iterable[str], values: Iterable[str]
+    graph: dict[str, GraphNode], infos: dict[str, dict], files: Iterable[str], values: Iterable[str]
 ) -> list[Problem]:
     """Apply `--input TITLE=PATH` (`files`) and `--set TITLE.INPUT=VALUE` (`values`) in place.
 

@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..mimaface_core import host as surroundings
 from ..mimaface_core.errors import Cancelled, InputError
+from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost, interruptible
 from .files import count_frames, require_writable
 from .graph import GraphRefused, Problem, find_graph, load_graph, override
@@ -27,7 +27,7 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
     nodes = load_graph(path)
     with tempfile.TemporaryDirectory(prefix="mimaface-", ignore_cleanup_errors=True) as temp:
         host = TerminalHost(outputs=output_dir.absolute(), temp=Path(temp))
-        with interruptible(host), surroundings.use(host):
+        with interruptible(host), use_host(host):
             classes = stock.node_classes()
             known = infos(classes)
             folders = [host.input_folder(), path.parent]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..mimaface_core.errors import InputError
 from .files import find_input, unsuited
-from .graph import Node, Problem, is_link, suggestion, upload_kind
+from .graph import GraphNode, Problem, is_link, suggestion, upload_kind
 
 OURS = "MIMAFace"  # what the ids of this pack's nodes begin with
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
@@ -58,7 +58,7 @@ def outputs(info: dict) -> list[str]:
     return [kind if isinstance(kind, str) else "COMBO" for kind in info["output"]]
 
 
-def run_order(graph: dict[str, Node], infos: dict[str, dict]) -> list[str]:
+def run_order(graph: dict[str, GraphNode], infos: dict[str, dict]) -> list[str]:
     """Ids of the nodes that output nodes need, each after all it depends on. Raises InputError for a circle."""
     order: list[str] = []
     state: dict[str, bool] = {}  # False while a node's inputs are being visited, True once it is placed
@@ -84,7 +84,7 @@ def run_order(graph: dict[str, Node], infos: dict[str, dict]) -> list[str]:
 
 
 def validate(
-    graph: dict[str, Node],
+    graph: dict[str, GraphNode],
     infos: dict[str, dict],
     *,
     folders: list[Path],
@@ -117,7 +117,7 @@ def validate(
     return problems
 
 
-def _unknown_class(node: Node, infos: dict[str, dict], where: str) -> str:
+def _unknown_class(node: GraphNode, infos: dict[str, dict], where: str) -> str:
     if node.class_type.startswith(OURS) and not any(name.startswith(OURS) for name in infos):
         return f"MIMAFace is not installed {where}, or did not load: the log tells why."
     known = suggestion(node.class_type, infos)
@@ -126,7 +126,7 @@ def _unknown_class(node: Node, infos: dict[str, dict], where: str) -> str:
     return f"no node class of that name is known {where}; {known}{_newer(node)}"
 
 
-def _newer(node: Node) -> str:
+def _newer(node: GraphNode) -> str:
     """What else may be the reason where a node of this pack is asked for what it does not have."""
     return " If the graph was made with a newer MIMAFace, update this one." if node.class_type.startswith(OURS) else ""
 
@@ -158,7 +158,7 @@ def _check_node(node, graph, infos, folders, judged, here) -> list[Problem]:
     return problems
 
 
-def _missing(node: Node, slot: Slot, graph: dict[str, Node], infos: dict[str, dict]) -> str:
+def _missing(node: GraphNode, slot: Slot, graph: dict[str, GraphNode], infos: dict[str, dict]) -> str:
     widget = next((kind for kind in slot.types if kind in WIDGETS), None)
     if upload_kind(slot.options):
         return f"no file is given; {_input_advice(node)}"
@@ -168,11 +168,11 @@ def _missing(node: Node, slot: Slot, graph: dict[str, Node], infos: dict[str, di
     return "it is missing; " + (f"its default is {default!r}." if default is not None else f"give a {widget}.")
 
 
-def _input_advice(node: Node) -> str:
+def _input_advice(node: GraphNode) -> str:
     return f"name one with --input {shlex.quote(f'{node.title}=PATH')}."
 
 
-def _link_advice(slot: Slot, graph: dict[str, Node], infos: dict[str, dict]) -> str:
+def _link_advice(slot: Slot, graph: dict[str, GraphNode], infos: dict[str, dict]) -> str:
     givers = [
         node.title
         for node in graph.values()
@@ -182,7 +182,7 @@ def _link_advice(slot: Slot, graph: dict[str, Node], infos: dict[str, dict]) -> 
     return f"link it to a node that gives {' or '.join(slot.types)}{here}."
 
 
-def _check_link(value: Any, slot: Slot, graph: dict[str, Node], infos: dict[str, dict]) -> str | None:
+def _check_link(value: Any, slot: Slot, graph: dict[str, GraphNode], infos: dict[str, dict]) -> str | None:
     if not is_link(value):
         return f"{value!r} is no link; a link is [node id, output slot]."
     if value[0] not in graph:
@@ -254,7 +254,7 @@ def _in_range(number: float, options: dict[str, Any]) -> int | float:
     return number
 
 
-def _find(name: Any, node: Node, slot: Slot, folders: list[Path], here: bool) -> str:
+def _find(name: Any, node: GraphNode, slot: Slot, folders: list[Path], here: bool) -> str:
     """The absolute path of the file a widget names. Raises InputError where it is missing or of another kind."""
     path = find_input(str(name), folders)
     if path is None:
@@ -267,7 +267,7 @@ def _find(name: Any, node: Node, slot: Slot, folders: list[Path], here: bool) ->
     return str(path)
 
 
-def _ask_node(node: Node, cls: type, judged: list[str]) -> list[Problem]:
+def _ask_node(node: GraphNode, cls: type, judged: list[str]) -> list[Problem]:
     """What the node's own `validate_inputs` says; inputs that come over links are given as None."""
     if _inherited(cls):
         return []

@@ -1,4 +1,4 @@
-"""What the surroundings offer the core: a device, progress and cancelling, folders.
+"""Runtime environment: device, dtype, progress, cancellation, folders.
 
 The core asks `current()` and knows nothing of where it runs. The plain `Host` here works anywhere and is
 silent; a terminal or ComfyUI puts a subclass in its place through `use`.
@@ -49,7 +49,7 @@ class Progress:
 
 
 class Host:
-    """The plain surroundings: CPU or the current CUDA device, no display, a flag to cancel.
+    """The plain host: CPU or the current CUDA device, no display, a flag to cancel.
 
     Every argument may be left out. `low_memory` (or the environment variable MIMAFACE_LOW_MEMORY=1) trades time for
     memory: less is computed at once, and models are taken off the device when they have done their part. `models`

@@ -1,4 +1,4 @@
-"""The surroundings of a run in a terminal: progress on standard error, Ctrl-C asks the run to stop."""
+"""The host of a run in a terminal: progress on standard error, Ctrl-C asks the run to stop."""
 
 from __future__ import annotations
 

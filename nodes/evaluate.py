@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from ..mimaface_core.media.frames import Frames
 from .comfyui.schema import io
 from .node import Node
-from .sockets import CATEGORY, Frames, frames_of
+from .sockets import CATEGORY
+from .streams import frames_of, is_video
 
 
 class Evaluate(Node):
     """Scores of one output, as JSON and as a picture."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceEvaluate",
             display_name="Evaluate (MIMAFace)",
@@ -59,15 +61,15 @@ class Evaluate(Node):
         from ..mimaface_core.evaluation.evaluate import Evaluation
         from ..mimaface_core.evaluation.footage import Footage, Pair
         from ..mimaface_core.evaluation.table import table_picture
-        from ..mimaface_core.packs.pack import find_pack
+        from ..mimaface_core.packs.find import find_pack
 
         made, shown = _at_one_rate(output, driver)
-        file = output.get_stream_source() if hasattr(output, "get_stream_source") else None
+        file = output.get_stream_source() if is_video(output) else None
         pair = Pair(
             "output",
-            Footage(*made),
+            Footage(made.images, made.count, made.fps),
             None if source is None else source[0, ..., :3],
-            None if shown is None else Footage(*shown),
+            None if shown is None else Footage(shown.images, shown.count, shown.fps),
             film=Path(file) if isinstance(file, str) else None,
         )
         pack = find_pack("bundled")
@@ -83,7 +85,7 @@ def _at_one_rate(output, driver) -> tuple[Frames, Frames | None]:
     """Both as frames; pictures without a rate of their own count as taken at the other's."""
     rate = 25.0
     for given in (output, driver):
-        if hasattr(given, "get_stream_source"):
+        if is_video(given):
             rate = float(frames_of(given).fps)
             break
     return frames_of(output, rate), None if driver is None else frames_of(driver, rate)

@@ -43,7 +43,7 @@ class LatentSpace:
         vae: `AutoencoderTiny` or `AutoencoderKL`.
         target: `picture` or `residual`.
         scale: brings the residual near unit variance.
-        batch: frames coded together; the surroundings' choice when None, one where memory is low.
+        batch: frames coded together; the host's choice when None, one where memory is low.
         sampled: whether renders are encoded to samples of `AutoencoderKL`'s distribution, as released, or to its mode.
         colour: whether a residual changes colours, or brightness alone (for an autoencoder too small to know hues).
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import host
 from ..errors import InputError
-from ..face.crop import to_numpy_picture
+from ..face.crop import to_uint8_array
 from ..face.detect import face_tracker
 from ..face.follow import follow, still_landmarks
 from ..media import Clip, read_image
@@ -91,12 +91,12 @@ def source_of(pair: Pair, driver: Footage | None, same: bool) -> Seen | None:
     if pair.source is not None:
         picture = pair.source if isinstance(pair.source, Tensor) else read_image(pair.source)
     elif same:
-        picture = torch.from_numpy(to_numpy_picture(next(iter(driver.pictures))))
+        picture = torch.from_numpy(to_uint8_array(next(iter(driver.pictures))))
     else:
         return None
     tracker = face_tracker(host.current().models_folders())
     try:
-        return Seen(to_numpy_picture(picture), still_landmarks(picture, tracker))
+        return Seen(to_uint8_array(picture), still_landmarks(picture, tracker))
     except InputError as error:
         raise InputError(f"The source of '{pair.name}': {error}") from error
 
@@ -118,7 +118,7 @@ def moments(output: Footage, driver: Footage | None, most: int | None) -> Iterat
 def _followed(footage: Footage) -> Iterator[Seen]:
     tracker = face_tracker(host.current().models_folders())
     for picture, landmarks in follow(footage.pictures, tracker):
-        yield Seen(to_numpy_picture(picture), landmarks)
+        yield Seen(to_uint8_array(picture), landmarks)
 
 
 def _at_rate(seen: Iterator[Seen], ratio: Fraction) -> Iterator[Seen]:

@@ -1,6 +1,7 @@
 """Pictures, clips and sound, read and written a frame at a time so that memory does not grow with length."""
 
 from .audio import Audio, AudioFile, read_audio
+from .frames import Frames
 from .provenance import synthetic_metadata
 from .rate import exact_rate
 from .read import Clip, read_image
@@ -10,6 +11,7 @@ __all__ = [
     "Audio",
     "AudioFile",
     "Clip",
+    "Frames",
     "VideoWriter",
     "exact_rate",
     "read_audio",

@@ -1,4 +1,4 @@
-"""The surroundings inside ComfyUI: its device and memory, progress bar with previews, interrupt button and folders."""
+"""The host inside ComfyUI: its device and memory, progress bar with previews, interrupt button and folders."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ from support.parity import stored
 
 from mimaface.headless.builtin_nodes import LoadAudio, node_classes
 from mimaface.headless.execute import run_graph
-from mimaface.headless.graph import Node
+from mimaface.headless.graph import GraphNode
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.audio.mel import HOP, MELS, mel_spectrogram, mel_stream
 from mimaface.mimaface_core.audio.speech import LEVEL_DB, MAX_GAIN_DB, SAMPLE_RATE, Speech
 from mimaface.mimaface_core.errors import Cancelled, InputError
 from mimaface.mimaface_core.media import Audio, AudioFile, Clip, VideoWriter, read_audio
 from mimaface.mimaface_core.terminal import TerminalHost
-from mimaface.nodes.sockets import sound_in
+from mimaface.nodes.streams import audio_of
 
 CLICKS = 10  # seconds from one to the next, the first at half a second
 
@@ -357,14 +357,14 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
 def test_a_loaded_sound_is_audio_to_every_node_and_stays_in_its_file(tmp_path):
     path = save(tmp_path / "a.wav", murmur(2, 44100, 2), 44100)
     audio = LoadAudio.execute(str(path))[0]
-    assert isinstance(audio, dict) and sound_in(audio).source == str(path)
+    assert isinstance(audio, dict) and audio_of(audio).source == str(path)
     whole = read_audio(path)
     for same in (audio, dict(audio), {**audio}, dict(audio.items())):
         assert same["sample_rate"] == 44100 and torch.equal(same["waveform"], whole.waveform[None])
     assert "waveform" in audio and audio.get("no such") is None and len(audio) == 2
     for given in (dict(audio), {"waveform": whole.waveform[None].double(), "sample_rate": 44100.0}):
-        assert torch.equal(heard(Speech.of(sound_in(given))), heard(Speech.of(path)))
-    assert sound_in(None) is None
+        assert torch.equal(heard(Speech.of(audio_of(given))), heard(Speech.of(path)))
+    assert audio_of(None) is None
 
 
 def test_a_graph_carries_sound_from_file_to_file(tmp_path, monkeypatch):
@@ -373,13 +373,13 @@ def test_a_graph_carries_sound_from_file_to_file(tmp_path, monkeypatch):
     black(tmp_path / "talk.mp4", 13, AudioFile.open(tmp_path / "voice.wav"))
     monkeypatch.setattr("mimaface.mimaface_core.media.audio.read_audio", None)  # all of it in memory
     graph = {
-        "a": Node("a", "LoadVideo", "a", {"file": str(tmp_path / "face.mp4")}),
-        "b": Node("b", "LoadAudio", "b", {"audio": str(tmp_path / "voice.wav")}),
-        "c": Node("c", "LoadVideo", "c", {"file": str(tmp_path / "talk.mp4")}),
+        "a": GraphNode("a", "LoadVideo", "a", {"file": str(tmp_path / "face.mp4")}),
+        "b": GraphNode("b", "LoadAudio", "b", {"audio": str(tmp_path / "voice.wav")}),
+        "c": GraphNode("c", "LoadVideo", "c", {"file": str(tmp_path / "talk.mp4")}),
     }
     for key, more in (("d", {"audio": ["b", 0]}), ("e", {"sound_of": ["c", 0]})):
         inputs = {"frames": ["a", 0], "filename_prefix": key, "format": "mp4", "fps": 0.0, **more}
-        graph[key] = Node(key, "MIMAFaceCombineVideo", key, inputs)
+        graph[key] = GraphNode(key, "MIMAFaceCombineVideo", key, inputs)
     for film in run_graph(graph, node_classes(), TerminalHost(outputs=tmp_path / "out", device="cpu")):
         sound = torch.cat([block[0] for block in AudioFile.open(film).blocks()])
         assert len(sound) == 12 * 44100 and abs(lateness(sound, 44100)).max() < 1e-4

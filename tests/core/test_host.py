@@ -1,4 +1,4 @@
-"""The surroundings: device, progress, cancelling, folders, and which host is current."""
+"""The host: device, progress, cancelling, folders, and which host is current."""
 
 import os
 from pathlib import Path

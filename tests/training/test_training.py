@@ -18,8 +18,8 @@ from mimaface.mimaface_core.training.engine.checkpoint import read_checkpoint
 from mimaface.mimaface_core.training.models.networks import Noising, build_parts, clip_context, split
 from mimaface.mimaface_core.training.models.vae import PictureLoss, crops, load_pairs, load_vae
 from mimaface.mimaface_core.training.people.camera import from_jpeg
-from mimaface.mimaface_core.training.people.synthesis import make_sample
 from mimaface.mimaface_core.training.people.person import random_person
+from mimaface.mimaface_core.training.people.synthesis import make_sample
 from mimaface.mimaface_core.training.recipe import run_stage
 
 

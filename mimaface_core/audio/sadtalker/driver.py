@@ -104,13 +104,13 @@ class SadTalkerDriver:
         facing = self.turn @ rotation_of(own.angles)
         stance = torch.cat([angles_of(facing), torch.zeros(1, POSE - 3)], 1)
 
-        surroundings = host.current()
-        device = surroundings.device
+        current = host.current()
+        device = current.device
         said, voice = [], []
         with (
-            surroundings.load(self.expression_net),
-            surroundings.load(self.pose_net),
-            surroundings.progress(count, "voice to movement") as progress,
+            current.load(self.expression_net),
+            current.load(self.pose_net),
+            current.progress(count, "voice to movement") as progress,
         ):
             for mel in heard(mel_stream(speech, normalised=False), count):
                 mel = mel.to(device)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ... import host
-from ...face.extract_by_fit import Fitted
+from ...face.extract_by_fit import FitExtractor
 from ...morphable.bundled.face import ProceduralFace, procedural_face
 from ...motion.rotation import rotation_of
 from ...motion.track import MotionTrack
@@ -52,10 +52,10 @@ def _fitted(face: ProceduralFace, landmarks: Sequence[Tensor]) -> MotionTrack:
     parts = []
     with host.current().progress(len(landmarks), "fitting the face") as progress:
         for start in range(0, len(landmarks), TOGETHER):
-            clip = Fitted(face, FACE_SHARE).clip()
+            clip = FitExtractor(face, FACE_SHARE).clip()
             part = landmarks[start : start + TOGETHER]
             for points in part:
-                clip.see(None, points)
+                clip.add(None, points)
             parts.append(clip.track(Fraction(25)))
             progress.update(len(part))
     return MotionTrack.concatenate(parts)

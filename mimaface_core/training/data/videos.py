@@ -17,12 +17,12 @@ from torch import Tensor
 
 from ... import host
 from ...errors import InputError
-from ...face.crop import PICTURE, apply, crop_matrix, warp
+from ...face.crop import CROP_SIZE, crop_matrix, transform_points, warp
 from ...face.detect import FaceTracker, face_tracker
 from ...face.follow import choose_face, clip_landmarks
 from ...files import replacing
 from ...morphable.bundled.face_mesh import FACE_POINTS
-from ...packs.pack import FACE_SHARE
+from ...packs.manifest import FACE_SHARE
 from ...tensors import to_float
 from ..people.camera import to_jpeg
 from ..people.inference import WEIGHT_PIXELS, loss_weights
@@ -220,11 +220,11 @@ def video_sample(source: Tensor, clip: list[Tensor], tracker: FaceTracker) -> Sa
     points = torch.from_numpy(choose_face(faces, -1))
     matrix = crop_matrix(points, FACE_SHARE)
     if matrix[0, 0] > MAX_ENLARGEMENT:
-        smallest = round(FACE_SHARE * PICTURE / MAX_ENLARGEMENT)
+        smallest = round(FACE_SHARE * CROP_SIZE / MAX_ENLARGEMENT)
         raise Unusable(f"its face is too small; {smallest} pixels high or wide are needed.")
-    landmarks = torch.stack([apply(matrix, frame_points) for frame_points in (points, *visible)])
+    landmarks = torch.stack([transform_points(matrix, frame_points) for frame_points in (points, *visible)])
     face = landmarks[1:, :FACE_POINTS, :2]
-    if face.min() < 0 or face.max() > PICTURE:
+    if face.min() < 0 or face.max() > CROP_SIZE:
         raise Unusable("its face moves too far; it must stay within about a face's width.")
     files = [_crop_jpeg(frame, matrix) for frame in (source, *clip)]
     weights = loss_weights(landmarks[1:]) * _inside_frame(matrix, *source.shape[:2])
@@ -238,7 +238,7 @@ def _crop_jpeg(frame: Tensor, matrix: Tensor) -> bytes:
 
 def _inside_frame(matrix: Tensor, height: int, width: int) -> Tensor:
     """Bool [64, 64]: places of the crop that the frame covers."""
-    low, high = apply(matrix, torch.tensor([[0.0, 0.0], [width, height]]))
-    centres = (torch.arange(WEIGHT_PIXELS) + 0.5) * PICTURE / WEIGHT_PIXELS
+    low, high = transform_points(matrix, torch.tensor([[0.0, 0.0], [width, height]]))
+    centres = (torch.arange(WEIGHT_PIXELS) + 0.5) * CROP_SIZE / WEIGHT_PIXELS
     columns, rows = ((centres > first) & (centres < last) for first, last in zip(low, high, strict=True))
     return rows[:, None] & columns

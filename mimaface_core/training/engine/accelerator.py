@@ -20,7 +20,7 @@ def open_machine(precision: str, accumulate: int = 1) -> Accelerator:
     """The machine for one stage.
 
     A process started by `accelerate launch` is one of several, each with a GPU or CPU of its own; any other process
-    is alone, on the surroundings' device.
+    is alone, on the host's device.
 
     Args:
         precision: `fp32`, `bf16` or `fp16` (mixed; weights stay in float32).

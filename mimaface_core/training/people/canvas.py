@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from ...morphable.bundled.face import CENTRE, procedural_face
-from ...morphable.bundled.face_mesh import OVAL
+from ...morphable.bundled.face_mesh import FACE_POINTS, OVAL
 
 CANVAS_HALF_SIDE = 1.7  # model units
 CANVAS_PIXELS = 608  # along a side
-FACE_POINTS = 468  # vertices of the face mesh, the first ones of the model
 COLOUR_RANGE = (0.015, 0.97)  # no painted colour is quite black or white
 
 

@@ -8,9 +8,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ...face.crop import PICTURE, PLANE, plane_alignment
+from ...face.crop import CROP_SIZE, PLANE, plane_alignment
 from ...face.fit import fit_landmarks
-from ...morphable.bundled.blendshapes import LID_MODES
 from ...morphable.bundled.face import procedural_face
 from ...morphable.bundled.face_mesh import (
     FACE_POINTS,
@@ -21,6 +20,7 @@ from ...morphable.bundled.face_mesh import (
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
 )
+from ...morphable.bundled.groups import expression_groups
 from ...morphable.rasterize import rasterize
 from ...motion.retarget import retarget
 from ...motion.track import MotionTrack
@@ -50,7 +50,7 @@ def fit_and_render(source: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tens
     """
     face = procedural_face()
     source_track = _fit(landmarks[:1])
-    motion = retarget(_fit(landmarks), source_track, opening=face.eye_opening, lid_modes=LID_MODES)[1:]
+    motion = retarget(_fit(landmarks), source_track, expression_groups(source_track.basis))[1:]
     renderer = ProjectedRenderer(face, source, landmarks[0], source_track)
     starts = range(0, len(motion), FRAMES_AT_ONCE)
     return motion, torch.cat([renderer(motion[i : i + FRAMES_AT_ONCE]) for i in starts])
@@ -66,7 +66,7 @@ def loss_weights(points: Tensor) -> Tensor:
         Weights [N, 64, 64].
     """
     face = procedural_face()
-    points = points[:, :FACE_POINTS] * torch.tensor([WEIGHT_PIXELS / PICTURE, WEIGHT_PIXELS / PICTURE, 1])
+    points = points[:, :FACE_POINTS] * torch.tensor([WEIGHT_PIXELS / CROP_SIZE, WEIGHT_PIXELS / CROP_SIZE, 1])
     triangles = face.model.triangles[face.part_triangles["face"]]
     covered = rasterize(points, triangles, WEIGHT_PIXELS, WEIGHT_PIXELS, near=-math.inf).mask.float()
     centres = torch.arange(WEIGHT_PIXELS) + 0.5
@@ -78,6 +78,6 @@ def loss_weights(points: Tensor) -> Tensor:
 
 def _fit(landmarks: Tensor) -> MotionTrack:
     """Track of the face model fitted to landmarks [N, 478, 3] in crop pixels."""
-    coefficients, gaze = fit_landmarks(procedural_face(), landmarks * (PLANE / PICTURE))
+    coefficients, gaze = fit_landmarks(procedural_face(), landmarks * (PLANE / CROP_SIZE))
     n = len(landmarks)
     return MotionTrack(coefficients, gaze, plane_alignment(n), torch.ones(n, dtype=torch.bool), FPS)

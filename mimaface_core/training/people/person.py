@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...face.crop import PICTURE
+from ...face.crop import CROP_SIZE
 from .camera import CameraLook, random_look
 from .canvas import canvas, random_colour
 from .domain_randomisation import randomise_colours
@@ -110,7 +110,7 @@ def random_person(seed: int) -> Person:
     if rng.random() < 0.06:
         hair = rng.uniform(0, 1, 3)
     skin, opacity = add_hair(rng, canvas(), paint_face(rng, canvas(), tone, hair), tone, hair)
-    eyes, mouth, background = paint_eyes(rng), paint_mouth(rng), paint_background(rng, PICTURE)
+    eyes, mouth, background = paint_eyes(rng), paint_mouth(rng), paint_background(rng, CROP_SIZE)
     if rng.random() < 0.33:
         skin, background = randomise_colours(rng, skin), randomise_colours(rng, background)
     folds = fold_masks(rng) * float(rng.uniform(0, 0.45))

@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...face.crop import PICTURE, crop_matrix
+from ...face.crop import CROP_SIZE, crop_matrix
 from ...morphable.bundled.blendshapes import NAMES
 from ...morphable.bundled.face import procedural_face
 from ...morphable.bundled.face_mesh import (
@@ -24,13 +24,13 @@ from ...morphable.bundled.face_mesh import (
     RIGHT_UPPER_LID,
 )
 from ...morphable.rasterize import interpolate, rasterize
+from ...packs.manifest import FACE_SHARE
 from .canvas import CANVAS_HALF_SIDE
 from .masks import gaussian_blur
 from .performance import Performance
 from .person import Person, light_level
 from .skin import FOLDS
 
-FACE_SHARE = 0.56  # of the crop's side, that the face fills in inference
 PAINTED_RINGS = 5  # rings around the face that show the canvas
 RING_TRIANGLES = 2 * len(OVAL)  # between one ring and the next
 NECK_TOP, NECK_LENGTH = -0.15, 0.5  # height at which hair begins to follow the neck and the range in which it changes
@@ -98,7 +98,7 @@ class PersonRenderer:
         """Linear light [n, 3, 512, 512] of some frames."""
         triangles, skin_triangles, uv = _skin_mesh()
         points, normals = self.points[frames], self._normals[frames]
-        fragments = rasterize(points, triangles, PICTURE, PICTURE)
+        fragments = rasterize(points, triangles, CROP_SIZE, CROP_SIZE)
         occlusion = _ambient_occlusion()[None, :, None]
         attributes = [uv.expand(len(points), -1, -1), self._diffuse(normals) * occlusion]
         spread = interpolate(fragments, triangles, torch.cat([*attributes, self._specular(normals) * occlusion], -1))
@@ -161,7 +161,7 @@ class PersonRenderer:
         face, points = self.face, self.points[frames]
         first = face.part_triangles["head"].stop
         triangles = face.model.triangles[first:]
-        fragments = rasterize(points, triangles, PICTURE, PICTURE)
+        fragments = rasterize(points, triangles, CROP_SIZE, CROP_SIZE)
         at = where.nonzero(as_tuple=True)
         triangle = fragments.triangle[at]
         corners = triangles[triangle.clamp(min=0)]

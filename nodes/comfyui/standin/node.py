@@ -12,7 +12,7 @@ from .widgets import Input, Output
 
 
 class Hidden(str, Enum):
-    """What a node may ask of its surroundings besides its inputs; read as `cls.hidden.<name>`."""
+    """What a node may ask of its host besides its inputs; read as `cls.hidden.<name>`."""
 
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"

@@ -117,12 +117,12 @@ class ImageSaveHelper:
 
 
 def folder(kind: FolderType) -> Path:
-    """The folder of the surroundings that a FolderType means."""
-    surroundings = host.current()
+    """The folder of the current host that a FolderType means."""
+    current = host.current()
     return {
-        FolderType.input: surroundings.input_folder,
-        FolderType.output: surroundings.output_folder,
-        FolderType.temp: surroundings.temp_folder,
+        FolderType.input: current.input_folder,
+        FolderType.output: current.output_folder,
+        FolderType.temp: current.temp_folder,
     }[FolderType(kind)]()
 
 

@@ -186,7 +186,7 @@ for path in sys.argv[1:]:
     asyncio.run(nodes.MIMAFaceExtension().get_node_list())
     schemas = [node.GET_SCHEMA() for node in nodes.NODES]
     seconds = time.process_time() - begun
-    pack = importlib.import_module(name + ".mimaface_core.packs.pack").find_pack("bundled", [])
+    pack = importlib.import_module(name + ".mimaface_core.packs.find").find_pack("bundled", [])
     assert pack.name == "bundled" and len(schemas) == len(nodes.NODES)
     heavy = {"diffusers", "transformers", "mediapipe", "cv2", "insightface", "torchvision", "skimage", "matplotlib"}
     print(seconds, *heavy.intersection(key.split(".")[0] for key in sys.modules), *({"mimaface"} & set(sys.modules)))
