@@ -154,8 +154,9 @@ def run_command(options: argparse.Namespace) -> int:
 def evaluate_command(options: argparse.Namespace) -> int:
     """`mimaface evaluate`: score clips, say it to people on standard error and print the JSON line."""
     from ..mimaface_core import host
-    from ..mimaface_core.evaluation.batch import Protocol, find_pairs
+    from ..mimaface_core.evaluation.batch import BatchEvaluation
     from ..mimaface_core.evaluation.evaluate import Evaluation
+    from ..mimaface_core.evaluation.pairs import find_pairs
     from ..mimaface_core.packs.find import find_pack
     from ..mimaface_core.terminal import TerminalHost, interruptible
 
@@ -166,13 +167,13 @@ def evaluate_command(options: argparse.Namespace) -> int:
     pairs = find_pairs(options.output, options.source, options.driver, options.audio, options.pairs, options.same)
     terminal, pack = TerminalHost(), find_pack("bundled")
     with interruptible(terminal), host.use(terminal):
-        protocol = Protocol(
+        protocol = BatchEvaluation(
             pairs,
             Evaluation(
                 same=options.same,
                 encoder=lambda crops: pack.appearance.encode_source(crops),
                 syncnet=options.syncnet,
-                most=options.frames,
+                max_frames=options.frames,
                 clip=options.clip,
                 overlap=options.overlap,
             ),
