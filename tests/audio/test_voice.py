@@ -22,8 +22,9 @@ from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import lip_gap
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
-from mimaface.mimaface_core.training.speech import augmentation as rooms
 from mimaface.mimaface_core.training.speech import espeak
+from mimaface.mimaface_core.training.speech.augmentation import Recorder
+from mimaface.mimaface_core.training.speech.signals import coloured_noise
 
 TINY = {"width": 8, "dilations": (1, 2)}
 
@@ -214,9 +215,9 @@ def test_refusals(driver, source):
 def test_recordings_are_not_delayed():
     generator = np.random.default_rng(3)
     wave = np.zeros(SAMPLE_RATE, np.float32)
-    wave[SAMPLE_RATE // 2 :] = rooms.coloured(SAMPLE_RATE // 2, -1, generator) * 0.1
+    wave[SAMPLE_RATE // 2 :] = coloured_noise(SAMPLE_RATE // 2, -1, generator) * 0.1
     speaks = np.arange(SAMPLE_RATE) >= SAMPLE_RATE // 2
-    recorder = rooms.Recorder([wave], generator, 1.0)
+    recorder = Recorder([wave], generator, 1.0)
     for seed in range(30):
         made = recorder.record(wave, speaks, np.random.default_rng(seed))
         again = recorder.record(wave, speaks, np.random.default_rng(seed))
@@ -248,12 +249,12 @@ def test_training_from_speech_to_pack(tmp_path):
 
 
 def test_steps_can_be_repeated():
-    from mimaface.mimaface_core.training.speech.crops import Clip, Crops
+    from mimaface.mimaface_core.training.speech.crops import Crops, SpeechClip
 
-    wave = rooms.coloured(3 * SAMPLE_RATE, -1, np.random.default_rng(0)) * np.float32(0.1)
+    wave = coloured_noise(3 * SAMPLE_RATE, -1, np.random.default_rng(0)) * np.float32(0.1)
     viseme = np.repeat([0, 5, 1, 3], 61)[:241].astype(np.uint8)
-    clip = Clip(wave, viseme, np.random.default_rng(1).uniform(size=(241, len(MOUTH))), np.zeros(241), {})
-    crops = Crops([clip], rooms.Recorder([wave], np.random.default_rng(2), 1.0), 40, 10)
+    clip = SpeechClip(wave, viseme, np.random.default_rng(1).uniform(size=(241, len(MOUTH))), np.zeros(241), {})
+    crops = Crops([clip], Recorder([wave], np.random.default_rng(2), 1.0), 40, 10)
     first, again, other = (crops.batch(3, np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert first.mel.shape == (3, 60, 80) and first.viseme.shape == (3, 40) and first.mouth.shape == (3, 40, len(MOUTH))
     assert torch.equal(first.mel, again.mel) and torch.equal(first.viseme, again.viseme)
@@ -266,7 +267,7 @@ def test_steps_can_be_repeated():
 def test_silence_and_noise_are_no_speech(bundled, source):
     generator = np.random.default_rng(0)
     for loud, slope in ((0.0, 0), (0.003, -1), (0.003, 0)):
-        wave = loud * rooms.coloured(4 * SAMPLE_RATE, slope, generator)
+        wave = loud * coloured_noise(4 * SAMPLE_RATE, slope, generator)
         track = bundled.drive(speech(wave), source, Fraction(25), blinks=0, pose=0)
         gap = lip_gap(bundled.face, track.coefficients.identity, track.coefficients.expression)
         assert gap.mean() < 0.005
@@ -277,11 +278,11 @@ def test_unseen_voices_are_understood(bundled):
     from scipy.signal import resample_poly
 
     from mimaface.mimaface_core.training.speech.articulation import labels
-    from mimaface.mimaface_core.training.speech.corpus import split
+    from mimaface.mimaface_core.training.speech.items import voice_split
 
     right = total = 0
     for voice, text in (("sv+f2", "En gång bodde en man vid havet."), ("sw+m3", "Habari ya asubuhi, mama na baba.")):
-        assert split(voice) == "held_out"
+        assert voice_split(voice) == "held_out"
         wave, phones = espeak.speak(text, voice)
         sound = resample_poly(wave / 32768, 320, 441)
         made = bundled.listen(speech(sound))["viseme"].argmax(-1).numpy()

@@ -18,8 +18,8 @@ from mimaface.mimaface_core.training.engine.checkpoint import read_checkpoint
 from mimaface.mimaface_core.training.models.networks import Noising, build_parts, clip_context, split
 from mimaface.mimaface_core.training.models.vae import PictureLoss, crops, load_pairs, load_vae
 from mimaface.mimaface_core.training.people.camera import from_jpeg
-from mimaface.mimaface_core.training.people.drawer import make_sample
 from mimaface.mimaface_core.training.people.person import random_person
+from mimaface.mimaface_core.training.people.synthesis import make_sample
 from mimaface.mimaface_core.training.recipe import run_stage
 
 
@@ -41,7 +41,7 @@ def test_the_same_seed_gives_the_same_person(trained):
     folder, config = trained
     stored, again = StoredSample(sample_path(folder / "data", 1)), make_sample(1, config["data"]["frames"])
     assert torch.equal(stored.source(), from_jpeg(again.source))
-    assert torch.equal(stored.picture("render", 2), from_jpeg(again.renders[2]))
+    assert torch.equal(stored.image("render", 2), from_jpeg(again.renders[2]))
     assert torch.equal(stored.motion, again.motion)
     other = random_person(0)
     assert (random_person(1).skin - other.skin).abs().mean() > 0.01
@@ -52,7 +52,7 @@ def test_a_sample_shows_what_the_render_gets_wrong(trained):
     folder, config = trained
     sample = StoredSample(sample_path(folder / "data", 0))
     assert sample.frames == config["data"]["frames"] and sample.motion.shape == (sample.frames, 71)
-    target, render = (sample.picture(kind, 3).float() / 255 for kind in ("target", "render"))
+    target, render = (sample.image(kind, 3).float() / 255 for kind in ("target", "render"))
     assert target.shape == (3, 512, 512)
     difference = (target - render).abs().mean(0)
     assert 0.001 < difference.mean() < 0.2

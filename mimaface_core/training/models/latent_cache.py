@@ -136,13 +136,13 @@ def code_sample(
     )
     tensors = {"motion": sample.motion[frames]}
     for kind in ("render", "target"):
-        pictures = _resized(torch.stack([sample.picture(kind, frame) for frame in frames]), size)
+        pictures = _resized(torch.stack([sample.image(kind, frame) for frame in frames]), size)
         with torch.autocast(host.current().device.type, torch.bfloat16, enabled=rounded):
             tensors[kind] = space.encode(pictures / 127.5 - 1).half().cpu()
     side = tensors["render"].shape[-1]
     tensors["weight"] = F.interpolate(sample.weight[frames, None], (side, side), mode="area")[:, 0].half()
     apart = [(number + k * count // settings["views"]) % count for k in range(settings["views"])]
-    seen = torch.stack([sample.source(), *(sample.picture("target", frame) for frame in apart)])
+    seen = torch.stack([sample.source(), *(sample.image("target", frame) for frame in apart)])
     small = _resized(seen, SOURCE_SIDE).round().byte()
     return tensors | {"source": small[0], "views": small[1:]}
 

@@ -28,8 +28,8 @@ def load_pairs(data: Path, people: int, frames: int) -> tuple[Tensor, Tensor, Te
             weight = sample.weight
             for k in range(frames):
                 frame = (number + k * max(1, sample.frames // frames)) % sample.frames
-                targets.append(sample.picture("target", frame))
-                renders.append(sample.picture("render", frame))
+                targets.append(sample.image("target", frame))
+                renders.append(sample.image("render", frame))
                 weights.append(weight[frame])
             progress.update()
     return torch.stack(targets), torch.stack(renders), torch.stack(weights)

@@ -81,7 +81,7 @@ class Report:
                 torch.nn.functional.interpolate(
                     picture[None].float() / 127.5 - 1, (side, side), mode="bilinear", antialias=True
                 )
-                for picture in (stored.source(), stored.picture("render", middle), stored.picture("target", middle))
+                for picture in (stored.source(), stored.image("render", middle), stored.image("target", middle))
             )
             code = self.held.samples[number]["render"][middle, None].float()
             frame = space.to_frames(clip[middle, None], render, code)

@@ -24,7 +24,7 @@ from ...audio.voice.lips import CLOSED, MELS_A_SECOND, REST, Lips, at_frames, av
 from ...audio.voice.net import VoiceNet
 from ...morphable.bundled.face import procedural_face
 from ..speech.augmentation import Recorder
-from ..speech.crops import Clip, Crops, load_clips
+from ..speech.crops import Crops, SpeechClip, load_clips
 
 if TYPE_CHECKING:
     from ...audio.voice.driver import VoiceDriver
@@ -48,7 +48,7 @@ def opening(mouth: Tensor, lips: Lips) -> np.ndarray:
     return gaps[:, gaps.shape[1] // 2].clamp(min=0).numpy()
 
 
-def tally(heard: dict[str, Tensor], clip: Clip, lips: Lips) -> Counter:
+def tally(heard: dict[str, Tensor], clip: SpeechClip, lips: Lips) -> Counter:
     """Counts of what is right and of what there is, of one clip, at the instants of 25 frames a second."""
     count = (len(clip) - 1) * FPS // MELS_A_SECOND
     at = (torch.arange(count) + 0.5) * MELS_A_SECOND / FPS
@@ -82,7 +82,7 @@ def shares(counts: Counter) -> dict[str, float]:
 
 
 @torch.no_grad()
-def measure_net(net: VoiceNet, clips: list[Clip], recorder: Recorder) -> dict[str, float]:
+def measure_net(net: VoiceNet, clips: list[SpeechClip], recorder: Recorder) -> dict[str, float]:
     """On clips of unseen voices, clean and as recordings: shares of right visemes per frame of 25 a second, of closures of
     the lips that at least one frame shows, and of pauses above 300 ms with the lips shut; error of the opening in mm."""
     lips, totals = Lips(procedural_face()), {"clean": Counter(), "recorded": Counter()}
