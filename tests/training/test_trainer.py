@@ -121,14 +121,14 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
 
 
 def test_batches_are_accumulated(tmp_path):
-    seen = []
+    seeds = []
 
     def counted(generator):
-        seen.append(generator.initial_seed())
+        seeds.append(generator.initial_seed())
         return draw(generator)
 
     trainer(tmp_path / "a", accumulate=3).run(counted)
-    assert len(seen) == len(set(seen)) == 18
+    assert len(seeds) == len(set(seeds)) == 18
     # one step on three equal batches is a step on one of them
     same = {"x": torch.ones(8, 3)}
     trainer(tmp_path / "b", accumulate=3, steps=1).run(lambda _: same)
@@ -155,9 +155,9 @@ def test_one_process_trains_in_several_precisions(tmp_path):
 
 
 def test_validation_uses_the_averaged_weights(tmp_path):
-    stage, seen = trainer(tmp_path), []
-    stage.run(draw, lambda step: seen.append(stage.state["layer.weight"].detach().clone()) or {"step_seen": step})
-    assert torch.equal(seen[-1], layer_of(tmp_path, "average"))
+    stage, weights = trainer(tmp_path), []
+    stage.run(draw, lambda step: weights.append(stage.state["layer.weight"].detach().clone()) or {"measure": step})
+    assert torch.equal(weights[-1], layer_of(tmp_path, "average"))
     assert torch.equal(stage.state["layer.weight"], layer_of(tmp_path))
     assert BUDGET == ("steps", "minutes", "save_minutes")
 

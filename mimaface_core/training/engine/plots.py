@@ -14,7 +14,7 @@ from ...tensors import to_uint8
 from .checkpoint import written
 
 COUNTERS = ("step", "minutes", "steps_a_second")  # quantities of a log that are not plotted
-# Names of quantities in logs before version 0.2 → names now.
+# Name of a quantity in logs of version 0.1 → present name.
 OLD_NAMES = {"left": "residual_error", "jump": "residual_change_error", "told_apart": "identity_auc"}
 
 

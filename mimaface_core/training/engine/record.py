@@ -30,12 +30,12 @@ def defaults(settings: object, name: str) -> dict[str, object]:
     """
     if not is_dataclass(settings) or isinstance(settings, type):
         return {}
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for f in fields(settings):
-        found |= defaults(getattr(settings, f.name), f"{name}.{_key(f)}")
+        values |= defaults(getattr(settings, f.name), f"{name}.{_key(f)}")
         if _default(f) is not MISSING:
-            found[f"{name}.{_key(f)}"] = _default(f)
-    return found
+            values[f"{name}.{_key(f)}"] = _default(f)
+    return values
 
 
 def _key(f: Field) -> str:

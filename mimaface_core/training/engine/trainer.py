@@ -282,5 +282,5 @@ class Trainer:
         """Remove the lines after the checkpoint from the log: these steps will be trained again."""
         if self.accelerator.is_main_process and self.log_path.is_file():
             lines = self.log_path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= self.step]
-            self.log_path.write_text("".join(kept), encoding="utf-8")
+            trained = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= self.step]
+            self.log_path.write_text("".join(trained), encoding="utf-8")

@@ -84,11 +84,11 @@ class ImageModel(nn.Module):
         context = self.appearance.modulate(tokens, frame["motion"]) * keep[:, None, None]
         render, truth, noise = (rearrange(x, "b c h w -> b c 1 h w") for x in (frame["render"], frame["target"], noise))
         clean = clean_latents(self.target, truth, render, self.scale)
-        noisy, wanted, loss_weight = self.diffusion(clean, time, noise)
+        noisy, target, loss_weight = self.diffusion(clean, time, noise)
         known = torch.zeros(1, dtype=torch.bool, device=noisy.device)
         sample = condition(noisy, conditioning_render(self.ablate, render), torch.zeros_like(noisy), known)
         predicted = predict(self.unet, sample, time, context[:, None])
-        error = (predicted.float() - wanted).square() * rearrange(frame["weight"], "b h w -> b 1 1 h w")
+        error = (predicted.float() - target).square() * rearrange(frame["weight"], "b h w -> b 1 1 h w")
         denoise = (error.mean((1, 2, 3, 4)) * loss_weight).mean()
         if not self.identity_weight:
             return {"loss": denoise}
@@ -140,14 +140,14 @@ class VideoModel(nn.Module):
         """
         render, truth = (rearrange(clip[name], "b f c h w -> b c f h w") for name in ("render", "target"))
         clean = clean_latents(self.target, truth, render, self.scale)
-        noisy, wanted, loss_weight = self.diffusion(clean, time, noise)
+        noisy, target, loss_weight = self.diffusion(clean, time, noise)
         sample = condition(noisy, conditioning_render(self.ablate, render), clean + blur, known)
         with torch.no_grad():
             contexts = [
                 clip_context(self.appearance, pixels[None], motion, self.ablate.average)
                 for pixels, motion in zip(signed(source), clip["motion"], strict=True)
             ]
-        difference = predict(self.unet, sample, time, torch.stack(contexts)).float() - wanted
+        difference = predict(self.unet, sample, time, torch.stack(contexts)).float() - target
         weight = clip["weight"][:, None]
         # changes from frame to frame must be those of the truth
         change = ((difference[:, :, 1:] - difference[:, :, :-1]).square() * weight[:, :, 1:]).mean((1, 2, 3, 4))

@@ -138,16 +138,16 @@ def encode_latents(settings: LatentsConfig, vae: nn.Module, data: Path, folder: 
     paths = stored_samples(data)[: settings.people]
     with host.current().progress(len(paths), "encoding images") as progress:
         for number, path in enumerate(paths):
-            goal = folder / path.name
+            cached = folder / path.name
             progress.update()
-            if goal.is_file():
-                with safe_open(str(goal), "pt") as file:
+            if cached.is_file():
+                with safe_open(str(cached), "pt") as file:
                     if (file.metadata() or {}).get("key") == key:
                         continue
             sample = StoredSample(path)
             tensors = encode_sample(sample, space, settings, number, bf16)
             whole = len(tensors["motion"]) == sample.frames
-            with written(goal) as part:
+            with written(cached) as part:
                 about = {"key": key, "whole": str(int(whole)), "person": sample.person}
                 save_file({k: v.contiguous() for k, v in tensors.items()}, part, about)
     return key

@@ -54,7 +54,7 @@ def unet_entry(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def build_networks(config: TrainingConfig, pretrained: bool = True) -> Networks:
-    """A U-Net that ignores carried latents yet, and an appearance encoder; seeded by the stage `image`.
+    """A new U-Net, with zero weights for carried latents, and a new appearance encoder; seeded by stage `image`.
 
     Args:
         config: of the training.

@@ -47,15 +47,15 @@ def start_file(name: str, folder: str) -> Path:
     Raises:
         InputError: there is none; the sentence names the file, where it is released and where to put it.
     """
-    found = next((Path(folder) / file for file in FILES if (Path(folder) / file).is_file()), None)
-    if found is None:
+    path = next((Path(folder) / file for file in FILES if (Path(folder) / file).is_file()), None)
+    if path is None:
         repository = REPOSITORIES[name]
         inside = f", folder {repository.folder}" if repository.folder else ""
         raise InputError(
             f"{Path(folder) / (FILES[1] if name == 'vision' else FILES[0])} is missing, from which the training starts "
             f"(start.{name}): download it from https://huggingface.co/{repository.name}{inside} to {folder}."
         )
-    return found
+    return path
 
 
 def check_start(start: StartConfig) -> None:

@@ -61,9 +61,9 @@ class VoiceLoss(nn.Module):
         speed = self._soft_length(error[:, 1:] - error[:, :-1]).mean()
         true_gaps = (batch.mouth @ self.gaps).clamp(min=0)
         excess = (predicted["mouth"] @ self.gaps - true_gaps).clamp(min=0).mean(-1)
-        apart = sum(weight * (excess * (batch.viseme == index)).mean() for index, weight in APART_WEIGHTS.items())
+        parted = sum(weight * (excess * (batch.viseme == index)).mean() for index, weight in APART_WEIGHTS.items())
         stress = F.mse_loss(predicted["stress"], batch.stress)
-        return visemes + place + SPEED_WEIGHT * speed + apart + STRESS_WEIGHT * stress
+        return visemes + place + SPEED_WEIGHT * speed + parted + STRESS_WEIGHT * stress
 
     @staticmethod
     def _soft_length(vectors: Tensor) -> Tensor:
