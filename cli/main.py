@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from ..mimaface_core.errors import Cancelled, InputError
-from .train import add_train
+from .train import add as add_train
 
 
 def main(arguments: list[str] | None = None) -> int:

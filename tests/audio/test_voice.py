@@ -234,7 +234,7 @@ needs_espeak = pytest.mark.skipif(not espeak.available(), reason="espeak-ng is n
 @needs_espeak
 def test_training_from_speech_to_pack(tmp_path):
     from mimaface.mimaface_core.training.config import load_config
-    from mimaface.mimaface_core.training.models.voice import write_audio
+    from mimaface.mimaface_core.training.export import write_audio
     from mimaface.mimaface_core.training.recipe import run_stage
 
     config = load_config("tiny")
@@ -243,7 +243,7 @@ def test_training_from_speech_to_pack(tmp_path):
     log = [json.loads(line) for line in (tmp_path / "out" / "voice.jsonl").read_text().splitlines()]
     assert {"clean_accuracy", "recorded_pauses_shut"} <= log[-1].keys()
     pack = write_tiny_pack(tmp_path / "pack")
-    write_audio(config, tmp_path / "out", pack.folder)
+    write_audio(config.voice, tmp_path / "out", pack.folder)
     pack = ModelPack.load(pack.folder)
     assert "audio" in pack.verify() and isinstance(pack.audio_driver, VoiceDriver)
 
