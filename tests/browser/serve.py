@@ -15,8 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from support import checkout  # noqa: F401 - makes the package importable
 
-from mimaface.headless.builtin_nodes import node_classes
-from mimaface.headless.execute import infos
+from mimaface.headless import node_classes
 
 PACK = "ComfyUI-MIMAFace"
 PAGE = Path(comfyui_frontend_package.__file__).parent / "static"
@@ -34,7 +33,7 @@ QUIET = {  # what a server says that has just been started
 
 def object_info(inputs: Path) -> dict:
     """All node definitions, with the files of the input folder to choose from."""
-    shown = infos(node_classes())
+    shown = node_classes.object_info(node_classes.node_classes())
     files = sorted(path.name for path in inputs.iterdir())
     for name, info in shown.items():
         info["python_module"] = f"custom_nodes.{PACK}" if name.startswith("MIMAFace") else "nodes"

@@ -165,7 +165,7 @@ import comfy.model_management as management, torch
 from comfy.cli_args import args
 sys.path.insert(0, TESTS)
 from support import checkout
-from mimaface.nodes.comfyui_host import ComfyUIHost
+from mimaface.nodes.comfyui.host import ComfyUIHost
 host, State = ComfyUIHost(), management.VRAMState
 assert host.device.type == "cpu" and host.dtype == torch.float32 and not host.low_memory
 for state, low in ((State.LOW_VRAM, True), (State.NO_VRAM, True), (State.NORMAL_VRAM, False), (State.HIGH_VRAM, False)):

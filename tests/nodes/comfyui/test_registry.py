@@ -16,9 +16,9 @@ from PIL import Image
 from support.scenes import tone
 from support.tiny_pack import write_tiny_pack
 
-from mimaface.headless import builtin_nodes as stock
-from mimaface.headless.execute import infos
-from mimaface.headless.graph import load_graph, override
+from mimaface.headless.graph import load_graph
+from mimaface.headless.node_classes import node_classes, object_info
+from mimaface.headless.overrides import apply_overrides
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.output_path import FORBIDDEN, next_place
@@ -140,7 +140,7 @@ import importlib.util
 spec = importlib.util.spec_from_file_location("pack", root / "__init__.py", submodule_search_locations=[str(root)])
 module = sys.modules["pack"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-from pack.nodes.comfyui_host import ComfyUIHost
+from pack.nodes.comfyui.host import ComfyUIHost
 print(*ComfyUIHost().models_folders(), sep="\\n")
 """
 
@@ -305,8 +305,8 @@ def test_no_windows_path_leaves_the_output_folder(tmp_path, prefix):
 
 def test_a_path_with_a_drive_letter_arrives_whole(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    graph, known = load_graph(ROOT / "workflows" / "api" / "talk.json"), infos(stock.node_classes())
-    assert override(graph, known, ["source=C:\\Photos = mine\\me.jpg", "audio=D:/voice.wav"], []) == []
+    graph, infos = load_graph(ROOT / "workflows" / "api" / "talk.json"), object_info(node_classes())
+    assert apply_overrides(graph, infos, ["source=C:\\Photos = mine\\me.jpg", "audio=D:/voice.wav"], []) == []
     given = {node.title: node.inputs for node in graph.values()}
     assert given["source"]["image"].endswith("C:\\Photos = mine\\me.jpg")
     assert given["audio"]["audio"].endswith("D:/voice.wav")
