@@ -15,7 +15,7 @@ from mimaface.mimaface_core.media.sound import Audio, read_audio
 
 @pytest.fixture
 def show(tiny_models, tmp_path, monkeypatch, capsys):
-    """`show(*arguments)` runs the demo with the tiny pack; gives exit status, output lines, standard error and folder."""
+    """`show(*arguments)` runs the demo with the tiny pack; gives status, output lines, standard error and folder."""
     monkeypatch.setenv("MIMAFACE_MODELS", str(tiny_models))
     folder = tmp_path / "out put"
 

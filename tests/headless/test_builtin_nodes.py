@@ -73,8 +73,12 @@ def test_images_are_loaded_with_their_mask_saved_and_previewed(load, tmp_path):
 
 
 def test_a_file_without_sound_is_refused_by_load_audio(load, tmp_path, clip):
-    graph = load(a=node("LoadAudio", "voice", audio="clip.mp4"), b=node("CreateVideo", images=["c", 0], fps=1, audio=["a", 0]),
-                 c=node("LoadImage", image="face.png"), d=node("SaveVideo", video=["b", 0], filename_prefix="x", format="auto", codec="auto"))  # fmt: skip
+    graph = load(
+        a=node("LoadAudio", "voice", audio="clip.mp4"),
+        b=node("CreateVideo", images=["c", 0], fps=1, audio=["a", 0]),
+        c=node("LoadImage", image="face.png"),
+        d=node("SaveVideo", video=["b", 0], filename_prefix="x", format="auto", codec="auto"),
+    )
     Image.new("RGB", (8, 8)).save(tmp_path / "face.png")
     with pytest.raises(GraphRefused, match="node 'voice' .* has no sound"):
         run(graph, tmp_path)

@@ -88,9 +88,9 @@ def test_without_a_websocket_the_server_is_polled(server, run, tmp_path, monkeyp
 
     def play():
         for state in (["other"], [PROMPT], []), ([PROMPT], [], []):
-            server.asked.clear()
+            server.polled.clear()
             server.running, server.pending, _ = state
-            server.asked.wait(5)
+            server.polled.wait(5)
         server.end({"b": {"images": [FILE], "animated": [True]}})
 
     server.on_prompt = play
@@ -155,9 +155,7 @@ def test_refusals_of_the_server_are_reported(server, run):
     assert run()[0] == 2 and posts(server)[-3:] == ["/prompt", "/queue", "/interrupt"]
     server.verdict = ({"error": {"message": "Cannot execute.", "details": "Node 3"}, "node_errors": {}}, 400)
     status, _, err = run()
-    assert status == 2 and err.endswith(
-        "refused /prompt with status 400: Cannot execute. Node 3; look into its log.\n"
-    )
+    assert status == 2 and err.endswith("refused /prompt with status 400: Cannot execute. Node 3; look into its log.\n")
     server.verdict = (b"<html>", 200)
     assert "is no ComfyUI server" in run()[2]
     assert "does not answer" in run(address="http://127.0.0.1:9")[2]
@@ -196,11 +194,11 @@ def test_a_cancel_by_somebody_else_is_reported_running_and_waiting(server, run):
     assert status == 2 and "cancelled by somebody on http://127.0.0.1" in err and "at node 'maker'" in err
 
     def take_out():
-        server.asked.wait(5)
+        server.polled.wait(5)
         server.pending = []
 
     server.history, server.pending, server.on_prompt = None, [PROMPT], take_out
-    server.asked.clear()
+    server.polled.clear()
     status, _, err = run()
     assert status == 2 and err.splitlines()[-1].startswith("This run was cancelled by somebody on")
     assert "while it waited in the queue" in err
@@ -256,7 +254,7 @@ def test_ctrl_c_stops_the_server_too(server, tmp_path, state):
     command = [sys.executable, "-c", COMMAND, "run", "graph.json", "--server", server.address]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
-        assert server.asked.wait(60)
+        assert server.polled.wait(60)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     finally:

@@ -28,21 +28,21 @@ def test_all_problems_are_reported_at_once_with_node_input_and_remedy(load):
         "node 'maker' (ToyMake, id a), input 'scale': 'wide' is not a number; write one.",
         "node 'maker' (ToyMake, id a), input 'mode': 'relativ' is not one of its options; did you mean 'relative'?",
         (
-            "node 'join' (ToyJoin, id b), input 'either': it is linked to output 5 of node 'maker' (ToyMake, id a), which"
-            " has 2; link it to a node that gives FLOAT or TOY_THING or INT (here: maker, join)."
+            "node 'join' (ToyJoin, id b), input 'either': it is linked to output 5 of node 'maker' (ToyMake, id a),"
+            " which has 2; link it to a node that gives FLOAT or TOY_THING or INT (here: maker, join)."
         ),
         (
-            "node 'join' (ToyJoin, id b), input 'other': it needs TOY_THING, but output 1 of node 'maker' (ToyMake, id a)"
-            " is INT; link it to a node that gives TOY_THING (here: maker, join)."
+            "node 'join' (ToyJoin, id b), input 'other': it needs TOY_THING, but output 1 of node 'maker' (ToyMake, id"
+            " a) is INT; link it to a node that gives TOY_THING (here: maker, join)."
         ),
         "node 'save' (ToySave, id c), input 'name': 'thing.png' is no text file; end it with .txt.",
         (
-            "node 'lost' (ToySave, id d), input 'thing': it is linked to node zz, which is not in the graph; link it to a"
-            " node that gives TOY_THING (here: maker, join)."
+            "node 'lost' (ToySave, id d), input 'thing': it is linked to node zz, which is not in the graph; link it to"
+            " a node that gives TOY_THING (here: maker, join)."
         ),
         (
-            "node 'lost' (ToySave, id d), input 'name': it needs STRING, but output 0 of node 'maker' (ToyMake, id a) is"
-            " TOY_THING; link it to a node that gives STRING."
+            "node 'lost' (ToySave, id d), input 'name': it needs STRING, but output 0 of node 'maker' (ToyMake, id a)"
+            " is TOY_THING; link it to a node that gives STRING."
         ),
         (
             "node 'source' (LoadImage, id f), input 'image': there is no file 'missing.png'; name one with --input"

@@ -36,7 +36,7 @@ class FakeComfyUI(ThreadingHTTPServer):
         self.pending: list[str] = []
         self.history: dict | None = None
         self.watched = threading.Event()
-        self.asked = threading.Event()
+        self.polled = threading.Event()
         self.cut_short = 0
         self.outbox: queue.Queue = queue.Queue()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "queue_running": [[0, key] for key in server.running],
                 "queue_pending": [[number, key] for number, key in enumerate(server.pending)][::-1],
             }
-            server.asked.set()
+            server.polled.set()
             self._send(entries)
         elif where.path == "/view":
             name = parse_qs(where.query)["filename"][0]
