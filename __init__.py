@@ -1,16 +1,9 @@
 """Registers the extension with ComfyUI."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .nodes import MIMAFaceExtension
-
 WEB_DIRECTORY = "./web"  # the help pages, in docs/: ComfyUI serves this folder to the page
 
 
-async def comfy_entrypoint() -> MIMAFaceExtension:
+async def comfy_entrypoint() -> object:
     """The extension; imported, and ComfyUI's host put in place, only when ComfyUI asks for it."""
     from .mimaface_core import host
     from .nodes import MIMAFaceExtension
