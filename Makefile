@@ -17,13 +17,17 @@ INSTALLED = .venv/installed
 MEDIAPIPE = mediapipe==0.10.21
 USABLE = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
-.PHONY: help demo test browser lint clean
+# mypy and mkdocs see this folder as the package `mimaface`, whatever it is called
+AS_PACKAGE = mkdir -p .venv/lint && ln -sfn "$(CURDIR)" .venv/lint/mimaface
+
+.PHONY: help demo test browser lint docs clean
 
 help:
 	@echo "make demo [SOURCE=photo.jpg] [DRIVER=clip.mp4]   animate a portrait, into demo_output/"
 	@echo "make test                                        run all tests"
 	@echo "make browser                                     install what the tests of the page need; see tests/browser"
 	@echo "make lint                                        check style, docstrings, annotations and types"
+	@echo "make docs                                        build the documentation into site/"
 	@echo "make clean                                       remove .venv, demo_output and caches"
 
 demo: $(INSTALLED)
@@ -37,12 +41,16 @@ browser: $(INSTALLED)
 	$(RUN) -m pip install --quiet --editable ".[browser]"
 	npm ci --prefix tests/browser
 
-# mypy is to see this folder as the package `mimaface`, whatever the folder is called
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	@mkdir -p .venv/lint && ln -sfn "$(CURDIR)" .venv/lint/mimaface
+	@$(AS_PACKAGE)
 	MYPYPATH=.venv/lint $(RUN) -m mypy
+
+docs: $(INSTALLED)
+	$(RUN) -m pip install --quiet --editable ".[docs]"
+	@$(AS_PACKAGE)
+	$(RUN) -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv demo_output build *.egg-info .pytest_cache .ruff_cache

@@ -24,14 +24,13 @@ from stages import Clock
 
 from mimaface.cli.demo import DRIVER, portrait
 from mimaface.mimaface_core import host
-from mimaface.mimaface_core.appearance.frames import encode_appearance
-from mimaface.mimaface_core.diffusion.clips import sample_clips
+from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
 from mimaface.mimaface_core.face.detect import face_tracker
-from mimaface.mimaface_core.face.extract import measure
-from mimaface.mimaface_core.media.read import Clip, read_picture
-from mimaface.mimaface_core.motion.retarget import RELEASED, retarget
-from mimaface.mimaface_core.packs.pack import find_pack
-from mimaface.nodes.render_motion import renders
+from mimaface.mimaface_core.media.frames import Frames
+from mimaface.mimaface_core.media.read import Clip
+from mimaface.mimaface_core.motion.retarget import RELEASED
+from mimaface.mimaface_core.packs.find import find_pack
+from mimaface.mimaface_core.pipeline import encode, measure, render, retarget
 
 STAGES = {
     "load": "all parts, from safetensors",
@@ -86,12 +85,12 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]
 
     first("regressor", lambda: pack.regressor)
     with gauge("measure"):
-        person, _ = measure([read_picture(source)], 1, clip.fps, tracker, pack.measurer())
-        _, driven = measure(driver, len(driver), clip.fps, tracker, pack.measurer())
-        motion = retarget(driven, person.track, RELEASED)
-    encoder = first("appearance", lambda: stage.appearance)
+        person, _ = measure(pack, source, tracker=tracker)
+        _, driven = measure(pack, Frames(driver, len(driver), clip.fps), tracker=tracker)
+        motion = retarget(driven, person, RELEASED)
+    first("appearance", lambda: stage.appearance)
     with gauge("appearance"):
-        look = encode_appearance(encoder, person.crop, person.track.alignment, motion, pack.averaged)
+        look = encode(pack, person, motion)
     unet, vae = first("unet", lambda: stage.unet), first("vae", lambda: pack.vae)
     latents = pack.latents
     latents.encode = gauge.function("encode", latents.encode)
@@ -100,14 +99,15 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]
     with current.load(unet), current.load(vae):
         clips = sample_clips(
             stage,
-            gauge.iterator("render", renders(pack, person, motion, pack.render)),
+            gauge.iterator("render", render(pack, person, motion)),
             gauge.function("appearance", look.context),
             len(motion),
-            frames=min(pack.clip_frames, len(motion)),
-            overlap=pack.overlap if len(motion) > pack.overlap else 0,
-            steps=options.steps,
-            guidance=pack.sampling["guidance"],
-            scheduler=pack.sampling["scheduler"],
+            SamplerSettings.of(
+                pack,
+                frames=min(pack.clip_frames, len(motion)),
+                overlap=pack.overlap if len(motion) > pack.overlap else 0,
+                steps=options.steps,
+            ),
         )
         frames = torch.cat(list(clips))
     return gauge, frames

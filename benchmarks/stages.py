@@ -15,18 +15,20 @@ import torch
 
 from mimaface.cli.demo import DRIVER, portrait
 from mimaface.mimaface_core import host
-from mimaface.mimaface_core.appearance.frames import encode_appearance
-from mimaface.mimaface_core.diffusion.clips import sample_clips
+from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
 from mimaface.mimaface_core.face.detect import face_tracker
-from mimaface.mimaface_core.face.follow import clip_landmarks, filled, still_landmarks
-from mimaface.mimaface_core.face.paste import Paster
-from mimaface.mimaface_core.media.read import Clip, read_picture
-from mimaface.mimaface_core.media.write import VideoWriter
-from mimaface.mimaface_core.morphable.bundled.groups import modes_of
-from mimaface.mimaface_core.motion.retarget import retarget
-from mimaface.mimaface_core.motion.smooth import smooth
-from mimaface.mimaface_core.packs.pack import find_pack
-from mimaface.nodes.render_motion import renders
+from mimaface.mimaface_core.face.follow import clip_landmarks, filled
+from mimaface.mimaface_core.media.frames import Frames
+from mimaface.mimaface_core.pipeline import (
+    encode,
+    load_pack,
+    measure,
+    paste_back,
+    render,
+    retarget,
+    smooth,
+    write_video,
+)
 
 STAGES = {
     "track": "landmarks of the driver",
@@ -77,56 +79,46 @@ class Clock:
             yield item
 
 
-def measure(source_path: Path, driver_path: Path, count: int, pack_name: str, folder: Path) -> tuple[Clock, int]:
+def timed(source_path: Path, driver_path: Path, count: int, pack_name: str, folder: Path) -> tuple[Clock, int]:
     """Animate `count` frames stage by stage; the clock and how many frames there were."""
-    clock, pack, tracker = Clock(), find_pack(pack_name), face_tracker(host.current().models_folders())
-    picture = read_picture(source_path)
-    measurer = pack.measurer()
-    source, _ = measurer.still(picture, still_landmarks(picture, tracker))
-    driver = Clip.open(driver_path)
-    pictures = list(islice(driver, count))
+    clock, pack, tracker = Clock(), load_pack(pack_name), face_tracker(host.current().models_folders())
+    source, _ = measure(pack, source_path, tracker=tracker)
+    driver = Frames.open(driver_path)
+    images = list(islice(driver, count))
     # once for nothing, so that loading models does not count
-    clip_landmarks(pictures[:2], tracker)
-    unet, latents, appearance = pack.unet, pack.latents, pack.appearance
-    current = host.current()
+    clip_landmarks(images[:2], tracker)
+    unet, latents, encoder = pack.unet, pack.latents, pack.appearance
 
     with clock("track"):
-        landmarks = clip_landmarks(pictures, tracker)
+        landmarks = clip_landmarks(images, tracker)
     with clock("fit"):
-        clip, seen = measurer.clip(), [points is not None for points in landmarks]
-        for frame, points in zip(pictures, landmarks, strict=True):
+        clip, visible = pack.measurer().clip(), [points is not None for points in landmarks]
+        for frame, points in zip(images, landmarks, strict=True):
             if points is not None:
-                clip.see(frame, points)
-        driven = filled(clip.track(driver.fps), seen)
-        modes = modes_of(pack.basis)
-        steady = smooth(driven, 0.7, 0.5, 0.5, modes.quick)
-        motion = retarget(steady, source.track, opening=modes.opening, lid_modes=modes.lids)
+                clip.add(frame, points)
+        driven = filled(clip.track(driver.fps), visible)
+        motion = retarget(smooth(driven, pose=0.7, expression=0.5, gaze=0.5), source)
 
     latents.encode = clock.function("encode", latents.encode)
     latents.to_frames = clock.function("decode", latents.to_frames)
     unet.forward = clock.function("denoise", unet.forward)
-    with current.load(unet), current.load(pack.vae), current.load(appearance):
+    current = host.current()
+    with current.load(unet), current.load(pack.vae), current.load(encoder):
         with clock("appearance"):
-            look = encode_appearance(appearance, source.crop, source.track.alignment, motion, pack.averaged)
+            appearance = encode(pack, source, motion)
         clips = sample_clips(
             pack,
-            clock.iterator("render", renders(pack, source, motion, pack.render)),
-            clock.function("appearance", look.context),
+            clock.iterator("render", render(pack, source, motion)),
+            clock.function("appearance", appearance.context),
             len(motion),
-            frames=pack.clip_frames,
-            overlap=pack.overlap,
-            steps=pack.sampling["steps"],
-            guidance=pack.sampling["guidance"],
-            scheduler=pack.sampling["scheduler"],
+            SamplerSettings.of(pack),
         )
-        frames = torch.cat([(clip + 1) / 2 for clip in clips])
+        frames = torch.cat([(clip.permute(0, 2, 3, 1) + 1) / 2 for clip in clips])
 
     with clock("paste"):
-        paster = Paster(source)
-        pasted = torch.cat([paster(part) for part in frames.split(4)])
-    with clock("write"), VideoWriter(folder / "film.mp4", motion.fps) as film:
-        for frame in (pasted * 255).round().byte():
-            film.write(frame)
+        pasted = torch.cat(list(paste_back(source, [frames])))
+    with clock("write"):
+        write_video(folder / "video.mp4", pasted, motion.fps)
     return clock, len(motion)
 
 
@@ -141,7 +133,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         source = options.source or portrait(Path(folder))
-        clock, frames = measure(source, options.driver, options.frames, options.pack, Path(folder))
+        clock, frames = timed(source, options.driver, options.frames, options.pack, Path(folder))
     device = host.current().device
     print(f"{frames} frames, {options.threads} threads, {device}, torch {torch.__version__}\n")
     print("| stage | s per frame | |\n| --- | ---: | --- |")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..mimaface_core.errors import InputError
 
 if TYPE_CHECKING:
-    from ..mimaface_core.evaluation.batch import Protocol
+    from ..mimaface_core.evaluation.batch import BatchEvaluation
     from ..mimaface_core.terminal import TerminalHost
 
 
@@ -57,9 +57,10 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 def work(options: argparse.Namespace) -> int:
     """Score clips, print the scores for people on standard error and the JSON line on standard output."""
     from ..mimaface_core import host
-    from ..mimaface_core.evaluation.batch import Protocol, find_pairs
+    from ..mimaface_core.evaluation.batch import BatchEvaluation
     from ..mimaface_core.evaluation.evaluate import Evaluation
-    from ..mimaface_core.packs.pack import find_pack
+    from ..mimaface_core.evaluation.pairs import find_pairs
+    from ..mimaface_core.packs.find import find_pack
     from ..mimaface_core.terminal import TerminalHost, interruptible
 
     if options.json and not options.json.absolute().parent.is_dir():
@@ -69,32 +70,32 @@ def work(options: argparse.Namespace) -> int:
     pairs = find_pairs(options.output, options.source, options.driver, options.audio, options.pairs, options.same)
     terminal, pack = TerminalHost(), find_pack("bundled")
     with interruptible(terminal), host.use(terminal):
-        protocol = Protocol(
+        batch = BatchEvaluation(
             pairs,
             Evaluation(
                 same=options.same,
                 encoder=lambda crops: pack.appearance.encode_source(crops),
                 syncnet=options.syncnet,
-                most=options.frames,
+                max_frames=options.frames,
                 clip=options.clip,
                 overlap=options.overlap,
             ),
         )
         try:
-            protocol.run()
+            batch.run()
         finally:
-            if protocol.reports:  # also those scored before a cancel
-                _report(protocol, options, terminal)
+            if batch.reports:  # also those scored before a cancel
+                _report(batch, options, terminal)
     return 0
 
 
-def _report(protocol: Protocol, options: argparse.Namespace, terminal: TerminalHost) -> None:
+def _report(batch: BatchEvaluation, options: argparse.Namespace, terminal: TerminalHost) -> None:
     """Scores for people, the report, the JSON line and its file."""
     from ..mimaface_core.evaluation.batch import describe_scores
     from ..mimaface_core.evaluation.meters.sync import describe
     from ..mimaface_core.evaluation.report import write_report
 
-    result = protocol.result()
+    result = batch.result()
     for line in describe_scores(result["scores"]):
         terminal.say(line)
     if "mouth" in result.get("sync", {}):
@@ -102,7 +103,7 @@ def _report(protocol: Protocol, options: argparse.Namespace, terminal: TerminalH
             terminal.say(line)
     if options.report:
         title = f"Evaluation of {(options.pairs or options.output).stem}"
-        terminal.say(f"Report: {write_report(options.report, title, result, protocol.scored)}")
+        terminal.say(f"Report: {write_report(options.report, title, result, batch.scored)}")
     text = json.dumps(result)
     print(text, flush=True)
     if options.json:

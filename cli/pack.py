@@ -52,7 +52,7 @@ def _add_convert(tasks: argparse._SubParsersAction) -> None:
 
 def print_packs(_: argparse.Namespace) -> int:
     """`mimaface pack list`: name and folder of each pack."""
-    from ..mimaface_core.packs.pack import list_packs
+    from ..mimaface_core.packs.find import list_packs
 
     for name, folder in list_packs().items():
         print(f"{name}\t{folder}")
@@ -63,7 +63,8 @@ def verify(options: argparse.Namespace) -> int:
     """`mimaface pack verify PACK`: load every part and print its size, or check the folder of released weights."""
     from ..mimaface_core import host
     from ..mimaface_core.packs.files import verify_files
-    from ..mimaface_core.packs.pack import MANIFEST, find_pack, list_packs
+    from ..mimaface_core.packs.find import find_pack, list_packs
+    from ..mimaface_core.packs.manifest import MANIFEST
     from ..mimaface_core.packs.released.check import check_released
     from ..mimaface_core.terminal import TerminalHost, interruptible
 

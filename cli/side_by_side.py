@@ -10,9 +10,9 @@ from einops import rearrange
 from torch import Tensor
 
 from ..mimaface_core import host
+from ..mimaface_core.media.audio import read_audio
 from ..mimaface_core.media.provenance import synthetic_metadata
-from ..mimaface_core.media.read import Clip, read_picture
-from ..mimaface_core.media.sound import read_audio
+from ..mimaface_core.media.read import Clip, read_image
 from ..mimaface_core.media.write import VideoWriter
 from ..mimaface_core.tensors import to_float, to_uint8
 
@@ -37,7 +37,7 @@ def side_by_side(source: Path, driver: Path, result: Path, path: Path) -> Path:
     else:
         audio = read_audio(result) if clip.has_audio else None
         writer = VideoWriter(path, clip.fps, "mp4", audio=audio, metadata=synthetic_metadata())
-    still = panel(read_picture(source))
+    still = panel(read_image(source))
     with writer, host.current().progress(clip.frames if clip else 1, "side by side") as progress:
         for pair in zip(_frames(driver), _frames(result), strict=False):
             writer.write(torch.cat([still, *map(panel, pair)], 1))
@@ -48,7 +48,7 @@ def side_by_side(source: Path, driver: Path, result: Path, path: Path) -> Path:
 def _frames(path: Path) -> Iterator[Tensor]:
     """Frames [H, W, 3] in 0–1 of a clip or image."""
     if path.suffix.lower() == ".png":
-        yield read_picture(path)
+        yield read_image(path)
         return
     for frame in Clip.open(path):
         yield to_float(frame)

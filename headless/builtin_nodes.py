@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.media.output_path import next_place
+from ..mimaface_core.media.output_path import next_output_path
 from ..nodes.comfyui.schema import VideoComponents, VideoFromComponents, VideoFromFile, io, ui
-from ..nodes.sockets import StreamedAudio
+from ..nodes.streams import StreamedAudio
 
 
 class LoadImage(io.ComfyNode):
@@ -32,9 +32,9 @@ class LoadImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
-        from ..mimaface_core.media.read import read_picture
+        from ..mimaface_core.media.read import read_image
 
-        return io.NodeOutput(read_picture(image)[None], _transparency(image)[None])
+        return io.NodeOutput(read_image(image)[None], _transparency(image)[None])
 
 
 def _transparency(path: str) -> Tensor:
@@ -85,7 +85,7 @@ class LoadAudio(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio: str) -> io.NodeOutput:
-        from ..mimaface_core.media.sound import AudioFile
+        from ..mimaface_core.media.audio import AudioFile
 
         file = AudioFile.open(audio)
         if file is None:
@@ -179,7 +179,7 @@ class SaveVideo(io.ComfyNode):
     def execute(
         cls, video: VideoFromFile | VideoFromComponents, filename_prefix: str, format: str, codec: str
     ) -> io.NodeOutput:
-        place = next_place(host.current().output_folder(), filename_prefix, *video.get_dimensions())
+        place = next_output_path(host.current().output_folder(), filename_prefix, *video.get_dimensions())
         path = place.file(".mp4")
         metadata = {"prompt": cls.hidden.prompt} if cls.hidden.prompt else None
         video.save_to(str(path), format=format, codec=codec, metadata=metadata)

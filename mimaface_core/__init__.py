@@ -1,0 +1,51 @@
+"""The public Python API: ten lines animate a photograph; see docs/python.md.
+
+Names are imported when they are first used (PEP 562), so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .pipeline import (
+        SamplerSettings,
+        animate,
+        edit,
+        evaluate,
+        load_pack,
+        measure,
+        paste_back,
+        render,
+        retarget,
+        smooth,
+        speak,
+        write_video,
+    )
+
+__all__ = [
+    "SamplerSettings",
+    "animate",
+    "edit",
+    "evaluate",
+    "load_pack",
+    "measure",
+    "paste_back",
+    "render",
+    "retarget",
+    "smooth",
+    "speak",
+    "write_video",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import pipeline
+
+    return getattr(pipeline, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

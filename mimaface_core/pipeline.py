@@ -1,1 +1,457 @@
-"""From files to animated frames: the public functions, step by step."""
+"""The pipeline: from files to animated frames, one function a step.
+
+source, motion → retarget, smooth, edit → render → animate → paste_back → write_video
+"""
+# long: one public function a step, more than half of it their documentation
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from . import host
+from .appearance.frames import Appearance, encode_appearance
+from .audio.speech import Speech
+from .diffusion.clips import SamplerSettings, count_steps, sample_clips
+from .errors import InputError
+from .face import extract
+from .face.detect import FaceTracker, face_tracker
+from .face.paste import Paster
+from .face.source import SourceFace
+from .media.audio import AnyAudio, AudioFile
+from .media.frames import Frames
+from .media.provenance import synthetic_metadata
+from .media.rate import exact_rate
+from .media.write import VideoWriter
+from .morphable.bundled.face import procedural_face
+from .morphable.bundled.groups import expression_groups
+from .morphable.bundled.sliders import slider_expression
+from .motion import edit as edits
+from .motion import reference as references
+from .motion import retarget as retargeting
+from .motion import smooth as smoothing
+from .motion.track import PROCEDURAL, MotionTrack
+from .packs.find import find_pack
+from .packs.pack import ModelPack
+from .tensors import to_uint8
+
+PROJECTED, ALBEDO = RENDERS = ("projected", "albedo")
+RENDER_BATCH = 4  # frames drawn together
+PASTE_BATCH = 4  # full images made together
+GAZE_X, GAZE_Y = 0.2, 0.12  # eye widths at a slider's 1: as far as eyes turn without effort
+
+
+def load_pack(name: str | Path = "bundled") -> ModelPack:
+    """Open a model pack; its networks are loaded when they are first used.
+
+    Args:
+        name: of a pack (`bundled`, or a folder in models/mimaface), or a folder.
+
+    Raises:
+        InputError: there is no such pack, or its manifest is not usable.
+    """
+    return find_pack(str(name))
+
+
+def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str | None = None) -> Iterator[Tensor]:
+    """I_R, the conditioning render of each frame, drawn a few at a time when they are asked for.
+
+    Args:
+        pack: whose face model is drawn.
+        source: the person.
+        motion: N frames, retargeted to the source.
+        mode: `projected`, the photograph re-projected onto the face model, [4, S, S]: RGB in ±1 and the share of the
+            photograph that is shown there (see `ReprojectionRenderer.draw`); `albedo`, the shaded face model on black,
+            [3, S, S] in ±1. The pack's own when None.
+
+    Raises:
+        InputError: with the first frame, where the motion belongs to another face model than the pack's.
+    """
+    motion.check_basis(pack.basis)
+    draw = _renderer(pack, source, mode or pack.render)
+    for start in range(0, len(motion), RENDER_BATCH):
+        host.current().check_cancelled()
+        yield from draw(motion[start : start + RENDER_BATCH])
+
+
+def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[MotionTrack], Tensor]:
+    """A function that draws a few frames [n, 3 or 4, S, S]."""
+    if mode == PROJECTED:
+        from .reprojection.renderer import ProjectedRenderer
+
+        return ProjectedRenderer(pack.face, source.crop, source.landmarks, source.track).draw
+    from .morphable.render import composite_released, render_albedo
+
+    model = pack.morphable
+    if pack.basis == PROCEDURAL:  # the face alone, without the rest of the head
+        parts = [pack.face.model.triangles[part] for name, part in pack.face.part_triangles.items() if name != "head"]
+        model = replace(model, triangles=torch.cat(parts))
+
+    def draw(part: MotionTrack) -> Tensor:
+        rgb, mask = render_albedo(model, part.coefficients)
+        return composite_released(rgb, mask, part.alignment, source.crop.shape[-1])
+
+    return draw
+
+
+def encode(pack: ModelPack, source: SourceFace, motion: MotionTrack, average: bool | None = None) -> Appearance:
+    """The source's appearance, modulated by the motion of each frame (MIA, equation 1).
+
+    Args:
+        pack: whose encoder is used.
+        source: the person, who is encoded once.
+        motion: N frames, retargeted to the source.
+        average: whether all frames of a clip share the mean of their contexts; the pack's own way when None.
+
+    Raises:
+        InputError: source or motion belong to another face model than the pack's.
+    """
+    for track in (source.track, motion):
+        track.check_basis(pack.basis)
+    encoder = pack.stage(len(motion)).appearance
+    average = pack.averaged if average is None else average
+    return encode_appearance(encoder, source.crop, source.track.alignment, motion, average)
+
+
+def animate(
+    pack: ModelPack,
+    source: SourceFace,
+    motion: MotionTrack,
+    settings: SamplerSettings | None = None,
+    *,
+    appearance: Appearance | None = None,
+) -> Iterator[Tensor]:
+    """The source in motion, drawn by diffusion clip by clip; memory does not grow with the motion's length.
+
+    Args:
+        pack: the model pack.
+        source: the person.
+        motion: N frames, retargeted to the source. One frame is drawn by the pack's image model, if it has one.
+        settings: of the sampler; the pack's own (`SamplerSettings.of(pack)`) when None.
+        appearance: from `encode`, of the same motion; encoded here when None.
+
+    Yields:
+        Frames [n, S, S, 3] in 0–1 of each clip, N in all: the animated face crop.
+
+    Raises:
+        InputError: an appearance of another length, or a setting that the pack cannot do.
+    """
+    total = len(motion)
+    appearance = encode(pack, source, motion) if appearance is None else appearance
+    if len(appearance) != total:
+        raise InputError(
+            f"The appearance was encoded for {len(appearance)} frames, but the motion has {total};"
+            " connect the same motion to Encode Appearance."
+        )
+    settings = (settings or SamplerSettings.of(pack)).for_total(total)
+    current, stage = host.current(), pack.stage(total)
+    with (
+        current.load(stage.unet),
+        current.load(pack.vae),
+        current.progress(count_steps(total, settings), "drawing") as progress,
+    ):
+        renders = render(pack, source, motion)
+        for clip in sample_clips(
+            stage, renders, appearance.context, total, settings, progress=progress, previews=current.previews
+        ):
+            yield (clip.permute(0, 2, 3, 1) + 1) / 2
+
+
+def measure(
+    pack: ModelPack,
+    frames: str | Path | Tensor | Frames,
+    *,
+    face: int = -1,
+    lost: str = "interpolate",
+    framing: str | None = None,
+    fps: float = 25.0,
+    tracker: FaceTracker | None = None,
+) -> tuple[SourceFace, MotionTrack]:
+    """Find a face, follow it and fit the face model: the person, and how the face moves.
+
+    Args:
+        pack: whose face model is fitted, or whose network regresses it.
+        frames: a photograph or a video: its path, an image [H, W, 3] or a batch [N, H, W, 3] in 0–1, or `Frames`.
+        face: which one, where there are several: −1 the largest, else counted from the left, 0 the leftmost.
+        lost: frames without a face: `interpolate` between those around, hold the `previous`, or take the first pose
+            (`empty`).
+        framing: crop of a driver's frames where a network regresses: `as released` or `keep aspect`; as released when
+            None.
+        fps: frames a second of a batch; a video has its own.
+        tracker: finds the faces; mediapipe when None.
+
+    Returns:
+        The person, from the first frame that shows the face, and the motion of all frames.
+
+    Raises:
+        InputError: the file cannot be read, no face is found, or no tracker is installed.
+    """
+    frames = _frames(frames, fps)
+    tracker = tracker or face_tracker(host.current().models_folders())
+    return extract.measure(frames, frames.count, frames.fps, tracker, pack.measurer(framing), face, lost)
+
+
+def _frames(frames: str | Path | Tensor | Frames, fps: float) -> Frames:
+    if isinstance(frames, Frames):
+        return frames
+    if isinstance(frames, Tensor):
+        return Frames.of_batch(frames[None] if frames.ndim == 3 else frames, fps)
+    return Frames.open(frames)
+
+
+def retarget(
+    motion: MotionTrack,
+    source: SourceFace,
+    mode: str = "relative",
+    *,
+    neutral_frame: int = 0,
+    pose: float = 1.0,
+    expression: float = 1.0,
+    gaze: float = 1.0,
+) -> MotionTrack:
+    """The source moving like the driver; see `motion.retarget.retarget`.
+
+    Args:
+        motion: the driver's.
+        source: the person who shall move.
+        mode: `relative`, `absolute` or `as released`.
+        neutral_frame: the driver's frame that motion is relative to; −1 for the one nearest to its median.
+        pose: strength of the head's motion, 1 = as the driver, 0 = as the source.
+        expression: strength of the expression, likewise.
+        gaze: strength of the gaze, likewise.
+    """
+    groups = expression_groups(source.track.basis)
+    return retargeting.retarget(motion, source.track, groups, mode, neutral_frame, pose, expression, gaze)
+
+
+def smooth(motion: MotionTrack, *, pose: float = 0.4, expression: float = 0.3, gaze: float = 0.3) -> MotionTrack:
+    """The motion without the tracker's jitter; strengths from 0 (as it is) to 1. See `motion.smooth.smooth`."""
+    return smoothing.smooth(motion, expression_groups(motion.basis), pose, expression, gaze)
+
+
+def edit(
+    face: SourceFace | MotionTrack,
+    *,
+    yaw: float = 0.0,
+    pitch: float = 0.0,
+    roll: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+    zoom: float = 1.0,
+    gaze: tuple[float, float] = (0.0, 0.0),
+    expression: Mapping[str, float] | None = None,
+) -> MotionTrack:
+    """The same change in every frame of a motion, or of a photograph, which is one frame.
+
+    Args:
+        face: the source, or a motion retargeted to it.
+        yaw: degrees, to the image's right.
+        pitch: degrees, up.
+        roll: degrees, clockwise as seen.
+        shift: x to the image's right and y up, as shares of the crop's side.
+        zoom: size of the head, 1 as it is.
+        gaze: x to the image's right and y up; at 1 the eyes turn as far as they do without effort.
+        expression: positions of the sliders by name (`morphable.bundled.sliders.EXPRESSION_SLIDERS`), such as
+            {"smile": 0.5}.
+
+    Raises:
+        InputError: expression sliders for a motion of another face model than the bundled one.
+    """
+    motion = face.track if isinstance(face, SourceFace) else face
+    return edits.edit(
+        motion,
+        yaw=math.radians(yaw),
+        pitch=math.radians(pitch),
+        roll=math.radians(roll),
+        shift=shift,
+        zoom=zoom,
+        expression=_slider_change(motion, expression or {}),
+        gaze=(GAZE_X * gaze[0], GAZE_Y * gaze[1]),
+    )
+
+
+def _slider_change(motion: MotionTrack, sliders: Mapping[str, float]) -> Tensor | None:
+    """Change of the expression [N, 64] by sliders, None where all are at 0."""
+    if not any(sliders.values()):
+        return None
+    if motion.basis != PROCEDURAL:
+        raise InputError(
+            "The sliders of the expression move the bundled face model only; leave them at 0 for a motion of this pack,"
+            " or extract it with the bundled pack."
+        )
+    c = motion.coefficients
+    return slider_expression(procedural_face(), c.identity, c.expression, dict(sliders))
+
+
+def speak(
+    pack: ModelPack,
+    source: SourceFace,
+    audio: str | Path | AnyAudio,
+    *,
+    driver: str = "bundled",
+    fps: float = 25.0,
+    style: int = 0,
+    seed: int = 0,
+    lips: float = 1.0,
+    pose: float = 1.0,
+    blinks: float = 1.0,
+    reference: MotionTrack | None = None,
+    borrow: str = references.HEAD,
+) -> MotionTrack:
+    """The source's face speaking: lips by the voice; head, brows, eyes and blinks as they go with it.
+
+    Args:
+        pack: the model pack.
+        source: the person.
+        audio: the voice, or a video with one.
+        driver: `bundled`, or `sadtalker` where its weights are in models/mimaface.
+        fps: frames a second of the motion.
+        style: temperament, 0–45.
+        seed: of nods, glances and blinks.
+        lips: how far the mouth moves, 1 as it is.
+        pose: how far the head moves, its own way or that of the reference.
+        blinks: how much the eyes blink.
+        reference: a clip's motion for the head.
+        borrow: what is taken from it: `head`, `head and eyes` or `all but the mouth`.
+
+    Raises:
+        InputError: no audio, no weights for the driver, or tracks of two face models.
+    """
+    source.track.check_basis(pack.basis)
+    motion = _audio_driver(driver, pack).drive(
+        _speech(audio), source.track, exact_rate(fps), style=style, seed=seed, pose=pose, lips=lips, blinks=blinks
+    )
+    if reference is None:
+        return motion
+    return references.borrow(motion, reference, source.track, expression_groups(pack.basis), borrow, pose)
+
+
+def _speech(audio: str | Path | AnyAudio) -> Speech:
+    sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
+    if sound is None:
+        raise InputError(f"{audio} has no sound to speak with; give a video with a sound track, or a sound file.")
+    return Speech.of(sound)
+
+
+def _audio_driver(name: str, pack: ModelPack) -> Any:
+    if name == "bundled":
+        return pack.audio_driver
+    from .audio.sadtalker.driver import find_sadtalker
+
+    return find_sadtalker(host.current().models_folders(), pack.face if pack.basis == PROCEDURAL else None)
+
+
+def paste_back(source: SourceFace, frames: Iterable[Tensor], longest_side: int = 1920) -> Iterator[Tensor]:
+    """The animated crop returned into the whole photograph, with soft edges and matched colour.
+
+    Args:
+        source: whose crop it is.
+        frames: batches [n, S, S, 3] in 0–1, as `animate` yields them.
+        longest_side: larger photographs are scaled down to this many pixels.
+
+    Yields:
+        Batches [n, H, W, 3] in 0–1, n ≤ PASTE_BATCH.
+    """
+    paste = Paster(source, longest_side)
+    for batch in frames:
+        for part in batch.split(PASTE_BATCH):
+            yield paste(part.permute(0, 3, 1, 2))
+
+
+def write_video(
+    path: str | Path,
+    frames: Iterable[Tensor],
+    fps: float | Fraction,
+    *,
+    audio: str | Path | AnyAudio | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a video, whole or not at all, marked as synthetic.
+
+    Args:
+        path: of the file; its suffix chooses .mp4, .webm, .gif, or .png for a single frame.
+        frames: batches [n, H, W, 3] or frames [H, W, 3], in 0–1 or uint8.
+        fps: frames a second.
+        audio: a file, or a waveform, which is cut where the video ends.
+        metadata: further entries for the file.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: no frame, an unknown suffix, or a file that cannot be written.
+    """
+    path = Path(path)
+    sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
+    notes = {**synthetic_metadata(), **(metadata or {})}
+    with VideoWriter(path, exact_rate(fps), path.suffix.lstrip(".").lower(), audio=sound, metadata=notes) as writer:
+        for batch in frames:
+            for frame in batch if batch.ndim == 4 else batch[None]:
+                writer.write(to_uint8(frame).cpu() if frame.is_floating_point() else frame)
+    return writer.path
+
+
+class EvaluationResult(NamedTuple):
+    """The scores of one output.
+
+    Attributes:
+        report: `scores` by name, each with `value`, `unit`, `better` and `estimator`, or the `reason` why there is none;
+            the sections of `mimaface evaluate`.
+        table: frames and scores as an image [H, W, 3] in 0–1.
+    """
+
+    report: dict[str, Any]
+    table: Tensor
+
+
+def evaluate(
+    output: str | Path | Frames,
+    *,
+    source: str | Path | Tensor | None = None,
+    driver: str | Path | Frames | None = None,
+    audio: str | Path | None = None,
+    same: bool = False,
+    video_file: str | Path | None = None,
+) -> EvaluationResult:
+    """Score an output: motion, expression, pose, gaze, likeness, sharpness, and audio where it has any.
+
+    Args:
+        output: the result.
+        source: the photograph that was animated, for likeness and sharpness: a file, or an image [H, W, 3] in 0–1.
+        driver: the video that drove it, for motion, expression, pose and gaze.
+        audio: the voice, where the output has none or another one.
+        same: self-reenactment: the driver's first frame is the source, so that images are compared as well.
+        video_file: the file of an output that is given as `Frames`, whose audio is scored.
+
+    Raises:
+        InputError: a file cannot be read, or a face is never seen.
+    """
+    from .evaluation.batch import BatchEvaluation
+    from .evaluation.evaluate import Evaluation
+    from .evaluation.pairs import Pair
+    from .evaluation.table import table_image
+
+    video_file = output if isinstance(output, (str, Path)) else video_file
+    pair = Pair(
+        Path(output).stem if isinstance(output, (str, Path)) else "output",
+        _path(output),
+        _path(source),
+        _path(driver),
+        _path(audio),
+        _path(video_file),
+    )
+    pack = load_pack()
+    batch = BatchEvaluation([pair], Evaluation(same=same, encoder=lambda crops: pack.appearance.encode_source(crops)))
+    batch.run()
+    report = batch.result()
+    return EvaluationResult(report, table_image(report["scores"], batch.scored[0]))
+
+
+def _path(value: Any) -> Any:
+    return Path(value) if isinstance(value, str) else value

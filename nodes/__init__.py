@@ -1,4 +1,4 @@
-"""The nodes of this pack: one file a stage, each thin over the core."""
+"""The nodes: one file a node, each thin over the core's pipeline."""
 
 from .combine_video import CombineVideo
 from .comfyui.schema import ComfyExtension, io

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from ..mimaface_core import host
-from ..mimaface_core.media.output_path import next_place, require_place
+from ..mimaface_core.media.frames import Frames
+from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from ..mimaface_core.media.provenance import synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.write import VideoWriter
-from .checks import allowed, verdict
+from ..mimaface_core.tensors import to_uint8
 from .comfyui.schema import io, ui
-from .node import Node
-from .sockets import CATEGORY, Frames, StreamedVideo, frames_of, sound_in
+from .node import Node, fault, verdict
+from .sockets import CATEGORY
+from .streams import StreamedVideo, audio_of, frames_of, is_video, lossless_video
 from .widgets import frame_rate
 
 FORMATS = ("mp4", "webm", "gif", "png")
@@ -24,7 +29,7 @@ class CombineVideo(Node):
     """Writes frames to the output folder; a single frame becomes a PNG picture."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceCombineVideo",
             display_name="Combine Video (MIMAFace)",
@@ -66,55 +71,53 @@ class CombineVideo(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix=None, format=None):
-        fault = allowed(cls, format=format)
-        if fault is not True or filename_prefix is None:
-            return fault
-        return verdict(require_place, filename_prefix)
+    def validate_inputs(cls, filename_prefix: str | None = None, format: str | None = None) -> bool | str:
+        wrong = cls.option_fault(format=format)
+        if wrong is None and filename_prefix is not None:
+            wrong = fault(check_output_path, filename_prefix)
+        return verdict(wrong)
 
     @classmethod
-    def execute(cls, frames, filename_prefix, format, fps, audio=None, sound_of=None) -> io.NodeOutput:
-        given = frames_of(frames, fps or IMAGE_FPS)
-        first = list(islice(given.pictures, 2))
+    def execute(
+        cls, frames: Any, filename_prefix: str, format: str, fps: float, audio: Any = None, sound_of: Any = None
+    ) -> io.NodeOutput:
+        stream = frames_of(frames, fps or IMAGE_FPS)
+        first = list(islice(stream, 2))
         kind = "png" if len(first) == 1 else format
         height, width = first[0].shape[:2] if first else (0, 0)
-        place = next_place(host.current().output_folder(), filename_prefix, width, height)
+        place = next_output_path(host.current().output_folder(), filename_prefix, width, height)
         notes = synthetic_metadata() | {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
         writer = VideoWriter(
             place.file(f".{kind}"),
-            exact_rate(fps) if fps else given.fps,
+            exact_rate(fps) if fps else stream.fps,
             kind,
-            audio=sound_in(sound_of if audio is None else audio),
+            audio=audio_of(sound_of if audio is None else audio),
             metadata={key: value for key, value in notes.items() if value is not None},
         )
-        with writer, host.current().progress(given.count, "writing") as progress:
-            for picture in given.pictures:
-                writer.write(_bytes(picture))
+        with writer, host.current().progress(stream.count, "writing") as progress:
+            for frame in stream:
+                writer.write(_as_uint8(frame))
                 progress.update()
-        video = StreamedVideo(str(writer.path)) if kind != "png" else _again(frames, given)
+        video = StreamedVideo(str(writer.path)) if kind != "png" else _as_video(frames, stream)
         return io.NodeOutput(video, ui=_shown(writer.path, place.subfolder, kind))
 
 
-def _bytes(picture):
-    if not picture.is_floating_point():
-        return picture
-    return (picture.clamp(0, 1) * 255).round().byte().cpu()
+def _as_uint8(frame: Tensor) -> Tensor:
+    return to_uint8(frame).cpu() if frame.is_floating_point() else frame
 
 
-def _again(frames, given: Frames):
+def _as_video(frames: Any, stream: Frames) -> Any:
     """The frames as VIDEO, where the file that was written is none."""
-    from .sockets import batches, film
-
-    if hasattr(frames, "get_stream_source"):
+    if is_video(frames):
         return frames
-    with film(given.fps) as made:
-        for batch in batches(given, 4):
-            made.add(batch)
-    return made.video
+    with lossless_video(stream.fps) as written:
+        for batch in stream.batches(4):
+            written.add(batch)
+    return written.video
 
 
-def _shown(path: Path, subfolder: str, kind: str):
-    """What the front end shows: the file, or every picture of a sequence."""
+def _shown(path: Path, subfolder: str, kind: str) -> Any:
+    """The front end's preview: the file, or every image of a sequence."""
     output = io.FolderType.output
     if path.is_dir():
         below = f"{subfolder}/{path.name}" if subfolder else path.name

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.face.extract import measure
+from typing import Any
+
+from ..mimaface_core.motion.track import MotionTrack
+from ..mimaface_core.packs.pack import ModelPack
+from ..mimaface_core.pipeline import measure
 from .comfyui.schema import io
-from .extract_3dmm import FACE_TIP, LANDMARKS_TIP, PICTURE_TIP, UNCONNECTED, trackable, tracker
-from .node import Node
-from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, frames_of
+from .extract_3dmm import FACE_TIP, LANDMARKS_TIP, PICTURE_TIP, UNCONNECTED, connected_tracker, tracker_fault
+from .node import Node, verdict
+from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack
+from .streams import frames_of
 
 
 class DetectGaze(Node):
     """A motion that looks where the person in another picture or clip looks."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceDetectGaze",
             display_name="Detect Gaze (MIMAFace)",
@@ -31,14 +36,17 @@ class DetectGaze(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, picture=None, landmarks=UNCONNECTED):
-        return trackable(landmarks)  # ComfyUI tells it of the inputs named here: one is always there
+    def validate_inputs(cls, picture: object = None, landmarks: object = UNCONNECTED) -> bool | str:  # noqa: ARG003
+        # ComfyUI passes only inputs that are named here, and calls this only where there is one: `picture` always is.
+        return verdict(tracker_fault(landmarks))
 
     @classmethod
-    def execute(cls, pack, picture, motion, face=-1, landmarks=None) -> io.NodeOutput:
+    def execute(
+        cls, pack: ModelPack, picture: Any, motion: MotionTrack, face: int = -1, landmarks: dict | None = None
+    ) -> io.NodeOutput:
         frames = frames_of(picture, float(motion.fps))
         motion.check_basis(pack.basis)
-        _, look = measure(frames.pictures, frames.count, frames.fps, tracker(landmarks), pack.measurer(), face)
+        _, look = measure(pack, frames, face=face, tracker=connected_tracker(landmarks))
         gaze = look.resample(motion.fps).gaze
         held = [min(i, len(gaze) - 1) for i in range(len(motion))]
         return io.NodeOutput(motion.replace(gaze=gaze[held]))

@@ -3,56 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..mimaface_core import host
-from ..mimaface_core.audio.speech import Speech
+from ..mimaface_core.audio.sadtalker.driver import find_sadtalker_files
 from ..mimaface_core.audio.voice.liveliness import STYLES
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.media.rate import exact_rate
-from ..mimaface_core.morphable.bundled.groups import modes_of
-from ..mimaface_core.motion.borrow import PARTS
-from ..mimaface_core.motion.borrow import borrow as borrowed
-from ..mimaface_core.motion.track import PROCEDURAL
-from .checks import allowed, fingerprint, verdict
+from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.motion.reference import BORROWED, HEAD
+from ..mimaface_core.motion.track import MotionTrack
+from ..mimaface_core.packs.pack import ModelPack
+from ..mimaface_core.pipeline import speak
 from .comfyui.schema import io
-from .node import Node
-from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, sound_in
+from .node import Node, fault, fingerprint, verdict
+from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source
+from .streams import audio_of
 from .widgets import frame_rate, random_seed, strength
 
 DRIVERS = ("bundled", "sadtalker")
 
 
-def _speech(voice) -> Speech:
-    """An AUDIO, or the sound track of a VIDEO, which is read bit by bit, however long it is."""
-    sound = sound_in(voice)
-    if sound is None:
-        raise InputError("The video has no sound to speak with; give one with a sound track, or a sound file.")
-    return Speech.of(sound)
-
-
 def _weights(driver: str | None) -> tuple[Path, ...]:
     """Files outside the pack that a driver needs. Raises InputError where they are not there."""
-    if driver != "sadtalker":
-        return ()
-    from ..mimaface_core.audio.sadtalker.driver import find_sadtalker_files
-
-    return find_sadtalker_files(host.current().models_folders())
-
-
-def _driver(name: str, pack):
-    """The driver of that name. Raises InputError where its weights are not there."""
-    if name == "bundled":
-        return pack.audio_driver
-    from ..mimaface_core.audio.sadtalker.driver import find_sadtalker
-
-    return find_sadtalker(host.current().models_folders(), pack.face if pack.basis == PROCEDURAL else None)
+    return find_sadtalker_files(host.current().models_folders()) if driver == "sadtalker" else ()
 
 
 class DriveByAudio(Node):
     """The source's face speaking: lips by the voice; head, brows, eyes and blinks as they go with it."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:  # long: it declares twelve inputs
         return io.Schema(
             node_id="MIMAFaceDriveByAudio",
             display_name="Drive by Audio (MIMAFace)",
@@ -110,8 +90,8 @@ class DriveByAudio(Node):
                 ),
                 io.Combo.Input(
                     "borrow",
-                    options=list(PARTS),
-                    default="head",
+                    options=list(BORROWED),
+                    default=HEAD,
                     optional=True,
                     tooltip="What is taken from the reference: take the eyes too when its blinks and glances go with its"
                     " nods, all but the mouth when its brows and cheeks shall act as well.",
@@ -121,40 +101,44 @@ class DriveByAudio(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, driver=None, borrow=None):
-        fault = allowed(cls, driver=driver, borrow=borrow)
-        return verdict(_weights, driver) if fault is True else fault
+    def validate_inputs(cls, driver: str | None = None, borrow: str | None = None) -> bool | str:
+        return verdict(cls.option_fault(driver=driver, borrow=borrow) or fault(_weights, driver))
 
     @classmethod
-    def fingerprint_inputs(cls, driver=None, **others):
+    def fingerprint_inputs(cls, driver: str | None = None, **_: object) -> object:
         return fingerprint(_weights(driver))
 
     @classmethod
     def execute(
-        cls, pack, source, voice, driver, fps, style, seed, lips, pose, blinks, reference=None, borrow=PARTS[0]
+        cls,
+        pack: ModelPack,
+        source: SourceFace,
+        voice: Any,
+        driver: str,
+        fps: float,
+        style: int,
+        seed: int,
+        lips: float,
+        pose: float,
+        blinks: float,
+        reference: MotionTrack | None = None,
+        borrow: str = HEAD,
     ) -> io.NodeOutput:
-        source.track.check_basis(pack.basis)
-        speech = _speech(voice)
-        motion = _driver(driver, pack).drive(
-            speech,
-            source.track,
-            exact_rate(fps),
+        audio = audio_of(voice)
+        if audio is None:
+            raise InputError("The video has no sound to speak with; give one with a sound track, or a sound file.")
+        motion = speak(
+            pack,
+            source,
+            audio,
+            driver=driver,
+            fps=fps,
             style=style,
             seed=seed,
-            pose=pose,
             lips=lips,
+            pose=pose,
             blinks=blinks,
+            reference=reference,
+            borrow=borrow,
         )
-        if reference is not None:
-            modes = modes_of(pack.basis)
-            motion = borrowed(
-                motion,
-                reference,
-                source.track,
-                borrow,
-                pose,
-                mouth=modes.mouth,
-                lid_modes=modes.lids,
-                opening=modes.opening,
-            )
         return io.NodeOutput(motion)

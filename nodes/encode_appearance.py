@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.appearance.frames import encode_appearance
-from .checks import allowed
+from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.motion.track import MotionTrack
+from ..mimaface_core.packs.pack import ModelPack
+from ..mimaface_core.pipeline import encode
 from .comfyui.schema import io
-from .node import Node
+from .node import Node, verdict
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source
 
 OWN, FRAME, CLIP = "pack's own", "per frame", "per clip"
@@ -15,7 +17,7 @@ class EncodeAppearance(Node):
     """The motion-identity appearance encoder: the source is looked at once, each frame is asked for when needed."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceEncodeAppearance",
             display_name="Encode Appearance (MIMAFace)",
@@ -38,13 +40,9 @@ class EncodeAppearance(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, context=None):
-        return allowed(cls, context=context)
+    def validate_inputs(cls, context: str | None = None) -> bool | str:
+        return verdict(cls.option_fault(context=context))
 
     @classmethod
-    def execute(cls, pack, source, motion, context=OWN) -> io.NodeOutput:
-        for track in (source.track, motion):
-            track.check_basis(pack.basis)
-        encoder = pack.stage(len(motion)).appearance
-        average = pack.averaged if context == OWN else context == CLIP
-        return io.NodeOutput(encode_appearance(encoder, source.crop, source.track.alignment, motion, average))
+    def execute(cls, pack: ModelPack, source: SourceFace, motion: MotionTrack, context: str = OWN) -> io.NodeOutput:
+        return io.NodeOutput(encode(pack, source, motion, None if context == OWN else context == CLIP))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+from torch import Tensor
+
+from ..mimaface_core.media.frames import Frames
+from ..mimaface_core.pipeline import evaluate
 from .comfyui.schema import io
 from .node import Node
-from .sockets import CATEGORY, Frames, frames_of
+from .sockets import CATEGORY
+from .streams import frames_of, is_video
 
 
 class Evaluate(Node):
     """Scores of one output, as JSON and as a picture."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceEvaluate",
             display_name="Evaluate (MIMAFace)",
@@ -51,39 +59,20 @@ class Evaluate(Node):
         )
 
     @classmethod
-    def execute(cls, output, same, source=None, driver=None) -> io.NodeOutput:
-        import json
-        from pathlib import Path
-
-        from ..mimaface_core.evaluation.batch import Protocol
-        from ..mimaface_core.evaluation.evaluate import Evaluation
-        from ..mimaface_core.evaluation.footage import Footage, Pair
-        from ..mimaface_core.evaluation.table import table_picture
-        from ..mimaface_core.packs.pack import find_pack
-
-        made, shown = _at_one_rate(output, driver)
-        file = output.get_stream_source() if hasattr(output, "get_stream_source") else None
-        pair = Pair(
-            "output",
-            Footage(*made),
-            None if source is None else source[0, ..., :3],
-            None if shown is None else Footage(*shown),
-            film=Path(file) if isinstance(file, str) else None,
+    def execute(cls, output: Any, same: bool, source: Tensor | None = None, driver: Any = None) -> io.NodeOutput:
+        output_frames, driver_frames = _at_one_rate(output, driver)
+        file = output.get_stream_source() if is_video(output) else None
+        result = evaluate(
+            output_frames,
+            source=None if source is None else source[0, ..., :3],
+            driver=driver_frames,
+            same=same,
+            video_file=file if isinstance(file, str) else None,
         )
-        pack = find_pack("bundled")
-        evaluation = Evaluation(same=same, encoder=lambda crops: pack.appearance.encode_source(crops))
-        protocol = Protocol([pair], evaluation)
-        protocol.run()
-        result = protocol.result()
-        table = table_picture(result["scores"], protocol.scored[0])
-        return io.NodeOutput(json.dumps(result, indent=1, ensure_ascii=False), table[None])
+        return io.NodeOutput(json.dumps(result.report, indent=1, ensure_ascii=False), result.table[None])
 
 
-def _at_one_rate(output, driver) -> tuple[Frames, Frames | None]:
-    """Both as frames; pictures without a rate of their own count as taken at the other's."""
-    rate = 25.0
-    for given in (output, driver):
-        if hasattr(given, "get_stream_source"):
-            rate = float(frames_of(given).fps)
-            break
-    return frames_of(output, rate), None if driver is None else frames_of(driver, rate)
+def _at_one_rate(output: Any, driver: Any) -> tuple[Frames, Frames | None]:
+    """Both as frames; images take the other one's rate."""
+    fps = next((float(frames_of(value).fps) for value in (output, driver) if is_video(value)), 25.0)
+    return frames_of(output, fps), None if driver is None else frames_of(driver, fps)

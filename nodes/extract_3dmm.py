@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from ..mimaface_core import host
-from ..mimaface_core.face.extract import measure
+from typing import Any
+
+from ..mimaface_core.face.detect import FaceTracker, require_tracker
 from ..mimaface_core.face.extract_by_d3dfr import FRAMINGS, RELEASED
 from ..mimaface_core.face.follow import LOST
-from .checks import allowed, verdict
+from ..mimaface_core.packs.pack import ModelPack
+from ..mimaface_core.pipeline import measure
 from .comfyui.schema import io
-from .node import Node
-from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source, frames_of
+from .node import Node, fault, verdict
+from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source
+from .streams import frames_of
 from .widgets import frame_rate
 
 UNCONNECTED = "unconnected"  # a socket, for `validate_inputs`
@@ -25,29 +28,25 @@ LANDMARKS_TIP = (
 )
 
 
-def tracker(landmarks=None):
-    """The face tracker that is installed, or one that gives out landmarks that are connected."""
-    if landmarks is not None:
-        from ..mimaface_core.face.comfy_landmarks import ConnectedTracker
+def connected_tracker(landmarks: dict | None) -> FaceTracker | None:
+    """A tracker that gives out landmarks over a link; None where there is no link, for the tracker that is installed."""
+    if landmarks is None:
+        return None
+    from ..mimaface_core.face.comfy_landmarks import ConnectedTracker
 
-        return ConnectedTracker(landmarks)
-    from ..mimaface_core.face.detect import face_tracker
-
-    return face_tracker(host.current().models_folders())
+    return ConnectedTracker(landmarks)
 
 
-def trackable(landmarks) -> bool | str:
-    """Whether faces can be found: as landmarks over a link, which `validate_inputs` sees as None, or by a tracker."""
-    from ..mimaface_core.face.detect import require_tracker
-
-    return True if landmarks is None else verdict(require_tracker)
+def tracker_fault(landmarks: object) -> str | None:
+    """The sentence that refuses where no tracker is installed and no landmarks come over a link (None to ComfyUI)."""
+    return None if landmarks is None else fault(require_tracker)
 
 
 class Extract3DMM(Node):
     """Finds a face, follows it and fits the face model: identity, expression, pose and gaze of every frame."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceExtract3DMM",
             display_name="Extract 3DMM (MIMAFace)",
@@ -75,14 +74,21 @@ class Extract3DMM(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, lost=None, framing=None, landmarks=UNCONNECTED):
-        fault = allowed(cls, lost=lost, framing=framing)
-        return trackable(landmarks) if fault is True else fault
+    def validate_inputs(
+        cls, lost: str | None = None, framing: str | None = None, landmarks: object = UNCONNECTED
+    ) -> bool | str:
+        return verdict(cls.option_fault(lost=lost, framing=framing) or tracker_fault(landmarks))
 
     @classmethod
-    def execute(cls, pack, picture, face, lost, fps=25.0, framing=RELEASED, landmarks=None) -> io.NodeOutput:
-        frames = frames_of(picture, fps)
-        finder = tracker(landmarks)
-        measurer = pack.measurer(framing)
-        source, motion = measure(frames.pictures, frames.count, frames.fps, finder, measurer, face, lost)
-        return io.NodeOutput(source, motion)
+    def execute(
+        cls,
+        pack: ModelPack,
+        picture: Any,
+        face: int,
+        lost: str,
+        fps: float = 25.0,
+        framing: str = RELEASED,
+        landmarks: dict | None = None,
+    ) -> io.NodeOutput:
+        frames, tracker = frames_of(picture, fps), connected_tracker(landmarks)
+        return io.NodeOutput(*measure(pack, frames, face=face, lost=lost, framing=framing, tracker=tracker))

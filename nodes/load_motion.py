@@ -7,9 +7,8 @@ from pathlib import Path
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.motion.track import MotionTrack
-from .checks import fingerprint, verdict
 from .comfyui.schema import io
-from .node import Node
+from .node import Node, fault, fingerprint, verdict
 from .sockets import CATEGORY, Motion
 
 
@@ -29,7 +28,7 @@ class LoadMotion(Node):
     """Reads what Save Motion wrote."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         folder = host.current().input_folder()
         files = [path.relative_to(folder).as_posix() for path in sorted(folder.glob("*.safetensors"))]
         return io.Schema(
@@ -49,13 +48,13 @@ class LoadMotion(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, motion=None):
-        return True if motion is None else verdict(_read, motion)
+    def validate_inputs(cls, motion: str | None = None) -> bool | str:
+        return verdict(None if motion is None else fault(_read, motion))
 
     @classmethod
-    def fingerprint_inputs(cls, motion=None):
+    def fingerprint_inputs(cls, motion: str | None = None) -> object:
         return None if motion is None else fingerprint([_path(motion)])
 
     @classmethod
-    def execute(cls, motion) -> io.NodeOutput:
+    def execute(cls, motion: str) -> io.NodeOutput:
         return io.NodeOutput(_read(motion))

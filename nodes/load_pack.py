@@ -5,11 +5,11 @@ from __future__ import annotations
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.packs.files import require_whole
+from ..mimaface_core.packs.find import find_pack, list_packs
 from ..mimaface_core.packs.manifest import read_manifest
-from ..mimaface_core.packs.pack import find_pack, list_packs
-from .checks import fingerprint, verdict
+from ..mimaface_core.pipeline import load_pack
 from .comfyui.schema import io
-from .node import Node
+from .node import Node, fault, fingerprint, verdict
 from .sockets import CATEGORY, Pack
 
 
@@ -19,7 +19,7 @@ def _check(name: str) -> None:
         for folder in host.current().models_folders():
             if (folder / name).is_dir():
                 read_manifest(folder / name)  # which says what is wrong with it
-        how = " Make it with `mimaface pack convert` from the published weights: see the README."
+        how = " Make it with `mimaface pack convert` from the released weights: see the README."
         raise InputError(
             f"There is no model pack '{name}'; the packs found are: {', '.join(list_packs())}."
             + (how if name == "released" else "")
@@ -32,7 +32,7 @@ class LoadPack(Node):
     """A model pack by name; its parts are loaded when they are first used."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceLoadPack",
             display_name="Load Pack (MIMAFace)",
@@ -51,14 +51,14 @@ class LoadPack(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, pack=None):
-        return True if pack is None else verdict(_check, pack)
+    def validate_inputs(cls, pack: str | None = None) -> bool | str:
+        return verdict(None if pack is None else fault(_check, pack))
 
     @classmethod
-    def fingerprint_inputs(cls, pack=None):
-        folder = list_packs().get(pack)
+    def fingerprint_inputs(cls, pack: str | None = None) -> object:
+        folder = list_packs().get(pack or "")
         return None if folder is None else fingerprint(folder.iterdir())
 
     @classmethod
-    def execute(cls, pack) -> io.NodeOutput:
-        return io.NodeOutput(find_pack(pack))
+    def execute(cls, pack: str) -> io.NodeOutput:
+        return io.NodeOutput(load_pack(pack))

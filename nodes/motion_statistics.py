@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.morphable.bundled.face import procedural_face
-from ..mimaface_core.morphable.bundled.groups import modes_of
-from ..mimaface_core.morphable.bundled.lip_contact import lip_gap
+from ..mimaface_core.morphable.bundled.groups import expression_groups
+from ..mimaface_core.motion.statistics import Liveliness, rescale
 from ..mimaface_core.motion.statistics import MotionStatistics as Statistics
-from ..mimaface_core.motion.statistics import rescale
+from ..mimaface_core.motion.track import MotionTrack
 from .comfyui.schema import io
 from .node import Node
 from .sockets import CATEGORY, Motion
@@ -18,7 +17,7 @@ class MotionStatistics(Node):
     """Scales how much head, mouth, brows, lids and eyes move about their usual place."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         def factor(name: str, tooltip: str) -> io.Float.Input:
             tip = f"{tooltip} 0 holds still, 1 leaves as it is, 2 doubles."
             return strength(name, tip, display_mode=io.NumberDisplay.slider)
@@ -49,26 +48,23 @@ class MotionStatistics(Node):
         )
 
     @classmethod
-    def execute(cls, motion, head, mouth, brows, lids, gaze, like=None) -> io.NodeOutput:
-        modes = modes_of(motion.basis)
-        if not modes.mouth and (mouth, lids) != (1, 1):
+    def execute(
+        cls,
+        motion: MotionTrack,
+        head: float,
+        mouth: float,
+        brows: float,
+        lids: float,
+        gaze: float,
+        like: MotionTrack | None = None,
+    ) -> io.NodeOutput:
+        groups = expression_groups(motion.basis)
+        if not groups.mouth and (mouth, lids) != (1, 1):
             raise InputError(
                 "On this pack's face model mouth and lids do not move apart from the rest of the face; leave both at 1:"
                 " brows then scales the whole expression."
             )
         if like is not None:
             like.check_basis(motion.basis)
-        changed = rescale(
-            motion,
-            None if like is None else Statistics.of(like),
-            head=head,
-            mouth=mouth,
-            brows=brows,
-            lids=lids,
-            gaze=gaze,
-            mouth_modes=modes.mouth,
-            lid_modes=modes.lids,
-            gap=lambda identity, expression: lip_gap(procedural_face(), identity, expression),
-            opening=modes.opening,
-        )
-        return io.NodeOutput(changed)
+        factors = Liveliness(head=head, mouth=mouth, brows=brows, lids=lids, gaze=gaze)
+        return io.NodeOutput(rescale(motion, groups, factors, None if like is None else Statistics.of(like)))

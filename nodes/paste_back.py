@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..mimaface_core import host
 from ..mimaface_core.face.paste import Paster
+from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.pipeline import PASTE_BATCH
 from .comfyui.schema import io
 from .node import Node
-from .sockets import CATEGORY, SOURCE_TIP, Source, batches, film, frames_of
-
-BATCH = 4  # full pictures made together
+from .sockets import CATEGORY, SOURCE_TIP, Source
+from .streams import frames_of, lossless_video
 
 
 class PasteBack(Node):
     """The whole picture with the animated head in its place."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFacePasteBack",
             display_name="Paste Back (MIMAFace)",
@@ -47,11 +50,10 @@ class PasteBack(Node):
         )
 
     @classmethod
-    def execute(cls, source, frames, longest_side) -> io.NodeOutput:
-        paster = Paster(source, longest_side)
-        given = frames_of(frames)
-        with host.current().progress(given.count, "pasting back") as progress, film(given.fps) as made:
-            for batch in batches(given, BATCH):
-                made.add(paster(batch.permute(0, 3, 1, 2)))
+    def execute(cls, source: SourceFace, frames: Any, longest_side: int) -> io.NodeOutput:
+        paste, crops = Paster(source, longest_side), frames_of(frames)
+        with host.current().progress(crops.count, "pasting back") as progress, lossless_video(crops.fps) as written:
+            for batch in crops.batches(PASTE_BATCH):
+                written.add(paste(batch.permute(0, 3, 1, 2)))
                 progress.update(len(batch))
-        return io.NodeOutput(made.video, paster.mask[None], paster.face[None])
+        return io.NodeOutput(written.video, paste.mask[None], paste.face[None])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from ..mimaface_core.morphable.bundled.blendshapes import NAMES
 from ..mimaface_core.morphable.bundled.face import procedural_face
 from ..mimaface_core.motion.plot import Panel, plot
-from ..mimaface_core.motion.track import PROCEDURAL
+from ..mimaface_core.motion.track import PROCEDURAL, MotionTrack
 from .comfyui.schema import io
 from .node import Node
 from .sockets import CATEGORY, Motion
@@ -15,7 +18,7 @@ class PlotMotion(Node):
     """Head angles, mouth, lids and gaze over time, as a picture."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFacePlotMotion",
             display_name="Plot Motion (MIMAFace)",
@@ -30,9 +33,7 @@ class PlotMotion(Node):
         )
 
     @classmethod
-    def execute(cls, motion, width, height) -> io.NodeOutput:
-        import torch
-
+    def execute(cls, motion: MotionTrack, width: int, height: int) -> io.NodeOutput:
         pitch, yaw, roll = torch.rad2deg(motion.coefficients.angles).unbind(1)
         gaze = {"sideways": motion.gaze[:, [0, 2]].mean(1), "up": motion.gaze[:, [1, 3]].mean(1)}
         own = motion.basis == PROCEDURAL
@@ -44,22 +45,22 @@ class PlotMotion(Node):
         return io.NodeOutput(plot(panels, float(motion.fps), motion.visible, width, height)[None])
 
 
-def _face(motion) -> list[Panel]:
+def _face(motion: MotionTrack) -> list[Panel]:
     """Mouth and eyes on the bundled face model."""
     c, face = motion.coefficients, procedural_face()
-    wide = face.eye_opening(c.identity, c.expression) / face.eye_opening(c.identity, c.expression * 0)
+    opening = face.eye_opening(c.identity, c.expression) / face.eye_opening(c.identity, c.expression * 0)
 
-    def mode(name: str):
+    def blendshape(name: str) -> Tensor:
         return c.expression[:, NAMES.index(name)]
 
-    smile = (mode("smile_right") + mode("smile_left")) / 2
+    smile = (blendshape("smile_right") + blendshape("smile_left")) / 2
     return [
-        ("mouth, coefficients", {"open": mode("jaw_open"), "smile": smile, "pucker": mode("pucker")}),
-        ("eyes, share of their usual opening", {"right eye": wide[:, 0], "left eye": wide[:, 1]}),
+        ("mouth, coefficients", {"open": blendshape("jaw_open"), "smile": smile, "pucker": blendshape("pucker")}),
+        ("eyes, share of their usual opening", {"right eye": opening[:, 0], "left eye": opening[:, 1]}),
     ]
 
 
-def _liveliest(motion) -> list[Panel]:
+def _liveliest(motion: MotionTrack) -> list[Panel]:
     """The three coefficients that move most, where they have no names."""
     expression = motion.coefficients.expression
     most = expression.std(0, correction=0).topk(3).indices.sort().values.tolist()

@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-
-from torch import Tensor
-
 from ..mimaface_core import host
-from ..mimaface_core.motion.track import PROCEDURAL
-from .checks import allowed
+from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.motion.track import MotionTrack
+from ..mimaface_core.packs.pack import ModelPack
+from ..mimaface_core.pipeline import PROJECTED, RENDERS, render
 from .comfyui.schema import io
-from .node import Node
-from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, film
-
-MODES = ("projected", "albedo")
-BATCH = 4  # frames drawn together
-
-
-def renders(pack, source, motion, mode: str) -> Iterator[Tensor]:
-    """Renders one by one, drawn a few at a time when they are asked for.
-
-    `albedo` [3, S, S] in ±1; `projected` [4, S, S], the fourth channel as in `ProjectedRenderer.draw`.
-    Raises InputError, with the first of them, when the motion belongs to another face model than the pack's.
-    """
-    motion.check_basis(pack.basis)
-    if mode == "projected":
-        from ..mimaface_core.reprojection.renderer import ProjectedRenderer
-
-        draw = ProjectedRenderer(pack.face, source.crop, source.landmarks, source.track).draw
-    else:
-        from ..mimaface_core.morphable.render import composite_released, render_albedo
-
-        model = _bare(pack)
-
-        def draw(part):
-            rgb, mask = render_albedo(model, part.coefficients)
-            return composite_released(rgb, mask, part.alignment, source.crop.shape[-1])
-
-    for start in range(0, len(motion), BATCH):
-        host.current().check_cancelled()
-        yield from draw(motion[start : start + BATCH])
-
-
-def _bare(pack):
-    """The pack's face model; of the bundled one the face alone, without the surroundings that follow the head."""
-    if pack.basis != PROCEDURAL:
-        return pack.morphable
-    import torch
-
-    model, parts = pack.face.model, pack.face.part_triangles
-    face = [model.triangles[part] for name, part in parts.items() if name != "head"]
-    return replace(model, triangles=torch.cat(face))
+from .node import Node, verdict
+from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source
+from .streams import lossless_video
 
 
 class RenderMotion(Node):
     """What the sampler is given to draw from; also a fast preview of a motion."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceRenderMotion",
             display_name="Render Motion (MIMAFace)",
@@ -70,8 +29,8 @@ class RenderMotion(Node):
                 Motion.Input("motion", tooltip="The motion to draw: retargeted, smoothed, edited."),
                 io.Combo.Input(
                     "mode",
-                    options=list(MODES),
-                    default="projected",
+                    options=list(RENDERS),
+                    default=PROJECTED,
                     tooltip="projected moves the photograph's own pixels; albedo shows the bare face model on black,"
                     " to judge the tracking, and is what packs with another face model draw from.",
                 ),
@@ -80,13 +39,13 @@ class RenderMotion(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, mode=None):
-        return allowed(cls, mode=mode)
+    def validate_inputs(cls, mode: str | None = None) -> bool | str:
+        return verdict(cls.option_fault(mode=mode))
 
     @classmethod
-    def execute(cls, pack, source, motion, mode) -> io.NodeOutput:
-        with host.current().progress(len(motion), "rendering") as progress, film(motion.fps) as made:
-            for frame in renders(pack, source, motion, mode):
-                made.add((frame[:3].permute(1, 2, 0)[None] + 1) / 2)
+    def execute(cls, pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str) -> io.NodeOutput:
+        with host.current().progress(len(motion), "rendering") as progress, lossless_video(motion.fps) as written:
+            for frame in render(pack, source, motion, mode):
+                written.add((frame[:3].permute(1, 2, 0)[None] + 1) / 2)
                 progress.update()
-        return io.NodeOutput(made.video)
+        return io.NodeOutput(written.video)

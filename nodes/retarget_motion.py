@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.morphable.bundled.groups import modes_of
-from ..mimaface_core.motion.retarget import MODES, retarget
-from .checks import allowed
+from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.motion.retarget import MODES
+from ..mimaface_core.motion.track import MotionTrack
+from ..mimaface_core.pipeline import retarget
 from .comfyui.schema import io
-from .node import Node
+from .node import Node, verdict
 from .sockets import CATEGORY, SOURCE_TIP, Motion, Source
 from .widgets import strength
 
@@ -19,7 +20,7 @@ class RetargetMotion(Node):
     """The source's own face with a driver's pose, expression and gaze."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceRetargetMotion",
             display_name="Retarget Motion (MIMAFace)",
@@ -52,21 +53,19 @@ class RetargetMotion(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, mode=None):
-        return allowed(cls, mode=mode)
+    def validate_inputs(cls, mode: str | None = None) -> bool | str:
+        return verdict(cls.option_fault(mode=mode))
 
     @classmethod
-    def execute(cls, source, motion, mode, neutral_frame, pose, expression, gaze) -> io.NodeOutput:
-        modes = modes_of(source.track.basis)
-        moved = retarget(
-            motion,
-            source.track,
-            mode,
-            neutral_frame,
-            pose,
-            expression,
-            gaze,
-            opening=modes.opening,
-            lid_modes=modes.lids,
-        )
-        return io.NodeOutput(moved)
+    def execute(
+        cls,
+        source: SourceFace,
+        motion: MotionTrack,
+        mode: str,
+        neutral_frame: int,
+        pose: float,
+        expression: float,
+        gaze: float,
+    ) -> io.NodeOutput:
+        strengths = {"pose": pose, "expression": expression, "gaze": gaze}
+        return io.NodeOutput(retarget(motion, source, mode, neutral_frame=neutral_frame, **strengths))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from ..mimaface_core import host
-from ..mimaface_core.diffusion.clips import NOISES, count_steps, sample_clips
+from ..mimaface_core.appearance.frames import Appearance as EncodedAppearance
+from ..mimaface_core.diffusion.clips import NOISES, SHARED, SamplerSettings
 from ..mimaface_core.diffusion.schedule import LCM_STEPS, SCHEDULERS
-from ..mimaface_core.errors import InputError
-from .checks import allowed
+from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.motion.track import MotionTrack
+from ..mimaface_core.packs.pack import ModelPack
+from ..mimaface_core.pipeline import animate
 from .comfyui.schema import io
-from .node import Node
-from .render_motion import renders
-from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source, film
+from .node import Node, verdict
+from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source
+from .streams import lossless_video
 from .widgets import random_seed
 
 OWN = "pack's own"
@@ -20,7 +22,7 @@ class SampleClips(Node):
     """Frames of the source in motion; memory does not grow with the clip's length."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:  # long: it declares eleven widgets
         return io.Schema(
             node_id="MIMAFaceSampleClips",
             display_name="Sample Clips (MIMAFace)",
@@ -77,7 +79,7 @@ class SampleClips(Node):
                 io.Combo.Input(
                     "noise",
                     options=list(NOISES),
-                    default="shared",
+                    default=SHARED,
                     optional=True,
                     tooltip="shared starts every clip from the same noise, as released. Choose per clip when a pattern"
                     " seems to stick to the picture while the face moves.",
@@ -87,63 +89,47 @@ class SampleClips(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, steps=None, scheduler=None, clip_frames=None, overlap=None, noise=None):
+    def validate_inputs(
+        cls,
+        steps: int | None = None,
+        scheduler: str | None = None,
+        clip_frames: int | None = None,
+        overlap: int | None = None,
+        noise: str | None = None,
+    ) -> bool | str:
         if clip_frames and overlap is not None and overlap >= clip_frames:
             return f"Clips of {clip_frames} frames cannot carry {overlap} over; choose an overlap below clip_frames."
         if scheduler == "lcm" and (steps or 0) > LCM_STEPS:
             return f"lcm takes at most {LCM_STEPS} steps, not {steps}; lower steps or choose another scheduler."
         values = {"steps": steps, "scheduler": scheduler, "clip_frames": clip_frames, "overlap": overlap}
-        return allowed(cls, **values, noise=noise)
+        return verdict(cls.option_fault(**values, noise=noise))
 
     @classmethod
     def execute(
         cls,
-        pack,
-        source,
-        motion,
-        appearance,
-        seed,
-        steps,
-        guidance,
-        scheduler,
-        clip_frames=0,
-        overlap=-1,
-        noise="shared",
+        pack: ModelPack,
+        source: SourceFace,
+        motion: MotionTrack,
+        appearance: EncodedAppearance,
+        seed: int,
+        steps: int,
+        guidance: float,
+        scheduler: str,
+        clip_frames: int = 0,
+        overlap: int = -1,
+        noise: str = SHARED,
     ) -> io.NodeOutput:
-        total = len(motion)
-        if len(appearance) != total:
-            raise InputError(
-                f"The appearance was encoded for {len(appearance)} frames, but the motion has {total};"
-                " connect the same motion to Encode Appearance."
-            )
-        own = pack.sampling
-        steps, guidance = steps or own["steps"], guidance or own["guidance"]
-        frames = clip_frames or pack.clip_frames
-        overlap = min(pack.overlap, frames - 1) if overlap < 0 else overlap
-        if total == 1:
-            frames, overlap = 1, 0
-        current, stage = host.current(), pack.stage(total)
-        with (
-            current.load(stage.unet),
-            current.load(pack.vae),
-            current.progress(count_steps(total, frames, overlap, steps), "drawing") as progress,
-            film(motion.fps) as made,
-        ):
-            clips = sample_clips(
-                stage,
-                renders(pack, source, motion, pack.render),
-                appearance.context,
-                total,
-                frames=frames,
-                overlap=overlap,
-                steps=steps,
-                guidance=guidance,
-                scheduler=own["scheduler"] if scheduler == OWN else scheduler,
-                seed=seed,
-                noise=noise,
-                progress=progress,
-                previews=current.previews,
-            )
-            for clip in clips:
-                made.add((clip.permute(0, 2, 3, 1) + 1) / 2)
-        return io.NodeOutput(made.video)
+        settings = SamplerSettings.of(
+            pack,
+            frames=clip_frames or None,
+            overlap=None if overlap < 0 else overlap,
+            steps=steps or None,
+            guidance=guidance or None,
+            scheduler=None if scheduler == OWN else scheduler,
+            seed=seed,
+            noise=noise,
+        )
+        with lossless_video(motion.fps) as written:
+            for frames in animate(pack, source, motion, settings, appearance=appearance):
+                written.add(frames)
+        return io.NodeOutput(written.video)

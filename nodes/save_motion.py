@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.media.output_path import next_place, require_place
-from .checks import verdict
+from ..mimaface_core.files import replacing
+from ..mimaface_core.media.output_path import check_output_path, next_output_path
+from ..mimaface_core.motion.track import MotionTrack
 from .comfyui.schema import io, ui
-from .node import Node
+from .node import Node, fault, verdict
 from .sockets import CATEGORY, Motion
 
 
@@ -17,7 +16,7 @@ class SaveMotion(Node):
     """Writes a motion to the output folder as safetensors."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="MIMAFaceSaveMotion",
             display_name="Save Motion (MIMAFace)",
@@ -36,22 +35,19 @@ class SaveMotion(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix=None):
-        return True if filename_prefix is None else verdict(require_place, filename_prefix)
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        return verdict(None if filename_prefix is None else fault(check_output_path, filename_prefix))
 
     @classmethod
-    def execute(cls, motion, filename_prefix) -> io.NodeOutput:
-        place = next_place(host.current().output_folder(), filename_prefix)
+    def execute(cls, motion: MotionTrack, filename_prefix: str) -> io.NodeOutput:
+        place = next_output_path(host.current().output_folder(), filename_prefix)
         path = place.file(".safetensors")
-        unfinished = path.with_name(f".{path.name}.part")
         try:
-            motion.save(unfinished)
-            os.replace(unfinished, path)
+            with replacing(path) as unfinished:
+                motion.save(unfinished)
         except OSError as problem:
             raise InputError(
                 f"'{path.name}' could not be written ({problem.strerror}); make room or choose another folder."
             ) from problem
-        finally:
-            unfinished.unlink(missing_ok=True)
         saved = ui.SavedResult(path.name, place.subfolder, io.FolderType.output)
         return io.NodeOutput(motion, ui={"motions": [saved], "text": (path.name,)})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..mimaface_core.morphable.bundled.groups import modes_of
-from ..mimaface_core.motion.smooth import smooth
+from ..mimaface_core.motion.track import MotionTrack
+from ..mimaface_core.pipeline import smooth
 from .comfyui.schema import io
 from .node import Node
 from .sockets import CATEGORY, Motion
@@ -13,7 +13,7 @@ class SmoothMotion(Node):
     """Steadies slow movement and leaves fast movement alone; nothing is delayed."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         def strength(name: str, default: float, tooltip: str) -> io.Float.Input:
             return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.05, tooltip=tooltip)
 
@@ -33,5 +33,5 @@ class SmoothMotion(Node):
         )
 
     @classmethod
-    def execute(cls, motion, pose, expression, gaze) -> io.NodeOutput:
-        return io.NodeOutput(smooth(motion, pose, expression, gaze, modes_of(motion.basis).quick))
+    def execute(cls, motion: MotionTrack, pose: float, expression: float, gaze: float) -> io.NodeOutput:
+        return io.NodeOutput(smooth(motion, pose=pose, expression=expression, gaze=gaze))

@@ -13,7 +13,7 @@ from skimage.data import astronaut
 
 from mimaface.cli.demo import DRIVER, portrait, run_demo
 from mimaface.headless.job import run_here
-from mimaface.mimaface_core.media.read import read_picture
+from mimaface.mimaface_core.media.read import read_image
 
 ROOT = Path(__file__).resolve().parents[1]
 MOMENTS = (14, 30, 40, 58, 70)  # frames of the demo that show looking, blinking, brows, talking and turning
@@ -33,7 +33,7 @@ def main() -> None:
         out = Path(folder)
         source = portrait(out)
         face, _, _ = run_demo(None, DRIVER, out)
-        person, driver, result = read_picture(source), frames(DRIVER, MOMENTS), frames(face, MOMENTS)
+        person, driver, result = read_image(source), frames(DRIVER, MOMENTS), frames(face, MOMENTS)
         tiles([[person, *driver], [person, *result]], 200, ROOT / "assets" / "strip.jpg")
         tiles([[person, driver[4], result[4]]], 200, ROOT / "workflows" / "reenact_video.jpg")
         yours = card("drawn by the\npublished weights,\nwhich you supply")
@@ -43,9 +43,9 @@ def main() -> None:
         (laughing,) = frames(DRIVER, (LAUGH,))
         Image.fromarray(laughing.numpy()).save(laugh)
         drawn, _ = run_here("reenact_image", [f"source={source}", f"driver={laugh}"], [], out)
-        tiles([[person, laughing, read_picture(drawn[0])]], 200, ROOT / "workflows" / "reenact_image.jpg")
+        tiles([[person, laughing, read_image(drawn[0])]], 200, ROOT / "workflows" / "reenact_image.jpg")
 
-        edited = [read_picture(run_here("edit_face", [f"source={source}"], list(edit), out)[0][0]) for edit in EDITS]
+        edited = [read_image(run_here("edit_face", [f"source={source}"], list(edit), out)[0][0]) for edit in EDITS]
         tiles([edited], 200, ROOT / "workflows" / "edit_face.jpg")
 
         given = [f"source={source}", f"audio={VOICE}"]

@@ -10,8 +10,8 @@ from sheets import frames, tiles
 from torch import Tensor
 
 from mimaface.cli.demo import DRIVER
-from mimaface.mimaface_core.face.crop import PICTURE, PLANE
-from mimaface.mimaface_core.media.read import Clip, read_picture
+from mimaface.mimaface_core.face.crop import CROP_SIZE, PLANE
+from mimaface.mimaface_core.media.read import Clip, read_image
 from mimaface.mimaface_core.morphable.bundled.blendshapes import NAMES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.motion.plot import plot
@@ -47,7 +47,7 @@ class Scene:
     def __init__(self, portrait: Path, picture: Path, result: Path) -> None:
         self.pack = LoadPack.execute("bundled").args[0]
         self.result = VideoFromFile(str(result))
-        self.portrait, self.picture = read_picture(portrait), read_picture(picture)
+        self.portrait, self.picture = read_image(portrait), read_image(picture)
         self.source = self.measured(self.portrait)[0]
         self.clip = self.extract(VideoFromFile(str(DRIVER)))[1]
         self.motion = self.retarget(self.clip)
@@ -115,9 +115,9 @@ def tracked(scene: Scene) -> None:
 
 
 def mesh(source) -> Tensor:
-    """The crop with the fitted face model as a net, uint8 [PICTURE, PICTURE, 3]."""
+    """The crop with the fitted face model as a net, uint8 [CROP_SIZE, CROP_SIZE, 3]."""
     face = procedural_face()
-    points = face.model.project(face.model.vertices(source.track.coefficients))[0, :, :2] * (PICTURE / PLANE)
+    points = face.model.project(face.model.vertices(source.track.coefficients))[0, :, :2] * (CROP_SIZE / PLANE)
     sheet = Image.fromarray(((source.crop.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy())
     draw = ImageDraw.Draw(sheet, "RGBA")
     for corners in points[face.model.triangles[face.part_triangles["face"]]].tolist():

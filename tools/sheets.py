@@ -8,8 +8,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from mimaface.mimaface_core.media.audio import read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import read_audio
 
 PAPER, INK = "#20262b", "#e8b04b"
 CAPTION = 22  # height of a caption, pixels

@@ -11,7 +11,7 @@ from ..motion.track import MotionTrack
 
 
 class Encoder(Protocol):
-    """What looks at a source: `mia.AppearanceEncoder` or `tokens.ReleasedAppearance`."""
+    """What looks at a source: `mia.AppearanceEncoder` or `tokens_released.ReleasedAppearance`."""
 
     mixer: nn.Module
 

@@ -89,7 +89,7 @@ class AppearanceEncoder(nn.Module):
 
         Args:
             pixels: [B, 3, H, W] in ±1, the source's square face crop.
-            alignment: not needed here; `tokens.ReleasedAppearance` is asked in the same way.
+            alignment: not needed here; `tokens_released.ReleasedAppearance` is asked in the same way.
 
         Returns:
             tokens [B, T, D], class token first, T = 1 + patches.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .speech import RATE, Speech
+from .speech import SAMPLE_RATE, Speech
 
 HOP = 200
 MELS = 80
@@ -71,7 +71,9 @@ def _filters() -> Tensor:
     """The mel bands [80, 401], of equal area as in Slaney's Auditory Toolbox."""
     from transformers.audio_utils import mel_filter_bank
 
-    bank = mel_filter_bank(WINDOW // 2 + 1, MELS, _LOWEST_HZ, _HIGHEST_HZ, RATE, norm="slaney", mel_scale="slaney")
+    bank = mel_filter_bank(
+        WINDOW // 2 + 1, MELS, _LOWEST_HZ, _HIGHEST_HZ, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
+    )
     return torch.from_numpy(bank.T).float().contiguous()
 
 
@@ -83,5 +85,5 @@ def _shares() -> Tensor:
     ends = [hertz_to_mel(hertz, "slaney") for hertz in (_LOWEST_HZ, _HIGHEST_HZ)]
     edges = torch.from_numpy(mel_to_hertz(np.linspace(*ends, MELS + 2), "slaney")).float()
     centres = edges[1:-1]
-    emphasis = 1 + _PRE_EMPHASIS**2 - 2 * _PRE_EMPHASIS * torch.cos(2 * torch.pi * centres / RATE)
+    emphasis = 1 + _PRE_EMPHASIS**2 - 2 * _PRE_EMPHASIS * torch.cos(2 * torch.pi * centres / SAMPLE_RATE)
     return (edges[2:] - edges[:-2]) / emphasis * (centres > _RUMBLE_HZ)

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from .. import host
 from ..errors import InputError
+from ..media.audio import Audio, AudioFile
 from ..media.container import Source, name_of
-from ..media.sound import Audio, AudioFile
 
-RATE = 16000  # samples a second
+SAMPLE_RATE = 16000  # samples a second
 LEVEL_DB = -23.0  # integrated loudness that voices are brought to: that of broadcast speech (EBU R 128)
-MOST_GAIN_DB = 30.0  # a recording that is all but silent stays quiet
+MAX_GAIN_DB = 30.0  # a recording that is all but silent stays quiet
 
 # ITU-R BS.1770: blocks of four 100 ms steps that overlap by three of them; the two gates
-_STEP = RATE // 10
+_STEP = SAMPLE_RATE // 10
 _STEPS = 4
 _ABSOLUTE_GATE_DB = -70.0
 _RELATIVE_GATE_DB = -10.0
@@ -28,7 +28,7 @@ _RELATIVE_GATE_DB = -10.0
 class Speech:
     """A voice, to be gone through as often as wanted. Made by `Speech.of`.
 
-    samples: its length at `RATE`, the original duration to the nearest sample; seconds: that duration, exact.
+    samples: its length at `SAMPLE_RATE`, the original duration to the nearest sample; seconds: that duration, exact.
     level_db: integrated loudness of the mono sound in LUFS by ITU-R BS.1770, pauses left out by its gates; None
         for silence.
     """
@@ -69,10 +69,10 @@ class Speech:
 
     @property
     def gain(self) -> float:
-        """Factor that brings the voice to `LEVEL_DB`; 1 for silence, at most `MOST_GAIN_DB`."""
+        """Factor that brings the voice to `LEVEL_DB`; 1 for silence, at most `MAX_GAIN_DB`."""
         if self.level_db is None:
             return 1.0
-        return 10 ** (min(LEVEL_DB - self.level_db, MOST_GAIN_DB) / 20)
+        return 10 ** (min(LEVEL_DB - self.level_db, MAX_GAIN_DB) / 20)
 
     def blocks(self, normalised: bool = True) -> Iterator[Tensor]:
         """The voice in float32 blocks [n] of about a second, together `samples` long.
@@ -90,18 +90,18 @@ class Speech:
 
 
 def _samples(seconds: Fraction) -> int:
-    return max(1, round(seconds * RATE))
+    return max(1, round(seconds * SAMPLE_RATE))
 
 
 def _at_rate(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Tensor]:
-    """Blocks [C, n] at any rate, channels averaged and resampled to `RATE`: exactly the nearest whole length."""
-    if sample_rate == RATE:
+    """Blocks [C, n] at any rate, channels averaged and resampled to `SAMPLE_RATE`: exactly the nearest whole length."""
+    if sample_rate == SAMPLE_RATE:
         for block in blocks:
             yield block.mean(0)
         return
     import av
 
-    resampler = av.AudioResampler("fltp", "mono", RATE)
+    resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
     came = made = 0
 
     def resampled(frame) -> Iterator[Tensor]:
@@ -126,7 +126,7 @@ def _at_rate(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Tensor]:
 
 
 class _Meter:
-    """Integrated loudness of mono sound at `RATE`, of which it keeps ten numbers a second."""
+    """Integrated loudness of mono sound at `SAMPLE_RATE`, of which it keeps ten numbers a second."""
 
     def __init__(self):
         import numpy as np
@@ -169,7 +169,7 @@ def _power(level_db: float) -> float:
 
 
 def _k_weighting():
-    """The filter of BS.1770 (tables 1 and 2, given at 48 kHz) at `RATE`, as second-order sections."""
+    """The filter of BS.1770 (tables 1 and 2, given at 48 kHz) at `SAMPLE_RATE`, as second-order sections."""
     import numpy as np
     from scipy.signal import bilinear_zpk, sosfreqz, tf2zpk, zpk2sos
 
@@ -181,9 +181,9 @@ def _k_weighting():
     for b, a in published:
         zeros, poles, _ = tf2zpk(b, a)
         analogue = [2 * 48000 * (root - 1) / (root + 1) for root in (zeros, poles)]
-        section = zpk2sos(*bilinear_zpk(*analogue, 1, RATE))
+        section = zpk2sos(*bilinear_zpk(*analogue, 1, SAMPLE_RATE))
         # equal at 1 kHz, where the standard is calibrated
         wanted = np.abs(sosfreqz(np.array([[*b, *a]]), [1000], fs=48000)[1])
-        section[0, :3] *= wanted / np.abs(sosfreqz(section, [1000], fs=RATE)[1])
+        section[0, :3] *= wanted / np.abs(sosfreqz(section, [1000], fs=SAMPLE_RATE)[1])
         sections.append(section)
     return np.concatenate(sections)

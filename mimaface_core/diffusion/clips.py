@@ -1,10 +1,14 @@
-"""The clip loop: a generator that animates any number of frames with the memory of one clip."""
+"""The clip loop: clip-by-clip diffusion of any number of frames, with the memory of one clip."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from .. import host
@@ -16,21 +20,111 @@ from .schedule import build_scheduler
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-NOISES = ("shared", "per clip")
+NOISES = SHARED, PER_CLIP = ("shared", "per clip")
 
 
 class ClipParts(Protocol):
-    """What the loop needs of a model pack; `scheduler` is the config of `schedule.build_scheduler`."""
+    """The parts of a model pack that draw a clip; `scheduler` configures `schedule.build_scheduler`."""
 
-    unet: nn.Module
-    latents: LatentSpace
-    scheduler: dict
+    @property
+    def unet(self) -> nn.Module:
+        """The motion U-Net, on the device where it shall run."""
+
+    @property
+    def latents(self) -> LatentSpace:
+        """The autoencoder."""
+
+    @property
+    def scheduler(self) -> dict[str, Any]:
+        """Prediction type, timestep spacing and betas."""
+
+
+class SamplerDefaults(Protocol):
+    """A model pack's own sampler settings."""
+
+    @property
+    def clip_frames(self) -> int:
+        """F, frames of a clip."""
+
+    @property
+    def overlap(self) -> int:
+        """k, frames carried from clip to clip."""
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """`scheduler`, `steps` and `guidance`."""
 
 
 class StepProgress(Protocol):
-    """What the loop tells after every denoising step; `host.Progress` is one."""
+    """Progress that is reported after every denoising step; `host.Progress` is one."""
 
-    def update(self, n: int = 1, preview: "Image | None" = None) -> None: ...
+    def update(self, n: int = 1, preview: Image | None = None) -> None:
+        """Count `n` steps, and show an image of the clip."""
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """Settings of the clip sampler.
+
+    Attributes:
+        frames: F, frames of a clip.
+        overlap: k, frames whose latents are carried from clip to clip.
+        steps: denoising steps of each clip.
+        guidance: scale of classifier-free guidance; 1 is none and halves the work.
+        scheduler: `euler`, `ddim` or `lcm`.
+        seed: of the initial noise, drawn on the CPU so that devices agree.
+        noise: `shared`, the same noise in every clip (as released), or `per clip`.
+
+    Raises:
+        InputError: guidance or seed below 0, or an unknown noise.
+    """
+
+    frames: int = 12
+    overlap: int = 3
+    steps: int = 25
+    guidance: float = 5.0
+    scheduler: str = "euler"
+    seed: int = 0
+    noise: str = SHARED
+
+    def __post_init__(self) -> None:
+        if self.guidance < 0 or self.seed < 0:
+            raise InputError("Guidance and seed must not be negative; use guidance 1 for none.")
+        if self.noise not in NOISES:
+            raise InputError(f"Unknown noise '{self.noise}'; choose {' or '.join(NOISES)}.")
+
+    @classmethod
+    def of(
+        cls,
+        pack: SamplerDefaults,
+        *,
+        frames: int | None = None,
+        overlap: int | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        scheduler: str | None = None,
+        seed: int = 0,
+        noise: str = SHARED,
+    ) -> SamplerSettings:
+        """A model pack's own settings, with those that are given in place of them.
+
+        Without an `overlap` of its own, a clip shorter than the pack's carries at most all its frames but one.
+        """
+        sampling = pack.sampling
+        frames = pack.clip_frames if frames is None else frames
+        return cls(
+            frames=frames,
+            overlap=min(pack.overlap, frames - 1) if overlap is None else overlap,
+            steps=sampling["steps"] if steps is None else steps,
+            guidance=sampling["guidance"] if guidance is None else guidance,
+            scheduler=sampling["scheduler"] if scheduler is None else scheduler,
+            seed=seed,
+            noise=noise,
+        )
+
+    def for_total(self, total: int) -> SamplerSettings:
+        """These settings for a video of `total` frames: a single frame is a clip of its own."""
+        return replace(self, frames=1, overlap=0) if total == 1 else self
 
 
 def clip_schedule(total: int, frames: int, overlap: int) -> list[list[int]]:
@@ -45,7 +139,7 @@ def clip_schedule(total: int, frames: int, overlap: int) -> list[list[int]]:
         overlap: k, frames that a clip shares with the one before.
 
     Returns:
-        For each clip its F frame numbers; the first k are known from the clip before, if there is one.
+        For each clip its F frame indices; the first k are known from the clip before, if there is one.
 
     Raises:
         InputError: no frame at all, or an overlap that leaves no new frame.
@@ -62,9 +156,9 @@ def clip_schedule(total: int, frames: int, overlap: int) -> list[list[int]]:
     return [[min(index, total - 1) for index in range(start, start + frames)] for start in starts]
 
 
-def count_steps(total: int, frames: int, overlap: int, steps: int) -> int:
+def count_steps(total: int, settings: SamplerSettings) -> int:
     """Denoising steps of a whole run, for a progress bar: clips × steps."""
-    return len(clip_schedule(total, frames, overlap)) * steps
+    return len(clip_schedule(total, settings.frames, settings.overlap)) * settings.steps
 
 
 def sample_clips(
@@ -72,35 +166,23 @@ def sample_clips(
     renders: Iterator[Tensor],
     context: Callable[[list[int]], Tensor],
     total: int,
+    settings: SamplerSettings,
     *,
-    frames: int = 12,
-    overlap: int = 3,
-    steps: int = 25,
-    guidance: float = 5.0,
-    scheduler: str = "euler",
-    seed: int = 0,
-    noise: str = "shared",
     progress: StepProgress | None = None,
     previews: bool = True,
 ) -> Iterator[Tensor]:
-    """Animate `total` frames clip by clip.
+    """Animate `total` frames clip by clip (inter-clip affinity: the last k latents of a clip condition the next).
 
     Renders are taken from the iterator only when their clip begins, and nothing older than the carried frames
     is kept.
 
     Args:
-        parts: the pack: `.unet`, `.latents` and `.scheduler`, on the device where they shall run.
-        renders: yields I_R of each frame in order, [3, H, W] in ±1, or [4, H, W] (see `LatentSpace.to_frames`).
-        context: gives the context [F, T, D] (or [1, T, D] for all frames) of a list of frame numbers.
+        parts: of the model pack, on the device where they shall run.
+        renders: I_R of each frame in order, [3, H, W] in ±1, or [4, H, W] (see `LatentSpace.to_frames`).
+        context: gives the context [F, T, D] (or [1, T, D] for all frames) of a list of frame indices.
         total: number of frames.
-        frames: F, frames of a clip.
-        overlap: k, latents carried from clip to clip.
-        steps: denoising steps of each clip.
-        guidance: classifier-free guidance; 1 halves the work.
-        scheduler: `euler`, `ddim` or `lcm`.
-        seed: of the initial noise, drawn on the CPU so that devices agree.
-        noise: `shared`, the same noise in every clip (as released), or `per clip`.
-        progress: told after every step of every clip (`count_steps` in all).
+        settings: of the sampler.
+        progress: updated after every step of every clip (`count_steps` in all).
         previews: show the middle frame of the clip at every step.
 
     Returns:
@@ -109,51 +191,57 @@ def sample_clips(
     Raises:
         InputError: at once for a setting out of range; during the run when the renders end too early.
     """
-    if guidance < 0 or seed < 0:
-        raise InputError("Guidance and seed must not be negative; use guidance 1 for none.")
-    if noise not in NOISES:
-        raise InputError(f"Unknown noise '{noise}'; choose {' or '.join(NOISES)}.")
-    longest = getattr(parts.unet.config, "motion_max_seq_length", 1)  # 1: a U-Net of single pictures
-    if frames > longest:
+    # A U-Net of single images has no limit of its own.
+    longest = getattr(parts.unet.config, "motion_max_seq_length", 1)
+    if settings.frames > longest:
         raise InputError(f"The pack's U-Net sees at most {longest} frames at once; choose clips no longer than that.")
-    schedule = clip_schedule(total, frames, overlap)
-    build_scheduler(scheduler, parts.scheduler, steps)
+    schedule = clip_schedule(total, settings.frames, settings.overlap)
+    build_scheduler(settings.scheduler, parts.scheduler, settings.steps)
+    return _clips(parts, iter(renders), context, schedule, settings, progress, previews)
 
-    def clips() -> Iterator[Tensor]:
-        source = iter(renders)
-        latents = kept = None
-        sampling = torch.Generator().manual_seed(seed)
-        for number, indices in enumerate(schedule):
-            # Encode the renders that this clip is the first to show.
-            known = overlap if number else 0
-            fresh = sorted(set(indices[known:]))
-            pictures, encoded = _encode_renders(parts.latents, source, fresh, total, sampling)
-            window = encoded if kept is None else torch.cat([kept, encoded])
-            window = torch.cat([window, window[-1:].expand(frames - len(window), -1, -1, -1)])
-            kept = window[frames - overlap :]
 
-            # Denoise F frames from noise that depends on the seed alone.
-            generator = torch.Generator().manual_seed(seed + (number if noise == "per clip" else 0))
-            render = window.transpose(0, 1)[None]
-            latents = denoise_clip(
-                parts.unet,
-                build_scheduler(scheduler, parts.scheduler, steps, render.device),
-                torch.randn(render.shape, generator=generator).to(render.device),
-                render,
-                context(indices).to(render.device),
-                guidance=guidance,
-                previous=latents,
-                overlap=overlap,
-                generator=generator,
-                on_step=_reporter(parts.latents, render, progress, previews),
-                apart=host.current().low_memory,
-            )
+def _clips(
+    parts: ClipParts,
+    renders: Iterator[Tensor],
+    context: Callable[[list[int]], Tensor],
+    schedule: list[list[int]],
+    settings: SamplerSettings,
+    progress: StepProgress | None,
+    previews: bool,
+) -> Iterator[Tensor]:
+    total = schedule[-1][-1] + 1
+    latents: Tensor | None = None
+    carried: Tensor | None = None
+    sampling = torch.Generator().manual_seed(settings.seed)
+    for number, indices in enumerate(schedule):
+        # Encode the renders that this clip is the first to show.
+        known = settings.overlap if number else 0
+        fresh = sorted(set(indices[known:]))
+        images, encoded = _encode_renders(parts.latents, renders, fresh, total, sampling)
+        window = encoded if carried is None else torch.cat([carried, encoded])
+        window = torch.cat([window, window[-1:].expand(settings.frames - len(window), -1, -1, -1)])
+        carried = window[settings.frames - settings.overlap :]
 
-            # Show only what is new.
-            new = slice(known, known + len(fresh))
-            yield _decode(parts.latents, latents[0].transpose(0, 1)[new], pictures, window[new])
+        # Denoise F frames from noise that depends on the seed alone.
+        generator = torch.Generator().manual_seed(settings.seed + (number if settings.noise == PER_CLIP else 0))
+        render = rearrange(window, "f c h w -> 1 c f h w")
+        latents = denoise_clip(
+            parts.unet,
+            build_scheduler(settings.scheduler, parts.scheduler, settings.steps, render.device),
+            torch.randn(render.shape, generator=generator).to(render.device),
+            render,
+            context(indices).to(render.device),
+            guidance=settings.guidance,
+            previous=latents,
+            overlap=settings.overlap,
+            generator=generator,
+            on_step=_reporter(parts.latents, render, progress, previews),
+            apart=host.current().low_memory,
+        )
 
-    return clips()
+        # Decode the new frames.
+        new = slice(known, known + len(fresh))
+        yield _decode(parts.latents, rearrange(latents, "1 c f h w -> f c h w")[new], images, window[new])
 
 
 @torch.no_grad()
@@ -164,28 +252,28 @@ def _encode_renders(
     total: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Take the next renders and encode them: pictures [n, 3 or 4, H, W] and latents [n, C, h, w]."""
-    pictures, latents = [], []
+    """Take the next renders and encode them: images [n, 3 or 4, H, W] and latents [n, C, h, w]."""
+    images, latents = [], []
     for start in range(0, len(fresh), space.batch):
         host.current().check_cancelled()
-        wanted = fresh[start : start + space.batch]
-        part = list(islice(source, len(wanted)))
-        if len(part) < len(wanted):
+        indices = fresh[start : start + space.batch]
+        part = list(islice(source, len(indices)))
+        if len(part) < len(indices):
             raise InputError(
-                f"The renders end after {wanted[0] + len(part)} of {total} frames; give one for each frame."
+                f"The renders end after {indices[0] + len(part)} of {total} frames; give one for each frame."
             )
-        pictures.append(torch.stack(part))
-        latents.append(space.encode(pictures[-1][:, :3], generator))
-    return torch.cat(pictures), torch.cat(latents)
+        images.append(torch.stack(part))
+        latents.append(space.encode(images[-1][:, :3], generator))
+    return torch.cat(images), torch.cat(latents)
 
 
 @torch.no_grad()
-def _decode(space: LatentSpace, latents: Tensor, pictures: Tensor, render_latents: Tensor) -> Tensor:
+def _decode(space: LatentSpace, latents: Tensor, images: Tensor, render_latents: Tensor) -> Tensor:
     """Decode new frames a batch at a time: [n, 3, H, W] on the CPU."""
     frames = []
     for part, render, coded in zip(
         latents.split(space.batch),
-        pictures.split(space.batch),
+        images.split(space.batch),
         render_latents.split(space.batch),
         strict=True,
     ):
@@ -197,7 +285,7 @@ def _decode(space: LatentSpace, latents: Tensor, pictures: Tensor, render_latent
 def _reporter(
     space: LatentSpace, render: Tensor, progress: StepProgress | None, previews: bool
 ) -> Callable[[Tensor], None]:
-    """Tell each step of one clip, if wanted with its middle frame; a cancel ends the clip here."""
+    """Reports each step of one clip, with its middle frame as a preview; a cancel ends the clip here."""
     middle = render.shape[2] // 2
 
     def report(estimate: Tensor) -> None:

@@ -1,1 +1,1 @@
-"""Measures finished clips. Each score comes with the name of the estimator it was made with."""
+"""Evaluation of finished videos. Each score carries the name of the estimator that it was measured with."""

@@ -1,60 +1,81 @@
-"""Scores pairs of outputs and drivers, each in one pass over its frames, and all of them together."""
+"""Evaluation of a pair in one pass over its frames, and scores of the set of all pairs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from .. import host
 from ..errors import InputError
-from ..media import AudioFile, Clip
-from .footage import PICTURES, Footage, Moment, Pair, Seen, moments, opened, source_of
-from .meters import signals
-from .meters.crops import aligned_face, framed_face, framing, signed
-from .meters.distances import distance_scores
-from .meters.frechet import Sets
-from .meters.identity import Encoder, Identity, identity_scores, load_csim
-from .meters.images import SAME, Jumps, Likeness, Sharpness, likeness_or_reason
-from .meters.sync import evaluate_sync, find_net, sync_scores
+from .comparisons import (
+    NO_CURVES,
+    REASON_NO_DRIVER,
+    DriverComparison,
+    SignalCurves,
+    SourceComparison,
+    absent_driver_scores,
+    absent_source_scores,
+)
+from .meters.crops import FaceImage, aligned_face
+from .meters.frechet import FrechetMeter
+from .meters.identity import Encoder, load_csim
+from .meters.images import BoundaryJumpMeter
+from .meters.sync import SyncReport, evaluate_sync, find_net, sync_scores
+from .pairs import Pair
 from .scores import Score, absent
+from .tracked import FramePair, OpenPair
 
-CLIP, OVERLAP = 12, 3  # frames of a clip, and how many it shares with the one before, as the packs have it
-STILLS = 6  # moments that the report shows
-THUMBNAIL = 200  # height of their pictures, pixels
-NO_DRIVER = "it compares with the driver, and none was given"
-NO_SOUND = "the output has no sound, and no voice was given"
-NO_SOURCE = "it compares with the source, and none was given"
+CLIP, OVERLAP = 12, 3  # frames of a clip, and frames shared with the clip before, as the packs sample
+STILL_COUNT = 6  # instants shown in the report
+THUMBNAIL_HEIGHT = 200  # pixels
+REASON_NO_AUDIO = "the output has no sound, and no voice was given"
+
+
+class Still(NamedTuple):
+    """Thumbnails uint8 [h, w, 3] of one instant; the driver's is None after its end or without a driver."""
+
+    second: float
+    driver: np.ndarray | None
+    output: np.ndarray
 
 
 @dataclass
-class Scored:
-    """What was found of a pair: `report` is ready for JSON; the rest is for a report's pictures.
+class PairResult:
+    """Scores of a pair, and what a report draws.
 
-    stills: (seconds, driver's or None, output's small picture uint8). driver, output: [N, 10] signals of the frames that
-    show both faces, at `seconds` [N].
+    Attributes:
+        name: title of the pair.
+        report: the scores as JSON.
+        source: thumbnail of the source, uint8 [h, w, 3]; None without one.
+        stills: thumbnails of STILL_COUNT instants at most.
+        curves: signals of driver and output over time.
     """
 
     name: str
-    report: dict
+    report: dict[str, Any]
     source: np.ndarray | None = None
-    stills: list[tuple[float, np.ndarray | None, np.ndarray]] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    driver: list[np.ndarray] = field(default_factory=list)
-    output: list[np.ndarray] = field(default_factory=list)
+    stills: list[Still] = field(default_factory=list)
+    curves: SignalCurves = NO_CURVES
 
 
 class Evaluation:
-    """Pairs scored one after another, and their pictures as two sets.
+    """Scores pairs one after another, and the set of all their images.
 
-    same: self-reenactment, the driver's first frame is the source. encoder: the bundled pack's appearance encoder for
-    the stand-ins, None without. syncnet: SyncNet's weights, looked for in the models folders when None. most: frames
-    of a clip that are scored, all when None. clip, overlap: the clips that the outputs were sampled in.
-    Raises InputError when weights are there but damaged.
+    Args:
+        same: self-reenactment: the driver's first frame is the source.
+        encoder: the bundled pack's appearance encoder for the stand-ins; None leaves them out.
+        syncnet: file of SyncNet's weights; None looks in the models folders.
+        max_frames: frames of each output that are scored, all when None.
+        clip: frames of a clip, as the outputs were sampled.
+        overlap: frames that clips share, as the outputs were sampled.
+
+    Raises:
+        InputError: a file of weights is damaged, or the overlap does not fit the clip.
     """
 
     def __init__(
@@ -62,170 +83,119 @@ class Evaluation:
         same: bool = False,
         encoder: Encoder | None = None,
         syncnet: Path | None = None,
-        most: int | None = None,
+        max_frames: int | None = None,
         clip: int = CLIP,
         overlap: int = OVERLAP,
     ) -> None:
         self.same, self.encoder, self.net = same, encoder, find_net(syncnet)
-        self.most, self.clip, self.overlap = most, clip, overlap
-        self.csim, self.csim_where = load_csim()
-        self.sets = Sets(encoder)
-        self.with_driver = False  # whether any pair had one
-        Jumps(clip, overlap)  # refuses what cannot be
+        self.max_frames, self.clip, self.overlap = max_frames, clip, overlap
+        self.csim = load_csim()
+        self.frechet = FrechetMeter(encoder)
+        self._any_driver = False
+        BoundaryJumpMeter(clip, overlap)  # refuses an overlap that does not fit
 
-    def score(self, pair: Pair) -> Scored:
-        """Scores of one pair. Raises InputError when a file cannot be read, or a face is never seen."""
-        output = opened(pair.output)
-        sound = _sound(pair)
-        driver = None if pair.driver is None else opened(pair.driver)
-        source = source_of(pair, driver, self.same)
-        self.with_driver |= driver is not None
-        self.sets.start_pair()
-        found = _Pass(self, pair, output, driver, source, sound)
-        count = min(output.count, self.most or output.count)
+    def score(self, pair: Pair) -> PairResult:
+        """Scores of one pair.
+
+        Raises:
+            InputError: a file cannot be read, or no frame shows a face.
+        """
+        opened = OpenPair.open(pair, self.same)
+        self._any_driver |= opened.driver is not None
+        self.frechet.start_pair()
+        meters = _PairMeters(self, opened)
+        count = min(opened.output.count, self.max_frames or opened.output.count)
         with host.current().progress(count, f"looking at {pair.name}") as progress:
-            for moment in moments(output, driver, self.most):
-                found.see(moment)
+            for frames in opened.frames(self.max_frames):
+                meters.update(frames)
                 progress.update()
-        return found.scored()
+        return meters.result()
 
     def set_scores(self) -> dict[str, Score]:
         """FID, FVD and their stand-ins over all pairs so far."""
-        if self.with_driver:
-            return self.sets.scores()
-        return {key: absent(key.upper(), "", NO_DRIVER) for key in ("fid", "fvd")}
+        if self._any_driver:
+            return self.frechet.scores()
+        return {key: absent(key.upper(), "", REASON_NO_DRIVER) for key in ("fid", "fvd")}
 
 
-class _Pass:
-    """One pass over a pair's frames: every measure sees every frame once, and no frame is kept."""
+class _PairMeters:
+    """All meters of one pair, updated once a frame; no frame is retained."""
 
-    def __init__(
-        self,
-        whole: Evaluation,
-        pair: Pair,
-        output: Footage,
-        driver: Footage | None,
-        source: Seen | None,
-        sound: Clip | None,
-    ) -> None:
-        self.whole, self.pair, self.fps, self.source, self.sound = whole, pair, output.fps, source, sound
-        self.with_driver = driver is not None
-        self.jumps = Jumps(whole.clip, whole.overlap)
-        self.likeness: Likeness | None = None
-        self.unlike = {key: absent(key.upper(), "", SAME) for key in ("psnr", "ssim", "lpips")}
-        if whole.same:
-            self.likeness, self.unlike = likeness_or_reason()
-        self.sharpness = self.csim = self.stand_in = self.face = None
-        if source is not None:
-            self.face = aligned_face(*source)
-            self.sharpness = Sharpness(self.face)
-            person = signed(torch.from_numpy(source.picture)), source.landmarks
-            self.csim = whole.csim and Identity(whole.csim, *person)
-            self.stand_in = whole.encoder and Identity(self._class_token, *person)
-        self.result = Scored(pair.name, {}, None if source is None else _small(source.picture))
-        self.landmarks: list[Tensor | None] = []
-        self.both: tuple[list[Tensor], list[Tensor]] = ([], [])
-        frames = min([length for length in (output.count, driver and driver.count, whole.most) if length] or [1])
-        self.chosen = set(np.linspace(0, frames - 1, STILLS).round().astype(int).tolist())
+    def __init__(self, evaluation: Evaluation, pair: OpenPair) -> None:
+        self._evaluation, self._pair = evaluation, pair
+        self._landmarks: list[Tensor | None] = []
+        self._jumps = BoundaryJumpMeter(evaluation.clip, evaluation.overlap)
+        self._source = (
+            None if pair.source is None else SourceComparison(pair.source, evaluation.csim, evaluation.encoder)
+        )
+        still = self._source.aligned if self._source is not None and evaluation.same else None
+        self._driver = None if pair.driver is None else DriverComparison(still)
+        self._stills: list[Still] = []
+        self._still_numbers = _still_numbers(pair, evaluation.max_frames)
 
-    def see(self, moment: Moment) -> None:
-        """Everything that is measured of one instant."""
-        output, driver = moment
-        number = len(self.landmarks)
-        self.landmarks.append(output.landmarks)
-        self.jumps.see(torch.from_numpy(output.picture))
+    def update(self, frames: FramePair) -> None:
+        """Measure the frames of the next instant."""
+        output, driver = frames
+        number = len(self._landmarks)
+        second = number / float(self._pair.output.fps)
+        self._landmarks.append(output.landmarks)
+        self._jumps.update(output.image)
         if driver is not None:
-            frames = ((torch.from_numpy(seen.picture), seen.landmarks) for seen in (driver, output))
-            self.whole.sets.see(*frames)
-        if number in self.chosen:
-            still = None if driver is None else _small(driver.picture)
-            self.result.stills.append((number / float(self.fps), still, _small(output.picture)))
-        if output.landmarks is not None:
-            self._face(output, driver)
+            self._evaluation.frechet.update(driver, output)
+        if number in self._still_numbers:
+            driver_still = None if driver is None else _thumbnail(driver.image)
+            self._stills.append(Still(second, driver_still, _thumbnail(output.image)))
+        if output.face is not None:
+            self._update_faces(output.face, None if driver is None else driver.face, second)
 
-    def _face(self, output: Seen, driver: Seen | None) -> None:
-        """What is measured of an output's face, and of both faces where the driver's is seen too."""
-        if self.source is not None:
-            face = aligned_face(*output)
-            self.sharpness.see(face)
-            picture = signed(torch.from_numpy(output.picture))
-            for identity in (self.csim, self.stand_in):
-                if identity is not None:
-                    identity.see(picture, output.landmarks)
-        if driver is None or driver.landmarks is None:
-            return
-        if self.likeness is not None and self.both[0]:  # the first frame is the source itself
-            self.likeness.see(aligned_face(*driver), face, self.face)
-        self.both[0].append(driver.landmarks)
-        self.both[1].append(output.landmarks)
-        self.result.seconds.append((len(self.landmarks) - 1) / float(self.fps))
-        self.result.driver.append(signals.signals(driver.landmarks.numpy()))
-        self.result.output.append(signals.signals(output.landmarks.numpy()))
+    def _update_faces(self, output: FaceImage, driver: FaceImage | None, second: float) -> None:
+        aligned = None
+        if self._source is not None:
+            aligned = aligned_face(output)
+            self._source.update(output, aligned)
+        if self._driver is not None and driver is not None:
+            self._driver.update(driver, output, aligned, second)
 
-    @torch.no_grad()
-    def _class_token(self, picture: Tensor, landmarks: Tensor) -> Tensor:
-        return self.whole.encoder(framed_face(picture, framing(landmarks))[None])[0, 0].cpu()
+    def result(self) -> PairResult:
+        """All scores of the pair.
 
-    def scored(self) -> Scored:
-        """All scores of the pair."""
-        total, seen = len(self.landmarks), sum(points is not None for points in self.landmarks)
-        if not seen:
+        Raises:
+            InputError: no frame shows a face.
+        """
+        frames, pair = len(self._landmarks), self._pair
+        with_face = sum(points is not None for points in self._landmarks)
+        if not with_face:
             raise InputError(
-                f"No face was found in any of the clip's {total} frames; use a clip that shows a face from the front."
+                f"No face was found in any of the clip's {frames} frames; use a clip that shows a face from the front."
             )
-        sync = {"reason": NO_SOUND}
-        if self.sound is not None:
-            sync = evaluate_sync(self.sound, self.landmarks, self.pair.audio, self.whole.net)
-        scores = self._driver_scores() | self._source_scores() | self.jumps.scores() | sync_scores(sync)
-        detail = scores.pop("signals", None)
-        self.result.report = {
-            "name": self.pair.name,
-            "frames": total,
-            "compared": len(self.both[0]),
-            "fps": round(float(self.fps), 3),
-            "face_seen": round(seen / total, 3),
-            "scores": scores,
-            "signals": detail,
+        sync: SyncReport = {"reason": REASON_NO_AUDIO}
+        if pair.video is not None:
+            sync = evaluate_sync(pair.video, self._landmarks, pair.voice, self._evaluation.net)
+        driver = absent_driver_scores() if self._driver is None else self._driver.result()
+        source_scores = absent_source_scores() if self._source is None else self._source.scores()
+        report = {
+            "name": pair.name,
+            "frames": frames,
+            "compared": len(driver.curves.seconds),
+            "fps": round(float(pair.output.fps), 3),
+            "face_seen": round(with_face / frames, 3),
+            "scores": driver.scores | source_scores | self._jumps.scores() | sync_scores(sync),
+            "signals": driver.details,
             "sync": sync,
         }
-        return self.result
-
-    def _driver_scores(self) -> dict:
-        if self.both[0]:
-            found = signals.follow_scores(self.result.driver, self.result.output) | distance_scores(*self.both)
-        else:
-            reason = "the driver's face is never seen" if self.with_driver else NO_DRIVER
-            keys = ("motion", "gain", "expression_distance", "pose_distance", "gaze_distance")
-            found = {key: absent(key.replace("_", " "), "", reason) for key in keys}
-        return found | (self.likeness.scores() if self.likeness else self.unlike)
-
-    def _source_scores(self) -> dict[str, Score]:
-        if self.source is None:
-            titles = {"csim": "CSIM", "sharpness": Sharpness.TITLE}
-            return {key: absent(title, "", NO_SOURCE) for key, title in titles.items()}
-        return identity_scores(self.csim, self.whole.csim_where, self.stand_in) | self.sharpness.scores()
+        source = None if pair.source is None else _thumbnail(pair.source.image)
+        return PairResult(pair.name, report, source, self._stills, driver.curves)
 
 
-def _sound(pair: Pair) -> Clip | None:
-    """The output's clip where its mouth can be compared with sound.
-
-    Raises InputError where nothing else is left to compare an output with.
-    """
-    clip = None if pair.film is None or pair.film.suffix.lower() in PICTURES else Clip.open(pair.film)
-    if clip is not None and pair.audio is not None:
-        AudioFile.open(pair.audio)
-    if clip is not None and (pair.audio is not None or clip.has_audio):
-        return clip
-    if pair.source is None and pair.driver is None:
-        raise InputError(
-            f"'{pair.name if clip is None else pair.film.name}' has no sound; name the voice with --audio, or a source or "
-            "driver to compare with."
-        )
-    return None
+def _still_numbers(pair: OpenPair, max_frames: int | None) -> set[int]:
+    """Numbers of the frames that the report shows, spread over the length that output and driver share."""
+    lengths = (pair.output.count, pair.driver and pair.driver.count, max_frames)
+    frames = min([length for length in lengths if length] or [1])
+    return set(np.linspace(0, frames - 1, STILL_COUNT).round().astype(int).tolist())
 
 
-def _small(picture: np.ndarray) -> np.ndarray:
-    """A picture small enough to be kept, uint8 [at most 200, at most 400, 3]."""
-    image = Image.fromarray(picture)
-    image.thumbnail((2 * THUMBNAIL, THUMBNAIL))
-    return np.asarray(image)
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    """A copy of uint8 [H, W, 3], at most [200, 400, 3]."""
+    thumbnail = Image.fromarray(image)
+    thumbnail.thumbnail((2 * THUMBNAIL_HEIGHT, THUMBNAIL_HEIGHT))
+    return np.asarray(thumbnail)

@@ -1,4 +1,4 @@
-"""A picture of an evaluation for a node: strip of frames, then all scores with their estimators."""
+"""Image of an evaluation for a node: strip of frames, then all scores with their estimators."""
 
 from __future__ import annotations
 
@@ -10,52 +10,65 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .evaluate import STILLS, THUMBNAIL, Scored
-from .report import value
+from ..tensors import to_float
+from .evaluate import STILL_COUNT, THUMBNAIL_HEIGHT, PairResult
+from .report import format_score
 from .scores import Score
 
-WIDTH, MARGIN, LINE = 1280, 24, 22  # pixels
-VALUE, BETTER, HOW = 470, 490, 650  # right edge of values, left edges of the other columns
-LETTERS = 92  # of a line of an estimator
-PAPER, INK, SOFT, RULE = "#ffffff", "#22252a", "#6c727a", "#dfe1e4"
+# Lengths in pixels.
+WIDTH, MARGIN, LINE_HEIGHT = 1280, 24, 22
+ROW_GAP, STILL_GAP = 8, 4
+VALUE_RIGHT, BETTER_LEFT, ESTIMATOR_LEFT = 470, 490, 650
+ESTIMATOR_LETTERS = 92  # of a line
+PAPER, INK, SOFT_INK, RULE = "#ffffff", "#22252a", "#6c727a", "#dfe1e4"
 
 
-def table_picture(scores: dict[str, Score], pair: Scored) -> Tensor:
-    """The table under the pair's strip, [H, 1280, 3] in 0–1."""
-    rows = [(score, textwrap.wrap(score.get("reason") or score["estimator"], LETTERS)) for score in scores.values()]
+def table_image(scores: dict[str, Score], pair: PairResult) -> Tensor:
+    """Strip of the pair's frames above a table of scores, [H, 1280, 3] in 0–1.
+
+    Args:
+        scores: the rows.
+        pair: the pair whose frames are shown.
+    """
+    rows = [
+        (score, textwrap.wrap(score.get("reason") or score["estimator"], ESTIMATOR_LETTERS))
+        for score in scores.values()
+    ]
     strip = _strip(pair)
-    tall = sum(LINE * max(len(how), 1) + 8 for _, how in rows)
-    image = Image.new("RGB", (WIDTH, strip.height + tall + 3 * MARGIN), PAPER)
+    table_height = sum(LINE_HEIGHT * max(len(lines), 1) + ROW_GAP for _, lines in rows)
+    image = Image.new("RGB", (WIDTH, strip.height + table_height + 3 * MARGIN), PAPER)
     image.paste(strip, (MARGIN, MARGIN))
     draw, font, small = ImageDraw.Draw(image), ImageFont.load_default(size=16), ImageFont.load_default(size=13)
     y = strip.height + 2 * MARGIN
-    for score, how in rows:
+    for score, lines in rows:
         missing = score["value"] is None
-        draw.text((MARGIN, y), score["title"], SOFT if missing else INK, font)
-        draw.text((VALUE, y), "" if missing else value(score), INK, font, anchor="ra")
-        draw.text((BETTER, y + 2), score.get("better", ""), SOFT, small)
-        for number, line in enumerate(how):
-            draw.text((HOW, y + 2 + number * LINE), line, SOFT, small)
-        y += LINE * max(len(how), 1) + 8
+        draw.text((MARGIN, y), score["title"], SOFT_INK if missing else INK, font)
+        draw.text((VALUE_RIGHT, y), "" if missing else format_score(score), INK, font, anchor="ra")
+        draw.text((BETTER_LEFT, y + 2), score.get("better", ""), SOFT_INK, small)
+        for number, line in enumerate(lines):
+            draw.text((ESTIMATOR_LEFT, y + 2 + number * LINE_HEIGHT), line, SOFT_INK, small)
+        y += LINE_HEIGHT * max(len(lines), 1) + ROW_GAP
         draw.line([MARGIN, y - 5, WIDTH - MARGIN, y - 5], RULE)
-    return torch.from_numpy(np.asarray(image).copy()).float() / 255
+    return to_float(torch.from_numpy(np.asarray(image).copy()))
 
 
-def _strip(pair: Scored) -> Image.Image:
-    """The driver's frames above the output's, the source before them."""
-    drivers = [driver for _, driver, _ in pair.stills]
-    rows = [[None, *drivers]] if any(driver is not None for driver in drivers) else []
-    rows.append([pair.source, *(output for *_, output in pair.stills)])
-    side = min(THUMBNAIL, (WIDTH - 2 * MARGIN) // (STILLS + 1) - 4)
-    sheet = Image.new("RGB", (WIDTH - 2 * MARGIN, len(rows) * (side + 4)), PAPER)
+def _strip(pair: PairResult) -> Image.Image:
+    """The driver's frames above the output's, which follow the source."""
+    drivers = [still.driver for still in pair.stills]
+    rows: list[list[np.ndarray | None]] = []
+    if any(driver is not None for driver in drivers):
+        rows.append([None, *drivers])
+    rows.append([pair.source, *(still.output for still in pair.stills)])
+    side = min(THUMBNAIL_HEIGHT, (WIDTH - 2 * MARGIN) // (STILL_COUNT + 1) - STILL_GAP)
+    strip = Image.new("RGB", (WIDTH - 2 * MARGIN, len(rows) * (side + STILL_GAP)), PAPER)
     for y, row in enumerate(rows):
-        _paste(sheet, row, y * (side + 4), side)
-    return sheet
+        _paste(strip, row, y * (side + STILL_GAP), side)
+    return strip
 
 
-def _paste(sheet: Image.Image, row: Sequence[np.ndarray | None], top: int, side: int) -> None:
-    for x, picture in enumerate(row):
-        if picture is not None:
-            still = Image.fromarray(picture)
+def _paste(strip: Image.Image, row: Sequence[np.ndarray | None], top: int, side: int) -> None:
+    for x, thumbnail in enumerate(row):
+        if thumbnail is not None:
+            still = Image.fromarray(thumbnail)
             still.thumbnail((side, side))
-            sheet.paste(still, (x * (side + 4), top))
+            strip.paste(still, (x * (side + STILL_GAP), top))

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-PICTURE = 512  # side of the crop
+CROP_SIZE = 512  # side of the crop
 PLANE = 256  # side of the face model's camera plane, which shows the whole crop
 
 
-def crop_matrix(landmarks: Tensor, share: float, size: int = PICTURE) -> Tensor:
+def crop_matrix(landmarks: Tensor, share: float, size: int = CROP_SIZE) -> Tensor:
     """Matrix [2, 3] from picture pixels to crop pixels: the face's box, squared, fills `share` of the crop's side.
 
     landmarks: [478, 2 or 3] in picture pixels.
@@ -24,7 +24,7 @@ def crop_matrix(landmarks: Tensor, share: float, size: int = PICTURE) -> Tensor:
     return torch.tensor([[k, 0, shift[0]], [0, k, shift[1]]])
 
 
-def apply(matrix: Tensor, points: Tensor) -> Tensor:
+def transform_points(matrix: Tensor, points: Tensor) -> Tensor:
     """Points [V, 2 or 3] through a similarity [2, 3]; a third coordinate is scaled alike."""
     moved = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     if points.shape[1] == 2:
@@ -38,7 +38,7 @@ def inverse(matrix: Tensor) -> Tensor:
     return torch.cat([linear, -linear @ matrix[..., 2:]], -1)
 
 
-def warp(picture: Tensor, matrix: Tensor, size: int = PICTURE) -> Tensor:
+def warp(picture: Tensor, matrix: Tensor, size: int = CROP_SIZE) -> Tensor:
     """Crop [3, size, size] of picture [3, H, W] under matrix [2, 3] (picture → crop pixels); the border continues.
 
     Where the crop is smaller than the picture the picture is averaged first, so that nothing flickers.
@@ -58,12 +58,12 @@ def warp(picture: Tensor, matrix: Tensor, size: int = PICTURE) -> Tensor:
     ].clamp(float(picture.min()), float(picture.max()))
 
 
-def plane_alignment(count: int, size: int = PICTURE) -> Tensor:
+def plane_alignment(count: int, size: int = CROP_SIZE) -> Tensor:
     """Alignment [count, 2, 3] of a track whose crop is shown whole on the camera plane."""
     return torch.tensor([[PLANE / size, 0, 0], [0, PLANE / size, 0]]).expand(count, 2, 3).clone()
 
 
-def to_numpy_picture(picture: Tensor) -> np.ndarray:
+def to_uint8_array(picture: Tensor) -> np.ndarray:
     """uint8 [H, W, 3] from a float picture [H, W, 3] in 0–1, or unchanged when it is uint8 already."""
     if picture.dtype == torch.uint8:
         return picture.numpy()

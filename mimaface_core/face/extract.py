@@ -17,23 +17,23 @@ from .follow import filled, follow, still_landmarks
 from .source import SourceFace
 
 
-class ClipMeasurer(Protocol):
+class ClipExtractor(Protocol):
     """One clip being measured."""
 
-    def see(self, frame: Tensor, landmarks: Tensor) -> None:
+    def add(self, frame: Tensor, landmarks: Tensor) -> None:
         """Add a frame [H, W, 3], uint8 or float in 0–1, that shows the face: landmarks [478, 3] in its pixels."""
 
     def track(self, fps: Fraction) -> MotionTrack:
         """The motion of all frames that were added, at least one."""
 
 
-class Measurer(Protocol):
+class Extractor(Protocol):
     """How a model pack measures faces that have been found; each pack brings its own."""
 
     def still(self, picture: Tensor, landmarks: Tensor) -> tuple[SourceFace, MotionTrack]:
         """The person in a picture [H, W, 3] in 0–1, and the picture as a driver, one frame at 25 a second."""
 
-    def clip(self) -> ClipMeasurer:
+    def clip(self) -> ClipExtractor:
         """A new clip."""
 
 
@@ -42,7 +42,7 @@ def measure(
     count: int,
     fps: Fraction,
     tracker: FaceTracker,
-    measurer: Measurer,
+    measurer: Extractor,
     index: int = -1,
     lost: str = "interpolate",
 ) -> tuple[SourceFace, MotionTrack]:
@@ -65,7 +65,7 @@ def measure(
             seen.append(landmarks is not None)
             if landmarks is not None:
                 person = person or (_floats(frame), landmarks)
-                clip.see(frame, landmarks)
+                clip.add(frame, landmarks)
             progress.update()
     if person is None:
         raise InputError(

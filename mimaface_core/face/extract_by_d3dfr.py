@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import host
 from ..motion.alignment import aligned
 from ..motion.track import BFM, FaceCoefficients, MotionTrack
-from .crop import apply, to_numpy_picture
+from .crop import to_uint8_array, transform_points
 from .d3dfr import CoefficientNetwork, regress
 from .five_points import CROP, box_crop, face_box, five_points, from_edge, similarity
 from .source import SourceFace
@@ -23,8 +23,8 @@ FRAMINGS = (RELEASED, ASPECT)
 WHOLE = torch.eye(2, 3, dtype=torch.float64)  # the matrix of a picture that is its own crop
 
 
-class Regressed:
-    """How a pack with a coefficient network measures faces (a `measure.Measurer`).
+class D3DFRExtractor:
+    """How a pack with a coefficient network measures faces (a `extract.Extractor`).
 
     network: D3DFR's. framing: how frames of a driver are cut. `as released` squeezes them to 512 × 512 pixels, whatever
     their shape, and then cuts about the first one's face; a single picture of 512 × 512 pixels is taken whole. `keep
@@ -39,43 +39,43 @@ class Regressed:
         points = five_points(landmarks[None])[0]
         matrix = box_crop(face_box(points))
         crop = cut(picture, matrix)
-        clip = RegressedClip(self, matrix)
-        clip.add(crop, apply(matrix, points))
+        clip = D3DFRClip(self, matrix)
+        clip.add_crop(crop, transform_points(matrix, points))
         outer = from_edge(matrix).float()
-        source = SourceFace(picture, crop, outer, apply(outer, landmarks), clip.track(Fraction(25)))
+        source = SourceFace(picture, crop, outer, transform_points(outer, landmarks), clip.track(Fraction(25)))
 
         whole = self.framing == RELEASED and tuple(picture.shape[:2]) == (CROP, CROP)
-        driver = RegressedClip(self, WHOLE if whole else None)
-        driver.see(picture, landmarks)
+        driver = D3DFRClip(self, WHOLE if whole else None)
+        driver.add(picture, landmarks)
         return source, driver.track(Fraction(25))
 
-    def clip(self) -> RegressedClip:
+    def clip(self) -> D3DFRClip:
         """A new clip to be measured."""
-        return RegressedClip(self)
+        return D3DFRClip(self)
 
 
-class RegressedClip:
+class D3DFRClip:
     """The frames of one clip: cut out alike, and measured one by one.
 
     matrix: [2, 3] from pixels of the (scaled) frames to the crop's; when None the first frame's face decides.
     """
 
-    def __init__(self, how: Regressed, matrix: Tensor | None = None) -> None:
+    def __init__(self, how: D3DFRExtractor, matrix: Tensor | None = None) -> None:
         self._how, self._matrix = how, matrix
         self._waiting: list[Tensor] = []
         self._alignment: list[Tensor] = []
         self._numbers: list[tuple[FaceCoefficients, Tensor]] = []
 
-    def see(self, frame: Tensor, landmarks: Tensor) -> None:
+    def add(self, frame: Tensor, landmarks: Tensor) -> None:
         """Add a frame [H, W, 3] with landmarks [478, 3] in its pixels."""
         scaled = resized(frame, self._how.framing == ASPECT)
         ratio = torch.tensor([scaled.shape[1] / frame.shape[1], scaled.shape[0] / frame.shape[0]])
         points = five_points(landmarks[None, :, :2] * ratio)[0]
         if self._matrix is None:
             self._matrix = box_crop(face_box(points))
-        self.add(cut(scaled, self._matrix), apply(self._matrix, points))
+        self.add_crop(cut(scaled, self._matrix), transform_points(self._matrix, points))
 
-    def add(self, crop: Tensor, points: Tensor) -> None:
+    def add_crop(self, crop: Tensor, points: Tensor) -> None:
         """Add a crop [3, 512, 512] in ±1 with its five points [5, 2]."""
         alignment = similarity(points[None]).float()
         self._alignment.append(alignment)
@@ -110,7 +110,7 @@ def resized(frame: Tensor, keep_aspect: bool) -> Tensor:
         size = (round(CROP * width / min(width, height)), round(CROP * height / min(width, height)))
     if size == (width, height):
         return frame
-    levels = Image.fromarray(np.ascontiguousarray(to_numpy_picture(frame)))
+    levels = Image.fromarray(np.ascontiguousarray(to_uint8_array(frame)))
     return torch.from_numpy(np.array(levels.resize(size, Image.Resampling.BICUBIC)))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..motion.track import FaceCoefficients, MotionTrack
-from .crop import to_numpy_picture
+from .crop import to_uint8_array
 from .detect import FaceTracker, _box
 
 SEARCH_EVERY = 12  # frames between two closer searches for a clip's first face
@@ -33,7 +33,7 @@ def still_landmarks(picture: Tensor, tracker: FaceTracker, index: int = -1) -> T
 
     Raises InputError when there is no face.
     """
-    faces = tracker.still(to_numpy_picture(picture))
+    faces = tracker.still(to_uint8_array(picture))
     if not faces:
         raise InputError(
             "No face was found in the picture; use one where a face is seen from the front, at least 40 pixels high."
@@ -50,7 +50,7 @@ def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> I
     last: np.ndarray | None = None
     seen_before = False
     for number, frame in enumerate(frames):
-        picture = to_numpy_picture(frame)
+        picture = to_uint8_array(frame)
         faces = tracker.frame(picture)
         if not faces and last is None and number % SEARCH_EVERY == 0:
             faces = tracker.still(picture)  # a closer search, until the first face turns up

@@ -1,18 +1,20 @@
 """Pictures, clips and sound, read and written a frame at a time so that memory does not grow with length."""
 
+from .audio import Audio, AudioFile, read_audio
+from .frames import Frames
 from .provenance import synthetic_metadata
 from .rate import exact_rate
-from .read import Clip, read_picture
-from .sound import Audio, AudioFile, read_audio
+from .read import Clip, read_image
 from .write import VideoWriter
 
 __all__ = [
     "Audio",
     "AudioFile",
     "Clip",
+    "Frames",
     "VideoWriter",
     "exact_rate",
     "read_audio",
-    "read_picture",
+    "read_image",
     "synthetic_metadata",
 ]

@@ -14,7 +14,7 @@ from ..errors import InputError
 FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')  # in names on Windows: they become _ everywhere, so that graphs travel
 
 
-class Place(NamedTuple):
+class OutputPath(NamedTuple):
     """A free place in a folder: `place.file(".mp4")` is `folder/name_00001_.mp4`."""
 
     folder: Path
@@ -27,7 +27,7 @@ class Place(NamedTuple):
         return self.folder / f"{self.name}_{self.counter + offset:05}_{suffix}"
 
 
-def next_place(root: str | Path, prefix: str, width: int = 0, height: int = 0) -> Place:
+def next_output_path(root: str | Path, prefix: str, width: int = 0, height: int = 0) -> OutputPath:
     """The next free number of `prefix` (which may hold folders and %width%, %date% parts) below `root`.
 
     Folders may be parted by / or \\; they are made. Raises InputError where the prefix leaves `root` or a folder cannot
@@ -44,11 +44,11 @@ def next_place(root: str | Path, prefix: str, width: int = 0, height: int = 0) -
     numbered = re.compile(re.escape(name) + r"_(\d+)(?:_|\.|$)", re.IGNORECASE)
     used = [int(match.group(1)) for match in map(numbered.match, present) if match]
     subfolder = folder.relative_to(root).as_posix()
-    return Place(folder, name, max(used, default=0) + 1, "" if subfolder == "." else subfolder)
+    return OutputPath(folder, name, max(used, default=0) + 1, "" if subfolder == "." else subfolder)
 
 
-def require_place(prefix: str) -> None:
-    """Raises InputError where `next_place` would refuse a prefix below the output folder; nothing is made yet."""
+def check_output_path(prefix: str) -> None:
+    """Raises InputError where `next_output_path` would refuse a prefix below the output folder; nothing is made yet."""
     folder = _below(host.current().output_folder().resolve(), prefix).parent
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not there.is_dir():

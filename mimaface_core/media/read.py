@@ -17,7 +17,7 @@ from .rate import exact_rate
 _log = logging.getLogger(__name__)
 
 
-def read_picture(source: Source) -> torch.Tensor:
+def read_image(source: Source) -> torch.Tensor:
     """Reads a picture as float32 [H, W, 3] in 0–1.
 
     Turns it as its EXIF says, puts transparency on white, spreads grey and palettes to three channels, scales

@@ -15,9 +15,9 @@ from PIL import Image, PngImagePlugin
 
 from .. import host
 from ..errors import InputError
+from .audio import AnyAudio
 from .provenance import mark_gif, mark_mp4, xmp_packet
 from .rate import exact_rate
-from .sound import Sound
 
 # File suffix and ffmpeg muxer of each format.
 _KINDS = {
@@ -74,7 +74,7 @@ class VideoWriter:
         fps: Fraction | float,
         format: str = "mp4",
         *,
-        audio: Sound | None = None,
+        audio: AnyAudio | None = None,
         metadata: dict | None = None,
         crf: int | None = None,
     ):

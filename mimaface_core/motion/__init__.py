@@ -1,0 +1,1 @@
+"""The explicit motion: `MotionTrack`, and what is done to it."""

@@ -1,58 +1,79 @@
-"""Retarget: carry a driver's motion over to another person."""
+"""Retargeting: a driver's motion on the source's face."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .groups import ExpressionGroups
 from .rotation import angles_of, rotation_of
 from .track import PROCEDURAL, FaceCoefficients, MotionTrack
 
 RELEASED = "as released"
 MODES = ("relative", "absolute", RELEASED)
-ROOM = 0.4  # how far beyond a strong natural movement an expression coefficient can go
-Opening = Callable[[Tensor, Tensor], Tensor]  # (identity [N, 80], expression [N, 64]) -> eye openings [N, 2]
+EXPRESSION_HEADROOM = 0.4  # limit of a coefficient beyond 1, a strong natural movement
+EYE_RATIO_RANGE = (0.4, 2.0)  # of the source's eye opening to the driver's
+MIN_EYE_OPENING = 1e-3  # model units
+DEVIATION_FLOOR = 0.05  # of a coefficient, so that those that hardly move do not decide on the neutral frame
 
 
-def within_reach(expression: Tensor, own: Tensor) -> Tensor:
-    """Expressions [N, 64] kept to what a face can do: beyond 1, or the source's `own` [1, 64], they are bent towards a limit."""
+def limit_expression(expression: Tensor, own: Tensor) -> Tensor:
+    """Expressions within a face's reach: soft-clipped beyond ±1, or beyond the source's own expression.
+
+    Args:
+        expression: [N, 64].
+        own: the source's expression [1, 64] or [N, 64], which is reachable however far it goes.
+
+    Returns:
+        [N, 64], at most EXPRESSION_HEADROOM beyond the limit (tanh).
+    """
     free = own.abs().clamp(min=1.0)
     over = (expression.abs() - free).clamp(min=0)
-    return expression.sign() * (expression.abs() - over + ROOM * torch.tanh(over / ROOM))
+    return expression.sign() * (expression.abs() - over + EXPRESSION_HEADROOM * torch.tanh(over / EXPRESSION_HEADROOM))
 
 
 def neutral_frame(track: MotionTrack) -> int:
-    """The frame to measure a driver's movement from: open eyes, a resting face, looking ahead — nearest to the clip's usual."""
-    motion = track.motion[track.visible] if track.visible.any() else track.motion
-    numbers = torch.nonzero(track.visible).flatten() if track.visible.any() else torch.arange(len(track))
-    usual = motion.median(0).values
-    spread = motion.std(0, correction=0) + 0.05
-    return int(numbers[(((motion - usual) / spread) ** 2).mean(1).argmin()])
+    """Index of the visible frame nearest to the track's median motion: open eyes, a resting face, looking ahead."""
+    visible = track.visible if track.visible.any() else torch.ones_like(track.visible)
+    motion = track.motion[visible]
+    indices = torch.nonzero(visible).flatten()
+    deviation = motion.std(0, correction=0) + DEVIATION_FLOOR
+    distance = (((motion - motion.median(0).values) / deviation) ** 2).mean(1)
+    return int(indices[distance.argmin()])
 
 
 def retarget(
     driver: MotionTrack,
     source: MotionTrack,
+    groups: ExpressionGroups,
     mode: str = "relative",
     reference: int = 0,
     pose: float = 1.0,
     expression: float = 1.0,
     gaze: float = 1.0,
-    opening: Opening | None = None,
-    lid_modes: Sequence[Sequence[int]] = (),
 ) -> MotionTrack:
-    """The source moving like the driver: the source's identity, texture and light with the driver's ρ, β and g.
+    """The source moving like the driver: the source's identity, texture and lighting with the driver's ρ, β and g.
 
-    mode: `relative` adds what the driver does since its frame `reference` (−1: its most usual frame) to the source's own
-    pose and expression; `absolute` takes the driver's values as they are (the head stays where the source has it);
-    `as released` takes the driver's expression, pose, gaze and alignment unchanged, so that the head is where the driver
-    has it, as the published inference blends the two.
-    pose, expression, gaze: strengths, 1 = as the driver, 0 = as the source.
-    opening, lid_modes: how wide the eyes are, and the expression modes of the right and left lids. With them lids move
-    by share of the opening, so that an eye that closes in the driver closes in the source, however wide it is.
+    Args:
+        driver: N frames.
+        source: one frame.
+        groups: of the face model that both belong to. With its eye openings, lids move by their share of the opening,
+            so that an eye that closes in the driver closes in the source, however wide it is.
+        mode: `relative` adds the driver's change since its frame `reference` to the source's own pose and expression;
+            `absolute` takes the driver's pose and expression as they are, while the head stays at the source's place;
+            `as released` takes the driver's expression, pose, gaze and alignment unchanged, as the released inference
+            blends the two.
+        reference: the driver's neutral frame; −1 for the one nearest to its median (`neutral_frame`).
+        pose: strength of the head's motion, 1 = as the driver, 0 = as the source.
+        expression: strength of the expression, likewise.
+        gaze: strength of the gaze, likewise.
+
+    Returns:
+        N frames at the driver's rate.
+
+    Raises:
+        InputError: an unknown mode, a reference beyond the last frame, or tracks of two face models.
     """
     if mode not in MODES:
         raise InputError(f"Motion can be taken over {' or '.join(MODES)}, not {mode!r}.")
@@ -61,39 +82,42 @@ def retarget(
         return _blend(driver, source, pose, expression, gaze)
     if reference >= len(driver):
         raise InputError(
-            f"The driver's neutral frame {reference} lies behind its last frame {len(driver) - 1}; choose a smaller number, or −1."
+            f"The driver's neutral frame {reference} lies behind its last frame {len(driver) - 1};"
+            " choose a smaller number, or −1."
         )
     at = neutral_frame(driver) if reference < 0 else reference
     d, s, r = driver.coefficients, source.coefficients, driver.coefficients[at : at + 1]
-
-    if mode == "relative":
-        # the turn since the reference, taken up by the source's own pose (row vectors: source first, then the turn)
-        since = rotation_of(r.angles).transpose(1, 2) @ rotation_of(d.angles)
-        turned = rotation_of(s.angles) @ rotation_of(angles_of(since) * pose)
-        angles = angles_of(turned)
-        moved = d.expression - r.expression
+    relative = mode == "relative"
+    if relative:
+        # The turn since the reference is applied to the source's own pose (row vectors: source first, then the turn).
+        turn = rotation_of(r.angles).transpose(1, 2) @ rotation_of(d.angles)
+        angles = angles_of(rotation_of(s.angles) @ rotation_of(angles_of(turn) * pose))
+        change = d.expression - r.expression
         look = gaze * (driver.gaze - driver.gaze[at])
-        translation = s.translation + pose * (d.translation - r.translation)
     else:
         angles = s.angles + pose * (d.angles - s.angles)
-        moved = d.expression - s.expression
+        change = d.expression - s.expression
         look = gaze * (driver.gaze - source.gaze)
-        translation = s.translation + pose * (d.translation - r.translation)
-    if opening is not None:
-        wide = opening(s.identity, s.expression)
-        driver_wide = opening(r.identity, r.expression) if mode == "relative" else opening(r.identity, r.expression * 0)
-        ratio = (wide / driver_wide.clamp(min=1e-3)).clamp(0.4, 2.0)
-        moved = moved.clone()
-        for side, modes in enumerate(lid_modes):
-            moved[:, list(modes)] *= ratio[:, side : side + 1]
-    look_like = s.expression + expression * moved
-    if source.basis == PROCEDURAL:  # whose modes are strong natural movements
-        look_like = within_reach(look_like, s.expression)
+    if groups.eye_opening is not None:
+        driver_opening = groups.eye_opening(r.identity, r.expression if relative else r.expression * 0)
+        change = _scaled_lids(change, groups, groups.eye_opening(s.identity, s.expression), driver_opening)
+    retargeted = s.expression + expression * change
+    if source.basis == PROCEDURAL:  # whose blendshapes at 1 are strong natural movements
+        retargeted = limit_expression(retargeted, s.expression)
     coefficients = FaceCoefficients(s.values.expand(len(driver), -1)).replace(
-        expression=look_like, angles=angles, translation=translation
+        expression=retargeted, angles=angles, translation=s.translation + pose * (d.translation - r.translation)
     )
     alignment = _moved_alignment(driver.alignment, driver.alignment[at], source.alignment, pose)
     return driver.replace(coefficients=coefficients, gaze=source.gaze + look, alignment=alignment)
+
+
+def _scaled_lids(change: Tensor, groups: ExpressionGroups, source_opening: Tensor, driver_opening: Tensor) -> Tensor:
+    """Changes of expression [N, 64] whose lids are scaled by the ratio of the eye openings [1, 2]."""
+    ratio = (source_opening / driver_opening.clamp(min=MIN_EYE_OPENING)).clamp(*EYE_RATIO_RANGE)
+    change = change.clone()
+    for side, lids in enumerate(groups.lids):
+        change[:, list(lids)] *= ratio[:, side : side + 1]
+    return change
 
 
 def _moved_alignment(driver: Tensor, reference: Tensor, source: Tensor, pose: float) -> Tensor:
@@ -101,11 +125,11 @@ def _moved_alignment(driver: Tensor, reference: Tensor, source: Tensor, pose: fl
 
     Where every frame is aligned alike, as on the bundled face model, it is the source's.
     """
-    moved = _whole(source) @ _whole(reference[None]).inverse() @ _whole(driver)
+    moved = _homogeneous(source) @ _homogeneous(reference[None]).inverse() @ _homogeneous(driver)
     return torch.lerp(source.expand(len(driver), -1, -1), moved[:, :2], pose)
 
 
-def _whole(matrix: Tensor) -> Tensor:
+def _homogeneous(matrix: Tensor) -> Tensor:
     """Affine matrices [N, 2, 3] as [N, 3, 3]."""
     return torch.cat([matrix, matrix.new_tensor([0, 0, 1]).expand(len(matrix), 1, 3)], 1)
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from ..diffusion.released_unet import VIDEO_CONFIG
 from ..diffusion.unet import condition_channels
+from ..diffusion.unet_released import VIDEO_CONFIG
 from ..errors import InputError
 from .parts import BUILDERS
 
@@ -36,6 +36,7 @@ FACES = ("landmarks", "regressor")
 CONTEXTS = ("frame", "clip")
 # Fields that a manifest may leave out, with what they then are and what they can be.
 CHOICES = {"face": FACES, "context": CONTEXTS}
+FACE_SHARE = 0.56  # of the crop's side that the face's box fills, where a manifest does not state it
 WIDTH = VIDEO_CONFIG["cross_attention_dim"]  # of tokens, where the released classes are not told otherwise
 
 

@@ -1,6 +1,5 @@
 """A model pack: a folder with `manifest.json` and safetensors, whose parts are built on first use."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,23 +8,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from .. import host
 from ..diffusion.latents import LatentSpace
 from ..errors import InputError
 from ..motion.track import BFM, PROCEDURAL
 from .files import fill
-from .manifest import MANIFEST, check_manifest, parts_of, read_manifest
+from .manifest import FACE_SHARE, MANIFEST, check_manifest, parts_of, read_manifest
 from .parts import LARGE, build_part, precision
 
 if TYPE_CHECKING:
     from ..audio.voice.driver import VoiceDriver
     from ..audio.voice.net import VoiceNet
-    from ..face.extract import Measurer
+    from ..face.extract import Extractor
     from ..morphable.bundled.face import ProceduralFace
     from ..morphable.model import MorphableModel
 
 BUNDLED = Path(__file__).parent / "bundled"
-FACE_SHARE = 0.56  # where a manifest does not say it
 
 
 class ModelPack:
@@ -103,7 +100,7 @@ class ModelPack:
 
     @cached_property
     def appearance(self) -> nn.Module:
-        """The appearance encoder, `mia.AppearanceEncoder` or `tokens.ReleasedAppearance`."""
+        """The appearance encoder, `mia.AppearanceEncoder` or `tokens_released.ReleasedAppearance`."""
         return self._part("appearance")
 
     @cached_property
@@ -165,7 +162,7 @@ class ModelPack:
 
     @property
     def face(self) -> "ProceduralFace":
-        """The bundled face model, with its eyes, mouth and surroundings.
+        """The bundled face model, with its eyes, mouth and host.
 
         Raises:
             InputError: the pack brings a face model of its own, which has none of them.
@@ -174,7 +171,7 @@ class ModelPack:
 
         if self.basis != PROCEDURAL:
             raise InputError(
-                f"The pack '{self.name}' has a face model without eyes, mouth and surroundings, which are needed "
+                f"The pack '{self.name}' has a face model without eyes, mouth and host, which are needed "
                 "here; choose the bundled pack, or albedo to draw."
             )
         return procedural_face()
@@ -184,22 +181,22 @@ class ModelPack:
         """How much of the crop's side the face's box fills, where the face model is fitted."""
         return float(self.manifest.get("face_share", FACE_SHARE))
 
-    def measurer(self, framing: str | None = None) -> "Measurer":
+    def measurer(self, framing: str | None = None) -> "Extractor":
         """How this pack measures faces.
 
         Args:
-            framing: one of `face.regressed.FRAMINGS`, read where a network measures; as released when None.
+            framing: one of `face.extract_by_d3dfr.FRAMINGS`, read where a network measures; as released when None.
 
         Raises:
             InputError: the pack brings a face model but nothing that measures it.
         """
         if self.manifest.get("face") == "regressor":
-            from ..face.extract_by_d3dfr import RELEASED, Regressed
+            from ..face.extract_by_d3dfr import RELEASED, D3DFRExtractor
 
-            return Regressed(self.regressor, framing or RELEASED)
-        from ..face.extract_by_fit import Fitted
+            return D3DFRExtractor(self.regressor, framing or RELEASED)
+        from ..face.extract_by_fit import FitExtractor
 
-        return Fitted(self.face, self.face_share)
+        return FitExtractor(self.face, self.face_share)
 
     def verify(self) -> dict[str, dict[str, int]]:
         """Load every part, one after another; returns for each its parameters and the bytes of its file.
@@ -262,36 +259,3 @@ class Stage:
     def scheduler(self) -> dict:
         """The pack's."""
         return self.pack.scheduler
-
-
-def list_packs(folders: Iterable[Path] | None = None) -> dict[str, Path]:
-    """Find the packs: the bundled one, then the sub-folders of the models folders that hold a manifest.
-
-    Args:
-        folders: models folders; the host's (`host.current().models_folders()`) when None.
-
-    Returns:
-        Folder name → folder, `bundled` first. Where two share a name the first one is kept.
-    """
-    if folders is None:
-        folders = host.current().models_folders()
-    found = [BUNDLED]
-    for folder in folders:
-        if folder.is_dir():
-            found += sorted(path for path in folder.iterdir() if path.is_dir())
-    packs: dict[str, Path] = {}
-    for folder in found:
-        if (folder / MANIFEST).is_file():
-            packs.setdefault(folder.name, folder)
-    return packs
-
-
-def find_pack(name: str, folders: Iterable[Path] | None = None) -> ModelPack:
-    """Open a pack by its name in `list_packs` or by its folder; raises `InputError` if there is none."""
-    packs = list_packs(folders)
-    if name in packs:
-        return ModelPack.load(packs[name])
-    if (Path(name) / MANIFEST).is_file():
-        return ModelPack.load(name)
-    known = ", ".join(packs) or "none"
-    raise InputError(f"There is no model pack '{name}'; the packs found are: {known}.")

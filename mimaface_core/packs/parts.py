@@ -7,11 +7,11 @@ from torch import nn
 
 from .. import host
 from ..appearance.mia import AppearanceEncoder
-from ..appearance.tokens import ReleasedAppearance
+from ..appearance.tokens_released import ReleasedAppearance
 from ..audio.voice.net import VoiceNet
 from ..diffusion.latents import AUTOENCODERS, build_vae
-from ..diffusion.released_unet import build_picture_unet, build_video_unet
 from ..diffusion.unet import build_unet
+from ..diffusion.unet_released import build_image_unet, build_video_unet
 from ..face.d3dfr import CoefficientNetwork
 
 Builder = Callable[[dict], nn.Module]
@@ -23,7 +23,7 @@ _APPEARANCE: Mapping[str | None, Builder] = {
 _UNET: Mapping[str | None, Builder] = {
     None: build_unet,
     "video": build_video_unet,
-    "picture": build_picture_unet,
+    "picture": build_image_unet,
 }
 # Part → class of its entry (None where it names none, as in the bundled pack) → what builds it from its configuration.
 BUILDERS: dict[str, Mapping[str | None, Builder]] = {

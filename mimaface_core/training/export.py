@@ -58,7 +58,8 @@ def write_trained(config: dict, out: Path) -> Path:
 def write_audio(config: dict, out: Path, pack: Path) -> None:
     """Put the trained network into a pack: `audio.safetensors`, and the part `audio` of its manifest."""
     from ..packs.files import write_pack
-    from ..packs.pack import MANIFEST, ModelPack
+    from ..packs.manifest import MANIFEST
+    from ..packs.pack import ModelPack
 
     net = build_net(config)
     load_averaged(out / "voice.safetensors", {"net": net})

@@ -18,11 +18,11 @@ from mimaface.headless.graph import GraphNode
 from mimaface.headless.node_classes import node_classes
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.audio.mel import HOP, MELS, mel_spectrogram, mel_stream
-from mimaface.mimaface_core.audio.speech import LEVEL_DB, MOST_GAIN_DB, RATE, Speech
+from mimaface.mimaface_core.audio.speech import LEVEL_DB, MAX_GAIN_DB, SAMPLE_RATE, Speech
 from mimaface.mimaface_core.errors import Cancelled, InputError
 from mimaface.mimaface_core.media import Audio, AudioFile, Clip, VideoWriter, read_audio
 from mimaface.mimaface_core.terminal import TerminalHost
-from mimaface.nodes.sockets import sound_in
+from mimaface.nodes.streams import audio_of
 
 CLICKS = 10  # seconds from one to the next, the first at half a second
 
@@ -33,7 +33,7 @@ def ffmpeg(*arguments, **more):
     return subprocess.run([program, "-y", *map(str, arguments)], check=True, capture_output=True, text=True, **more)
 
 
-def murmur(seconds, rate=RATE, channels=1, level=0.1, seed=0):
+def murmur(seconds, rate=SAMPLE_RATE, channels=1, level=0.1, seed=0):
     """Noise in syllables, as loud in every channel; [C, T]."""
     random = np.random.default_rng(seed)
     count = round(seconds * rate)
@@ -113,8 +113,8 @@ def test_any_rate_and_channels_give_the_same_sound_to_the_sample(rate, channels,
     speech = Speech.of(Audio(sound, rate))
     assert speech.seconds == Fraction(len(tone), rate)
     result = heard(speech)
-    assert len(result) == speech.samples == round(Fraction(len(tone), rate) * RATE)
-    wanted = 0.3 * torch.sin(2 * np.pi * 440 * torch.arange(len(result)) / RATE)
+    assert len(result) == speech.samples == round(Fraction(len(tone), rate) * SAMPLE_RATE)
+    wanted = 0.3 * torch.sin(2 * np.pi * 440 * torch.arange(len(result)) / SAMPLE_RATE)
     assert (result - wanted)[200:-200].abs().max() < 0.003
     assert result.dtype == torch.float32 and torch.equal(result, heard(speech))
 
@@ -139,14 +139,14 @@ def test_compressed_files_and_the_sound_of_videos_keep_their_time(tmp_path, suff
     ffmpeg("-i", tmp_path / "a.wav", *picture, tmp_path / f"b.{suffix}")
     for source in (tmp_path / f"b.{suffix}", io.BytesIO((tmp_path / f"b.{suffix}").read_bytes())):
         speech = Speech.of(source)
-        assert abs(speech.seconds - 12) < 0.03 and speech.samples == round(speech.seconds * RATE)
-        assert abs(lateness(heard(speech), RATE)).max() < tolerance
+        assert abs(speech.seconds - 12) < 0.03 and speech.samples == round(speech.seconds * SAMPLE_RATE)
+        assert abs(lateness(heard(speech), SAMPLE_RATE)).max() < tolerance
     assert Speech.of(AudioFile.open(source)).samples == speech.samples
 
 
 def test_a_voice_is_covered_by_whole_frames():
     for count, fps, frames in [(16000, 25, 25), (16001, 25, 26), (3200, 25, 5), (1, 25, 1), (16000, Fraction(30000, 1001), 30)]:  # fmt: skip
-        assert Speech.of(Audio(torch.ones(1, count) / 9, RATE)).frames(Fraction(fps)) == frames
+        assert Speech.of(Audio(torch.ones(1, count) / 9, SAMPLE_RATE)).frames(Fraction(fps)) == frames
     assert Speech.of(Audio(torch.ones(1, 1), 44100)).samples == 1
 
 
@@ -154,24 +154,24 @@ def test_a_voice_is_covered_by_whole_frames():
 
 
 def test_the_level_is_the_one_that_broadcasters_measure(tmp_path):
-    silence = torch.zeros(1, 4 * RATE)
+    silence = torch.zeros(1, 4 * SAMPLE_RATE)
     for name, sound in [
         ("steady", murmur(5)),
         ("pauses", torch.cat([murmur(2), silence, 0.2 * murmur(2, seed=1), silence, murmur(3, seed=2)], 1)),
-        ("hum", 0.05 * murmur(4) + 0.2 * torch.sin(torch.arange(4 * RATE) * 2 * np.pi * 30 / RATE)),
+        ("hum", 0.05 * murmur(4) + 0.2 * torch.sin(torch.arange(4 * SAMPLE_RATE) * 2 * np.pi * 30 / SAMPLE_RATE)),
     ]:
-        path = save(tmp_path / f"{name}.wav", sound, RATE)
+        path = save(tmp_path / f"{name}.wav", sound, SAMPLE_RATE)
         said = ffmpeg("-i", path, "-af", "ebur128", "-f", "null", "-").stderr.rpartition("I:")[2]
         assert abs(Speech.of(path).level_db - float(said.split()[0])) < 0.15, name
 
 
 def test_voices_come_at_one_loudness_and_pauses_stay_quiet():
     voice = torch.cat([murmur(3), 0.01 * murmur(2, seed=1), murmur(3, seed=2)], 1)
-    loud, soft = (Speech.of(Audio(factor * voice, RATE)) for factor in (1, 0.1))
+    loud, soft = (Speech.of(Audio(factor * voice, SAMPLE_RATE)) for factor in (1, 0.1))
     assert abs(loud.level_db - soft.level_db - 20) < 0.01
     assert torch.allclose(heard(loud, True), heard(soft, True), rtol=1e-4)
     assert torch.allclose(heard(loud, True) / loud.gain, voice[0], atol=1e-6)
-    assert abs(Speech.of(Audio(heard(loud, True)[None], RATE)).level_db - LEVEL_DB) < 0.01
+    assert abs(Speech.of(Audio(heard(loud, True)[None], SAMPLE_RATE)).level_db - LEVEL_DB) < 0.01
     assert torch.equal(heard(soft), 0.1 * voice[0])
 
 
@@ -179,12 +179,12 @@ def test_silence_has_no_level_and_little_is_not_blown_up():
     for nothing in (torch.zeros(2, 30000), torch.full((1, 2000), 1e-5), torch.zeros(1, 1)):
         speech = Speech.of(Audio(nothing, 44100))
         assert speech.level_db is None and speech.gain == 1 and heard(speech, True).abs().max() < 1e-4
-    hiss = Speech.of(Audio(murmur(2, level=0.001), RATE))
-    assert hiss.level_db < LEVEL_DB - MOST_GAIN_DB and hiss.gain == pytest.approx(10 ** (MOST_GAIN_DB / 20))
+    hiss = Speech.of(Audio(murmur(2, level=0.001), SAMPLE_RATE))
+    assert hiss.level_db < LEVEL_DB - MAX_GAIN_DB and hiss.gain == pytest.approx(10 ** (MAX_GAIN_DB / 20))
 
 
 def test_clipped_sound_is_taken_as_it_is():
-    speech = Speech.of(Audio((20 * murmur(2)).clamp(-1, 1), RATE))
+    speech = Speech.of(Audio((20 * murmur(2)).clamp(-1, 1), SAMPLE_RATE))
     assert speech.gain < 1 and heard(speech, True).isfinite().all()
 
 
@@ -234,7 +234,7 @@ def test_files_that_hold_no_sound_are_refused_in_a_sentence(tmp_path):
     refused(tmp_path / "noise.wav", "noise.wav", "wav")
     refused(tmp_path / "none.wav", "none.wav", "check the path")
     refused(tmp_path, "folder")
-    refused(save(tmp_path / "header.wav", torch.zeros(1, 0), RATE), "header.wav", "no sound")
+    refused(save(tmp_path / "header.wav", torch.zeros(1, 0), SAMPLE_RATE), "header.wav", "no sound")
     film = black(tmp_path / "silent.mp4", 1, None)
     refused(film, "silent.mp4", "no sound")
     refused(io.BytesIO(film.read_bytes()), "no sound")
@@ -251,7 +251,7 @@ def test_sound_that_breaks_off_is_used_as_far_as_it_goes(tmp_path, caplog):
 def test_a_user_can_stop_while_the_sound_is_heard():
     with host.use(host.Host(device="cpu")) as _, pytest.raises(Cancelled):
         host.current().cancel()
-        Speech.of(Audio(murmur(2), RATE))
+        Speech.of(Audio(murmur(2), SAMPLE_RATE))
 
 
 # --- mel spectrogram
@@ -265,20 +265,23 @@ def test_the_mel_spectrogram_is_that_of_the_published_code():
 
 
 def test_a_mel_frame_is_the_sound_around_its_sample_and_silence_is_the_floor():
-    click = torch.zeros(RATE)
+    click = torch.zeros(SAMPLE_RATE)
     click[40 * HOP] = 1
     spectrum = mel_spectrogram(click)
     assert spectrum.shape == (MELS, 81) and spectrum.mean(0).argmax() == 40
     assert (spectrum[:, [37, 43]] == -4).all() and (mel_spectrogram(torch.zeros(799)) == -4).all()
-    tones = [mel_spectrogram(torch.sin(torch.arange(RATE) * 2 * np.pi * hz / RATE))[:, 40] for hz in (200, 1000, 4000)]
+    tones = [
+        mel_spectrogram(torch.sin(torch.arange(SAMPLE_RATE) * 2 * np.pi * hz / SAMPLE_RATE))[:, 40]
+        for hz in (200, 1000, 4000)
+    ]
     bands = [int(tone.argmax()) for tone in tones]
     assert bands == sorted(bands) and bands[1] - bands[0] > 10 < bands[2] - bands[1]
 
 
-@pytest.mark.parametrize("count", [1, 199, 200, 399, 401, 799, 800, 1000, 3 * RATE, 3 * RATE + 77])
+@pytest.mark.parametrize("count", [1, 199, 200, 399, 401, 799, 800, 1000, 3 * SAMPLE_RATE, 3 * SAMPLE_RATE + 77])
 def test_the_streamed_mel_is_the_whole_one(count):
     sound = murmur(4)[:, 5000 : 5000 + count] + 0.01
-    speech = Speech.of(Audio(sound, RATE))
+    speech = Speech.of(Audio(sound, SAMPLE_RATE))
     assert torch.allclose(torch.cat(list(mel_stream(speech, normalised=False))).T, mel_spectrogram(sound[0]), atol=1e-5)
     assert sum(map(len, mel_stream(speech))) == 1 + speech.samples // HOP
 
@@ -308,7 +311,7 @@ def test_lossless_sound_is_the_given_one_sample_by_sample(tmp_path, rate, channe
 def test_values_that_are_no_numbers_do_not_cost_the_finished_frames(tmp_path):
     sound = murmur(1)
     sound[0, 5000] = float("nan")
-    kept = read_audio(black(tmp_path / "a", 1, Audio(sound, RATE), "lossless"))
+    kept = read_audio(black(tmp_path / "a", 1, Audio(sound, SAMPLE_RATE), "lossless"))
     assert torch.equal(kept.waveform, sound.nan_to_num(0))
 
 
@@ -316,8 +319,8 @@ def test_after_ten_minutes_sound_and_picture_are_still_together(tmp_path):
     save(tmp_path / "a.wav", clicking(601.37, 44100)[None], 44100)
     ffmpeg("-i", tmp_path / "a.wav", "-b:a", "64k", tmp_path / "a.mp3")
     speech = Speech.of(tmp_path / "a.mp3")
-    assert speech.samples == round(601.37 * RATE) and speech.seconds == Fraction(60137, 100)
-    late = lateness(heard(speech), RATE)
+    assert speech.samples == round(601.37 * SAMPLE_RATE) and speech.seconds == Fraction(60137, 100)
+    late = lateness(heard(speech), SAMPLE_RATE)
     assert len(late) == 60 and abs(late).max() < 1e-4 and abs(late[0] - late[-1]) < 2e-5
     fps = Fraction(5000, 1001)  # as odd as NTSC, with fewer frames
     for format, source in (("mp4", "a.mp3"), ("lossless", "a.wav")):
@@ -355,21 +358,21 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
 def test_a_loaded_sound_is_audio_to_every_node_and_stays_in_its_file(tmp_path):
     path = save(tmp_path / "a.wav", murmur(2, 44100, 2), 44100)
     audio = LoadAudio.execute(str(path))[0]
-    assert isinstance(audio, dict) and sound_in(audio).source == str(path)
+    assert isinstance(audio, dict) and audio_of(audio).source == str(path)
     whole = read_audio(path)
     for same in (audio, dict(audio), {**audio}, dict(audio.items())):
         assert same["sample_rate"] == 44100 and torch.equal(same["waveform"], whole.waveform[None])
     assert "waveform" in audio and audio.get("no such") is None and len(audio) == 2
     for given in (dict(audio), {"waveform": whole.waveform[None].double(), "sample_rate": 44100.0}):
-        assert torch.equal(heard(Speech.of(sound_in(given))), heard(Speech.of(path)))
-    assert sound_in(None) is None
+        assert torch.equal(heard(Speech.of(audio_of(given))), heard(Speech.of(path)))
+    assert audio_of(None) is None
 
 
 def test_a_graph_carries_sound_from_file_to_file(tmp_path, monkeypatch):
     save(tmp_path / "voice.wav", clicking(15, 44100).repeat(2, 1), 44100)
     black(tmp_path / "face.mp4", 12, None)
     black(tmp_path / "talk.mp4", 13, AudioFile.open(tmp_path / "voice.wav"))
-    monkeypatch.setattr("mimaface.mimaface_core.media.sound.read_audio", None)  # all of it in memory
+    monkeypatch.setattr("mimaface.mimaface_core.media.audio.read_audio", None)  # all of it in memory
     graph = {
         "a": GraphNode("a", "LoadVideo", "a", {"file": str(tmp_path / "face.mp4")}),
         "b": GraphNode("b", "LoadAudio", "b", {"audio": str(tmp_path / "voice.wav")}),

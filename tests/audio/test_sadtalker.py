@@ -26,7 +26,7 @@ from mimaface.mimaface_core.audio.sadtalker.driver import (
 from mimaface.mimaface_core.audio.sadtalker.networks import Audio2Exp, Audio2Pose
 from mimaface.mimaface_core.audio.speech import Speech
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.media.sound import Audio
+from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.expression_map import align, expression_map
 from mimaface.mimaface_core.motion.rotation import rotation_of

@@ -9,14 +9,14 @@ import torch
 from support.tiny_pack import awaken, write_tiny_pack
 
 from mimaface.mimaface_core.audio.mel import loudness, mel_spectrogram
-from mimaface.mimaface_core.audio.speech import RATE, Speech
+from mimaface.mimaface_core.audio.speech import SAMPLE_RATE, Speech
 from mimaface.mimaface_core.audio.voice import net as voice_module
 from mimaface.mimaface_core.audio.voice.driver import NECK, VoiceDriver, emphasis
 from mimaface.mimaface_core.audio.voice.lips import CLOSED, MELS_A_SECOND, REST, Lips, at_frames, widened
 from mimaface.mimaface_core.audio.voice.net import SILENCE, VoiceNet
 from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.media.sound import Audio
+from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, NAMES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import lip_gap
@@ -55,11 +55,11 @@ def source() -> MotionTrack:
 
 
 def speech(wave: np.ndarray | torch.Tensor) -> Speech:
-    return Speech.of(Audio(torch.as_tensor(wave, dtype=torch.float32)[None], RATE))
+    return Speech.of(Audio(torch.as_tensor(wave, dtype=torch.float32)[None], SAMPLE_RATE))
 
 
 def noise(seconds: float, seed: int = 0) -> torch.Tensor:
-    return 0.1 * torch.randn(int(seconds * RATE), generator=torch.Generator().manual_seed(seed))
+    return 0.1 * torch.randn(int(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(seed))
 
 
 def heard(viseme: list[int], mouth: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -132,7 +132,7 @@ def test_louder_is_wider():
 
 
 def test_levels_are_those_of_the_sound():
-    t = np.arange(RATE) / RATE
+    t = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     tones = [0.1 * np.sin(2 * np.pi * hertz * t) for hertz in (300, 1000, 3000)]
     tones += [2 * tones[1]]
     levels = [float(loudness(mel_spectrogram(torch.from_numpy(tone).float()).T)[20:60].mean()) for tone in tones]
@@ -187,7 +187,7 @@ def test_the_seed_decides(driver, source):
 
 
 def test_silence_shuts_the_mouth_and_blinks(driver, source):
-    track = driver.drive(speech(torch.zeros(20 * RATE)), source, Fraction(25))
+    track = driver.drive(speech(torch.zeros(20 * SAMPLE_RATE)), source, Fraction(25))
     c = track.coefficients
     assert lip_gap(driver.face, c.identity, c.expression).max() < 0.005
     eyes = driver.face.eye_opening(c.identity, c.expression)
@@ -213,15 +213,15 @@ def test_refusals(driver, source):
 
 def test_recordings_are_not_delayed():
     generator = np.random.default_rng(3)
-    wave = np.zeros(RATE, np.float32)
-    wave[RATE // 2 :] = rooms.coloured(RATE // 2, -1, generator) * 0.1
-    speaks = np.arange(RATE) >= RATE // 2
+    wave = np.zeros(SAMPLE_RATE, np.float32)
+    wave[SAMPLE_RATE // 2 :] = rooms.coloured(SAMPLE_RATE // 2, -1, generator) * 0.1
+    speaks = np.arange(SAMPLE_RATE) >= SAMPLE_RATE // 2
     recorder = rooms.Recorder([wave], generator, 1.0)
     for seed in range(30):
         made = recorder.record(wave, speaks, np.random.default_rng(seed))
         again = recorder.record(wave, speaks, np.random.default_rng(seed))
         assert made.shape == wave.shape and np.isfinite(made).all() and np.array_equal(made, again)
-        power = np.square(made).reshape(-1, RATE // 50).mean(1)  # 20 ms
+        power = np.square(made).reshape(-1, SAMPLE_RATE // 50).mean(1)  # 20 ms
         assert power[25:28].mean() > 1.5 * power[20:24].mean()
 
 
@@ -250,7 +250,7 @@ def test_training_from_speech_to_pack(tmp_path):
 def test_steps_can_be_repeated():
     from mimaface.mimaface_core.training.speech.crops import Clip, Crops
 
-    wave = rooms.coloured(3 * RATE, -1, np.random.default_rng(0)) * np.float32(0.1)
+    wave = rooms.coloured(3 * SAMPLE_RATE, -1, np.random.default_rng(0)) * np.float32(0.1)
     viseme = np.repeat([0, 5, 1, 3], 61)[:241].astype(np.uint8)
     clip = Clip(wave, viseme, np.random.default_rng(1).uniform(size=(241, len(MOUTH))), np.zeros(241), {})
     crops = Crops([clip], rooms.Recorder([wave], np.random.default_rng(2), 1.0), 40, 10)
@@ -266,7 +266,7 @@ def test_steps_can_be_repeated():
 def test_silence_and_noise_are_no_speech(bundled, source):
     generator = np.random.default_rng(0)
     for loud, slope in ((0.0, 0), (0.003, -1), (0.003, 0)):
-        wave = loud * rooms.coloured(4 * RATE, slope, generator)
+        wave = loud * rooms.coloured(4 * SAMPLE_RATE, slope, generator)
         track = bundled.drive(speech(wave), source, Fraction(25), blinks=0, pose=0)
         gap = lip_gap(bundled.face, track.coefficients.identity, track.coefficients.expression)
         assert gap.mean() < 0.005

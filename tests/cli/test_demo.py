@@ -9,8 +9,8 @@ from support.scenes import clip, needs_faces, nodding
 
 from mimaface.cli import demo
 from mimaface.cli.side_by_side import panel
-from mimaface.mimaface_core.media.read import Clip, read_picture
-from mimaface.mimaface_core.media.sound import Audio, read_audio
+from mimaface.mimaface_core.media.audio import Audio, read_audio
+from mimaface.mimaface_core.media.read import Clip, read_image
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_source_driver_and_result_stand_side_by_side(show, tmp_path):
     assert last.fps == Fraction(30000, 1001) and len(list(last)) == 3 and read_audio(folder / names[-1]) is not None
     # the photograph stands on the left, the driver in the middle
     frame = next(iter(last)).float() / 255
-    photo = panel(read_picture(folder / "source.png")).float() / 255
+    photo = panel(read_image(folder / "source.png")).float() / 255
     shown = panel(next(iter(Clip.open(driver))).float() / 255).float() / 255
     assert (frame[:, :512] - photo).abs().mean() < 0.03
     assert (frame[:, 512:1024] - shown).abs().mean() < 0.03

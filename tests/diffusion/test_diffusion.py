@@ -9,7 +9,7 @@ import torch
 from support.tiny_pack import UNET, VAE, awaken, randn
 
 from mimaface.mimaface_core import host
-from mimaface.mimaface_core.diffusion.clips import clip_schedule, count_steps, sample_clips
+from mimaface.mimaface_core.diffusion.clips import SamplerSettings, clip_schedule, count_steps, sample_clips
 from mimaface.mimaface_core.diffusion.denoise import denoise_clip
 from mimaface.mimaface_core.diffusion.ica import CARRIED_NOISE, carry, condition, draw_known, perturb
 from mimaface.mimaface_core.diffusion.latents import LatentSpace, build_vae
@@ -63,8 +63,9 @@ def run(parts, total, *, on_render=None, context=None, **options):
     def per_frame(indices):
         return torch.stack([randn(5, 16, seed=100 + index) for index in indices])
 
-    settings = {"steps": 2, "guidance": 1.0, **options}
-    return sample_clips(parts, renders(), context or per_frame, total, **settings)
+    reporting = {name: options.pop(name) for name in ("progress", "previews") if name in options}
+    settings = SamplerSettings(**{"steps": 2, "guidance": 1.0, **options})
+    return sample_clips(parts, renders(), context or per_frame, total, settings, **reporting)
 
 
 # Carried frames
@@ -268,7 +269,9 @@ def test_renders_are_taken_clip_by_clip(parts):
 
 
 def test_too_few_renders_are_refused(parts):
-    clips = sample_clips(parts, iter([torch.zeros(3, 32, 32)] * 13), lambda i: randn(1, 5, 16), 15, steps=1)
+    clips = sample_clips(
+        parts, iter([torch.zeros(3, 32, 32)] * 13), lambda i: randn(1, 5, 16), 15, SamplerSettings(steps=1)
+    )
     assert len(next(clips)) == 12
     with pytest.raises(InputError, match="13 of 15"):
         next(clips)
@@ -311,7 +314,7 @@ def test_progress_counts_steps_and_shows_previews(parts):
     previews = []
     progress = SimpleNamespace(update=lambda n=1, preview=None: previews.append((n, preview)))
     list(run(parts, 13, steps=2, progress=progress))
-    assert len(previews) == count_steps(13, 12, 3, 2) == 4
+    assert len(previews) == count_steps(13, SamplerSettings(steps=2)) == 4
     assert all(n == 1 and image.size == (16, 16) for n, image in previews)
     previews.clear()
     list(run(parts, 1, steps=2, progress=progress, previews=False))

@@ -12,7 +12,7 @@ from support.scenes import moved, needs_faces, nodding, portrait
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.extract import measure
-from mimaface.mimaface_core.face.extract_by_d3dfr import ASPECT, Regressed, cut, resized
+from mimaface.mimaface_core.face.extract_by_d3dfr import ASPECT, D3DFRExtractor, cut, resized
 from mimaface.mimaface_core.face.five_points import (
     BOX_SIDE,
     TEMPLATE,
@@ -109,7 +109,7 @@ def test_a_driver_is_squeezed_as_released_or_keeps_its_shape():
 def test_the_source_is_cut_by_its_box_and_the_driver_by_its_first_frames(tracker):
     frames = [torch.from_numpy(moved(0, 1, (12 * i, 0), size=(400, 300)).copy()) for i in range(3)]
     network = Instead()
-    source, motion = measure(frames, 3, Fraction(25), tracker, Regressed(network))
+    source, motion = measure(frames, 3, Fraction(25), tracker, D3DFRExtractor(network))
     assert motion.basis == source.track.basis == BFM and len(network.seen) == 5
     # in the source's crop the five points' box lies where it should; its shape is kept
     points = five_points(source.landmarks[None])[0]
@@ -124,7 +124,7 @@ def test_the_source_is_cut_by_its_box_and_the_driver_by_its_first_frames(tracker
     step = 12 * 512 / 400 * 352 / 512  # as long as the box were the whole picture
     assert all(b[0] - a[0] > step for a, b in pairwise(back))
     # a face that was squeezed looks different, one that was not looks like the source
-    measure(frames, 3, Fraction(25), tracker, Regressed(network, ASPECT))
+    measure(frames, 3, Fraction(25), tracker, D3DFRExtractor(network, ASPECT))
     squeezed, itself, kept = (network.seen[i] for i in (0, 3, 5))
     assert (squeezed - itself).abs().mean() > 3 * (kept - itself).abs().mean()
 
@@ -133,14 +133,14 @@ def test_the_source_is_cut_by_its_box_and_the_driver_by_its_first_frames(tracker
 def test_a_single_picture_of_the_released_size_is_a_driver_as_a_whole(tracker):
     picture = torch.from_numpy(portrait().copy())
     network = Instead()
-    source, motion = measure([picture], 1, Fraction(25), tracker, Regressed(network))
+    source, motion = measure([picture], 1, Fraction(25), tracker, D3DFRExtractor(network))
     inside = torch.cat([source.crop_matrix, torch.tensor([[0.0, 0, 1]])])
     both = torch.cat([from_edge(source.track.alignment[0]), torch.tensor([[0.0, 0, 1]])]) @ inside
     assert torch.allclose(from_edge(motion.alignment[0]), both[:2], atol=0.02)
     assert (network.seen[0] - network.seen[1]).abs().mean() < 0.05  # the same face, cut out twice
-    _, cropped = measure([picture], 1, Fraction(25), tracker, Regressed(network, ASPECT))
+    _, cropped = measure([picture], 1, Fraction(25), tracker, D3DFRExtractor(network, ASPECT))
     assert torch.allclose(cropped.alignment, source.track.alignment, atol=1e-4)
-    _, other = measure([picture[:, :500]], 1, Fraction(25), tracker, Regressed(network))
+    _, other = measure([picture[:, :500]], 1, Fraction(25), tracker, D3DFRExtractor(network))
     assert (other.alignment - motion.alignment).abs().max() > 5
 
 
@@ -148,9 +148,9 @@ def test_a_single_picture_of_the_released_size_is_a_driver_as_a_whole(tracker):
 def test_frames_without_a_face_and_a_face_that_comes_late(tracker):
     empty = torch.full((256, 256, 3), 90, dtype=torch.uint8)
     frames = [torch.from_numpy(frame.copy()) for frame in nodding(3)]
-    source, motion = measure([empty, *frames, empty], 5, Fraction(25), tracker, Regressed(Instead()))
+    source, motion = measure([empty, *frames, empty], 5, Fraction(25), tracker, D3DFRExtractor(Instead()))
     assert motion.visible.tolist() == [False, True, True, True, False] and motion.basis == BFM
     assert torch.equal(motion.coefficients.values[0], motion.coefficients.values[1])
     assert np.allclose(source.picture.numpy() * 255, nodding(1)[0], atol=0.6)
     with pytest.raises(InputError, match="any of the clip's 2 frames"):
-        measure([empty, empty], 2, Fraction(25), tracker, Regressed(Instead()))
+        measure([empty, empty], 2, Fraction(25), tracker, D3DFRExtractor(Instead()))

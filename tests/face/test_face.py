@@ -19,13 +19,13 @@ from support.scenes import clip, moved, needs_faces, nodding, noise
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import Cancelled, InputError
 from mimaface.mimaface_core.face.extract import measure
-from mimaface.mimaface_core.face.extract_by_fit import Fitted
+from mimaface.mimaface_core.face.extract_by_fit import FitExtractor
 from mimaface.mimaface_core.face.follow import LOST
 from mimaface.mimaface_core.face.paste import Paster
 from mimaface.mimaface_core.face.source import SourceFace
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.face_mesh import OVAL
-from mimaface.nodes.sockets import frames_of
+from mimaface.nodes.streams import frames_of
 
 SHARE = 0.56
 
@@ -35,7 +35,7 @@ def look(pictures, **options):
     from mimaface.mimaface_core.face.detect import face_tracker
 
     frames = [torch.from_numpy(np.ascontiguousarray(picture)) for picture in pictures]
-    return measure(frames, len(frames), Fraction(25), face_tracker(), Fitted(procedural_face(), SHARE), **options)
+    return measure(frames, len(frames), Fraction(25), face_tracker(), FitExtractor(procedural_face(), SHARE), **options)
 
 
 def place(source):
@@ -135,7 +135,7 @@ def test_clips_of_one_frame_of_odd_sizes_and_rates(tmp_path):
         frames = frames_of(type("Video", (), {"get_stream_source": lambda self, path=path: str(path)})())
         from mimaface.mimaface_core.face.detect import face_tracker
 
-        _, motion = measure(*frames, face_tracker(), Fitted(procedural_face(), SHARE))
+        _, motion = measure(*frames, face_tracker(), FitExtractor(procedural_face(), SHARE))
         assert len(motion) == count and motion.fps == rate and motion.visible.all()
 
 

@@ -15,8 +15,8 @@ from mimaface.headless.graph import load_graph
 from mimaface.headless.node_classes import node_classes, object_info
 from mimaface.headless.object_info import input_slots
 from mimaface.headless.validate import validate
+from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.motion.track import MotionTrack
 from mimaface.nodes.comfyui.examples import EXAMPLES, offer_examples
 

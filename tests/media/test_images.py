@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 from support.films import noise, one_sentence
 
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.media import read_picture
+from mimaface.mimaface_core.media import read_image
 
 
 def png16(values):
@@ -30,14 +30,14 @@ def png16(values):
 def test_a_colour_picture_is_read_exactly(tmp_path):
     pixels = noise(1)[0]
     Image.fromarray(pixels.numpy()).save(tmp_path / "a.png")
-    picture = read_picture(tmp_path / "a.png")
+    picture = read_image(tmp_path / "a.png")
     assert picture.dtype == torch.float32 and torch.equal(picture, pixels.float() / 255)
 
 
 @pytest.mark.parametrize("mode, value", [("L", 51), ("1", 1), ("P", 51), ("LA", (51, 255)), ("F", 0.2)])
 def test_grey_and_palette_pictures_get_three_channels(tmp_path, mode, value):
     Image.new(mode, (4, 3), value).save(tmp_path / "a.tiff")
-    picture = read_picture(tmp_path / "a.tiff")
+    picture = read_image(tmp_path / "a.tiff")
     assert picture.shape == (3, 4, 3)
     if mode == "P":
         assert torch.allclose(picture, torch.from_numpy(np.array(Image.new("P", (4, 3), 51).convert("RGB"))) / 255)
@@ -47,13 +47,13 @@ def test_grey_and_palette_pictures_get_three_channels(tmp_path, mode, value):
 
 def test_transparency_goes_on_white(tmp_path):
     Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert torch.equal(read_picture(tmp_path / "clear.png"), torch.ones(2, 2, 3))
+    assert torch.equal(read_image(tmp_path / "clear.png"), torch.ones(2, 2, 3))
     Image.new("RGBA", (2, 2), (255, 0, 0, 51)).save(tmp_path / "half.png")
-    assert torch.allclose(read_picture(tmp_path / "half.png")[0, 0], torch.tensor([1, 0.8, 0.8]), atol=1 / 255)
+    assert torch.allclose(read_image(tmp_path / "half.png")[0, 0], torch.tensor([1, 0.8, 0.8]), atol=1 / 255)
     palette = Image.new("P", (2, 2), 0)
     palette.putpalette([10, 20, 30])
     palette.save(tmp_path / "palette.png", transparency=0)
-    assert torch.equal(read_picture(tmp_path / "palette.png"), torch.ones(2, 2, 3))
+    assert torch.equal(read_image(tmp_path / "palette.png"), torch.ones(2, 2, 3))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -62,7 +62,7 @@ def test_16_bit_pictures_keep_their_brightness(tmp_path, channels):
     if channels in (2, 4):
         values[..., -1] = 65535
     (tmp_path / "a.png").write_bytes(png16(values[..., 0] if channels == 1 else values))
-    picture = read_picture(tmp_path / "a.png")
+    picture = read_image(tmp_path / "a.png")
     assert picture.shape == (3, 5, 3)
     assert torch.allclose(picture, torch.tensor(40000 / 65535), atol=1 / 255)
 
@@ -74,7 +74,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     picture.save(tmp_path / "a.png", exif=exif)
-    read = read_picture(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png")
     # the stored top left corner is meant to be seen there
     rows = {1: "top", 2: "top", 3: "bottom", 4: "bottom", 5: "top", 6: "top", 7: "bottom", 8: "bottom"}
     columns = {1: "left", 2: "right", 3: "right", 4: "left", 5: "left", 6: "right", 7: "right", 8: "left"}
@@ -86,46 +86,46 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
 
 def test_cmyk_pictures_come_out_in_their_colours(tmp_path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg")
-    red = read_picture(tmp_path / "red.jpg").mean((0, 1))
+    red = read_image(tmp_path / "red.jpg").mean((0, 1))
     assert red[0] > 0.9 and red[1:].max() < 0.1
 
 
 def test_an_unusable_colour_profile_is_only_a_warning(tmp_path, caplog):
     wrong = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg", icc_profile=wrong)
-    assert read_picture(tmp_path / "red.jpg").mean((0, 1))[0] > 0.9
+    assert read_image(tmp_path / "red.jpg").mean((0, 1))[0] > 0.9
     assert "profile" in caplog.text
 
 
 def test_of_an_animation_the_first_frame_is_read(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert torch.equal(read_picture(tmp_path / "a.gif")[0, 0], torch.tensor([1.0, 0, 0]))
+    assert torch.equal(read_image(tmp_path / "a.gif")[0, 0], torch.tensor([1.0, 0, 0]))
 
 
 def test_a_24_megapixel_photograph_and_bytes_are_read(tmp_path):
     file = io.BytesIO()
     Image.new("RGB", (6000, 4000), (255, 0, 0)).save(file, "JPEG")
-    picture = read_picture(file)
+    picture = read_image(file)
     assert picture.shape == (4000, 6000, 3) and picture[0, 0, 0] > 0.98
 
 
 def test_pictures_that_cannot_be_read_are_refused_in_a_sentence(tmp_path):
     with pytest.raises(InputError) as error:
-        read_picture(tmp_path / "none.png")
+        read_image(tmp_path / "none.png")
     one_sentence(error, "none.png", "check the path")
     with pytest.raises(InputError) as error:
-        read_picture(tmp_path)
+        read_image(tmp_path)
     one_sentence(error, "folder")
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(InputError) as error:
-        read_picture(tmp_path / "text.png")
+        read_image(tmp_path / "text.png")
     one_sentence(error, "text.png", "JPEG")
     file = io.BytesIO()
     Image.fromarray(noise(1, 64, 64)[0].numpy()).save(file, "PNG")
     (tmp_path / "cut.png").write_bytes(file.getvalue()[:2000])
     with pytest.raises(InputError) as error:
-        read_picture(tmp_path / "cut.png")
+        read_image(tmp_path / "cut.png")
     one_sentence(error, "cut.png", "damaged")
 
 
@@ -133,5 +133,5 @@ def test_a_picture_with_too_many_pixels_is_refused(tmp_path, monkeypatch):
     Image.new("L", (30, 30)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(InputError) as error:
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
     one_sentence(error, "a.png", "scale it down")

@@ -10,7 +10,7 @@ from support.films import chirp, greys, noise, one_sentence, write
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import Cancelled, InputError
-from mimaface.mimaface_core.media import Clip, VideoWriter, read_picture, synthetic_metadata
+from mimaface.mimaface_core.media import Clip, VideoWriter, read_image, synthetic_metadata
 
 
 def leftovers(folder):
@@ -20,11 +20,11 @@ def leftovers(folder):
 def test_png_is_one_file_or_a_folder_of_numbered_ones(tmp_path):
     frames = noise(3)
     one = write(tmp_path / "one", frames[:1], 25, "png")
-    assert one == tmp_path / "one.png" and torch.equal(read_picture(one), frames[0].float() / 255)
+    assert one == tmp_path / "one.png" and torch.equal(read_image(one), frames[0].float() / 255)
     many = write(tmp_path / "many.png", frames, 25, "png")
     assert many == tmp_path / "many"
     assert leftovers(many) == ["many_00001.png", "many_00002.png", "many_00003.png"]
-    assert torch.equal(read_picture(many / "many_00003.png"), frames[2].float() / 255)
+    assert torch.equal(read_image(many / "many_00003.png"), frames[2].float() / 255)
     with pytest.raises(InputError, match="exists already"):
         write(tmp_path / "many.png", frames, 25, "png")
     assert leftovers(tmp_path) == ["many", "one.png"] and len(leftovers(many)) == 3

@@ -11,19 +11,21 @@ from support.tracks import still, track
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, NAMES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.morphable.bundled.sliders import (
     EXPRESSION_SLIDERS,
     mirrored,
-    quick_modes,
     slider_expression,
 )
 from mimaface.mimaface_core.motion.edit import edit
+from mimaface.mimaface_core.motion.groups import ExpressionGroups
 from mimaface.mimaface_core.motion.plot import plot
 from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 
 LID = NAMES.index("upper_lid_right")
+OWN, ANY = expression_groups("procedural"), ExpressionGroups()
 
 
 def same(a, b, tolerance=1e-5):
@@ -76,14 +78,13 @@ def test_shapes_are_checked():
 
 def test_relative_motion_of_the_source_itself_comes_back():
     own = track(size=0.05)
-    face = procedural_face()
-    moved_again = retarget(own, own[:1], "relative", 0, opening=face.eye_opening, lid_modes=LID_MODES)
+    moved_again = retarget(own, own[:1], OWN, "relative", 0)
     same(moved_again, own, 2e-4)
 
 
 def test_absolute_motion_takes_over_what_the_driver_shows():
     driver, source = track(seed=1), track(1, seed=2)
-    taken = retarget(driver, source, "absolute")
+    taken = retarget(driver, source, ANY, "absolute")
     assert torch.allclose(taken.coefficients.expression, driver.coefficients.expression, atol=1e-5)
     assert torch.allclose(taken.coefficients.angles, driver.coefficients.angles, atol=1e-5)
     assert torch.allclose(taken.coefficients.identity, source.coefficients.identity.expand(20, -1))
@@ -93,47 +94,47 @@ def test_absolute_motion_takes_over_what_the_driver_shows():
 @pytest.mark.parametrize("mode", ["relative", "absolute"])
 def test_strengths_of_nought_leave_the_source_as_it_is(mode):
     source = track(1, seed=2)
-    resting = retarget(track(seed=1), source, mode, -1, pose=0, expression=0, gaze=0)
+    resting = retarget(track(seed=1), source, ANY, mode, -1, pose=0, expression=0, gaze=0)
     same(resting, source[[0] * 20].replace(fps=resting.fps), 1e-5)
 
 
 def test_strengths_scale_the_movement():
     driver, source = track(seed=1, size=0.05), track(1, seed=2, size=0.05)
-    once, twice = (retarget(driver, source, expression=k, gaze=k).motion[:, 3:] for k in (1, 2))
+    once, twice = (retarget(driver, source, ANY, expression=k, gaze=k).motion[:, 3:] for k in (1, 2))
     rest = source.motion[:, 3:]
     assert torch.allclose(2 * (once - rest), twice - rest, atol=1e-5)
 
 
 def test_a_neutral_frame_behind_the_end_is_refused():
     with pytest.raises(InputError, match="last frame 19"):
-        retarget(track(), track(1), reference=20)
+        retarget(track(), track(1), ANY, reference=20)
 
 
 # --- smoothing
 
 
 def test_a_resting_face_rests():
-    same(smooth(still(), 1, 1, 1, quick_modes()), still())
+    same(smooth(still(), OWN, 1, 1, 1), still())
 
 
 def test_nothing_is_delayed():
     forwards = track(size=0.02)
-    backwards = smooth(forwards[list(range(19, -1, -1))], 1, 1, 1, quick_modes())
-    same(backwards[list(range(19, -1, -1))], smooth(forwards, 1, 1, 1, quick_modes()))
+    backwards = smooth(forwards[list(range(19, -1, -1))], OWN, 1, 1, 1)
+    same(backwards[list(range(19, -1, -1))], smooth(forwards, OWN, 1, 1, 1))
 
 
 def test_a_blink_of_three_frames_keeps_its_depth():
     expression = still().coefficients.expression.clone()
     rest = expression[0, LID].clone()
     expression[19:22, LID] += torch.tensor([0.5, 1.0, 0.5])
-    after = smooth(still(expression=expression), 1, 1, 1, quick_modes()).coefficients.expression[:, LID]
+    after = smooth(still(expression=expression), OWN, 1, 1, 1).coefficients.expression[:, LID]
     assert after[20] - rest >= 0.9 and after[[18, 22]].sub(rest).abs().max() < 0.05
 
 
 def test_a_quick_turn_keeps_its_size_and_its_moment():
     angles = torch.zeros(40, 3)
     angles[20:, 1] = 0.3
-    turned = smooth(still(angles=angles), 1, 1, 1).coefficients.angles[:, 1]
+    turned = smooth(still(angles=angles), ANY, 1, 1, 1).coefficients.angles[:, 1]
     assert turned[19] < 0.02 and turned[20] > 0.28
 
 
@@ -145,8 +146,8 @@ def test_trembling_falls_and_strength_0_does_nothing():
     }
     shaken = still(200, **noise)
     shaken = shaken.replace(gaze=shaken.gaze + 0.008 * torch.randn(200, 4, generator=generator))
-    same(smooth(shaken, 0, 0, 0, quick_modes()), shaken, 1e-7)
-    steady = smooth(shaken, 1, 1, 1, quick_modes())
+    same(smooth(shaken, OWN, 0, 0, 0), shaken, 1e-7)
+    steady = smooth(shaken, OWN, 1, 1, 1)
 
     def jitter(values):
         return values.diff(dim=0).std(0).mean()
@@ -157,7 +158,7 @@ def test_trembling_falls_and_strength_0_does_nothing():
 
 
 def test_a_track_of_one_frame_can_be_smoothed():
-    same(smooth(track(1)), track(1))
+    same(smooth(track(1), ANY), track(1))
 
 
 # --- editing
@@ -250,13 +251,13 @@ def test_mirroring_exchanges_the_sides():
 @needs_faces
 def test_gaze_and_turn_of_a_photograph_have_the_signs_they_should():
     from mimaface.mimaface_core.face.detect import face_tracker
-    from mimaface.mimaface_core.face.extract_by_fit import Fitted
+    from mimaface.mimaface_core.face.extract_by_fit import FitExtractor
     from mimaface.mimaface_core.face.follow import still_landmarks
 
     def measured(picture):
         picture = torch.from_numpy(picture.copy()).float() / 255
         landmarks = still_landmarks(picture, face_tracker())
-        return Fitted(procedural_face(), 0.56).still(picture, landmarks)[1]
+        return FitExtractor(procedural_face(), 0.56).still(picture, landmarks)[1]
 
     straight, mirror = measured(portrait()), measured(portrait()[:, ::-1])
     # she looks into the camera, her head turned a little to the picture's right and tilted
@@ -284,7 +285,6 @@ def test_a_plot_is_drawn_for_any_length(count):
 
 
 def test_an_expression_on_top_of_another_stays_one_that_a_face_can_make():
-    face = procedural_face()
     laughing = torch.zeros(1, 64)
     laughing[0, 3] = 0.9
     source = track(1).replace(coefficients=FaceCoefficients.zeros(1).replace(expression=laughing))
@@ -292,7 +292,5 @@ def test_an_expression_on_top_of_another_stays_one_that_a_face_can_make():
     louder = torch.zeros(3, 64)
     louder[1, 3], louder[2, 3] = 0.05, 2.0
     driver = driver.replace(coefficients=driver.coefficients.replace(expression=louder))
-    moved = retarget(
-        driver, source, "relative", 0, opening=face.eye_opening, lid_modes=LID_MODES
-    ).coefficients.expression[:, 3]
+    moved = retarget(driver, source, OWN, "relative", 0).coefficients.expression[:, 3]
     assert torch.allclose(moved[:2], torch.tensor([0.9, 0.95])) and 1.2 < moved[2] <= 1.4

@@ -10,7 +10,8 @@ from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, MOUTH_MODES, NAMES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import closed_mouth, lip_gap
-from mimaface.mimaface_core.motion.statistics import PARTS, MotionStatistics, rescale
+from mimaface.mimaface_core.motion.groups import ExpressionGroups
+from mimaface.mimaface_core.motion.statistics import SIZES, Liveliness, MotionStatistics, rescale
 from mimaface.nodes.motion_statistics import MotionStatistics as Node
 
 GROUPS = ("head", "mouth", "brows", "lids", "gaze")
@@ -89,8 +90,8 @@ def test_deviations_are_scaled_as_asked_for_and_means_kept():
 def test_statistics_of_another_motion_are_taken_over():
     motion, other = track(60, size=0.1), track(50, seed=5, size=0.2)
     after, aim = MotionStatistics.of(on_the_face(motion, other)), MotionStatistics.of(other)
-    for name in PARTS:
-        columns = UPPER if name == "expression" else list(range(PARTS[name]))
+    for name in SIZES:
+        columns = UPPER if name == "expression" else list(range(SIZES[name]))
         assert torch.allclose(after.mean[name][columns], aim.mean[name][columns], atol=1e-5)
         assert torch.allclose(after.deviation[name][columns], aim.deviation[name][columns], atol=1e-5)
     mouth = [s.deviation["expression"][MOUTH_MODES].norm() for s in (after, aim)]
@@ -158,12 +159,13 @@ def test_a_livelier_face_does_not_pass_what_faces_can_do():
 @pytest.mark.parametrize("factor", [-0.1, math.nan, math.inf])
 def test_bad_factors_are_one_sentence(factor):
     with pytest.raises(InputError, match="use 0 for none"):
-        rescale(track(5), gaze=factor)
+        rescale(track(5), ExpressionGroups(), Liveliness(gaze=factor))
 
 
 def test_without_a_face_model_all_moves_about_its_mean():
     motion = track(40, size=0.1)
-    after = MotionStatistics.of(rescale(motion, mouth=0.5, lids=0.5, mouth_modes=[0, 1], lid_modes=[[2], [3]]))
+    groups = ExpressionGroups(lids=[[2], [3]], mouth=[0, 1])
+    after = MotionStatistics.of(rescale(motion, groups, Liveliness(mouth=0.5, lids=0.5)))
     before = MotionStatistics.of(motion)
     assert torch.allclose(after.mean["expression"], before.mean["expression"], atol=1e-5)
     assert torch.allclose(after.deviation["expression"][:4], 0.5 * before.deviation["expression"][:4], atol=1e-5)

@@ -140,7 +140,7 @@ def test_weights_of_sadtalker_that_were_exchanged_are_noticed(tmp_path):
 
 
 def test_an_input_that_a_node_does_not_have_is_named():
-    with pytest.raises(InputError, match="has no input hair; update this pack"):
+    with pytest.raises(InputError, match="has no input hair; update this extension"):
         EditMotion.EXECUTE_NORMALIZED(face=still(1), **defaults(EditMotion), hair=None)
 
 

@@ -14,8 +14,8 @@ from support.tracks import still, track
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import Audio, read_audio
 from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.nodes import NODES
 from mimaface.nodes.combine_video import CombineVideo
@@ -27,7 +27,7 @@ from mimaface.nodes.plot_motion import PlotMotion
 from mimaface.nodes.retarget_motion import RetargetMotion
 from mimaface.nodes.save_motion import SaveMotion
 from mimaface.nodes.smooth_motion import SmoothMotion
-from mimaface.nodes.sockets import film, frames_of
+from mimaface.nodes.streams import frames_of, lossless_video
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = [node.GET_SCHEMA().node_id for node in NODES]
@@ -77,7 +77,7 @@ def test_comfyui_finds_one_entry_point():
 
 
 def made(count, size=(24, 32), fps=Fraction(30000, 1001)):
-    with film(fps) as clip:
+    with lossless_video(fps) as clip:
         clip.add(torch.linspace(0, 1, count)[:, None, None, None].expand(count, *size, 3))
     return clip.video
 
@@ -86,8 +86,8 @@ def test_a_video_between_nodes_keeps_every_bit_and_its_rate(tmp_path):
     video = made(9)
     frames = frames_of(video)
     assert frames.fps == Fraction(30000, 1001) and frames.count == 9
-    levels = [int(frame.unique()) for frame in frames.pictures]
-    assert levels == [round(255 * i / 8) for i in range(9)] and len(list(frames.pictures)) == 9
+    levels = [int(frame.unique()) for frame in frames]
+    assert levels == [round(255 * i / 8) for i in range(9)] and len(list(frames)) == 9
     video.save_to(tmp_path / "saved.mp4", metadata={"prompt": {"1": "a"}})
     assert "h264" in codec(tmp_path / "saved.mp4") and Clip.open(tmp_path / "saved.mp4").fps == frames.fps
     with pytest.raises(InputError, match="mp4"):
@@ -103,7 +103,7 @@ def codec(path):
 
 def test_pictures_have_the_rate_they_are_given():
     assert frames_of(torch.zeros(3, 4, 5, 4), 29.97).fps == Fraction(30000, 1001)
-    assert [picture.shape for picture in frames_of(torch.zeros(3, 4, 5, 4)).pictures] == 3 * [(4, 5, 3)]
+    assert [picture.shape for picture in frames_of(torch.zeros(3, 4, 5, 4))] == 3 * [(4, 5, 3)]
 
 
 # --- files
@@ -124,7 +124,7 @@ def test_sound_is_kept_cut_and_the_rate_stays_exact(tmp_path):
     assert saved.name == "mimaface_00001_.mp4" and Clip.open(saved).fps == Fraction(30000, 1001)
     sound = read_audio(saved)
     assert abs(sound.waveform.shape[1] / sound.sample_rate - 15 * 1001 / 30000) < 0.03
-    assert len(list(frames_of(done[0]).pictures)) == 15
+    assert len(list(frames_of(done[0]))) == 15
     silent = combine(frames=made(3), sound_of=made(3))
     assert read_audio(tmp_path / "out" / silent.ui.as_dict()["images"][0]["filename"]) is None
 
@@ -136,14 +136,14 @@ def test_other_formats(tmp_path, format):
     paths = [tmp_path / "out" / entry["subfolder"] / entry["filename"] for entry in shown]
     assert all(path.is_file() and path.suffix == f".{format}" for path in paths)
     assert len(paths) == (4 if format == "png" else 1)
-    assert len(list(frames_of(done[0]).pictures)) == 4
+    assert len(list(frames_of(done[0]))) == 4
 
 
 def test_a_single_frame_is_a_picture_that_says_it_is_synthetic(tmp_path):
     done = combine(frames=torch.full((1, 20, 30, 3), 0.5))
     with Image.open(tmp_path / "out" / "mimaface_00001_.png") as picture:
         assert picture.size == (30, 20) and "compositeWithTrainedAlgorithmicMedia" in str(picture.info)
-    assert len(list(frames_of(done[0]).pictures)) == 1
+    assert len(list(frames_of(done[0]))) == 1
 
 
 def test_a_motion_is_kept_and_found_again(tmp_path):

@@ -13,14 +13,14 @@ from support.scenes import clip, needs_faces, nodding, portrait, tone
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.comfy_landmarks import ConnectedTracker
+from mimaface.mimaface_core.media.audio import read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import read_audio
 from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
 from mimaface.nodes.combine_video import CombineVideo
 from mimaface.nodes.comfyui.schema import VideoComponents, VideoFromComponents
 from mimaface.nodes.detect_gaze import DetectGaze
 from mimaface.nodes.extract_3dmm import Extract3DMM
-from mimaface.nodes.sockets import film, frames_of, sound_in
+from mimaface.nodes.streams import audio_of, frames_of, lossless_video
 
 
 @pytest.fixture(autouse=True)
@@ -57,8 +57,8 @@ ODD = {
 
 @pytest.mark.parametrize("kind", ODD)
 def test_pictures_of_any_kind_are_the_same_pictures(kind):
-    plain = list(frames_of(batch(5)).pictures)
-    for picture, same in zip(frames_of(ODD[kind](batch(5))).pictures, plain, strict=True):
+    plain = list(frames_of(batch(5)))
+    for picture, same in zip(frames_of(ODD[kind](batch(5))), plain, strict=True):
         assert picture.shape == (8, 10, 3) and picture.dtype == torch.float32 and not picture.requires_grad
         assert (picture - same).abs().max() < 1e-3
 
@@ -73,7 +73,7 @@ def test_batches_of_any_size_are_written_whole(tmp_path, count):
 
 def test_a_batch_is_never_copied_as_a_whole():
     endless = batch(1).expand(10**12, -1, -1, -1)
-    assert [picture.shape for picture in islice(frames_of(endless).pictures, 3)] == 3 * [(8, 10, 3)]
+    assert [picture.shape for picture in islice(frames_of(endless), 3)] == 3 * [(8, 10, 3)]
 
 
 @pytest.mark.parametrize("shape", [(8, 10, 3), (2, 3, 8, 10), (1, 2, 8, 10, 3)])
@@ -112,27 +112,27 @@ def test_a_video_made_of_pictures_gives_those_and_its_exact_rate():
     sound = {"waveform": torch.rand(1, 2, 300), "sample_rate": 16000}
     video = VideoFromComponents(VideoComponents(images=images, frame_rate=Fraction(29.97), audio=sound))
     frames = frames_of(video)
-    assert torch.equal(torch.stack(list(frames.pictures)), images)
+    assert torch.equal(torch.stack(list(frames)), images)
     assert (frames.count, frames.fps) == (3, Fraction(30000, 1001))
-    assert torch.equal(torch.cat(list(sound_in(video).blocks()), 1), sound["waveform"][0])
+    assert torch.equal(torch.cat(list(audio_of(video).blocks()), 1), sound["waveform"][0])
     silent = VideoFromComponents(VideoComponents(images=images, frame_rate=Fraction(25)))
-    assert sound_in(silent) is None
+    assert audio_of(silent) is None
 
 
 def test_a_film_between_nodes_leaves_the_disk_with_its_last_holder(tmp_path):
-    with film(Fraction(25)) as made:
+    with lossless_video(Fraction(25)) as made:
         made.add(batch(2))
     video, frames = made.video, frames_of(made.video)
     del made
     gc.collect()
-    assert len(list(frames.pictures)) == 2
+    assert len(list(frames)) == 2
     del video
     gc.collect()
     assert list((tmp_path / "temp").iterdir()) == []
 
 
 def test_a_film_that_is_not_finished_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), film(Fraction(25)) as made:
+    with pytest.raises(KeyboardInterrupt), lossless_video(Fraction(25)) as made:
         made.add(batch(2))
         raise KeyboardInterrupt
     assert list((tmp_path / "temp").iterdir()) == []

@@ -14,7 +14,8 @@ from mimaface.mimaface_core.diffusion.latents import LatentSpace, build_vae
 from mimaface.mimaface_core.diffusion.unet import build_unet
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.packs.files import write_pack
-from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack, find_pack, list_packs
+from mimaface.mimaface_core.packs.find import find_pack, list_packs
+from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
 from mimaface.nodes.load_pack import LoadPack
 
 # The sizes of the bundled pack: 512×512 pictures, 64×64 latents, 197 tokens.
@@ -236,7 +237,7 @@ def test_packs_are_found(pack, tmp_path):
 
 
 def test_pack_runs_end_to_end(pack):
-    from mimaface.mimaface_core.diffusion.clips import sample_clips
+    from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
 
     tokens = pack.appearance.encode_source(torch.zeros(1, 3, 32, 32))
     clips = sample_clips(
@@ -244,9 +245,7 @@ def test_pack_runs_end_to_end(pack):
         (torch.zeros(3, 32, 32) for _ in range(13)),
         lambda indices: pack.appearance.modulate(tokens, torch.ones(len(indices), 71)),
         13,
-        frames=pack.clip_frames,
-        overlap=pack.overlap,
-        **pack.sampling,
+        SamplerSettings.of(pack),
     )
     assert [len(clip) for clip in clips] == [12, 1]
 

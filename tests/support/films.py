@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from mimaface.mimaface_core.media.sound import Audio
+from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.media.write import VideoWriter
 
 

@@ -11,9 +11,9 @@ from scipy.io import savemat
 
 from mimaface.mimaface_core.appearance.clip import build_vision
 from mimaface.mimaface_core.appearance.identity import FEATURES, CurricularFace
-from mimaface.mimaface_core.appearance.tokens import PostFuse
+from mimaface.mimaface_core.appearance.tokens_released import PostFuse
 from mimaface.mimaface_core.diffusion.latents import build_vae
-from mimaface.mimaface_core.diffusion.released_unet import build_picture_unet, build_video_unet, to_released
+from mimaface.mimaface_core.diffusion.unet_released import build_image_unet, build_video_unet, to_released
 from mimaface.mimaface_core.face.d3dfr import CoefficientNetwork
 from mimaface.mimaface_core.packs.released.autoencoder import CONFIG
 from mimaface.mimaface_core.packs.released.layout import Sizes, shapes
@@ -97,7 +97,7 @@ def write_vae(folder: Path, state: dict, **config) -> None:
 def write_published(folder: Path, images: bool = True) -> dict:
     """Write the folder; returns the state dicts that went into it, by their places."""
     states = {
-        UNET_2D: awaken(build_picture_unet(SMALL.picture), 1).state_dict(),
+        UNET_2D: awaken(build_image_unet(SMALL.picture), 1).state_dict(),
         MOTION: to_released(awaken(build_video_unet(SMALL.video), 2).state_dict()),
         REGRESSOR: {f"module.{key}": value for key, value in zeros(shapes(CoefficientNetwork)).items()},
         IDENTITY: {f"module.{key}": value for key, value in zeros(shapes(CurricularFace)).items()},

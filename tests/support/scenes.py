@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mimaface.cli import main as cli
-from mimaface.mimaface_core.media.sound import Audio
+from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.media.write import VideoWriter
 from support.tiny_pack import AUDIO, write_tiny_pack
 

@@ -49,7 +49,7 @@ def test_every_key_of_stable_diffusion_and_animatediff_has_its_place():
 
 
 def test_the_vision_encoder_and_the_autoencoder_are_the_published_ones():
-    from mimaface.mimaface_core.appearance.tokens import CLIP_L
+    from mimaface.mimaface_core.appearance.tokens_released import CLIP_L
     from mimaface.mimaface_core.packs.released.autoencoder import CONFIG
 
     config = load_config("full")

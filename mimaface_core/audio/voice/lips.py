@@ -9,13 +9,13 @@ from torch.nn import functional as F
 from ...morphable.bundled.face import ProceduralFace
 from ...morphable.bundled.face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LOWER_LIP, UPPER_LIP
 from ..mel import HOP
-from ..speech import RATE
+from ..speech import SAMPLE_RATE
 from .visemes import MOUTH, VISEMES, spread
 
 CHIN = [152, 175, 199, 200, 18, 83, 313]
 MILLIMETRES = 100.0  # in a model unit
 LEAST = 0.05  # mm² that a unit of any mode counts for
-MELS_A_SECOND = RATE // HOP
+MELS_A_SECOND = SAMPLE_RATE // HOP
 REST, CLOSED = VISEMES.index("rest"), VISEMES.index("closed")
 RESTING = (0.35, 0.65)  # probabilities of rest between which lips begin to be held shut
 CLOSING = (0.4, 0.7)  # the same for closures

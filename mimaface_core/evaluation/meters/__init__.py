@@ -1,1 +1,1 @@
-"""What is measured on frames and sound, one subject a file."""
+"""Meters of images, faces and audio, one subject a file: fed by `update`, read by `scores`."""

@@ -1,15 +1,17 @@
-"""How far expression, head pose and gaze lie from the driver's, by this project's fit of the bundled face model."""
+"""Distances of expression, head pose and gaze from the driver's, by the bundled face model's fit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ... import host
-from ...face.extract_by_fit import Fitted
+from ...face.extract_by_fit import FitExtractor
 from ...morphable.bundled.face import ProceduralFace, procedural_face
 from ...motion.rotation import rotation_of
 from ...motion.track import MotionTrack
@@ -17,68 +19,93 @@ from ..scores import LOWER, Score, measured
 from .crops import FACE_SHARE
 
 ESTIMATOR = "the bundled face model fitted to mediapipe's landmarks (which also drives the bundled pack)"
-TOGETHER = 500  # frames that are fitted at once, so that memory does not grow
+CHUNK = 500  # frames of one fit, which bounds the memory
 MILLIMETRES = 100  # in the face model's unit
+MESH_POINTS = 468  # the face model's vertices that are landmarks
+
+
+class _Motion(NamedTuple):
+    """Expression [N, 64], head rotation [N, 3, 3] and gaze [N, 4] of a video."""
+
+    expression: Tensor
+    rotation: Tensor
+    gaze: Tensor
+
+    @classmethod
+    def of(cls, track: MotionTrack) -> _Motion:
+        return cls(track.coefficients.expression, rotation_of(track.coefficients.angles), track.gaze)
+
+    def since_first(self) -> _Motion:
+        """Motion relative to the first frame, as `retarget` transfers it."""
+        return _Motion(
+            self.expression - self.expression[:1],
+            self.rotation[:1].transpose(1, 2) @ self.rotation,
+            self.gaze - self.gaze[:1],
+        )
 
 
 def distance_scores(driver: Sequence[Tensor], output: Sequence[Tensor]) -> dict[str, Score]:
-    """The distances of landmarks [478, 3] of the frames that show both faces, means over these frames.
+    """Mean distances over the frames that show both faces.
 
-    expression: way between the same points of the mean face, in mm, head pose and person taken out; and, as AED in
-    PIRenderer (Ren et al. 2021), the mean difference of coefficients. pose: angle of the rotation between the two
-    heads. gaze: distance in eye widths, mean of both eyes. Each also for the change since the first frame, which
-    is what relative motion carries over, whoever the driver is.
+    Expression: distance between the same points of the mean face in mm, without head pose and identity; and mean
+    difference of coefficients (AED of PIRenderer, Ren et al. 2021). Pose: angle of the rotation between both heads.
+    Gaze: distance in eye widths, mean of both eyes. The keys with `_change` compare the change since the first frame,
+    which is what relative motion transfers, whoever the driver is.
+
+    Args:
+        driver: the driver's landmarks, [478, 3] in pixels a frame.
+        output: the output's landmarks of the same instants.
     """
     face = procedural_face()
-    shown, made = _fitted(face, driver), _fitted(face, output)
-    estimators = {"": ESTIMATOR, "_change": f"{ESTIMATOR}; change since the first frame"}
+    driver_motion, output_motion = (_Motion.of(_fitted(face, landmarks)) for landmarks in (driver, output))
     scores = {}
-    for key, estimator in estimators.items():
-        of = _since_first if key else _absolute
-        (e, rotation, g), (e_made, rotation_made, g_made) = of(shown), of(made)
-        for name, value, unit in (
-            ("expression", _millimetres(face, e_made - e).mean(), "mm"),
-            ("expression_coefficients", (e_made - e).abs().mean(), "coefficient"),
-            ("pose", _angle(rotation.transpose(1, 2) @ rotation_made).mean(), "°"),
-            ("gaze", (g_made - g).view(-1, 2, 2).norm(dim=2).mean(), "eye widths"),
-        ):
-            title = f"{name.replace('_', ' ')} distance{', change' if key else ''}"
-            scores[f"{name}_distance{key}"] = measured(value, title, unit, LOWER, estimator)
+    for key_suffix, title_suffix, estimator, distances in (
+        ("", "", ESTIMATOR, _distances(face, driver_motion, output_motion)),
+        (
+            "_change", ", change", f"{ESTIMATOR}; change since the first frame",
+            _distances(face, driver_motion.since_first(), output_motion.since_first()),
+        ),
+    ):  # fmt: skip
+        for name, (value, unit) in distances.items():
+            title = f"{name.replace('_', ' ')} distance{title_suffix}"
+            scores[f"{name}_distance{key_suffix}"] = measured(value, title, unit, LOWER, estimator)
     return scores
 
 
+def _distances(face: ProceduralFace, driver: _Motion, output: _Motion) -> dict[str, tuple[Tensor, str]]:
+    """Mean distances between two motions, and their units."""
+    expression = output.expression - driver.expression
+    gaze = rearrange(output.gaze - driver.gaze, "n (eye xy) -> n eye xy", xy=2)
+    return {
+        "expression": (_millimetres(face, expression).mean(), "mm"),
+        "expression_coefficients": (expression.abs().mean(), "coefficient"),
+        "pose": (_angle(driver.rotation.transpose(1, 2) @ output.rotation).mean(), "°"),
+        "gaze": (gaze.norm(dim=2).mean(), "eye widths"),
+    }
+
+
 def _fitted(face: ProceduralFace, landmarks: Sequence[Tensor]) -> MotionTrack:
-    """The motion of a clip, TOGETHER frames at a time."""
+    """Motion of a video, CHUNK frames at a time."""
     parts = []
     with host.current().progress(len(landmarks), "fitting the face") as progress:
-        for start in range(0, len(landmarks), TOGETHER):
-            clip = Fitted(face, FACE_SHARE).clip()
-            part = landmarks[start : start + TOGETHER]
-            for points in part:
-                clip.see(None, points)
-            parts.append(clip.track(Fraction(25)))
-            progress.update(len(part))
+        for start in range(0, len(landmarks), CHUNK):
+            fitted = FitExtractor(face, FACE_SHARE).clip()
+            chunk = landmarks[start : start + CHUNK]
+            for points in chunk:
+                fitted.add(None, points)
+            parts.append(fitted.track(Fraction(25)))
+            progress.update(len(chunk))
     return MotionTrack.concatenate(parts)
 
 
-def _absolute(track: MotionTrack) -> tuple[Tensor, Tensor, Tensor]:
-    """Expression [N, 64], rotation [N, 3, 3] and gaze [N, 4]."""
-    return track.coefficients.expression, rotation_of(track.coefficients.angles), track.gaze
-
-
-def _since_first(track: MotionTrack) -> tuple[Tensor, Tensor, Tensor]:
-    """The same, counted from the first frame as `retarget` carries relative motion over."""
-    expression, rotation, gaze = _absolute(track)
-    return expression - expression[:1], rotation[:1].transpose(1, 2) @ rotation, gaze - gaze[:1]
-
-
 def _millimetres(face: ProceduralFace, expression: Tensor) -> Tensor:
-    """How far an expression [N, 64] moves the face's 468 points in the mean, [N]."""
-    way = expression @ face.model.expression_basis[:468].flatten(0, 1).T
-    return way.view(len(expression), 468, 3).norm(dim=2).mean(1) * MILLIMETRES
+    """Mean displacement [N] in mm of the face's points by an expression [N, 64]."""
+    basis = rearrange(face.model.expression_basis[:MESH_POINTS], "v c m -> (v c) m")
+    displacement = rearrange(expression @ basis.T, "n (v c) -> n v c", c=3)
+    return displacement.norm(dim=2).mean(1) * MILLIMETRES
 
 
 def _angle(rotation: Tensor) -> Tensor:
-    """Degrees by which rotations [N, 3, 3] turn, from their distance to the identity, which is exact near 0."""
-    apart = (rotation - torch.eye(3)).flatten(1).norm(dim=1)
-    return torch.rad2deg(2 * torch.asin((apart / 8**0.5).clamp(max=1)))
+    """Angle [N] in degrees of rotations [N, 3, 3], from their distance to the identity, which is exact near 0."""
+    distance = (rotation - torch.eye(3)).flatten(1).norm(dim=1)
+    return torch.rad2deg(2 * torch.asin((distance / 8**0.5).clamp(max=1)))

@@ -1,4 +1,4 @@
-"""What a clip shows of a face: how far mouth and eyes are open in each frame, a closed mouth, blinks."""
+"""Opening of mouth and eyes a frame, the closed mouth of a video, blinks."""
 
 from __future__ import annotations
 
@@ -8,74 +8,83 @@ from fractions import Fraction
 import numpy as np
 from torch import Tensor
 
-# Landmarks of mediapipe's mesh. The outer corners of the eyes are about 90 mm apart in an adult.
-EYE_CORNERS = (33, 263)
-INNER_LIPS = ((82, 87), (13, 14), (312, 317))  # upper, lower; the middle of the mouth
-EYES = (((33, 133), ((160, 144), (159, 145), (158, 153))), ((362, 263), ((385, 380), (386, 374), (387, 373))))
+from .landmarks import INNER_LIPS, LEFT_EYE, OUTER_EYE_CORNERS, RIGHT_EYE, Eye
 
-# Lips that lie together measure 0.00–0.03 in photographs. CLOSED_AT_MOST is the widest that a clip's own closed
-# state may be, TOLERANCE what may be added to it (0.02 is 1.8 mm on an adult).
-CLOSED_AT_MOST = 0.03
-TOLERANCE = 0.02
+# Lips that touch measure 0.00–0.03 in photographs. MAX_CLOSED bounds a video's own closed state; CLOSED_TOLERANCE is
+# added to it (0.02 is 1.8 mm on an adult).
+MAX_CLOSED = 0.03
+CLOSED_TOLERANCE = 0.02
 
-# Blinks, in parts of the usual opening of the eyes, which is the 80th percentile over USUAL_OVER seconds.
-SHUT = 0.6  # a blink goes below this
-DIP = 0.25  # and comes down and up again by at least this
-LONGEST_BLINK = 0.4  # seconds, measured at 30 % of the way up; eyes that stay shut for longer do not blink
-USUAL_OVER = 3.0
+# Blinks, as shares of the open eye, which is the 80th percentile over OPEN_EYE_SECONDS.
+BLINK_BELOW = 0.6  # opening that a blink falls below
+BLINK_DEPTH = 0.25  # least fall and rise
+BLINK_SECONDS = 0.4  # longest blink, at 30 % of its depth; eyes shut for longer are not blinking
+OPEN_EYE_SECONDS = 3.0
 
 
 def mouth_opening(landmarks: Sequence[Tensor | None]) -> np.ndarray:
-    """Gap between the inner lips over the distance of the outer eye corners, [N]; NaN where no face is seen.
+    """Gap between the inner lips over the distance of the outer eye corners, [N]; NaN without a face.
 
-    landmarks: [478, 3] a frame, in pixels, or None. Both lengths are taken in three dimensions, so that
-    turning the head changes little.
+    Both are measured in three dimensions, so that turning the head changes little.
+
+    Args:
+        landmarks: [478, 3] in pixels a frame, None without a face.
     """
-    return np.array([np.nan if points is None else _gap(points) for points in landmarks])
+    return np.array([np.nan if points is None else _mouth_gap(points) for points in landmarks])
 
 
 def eye_opening(landmarks: Sequence[Tensor | None]) -> np.ndarray:
-    """Gap between the lids over the eye's width, mean of both eyes, [N]; NaN where no face is seen.
+    """Eye aspect ratio: gap between the lids over the eye's width, mean of both eyes, [N]; NaN without a face.
 
-    The eye aspect ratio of Soukupová & Čech, "Real-Time Eye Blink Detection using Facial Landmarks" (2016).
+    Soukupová & Čech, "Real-Time Eye Blink Detection using Facial Landmarks" (2016).
+
+    Args:
+        landmarks: [478, 3] in pixels a frame, None without a face.
     """
-    return np.array([np.nan if points is None else _lids(points) for points in landmarks])
+    return np.array([np.nan if points is None else _lid_gap(points) for points in landmarks])
 
 
 def closed_below(opening: np.ndarray) -> float:
-    """The opening below which a clip's mouth is closed: its smallest (5th percentile) plus TOLERANCE.
+    """Opening below which a video's mouth is closed: its 5th percentile, at most MAX_CLOSED, plus CLOSED_TOLERANCE.
 
-    A mouth that never closes in the clip does not make a small gap closed: see CLOSED_AT_MOST.
+    Args:
+        opening: `mouth_opening` [N].
     """
-    return min(float(np.nanpercentile(opening, 5)), CLOSED_AT_MOST) + TOLERANCE
+    return min(float(np.nanpercentile(opening, 5)), MAX_CLOSED) + CLOSED_TOLERANCE
 
 
 def count_blinks(eyes: np.ndarray, fps: Fraction) -> int:
-    """How often the eyes of `eye_opening` go shut and open again; frames without a face are bridged."""
+    """Number of blinks; frames without a face are interpolated.
+
+    Args:
+        eyes: `eye_opening` [N].
+        fps: frames a second.
+    """
     from scipy.ndimage import percentile_filter
     from scipy.signal import find_peaks
 
-    seen = np.flatnonzero(np.isfinite(eyes))
-    if not len(seen):
+    valid = np.flatnonzero(np.isfinite(eyes))
+    if not len(valid):
         return 0
-    filled = np.interp(np.arange(len(eyes)), seen, eyes[seen])
-    usual = percentile_filter(filled, 80, size=max(3, round(USUAL_OVER * fps)), mode="nearest")
-    shut = -filled / np.maximum(usual, 1e-6)
-    longest = max(1.0, LONGEST_BLINK * float(fps))
-    return len(find_peaks(shut, height=-SHUT, prominence=DIP, width=(None, longest), rel_height=0.3)[0])
+    filled = np.interp(np.arange(len(eyes)), valid, eyes[valid])
+    open_eye = percentile_filter(filled, 80, size=max(3, round(OPEN_EYE_SECONDS * fps)), mode="nearest")
+    closing = -filled / np.maximum(open_eye, 1e-6)
+    longest = max(1.0, BLINK_SECONDS * float(fps))
+    peaks, _ = find_peaks(closing, height=-BLINK_BELOW, prominence=BLINK_DEPTH, width=(None, longest), rel_height=0.3)
+    return len(peaks)
 
 
-def _gap(points: Tensor) -> float:
+def _mouth_gap(points: Tensor) -> float:
     gaps = [_distance(points, *pair) for pair in INNER_LIPS]
-    return sum(gaps) / len(gaps) / max(_distance(points, *EYE_CORNERS), 1e-6)
+    return sum(gaps) / len(gaps) / max(_distance(points, *OUTER_EYE_CORNERS), 1e-6)
 
 
-def _lids(points: Tensor) -> float:
-    open_by = [
-        sum(_distance(points, *pair) for pair in pairs) / len(pairs) / max(_distance(points, *corners), 1e-6)
-        for corners, pairs in EYES
-    ]
-    return sum(open_by) / len(open_by)
+def _lid_gap(points: Tensor) -> float:
+    def ratio(eye: Eye) -> float:
+        gap = sum(_distance(points, *pair) for pair in eye.lids) / len(eye.lids)
+        return gap / max(_distance(points, *eye.corners), 1e-6)
+
+    return (ratio(RIGHT_EYE) + ratio(LEFT_EYE)) / 2
 
 
 def _distance(points: Tensor, a: int, b: int) -> float:

@@ -1,64 +1,116 @@
-"""Ten signals of a face, taken from landmarks alone, and how closely those of an output follow its driver's.
+"""Ten signals of a face, measured on landmarks only, and scores of how the output's follow the driver's.
 
-They are ratios and angles in the face's own frame, so that crops and people may differ, and they do not pass
-through the face model that drives: a second opinion on what the fit says.
+The signals are angles and ratios in the face's own frame, so that crops and people may differ. They do not use the face
+model that drives the output, and so check its fit independently.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
 
 import numpy as np
+from torch import Tensor
 
 from ..scores import HIGHER, ONE, Score, absent, measured
+from .landmarks import BONE, BROWS_AND_LIDS, INNER_LIPS, LEFT_EYE, MOUTH_CORNERS, OUTER_EYE_CORNERS, RIGHT_EYE, Eye
+from .pearson import pearson
 
 ESTIMATOR = "ratios of mediapipe's landmarks, independent of the face model"
-OUTER_EYES = (33, 263)
-FOREHEAD, CHIN = 10, 152
-INNER_LIPS, MOUTH_CORNERS = (13, 14), (61, 291)
-BROWS_AND_LIDS = ((105, 159), (334, 386))
-# Of an eye: its corners (the picture's left one first), upper and lower lid, centre of the iris.
-RIGHT_EYE, LEFT_EYE = (33, 133, 159, 145, 468), (362, 263, 386, 374, 473)
-# Ranges below these are the tracker's noise: degrees for the head, ratios for the rest.
-FLOOR = {
+# Smallest range of a driver's signal that exceeds tracker noise: degrees for the head, ratios for the rest.
+NOISE_RANGE = {
     "pitch": 3.0, "yaw": 3.0, "roll": 3.0, "mouth": 0.08, "smile": 0.06, "blink_r": 0.15, "blink_l": 0.15,
     "brow": 0.05, "gaze_x": 0.06, "gaze_y": 0.05,
 }  # fmt: skip
-UNITS = {name: "°" if name in ("pitch", "yaw", "roll") else "ratio" for name in FLOOR}
-FEWEST = 5  # frames that a correlation needs
+UNITS = {name: "°" if name in ("pitch", "yaw", "roll") else "ratio" for name in NOISE_RANGE}
+MIN_FRAMES = 5  # for a correlation
+STILL = 1e-9  # product of two signals' deviations, below which their correlation counts as 0
+MIDDLE_LIPS = INNER_LIPS[1]
 
 
-def signals(points: np.ndarray) -> np.ndarray:
-    """The signals, in FLOOR's order, [10], of one face's landmarks [478, 3] in pixels."""
-    x, y = _axes(points)
-    between_eyes = _length(points[OUTER_EYES[0]] - points[OUTER_EYES[1]])
+class SignalDetail(TypedDict):
+    """One signal of an output beside its driver's, as it stands in the JSON.
 
-    def flat(pair: tuple[int, int]) -> float:
+    `range` has the driver's first; `counted` is True where the driver's exceeds the noise.
+    """
+
+    correlation: float
+    gain: float | None
+    change_error: float
+    range: list[float]
+    unit: str
+    counted: bool
+
+
+class FollowScores(NamedTuple):
+    """Scores `motion` and `gain`, and the details of each signal; None for too few frames."""
+
+    scores: dict[str, Score]
+    details: dict[str, SignalDetail] | None
+
+
+def video_signals(landmarks: Sequence[Tensor]) -> np.ndarray:
+    """Signals of all frames of a video, [N, 10], head angles counted from the video's first frame.
+
+    Args:
+        landmarks: [478, 3] a frame, in pixels.
+    """
+    return np.array([face_signals(points.numpy(), landmarks[0].numpy()) for points in landmarks])
+
+
+def face_signals(points: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Signals of one face, [10], in the order of NOISE_RANGE.
+
+    Args:
+        points: landmarks [478, 3] in pixels.
+        first: those of the video's first frame, whose head pose is 0°.
+    """
+    eye_distance = _length(points[OUTER_EYE_CORNERS[0]] - points[OUTER_EYE_CORNERS[1]])
+
+    def distance(pair: tuple[int, int]) -> float:
         return _length(points[pair[0], :2] - points[pair[1], :2])
 
-    brow = sum(flat(pair) for pair in BROWS_AND_LIDS) / 2
-    (blink_r, *gaze_r), (blink_l, *gaze_l) = _eye(points, RIGHT_EYE), _eye(points, LEFT_EYE)
+    brow = sum(distance(pair) for pair in BROWS_AND_LIDS) / 2
+    (blink_r, *gaze_r), (blink_l, *gaze_l) = _eye_signals(points, RIGHT_EYE), _eye_signals(points, LEFT_EYE)
     gaze_x, gaze_y = (np.array(gaze_r) + gaze_l) / 2
-    head = (_degrees(y[2], _length(y[:2])), _degrees(x[2], _length(x[:2])), _degrees(x[1], x[0]))
-    ratios = (flat(INNER_LIPS) / between_eyes, flat(MOUTH_CORNERS) / between_eyes)
-    return np.array([*head, *ratios, blink_r, blink_l, brow / between_eyes, gaze_x, gaze_y])
+    ratios = (distance(MIDDLE_LIPS) / eye_distance, distance(MOUTH_CORNERS) / eye_distance)
+    return np.array([*head_angles(points, first), *ratios, blink_r, blink_l, brow / eye_distance, gaze_x, gaze_y])
 
 
-def follow_scores(driver: Sequence[np.ndarray], output: Sequence[np.ndarray]) -> dict[str, Score]:
-    """How the output's signals follow the driver's, from what `signals` gave for each frame that shows both.
+def head_angles(points: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Pitch, yaw and roll in degrees of the head's rotation since the first frame.
 
-    motion: mean correlation over the signals that the driver really moves. gain: median of the output's range
-    over the driver's there. Then for each signal its correlation, gain, and mean difference of the change since
-    the first frame, in the signal's unit.
+    The rotation fits the points on bone of both frames to each other by least squares (Kabsch 1976), their centres and
+    sizes removed, so that neither a dropping jaw nor a widening mouth counts as a nod. Axes: x right, y down, z away.
+
+    Args:
+        points: landmarks [478, 3] in pixels.
+        first: those of the first frame.
     """
-    if len(driver) < FEWEST:
-        reason = f"faces are seen in {len(driver)} common frames, and it needs {FEWEST}"
-        return {name: absent(name, ESTIMATOR, reason) for name in ("motion", "gain")}
-    shown, made = np.array(driver), np.array(output)
-    spread, answer = np.ptp(shown, 0), np.ptp(made, 0)
-    correlation = [_correlation(a, b) for a, b in zip(shown.T, made.T)]
-    change = np.abs((shown - shown[0]) - (made - made[0])).mean(0)
-    moved = [i for i, least in enumerate(FLOOR.values()) if spread[i] > least]
+    from scipy.spatial.transform import Rotation
+
+    bone, bone_first = (frame[list(BONE)] - frame[list(BONE)].mean(0) for frame in (points, first))
+    return Rotation.align_vectors(bone, bone_first)[0].as_euler("xyz", degrees=True)
+
+
+def follow_scores(driver: np.ndarray, output: np.ndarray) -> FollowScores:
+    """Scores of how the output's signals follow the driver's, on the frames that show both faces.
+
+    `motion` is the mean correlation over the signals that the driver moves, `gain` the median of the output's range
+    over the driver's there. Each signal has its correlation, gain, and mean absolute difference of the change since
+    the first frame, in the signal's unit.
+
+    Args:
+        driver: `video_signals` [N, 10] of the driver.
+        output: those of the output.
+    """
+    if len(driver) < MIN_FRAMES:
+        reason = f"faces are seen in {len(driver)} common frames, and it needs {MIN_FRAMES}"
+        return FollowScores({name: absent(name, ESTIMATOR, reason) for name in ("motion", "gain")}, None)
+    driver_range, output_range = np.ptp(driver, 0), np.ptp(output, 0)
+    correlation = [np.nan_to_num(pearson(a, b, STILL)) for a, b in zip(driver.T, output.T, strict=True)]
+    change_error = np.abs((driver - driver[0]) - (output - output[0])).mean(0)
+    moved = [i for i, noise in enumerate(NOISE_RANGE.values()) if driver_range[i] > noise]
     if moved:
         scores = {
             "motion": measured(
@@ -66,38 +118,29 @@ def follow_scores(driver: Sequence[np.ndarray], output: Sequence[np.ndarray]) ->
                 f"{ESTIMATOR}; mean over those that the driver moves",
             ),
             "gain": measured(
-                np.median([answer[i] / spread[i] for i in moved]), "gain: range over the driver's", "", ONE,
+                np.median([output_range[i] / driver_range[i] for i in moved]), "gain: range over the driver's", "", ONE,
                 f"{ESTIMATOR}; median over those that the driver moves",
             ),
         }  # fmt: skip
     else:
         scores = {name: absent(name, ESTIMATOR, "the driver does not move") for name in ("motion", "gain")}
-    detail = {
+    details: dict[str, SignalDetail] = {
         name: {
-            "correlation": round(correlation[i], 3),
-            "gain": round(float(answer[i] / spread[i]), 3) if spread[i] > 1e-9 else None,
-            "change_error": round(float(change[i]), 4),
-            "range": [round(float(spread[i]), 4), round(float(answer[i]), 4)],
+            "correlation": round(float(correlation[i]), 3),
+            "gain": round(float(output_range[i] / driver_range[i]), 3) if driver_range[i] > STILL else None,
+            "change_error": round(float(change_error[i]), 4),
+            "range": [round(float(driver_range[i]), 4), round(float(output_range[i]), 4)],
             "unit": UNITS[name],
             "counted": i in moved,
         }
-        for i, name in enumerate(FLOOR)
+        for i, name in enumerate(NOISE_RANGE)
     }
-    return scores | {"signals": detail}
+    return FollowScores(scores, details)
 
 
-def _axes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The head's x (between the eyes) and y (forehead to chin, at right angles to x), unit vectors."""
-    x = points[OUTER_EYES[1]] - points[OUTER_EYES[0]]
-    x = x / _length(x)
-    y = points[CHIN] - points[FOREHEAD]
-    y = y - (y @ x) * x
-    return x, y / _length(y)
-
-
-def _eye(points: np.ndarray, eye: tuple[int, ...]) -> tuple[float, float, float]:
-    """Opening of an eye and where its iris lies, across and down from the middle, all over the eye's width."""
-    left, right, upper, lower, iris = points[list(eye), :2]
+def _eye_signals(points: np.ndarray, eye: Eye) -> tuple[float, float, float]:
+    """Opening of an eye, and the iris across and down from the eye's middle, in eye widths."""
+    left, right, upper, lower, iris = points[[*eye.corners, *eye.lids[1], eye.iris], :2]
     across = right - left
     width = _length(across)
     opening = _length(upper - lower) / width
@@ -106,14 +149,3 @@ def _eye(points: np.ndarray, eye: tuple[int, ...]) -> tuple[float, float, float]
 
 def _length(vector: np.ndarray) -> float:
     return float(np.linalg.norm(vector)) + 1e-6
-
-
-def _degrees(opposite: float, adjacent: float) -> float:
-    return float(np.degrees(np.arctan2(opposite, adjacent)))
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's; 0 where one of the two does not move."""
-    a, b = a - a.mean(), b - b.mean()
-    size = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / size) if size > 1e-9 else 0.0

@@ -1,33 +1,27 @@
-"""Which of a face model's 64 expression coefficients move what."""
+"""The expression groups of each face model that a motion can belong to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from ...motion.retarget import Opening
+from ...motion.groups import ExpressionGroups
 from ...motion.track import PROCEDURAL
 from .blendshapes import LID_MODES, MOUTH_MODES
 from .face import procedural_face
+from .lip_contact import lip_gap
 from .sliders import quick_modes
 
 
-@dataclass(frozen=True)
-class Modes:
-    """Numbers of expression coefficients, as the motion's functions take them.
+def expression_groups(basis: str) -> ExpressionGroups:
+    """The groups of the face model `MotionTrack.basis`.
 
-    lids: those of the right and of the left lids, none where they are not apart from the rest of the face. mouth: those of
-    lips and jaw, likewise. quick: those that move within a few frames. opening: how wide eyes are, where lids are apart.
+    The 64 expressions of BFM09 each move the whole face: only `quick` is given for it, and holds them all.
     """
-
-    lids: Sequence[Sequence[int]]
-    mouth: Sequence[int]
-    quick: Sequence[int]
-    opening: Opening | None
-
-
-def modes_of(basis: str) -> Modes:
-    """The modes of the face model `MotionTrack.basis`. Those of BFM09 each move the whole face."""
-    if basis == PROCEDURAL:
-        return Modes(LID_MODES, MOUTH_MODES, quick_modes(), procedural_face().eye_opening)
-    return Modes((), (), range(64), None)
+    if basis != PROCEDURAL:
+        return ExpressionGroups(quick=range(64))
+    face = procedural_face()
+    return ExpressionGroups(
+        lids=LID_MODES,
+        mouth=MOUTH_MODES,
+        quick=quick_modes(),
+        eye_opening=face.eye_opening,
+        lip_gap=lambda identity, expression: lip_gap(face, identity, expression),
+    )

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from ... import weights
-from ...appearance.tokens import ReleasedAppearance
+from ...appearance.tokens_released import ReleasedAppearance
 from ...diffusion.latents import build_vae
-from ...diffusion.released_unet import build_picture_unet, build_video_unet, combine, to_diffusers
+from ...diffusion.unet_released import build_image_unet, build_video_unet, combine, to_diffusers
 from ...errors import InputError
 from ...face.d3dfr import CoefficientNetwork
 from ...morphable.model import MorphableModel
@@ -177,7 +177,7 @@ def _plan(report: Report, sizes: Sizes) -> dict[str, Part]:
             ("picture",),
             partial(state, "picture"),
             {"class": "picture", "config": picture},
-            build_picture_unet,
+            build_image_unet,
         )
     return parts
 

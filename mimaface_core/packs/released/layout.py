@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from ...appearance.clip import build_vision
 from ...appearance.identity import FEATURES, CurricularFace
-from ...appearance.tokens import CLIP_L, PostFuse, vision_state
-from ...diffusion.released_unet import (
+from ...appearance.tokens_released import CLIP_L, PostFuse, vision_state
+from ...diffusion.unet_released import (
     TABLE,
     TABLES,
     VIDEO_PARTS,
-    build_picture_unet,
+    build_image_unet,
     build_video_unet,
     longest_clip,
     to_released,
@@ -39,7 +39,7 @@ SHAPELESS = ("hidden_act", "num_attention_heads", "layer_norm_eps")
 class Sizes:
     """How large the networks are; as published unless said otherwise.
 
-    video, picture: what differs from `released_unet`'s configurations. vision: arguments of `CLIPVisionConfig`.
+    video, picture: what differs from `unet_released`'s configurations. vision: arguments of `CLIPVisionConfig`.
     width: D of the tokens. vae: arguments of `AutoencoderKL`. vertices: of the face model.
     """
 
@@ -98,7 +98,7 @@ def _fuse(sizes: Sizes) -> Shapes:
 
 
 def _picture(sizes: Sizes) -> Shapes:
-    return shapes(build_picture_unet, sizes.picture)
+    return shapes(build_image_unet, sizes.picture)
 
 
 _UNET = "checkpoints/image/pretrained_unet/"

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from torch import Tensor
 
 from ...errors import InputError
-from ...media.read import Clip, read_picture
+from ...media.read import Clip, read_image
 
 VIDEOS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv")
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -56,7 +56,7 @@ class Footage:
     def _pictures(self) -> Iterator[Tensor]:
         for number, file in enumerate(frame_files(self.path)):
             try:
-                picture = read_picture(file)
+                picture = read_image(file)
             except InputError as error:
                 if not number:
                     raise

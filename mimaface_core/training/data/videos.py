@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ... import host
 from ...errors import InputError
-from ...face.crop import PICTURE, apply, crop_matrix, warp
+from ...face.crop import CROP_SIZE, crop_matrix, transform_points, warp
 from ...face.detect import FaceTracker, face_tracker
 from ...face.follow import choose_face, clip_landmarks
-from ...packs.pack import FACE_SHARE
+from ...packs.manifest import FACE_SHARE
 from ..people.camera import from_jpeg, to_jpeg
 from ..people.drawer import Sample
 from ..people.inference import WEIGHT_SIDE, frame_weights, product_clip
@@ -249,11 +249,11 @@ def video_sample(source: Tensor, clip: list[Tensor], tracker: FaceTracker) -> Sa
     points = torch.from_numpy(choose_face(faces, -1))
     matrix = crop_matrix(points, FACE_SHARE)
     if matrix[0, 0] > ENLARGED:
-        least = round(FACE_SHARE * PICTURE / ENLARGED)
+        least = round(FACE_SHARE * CROP_SIZE / ENLARGED)
         raise Unusable(f"its face is too small; {least} pixels high or wide are needed.")
-    landmarks = torch.stack([apply(matrix, one) for one in (points, *found)])
+    landmarks = torch.stack([transform_points(matrix, one) for one in (points, *found)])
     face = landmarks[1:, :468, :2]
-    if face.min() < 0 or face.max() > PICTURE:
+    if face.min() < 0 or face.max() > CROP_SIZE:
         raise Unusable("its face moves too far; it must stay within about a face's width.")
     files = [_cut_out(frame, matrix) for frame in (source, *clip)]
     motion, renders = product_clip(from_jpeg(files[0]).float() / 127.5 - 1, landmarks)
@@ -269,7 +269,7 @@ def _cut_out(frame: Tensor, matrix: Tensor) -> bytes:
 
 def _covered(matrix: Tensor, height: int, width: int) -> Tensor:
     """Where the crop shows the frame [64, 64], and not what stands in beyond the frame's border."""
-    low, high = apply(matrix, torch.tensor([[0.0, 0.0], [width, height]]))
-    place = (torch.arange(WEIGHT_SIDE) + 0.5) * PICTURE / WEIGHT_SIDE
+    low, high = transform_points(matrix, torch.tensor([[0.0, 0.0], [width, height]]))
+    place = (torch.arange(WEIGHT_SIDE) + 0.5) * CROP_SIZE / WEIGHT_SIDE
     columns, rows = ((place > first) & (place < last) for first, last in zip(low, high))
     return rows[:, None] & columns

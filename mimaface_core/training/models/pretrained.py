@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import weights
-from ...appearance.tokens import vision_state
+from ...appearance.tokens_released import vision_state
 from ...errors import InputError
 from ...packs.released.autoencoder import read_vae
 

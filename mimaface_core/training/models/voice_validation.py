@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the training data, with the corpus in speech/")
     parser.add_argument("--clips", type=int, default=40, help="how many held-out clips")
     options = parser.parse_args()
-    from ...packs.pack import find_pack
+    from ...packs.find import find_pack
 
     driver = find_pack(options.pack).audio_driver
     if options.data:

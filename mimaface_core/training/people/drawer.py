@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...face.crop import PICTURE, crop_matrix
+from ...face.crop import CROP_SIZE, crop_matrix
 from ...face.gaze import as_tracked
 from ...morphable.bundled.blendshapes import NAMES
 from ...morphable.bundled.face import procedural_face
@@ -165,7 +165,7 @@ class Drawer:
     @torch.no_grad()
     def draw(self, frames: slice) -> Tensor:
         """Linear light [n, 3, 512, 512] of some frames."""
-        person, size = self.person, PICTURE
+        person, size = self.person, CROP_SIZE
         triangles, skin_count, uv = _mesh()
         points, normals = self.points[frames], self.normals[frames]
         n = len(points)
@@ -214,7 +214,7 @@ class Drawer:
         face, person = self.face, self.person
         start = face.part_triangles["head"].stop
         triangles = face.model.triangles[start:]
-        fragments = rasterize(points, triangles, PICTURE, PICTURE)
+        fragments = rasterize(points, triangles, CROP_SIZE, CROP_SIZE)
         normals = torch.zeros_like(points)
         for i, side in enumerate(("right_eye", "left_eye")):
             part = face.parts[side]

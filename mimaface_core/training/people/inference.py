@@ -8,9 +8,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ...face.crop import PICTURE, PLANE, plane_alignment
+from ...face.crop import CROP_SIZE, PLANE, plane_alignment
 from ...face.fit import fit_landmarks
-from ...morphable.bundled.blendshapes import LID_MODES
 from ...morphable.bundled.face import procedural_face
 from ...morphable.bundled.face_mesh import (
     INNER_LOWER_LIP,
@@ -20,6 +19,7 @@ from ...morphable.bundled.face_mesh import (
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
 )
+from ...morphable.bundled.groups import expression_groups
 from ...morphable.rasterize import rasterize
 from ...motion.retarget import retarget
 from ...motion.track import MotionTrack
@@ -38,7 +38,7 @@ def product_clip(crop: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tensor]:
     """
     face = procedural_face()
     source = _track(landmarks[:1])
-    motion = retarget(_track(landmarks), source, opening=face.eye_opening, lid_modes=LID_MODES)[1:]
+    motion = retarget(_track(landmarks), source, expression_groups(source.basis))[1:]
     renderer = ProjectedRenderer(face, crop, landmarks[0], source)
     return motion, torch.cat([renderer(motion[i : i + TOGETHER]) for i in range(0, len(motion), TOGETHER)])
 
@@ -49,7 +49,7 @@ def frame_weights(points: Tensor) -> Tensor:
     points: [N, V, 3] in crop pixels, of which the first 468 are the face's; the depth plays no part.
     """
     face = procedural_face()
-    points = points[:, :468] * torch.tensor([WEIGHT_SIDE / PICTURE, WEIGHT_SIDE / PICTURE, 1])
+    points = points[:, :468] * torch.tensor([WEIGHT_SIDE / CROP_SIZE, WEIGHT_SIDE / CROP_SIZE, 1])
     triangles = face.model.triangles[face.part_triangles["face"]]
     covered = rasterize(points, triangles, WEIGHT_SIDE, WEIGHT_SIDE, near=-math.inf).mask.float()
     steps = torch.arange(WEIGHT_SIDE) + 0.5
@@ -60,6 +60,6 @@ def frame_weights(points: Tensor) -> Tensor:
 
 def _track(landmarks: Tensor) -> MotionTrack:
     """Fit the model to crop landmarks [N, 478, 3]."""
-    coefficients, gaze = fit_landmarks(procedural_face(), landmarks * (PLANE / PICTURE))
+    coefficients, gaze = fit_landmarks(procedural_face(), landmarks * (PLANE / CROP_SIZE))
     n = len(landmarks)
     return MotionTrack(coefficients, gaze, plane_alignment(n), torch.ones(n, dtype=torch.bool), Fraction(25))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft
 
-from ...audio.speech import RATE
+from ...audio.speech import SAMPLE_RATE
 
 Random = np.random.Generator
 BANDS = ((300, 3400), (300, 3400), (60, 3700), (100, 5000), (350, 7000), (30, 2800))  # telephone, 8 kHz, radio, …
@@ -35,14 +35,14 @@ def curve(n: int, step: float, rng: Random) -> np.ndarray:
 
 def equalizer(bins: int, strength: float, rng: Random) -> np.ndarray:
     """A random smooth frequency response [bins] up to 8 kHz; strength: decibels it deviates by."""
-    octaves = np.log2(np.maximum(np.arange(bins) / bins * RATE / 2, 60) / 60)
+    octaves = np.log2(np.maximum(np.arange(bins) / bins * SAMPLE_RATE / 2, 60) / 60)
     knots = rng.normal(0, strength, 9) + rng.normal(0, strength / 4) * np.arange(9)
     return (10 ** (np.interp(octaves, np.arange(9), knots) / 20)).astype(np.float32)
 
 
 def band(bins: int, low: float, high: float, steep: float) -> np.ndarray:
     """The response [bins] of a band from `low` to `high` Hz."""
-    f = np.maximum(np.arange(bins) / bins * RATE / 2, 1.0)
+    f = np.maximum(np.arange(bins) / bins * SAMPLE_RATE / 2, 1.0)
     return (1 / np.sqrt((1 + (low / f) ** (2 * steep)) * (1 + (f / high) ** (2 * steep)))).astype(np.float32)
 
 
@@ -77,15 +77,15 @@ def breaths(pauses: list[tuple[int, int]], n: int, level: float, rng: Random) ->
     """Breaths and smacks of the lips [n] within pauses (first sample, one past the last) of a voice of `level`."""
     out = np.zeros(n, np.float32)
     for start, stop in pauses:
-        if stop - start > 0.25 * RATE and rng.uniform() < 0.5:
-            length = int(min(rng.uniform(0.15, 0.7) * RATE, 0.9 * (stop - start)))
+        if stop - start > 0.25 * SAMPLE_RATE and rng.uniform() < 0.5:
+            length = int(min(rng.uniform(0.15, 0.7) * SAMPLE_RATE, 0.9 * (stop - start)))
             at = int(rng.uniform(start, stop - length))
             swell = np.sin(np.pi * np.linspace(0, 1, length) ** rng.uniform(0.5, 2)).astype(np.float32)
             centre = rng.uniform(500, 3000)
             breath = coloured(length, rng.uniform(-1, 0), rng, (centre / 3, centre * 2)) * swell
             out[at : at + length] += level * decibels(rng.uniform(-42, -16)) * breath
         if rng.uniform() < 0.2:
-            length = int(rng.uniform(0.004, 0.03) * RATE)
+            length = int(rng.uniform(0.004, 0.03) * SAMPLE_RATE)
             if stop - start > 2 * length:
                 at = int(rng.uniform(start, stop - length))
                 smack = coloured(length, rng.uniform(-1, 0.5), rng) * np.linspace(1, 0, length, dtype=np.float32)
@@ -96,14 +96,14 @@ def breaths(pauses: list[tuple[int, int]], n: int, level: float, rng: Random) ->
 def response(rng: Random) -> np.ndarray:
     """What a room makes of a click: the direct sound first, then early reflections, then a decaying rustle."""
     time = np.exp(rng.uniform(np.log(0.1), np.log(0.8)))
-    n = int(time * RATE)
-    t = np.arange(n, dtype=np.float32) / RATE
+    n = int(time * SAMPLE_RATE)
+    t = np.arange(n, dtype=np.float32) / SAMPLE_RATE
     tail = coloured(n, rng.uniform(-1, 0), rng) * np.exp(-6.9 * t / time)
-    tail[: int(rng.uniform(0.002, 0.02) * RATE)] = 0
+    tail[: int(rng.uniform(0.002, 0.02) * SAMPLE_RATE)] = 0
     tail *= decibels(-rng.uniform(-2, 20)) / np.sqrt(np.square(tail).sum() + 1e-9)
     for _ in range(rng.integers(3, 14)):
         late = rng.uniform(0.001, 0.045)
-        tail[int(late * RATE)] += rng.choice([-1, 1]) * rng.uniform(0.1, 0.6) * np.exp(-late / 0.03)
+        tail[int(late * SAMPLE_RATE)] += rng.choice([-1, 1]) * rng.uniform(0.1, 0.6) * np.exp(-late / 0.03)
     tail[0] = 1
     return tail.astype(np.float32)
 
@@ -125,14 +125,14 @@ def coloured(n: int, slope: float, rng: Random, limits: tuple[float, float] | No
 
 def hum(n: int, rng: Random) -> np.ndarray:
     """The mains and its overtones."""
-    t, base = np.arange(n, dtype=np.float32) / RATE, rng.choice([50, 60])
+    t, base = np.arange(n, dtype=np.float32) / SAMPLE_RATE, rng.choice([50, 60])
     parts = [rng.uniform(0, 1) / k * np.sin(2 * np.pi * (base * k * t + rng.uniform())) for k in (1, 2, 3, 4, 6)]
     return np.sum(parts, 0).astype(np.float32)
 
 
 def music(seconds: float, rng: Random) -> np.ndarray:
     """Something like music: chords, tunes and drums without a voice."""
-    n = int(seconds * RATE)
+    n = int(seconds * SAMPLE_RATE)
     out, at = np.zeros(n, np.float32), 0
     key, beat = rng.uniform(50, 62), rng.uniform(0.18, 0.6)
     scale = np.array([0, 2, 4, 5, 7, 9, 11])
@@ -143,8 +143,8 @@ def music(seconds: float, rng: Random) -> np.ndarray:
         elif at == 0:
             brightness, pluck, drums = 1.0, True, True
         for _ in range(rng.integers(0, 4)):
-            length = min(n - at, int(beat * rng.choice([1, 2, 4]) * RATE))
-            t = np.arange(length, dtype=np.float32) / RATE
+            length = min(n - at, int(beat * rng.choice([1, 2, 4]) * SAMPLE_RATE))
+            t = np.arange(length, dtype=np.float32) / SAMPLE_RATE
             pitch = 440 * 2 ** ((key + rng.choice(scale) + 12 * rng.integers(-1, 3) - 69) / 12)
             shape = np.exp(-t * rng.uniform(2, 8)) if pluck else np.sin(np.pi * np.linspace(0, 1, length)) ** 0.5
             sway = 1 + rng.uniform(0, 0.004) * np.sin(2 * np.pi * 5.5 * t)
@@ -152,10 +152,10 @@ def music(seconds: float, rng: Random) -> np.ndarray:
             tone = sum(k**-brightness * np.sin(2 * np.pi * k * pitch * t * sway + k) for k in overtones)
             out[at : at + length] += (rng.uniform(0.2, 1) * shape * tone).astype(np.float32)
         if drums and rng.uniform() < 0.6:
-            length = min(n - at, int(rng.uniform(0.03, 0.25) * RATE))
+            length = min(n - at, int(rng.uniform(0.03, 0.25) * SAMPLE_RATE))
             hit = coloured(length, rng.choice([-2.0, 0.0]), rng) * np.exp(-6 * np.linspace(0, 1, length))
             out[at : at + length] += (rng.uniform(0.5, 2) * hit).astype(np.float32)
-        at += int(beat * RATE)
+        at += int(beat * SAMPLE_RATE)
     return out
 
 
@@ -211,7 +211,7 @@ class Recorder:
         n, level = len(wave), loudness(wave, speaks)
         if rng.uniform() < 0.35:
             wave = breathe(wave, 1.0 if rng.uniform() < 0.05 else rng.uniform(0.03, 0.5), rng)
-        wave = wave * 10 ** (curve(n, RATE * rng.uniform(0.2, 0.8), rng) * (rng.uniform(0, 4) / 20))
+        wave = wave * 10 ** (curve(n, SAMPLE_RATE * rng.uniform(0.2, 0.8), rng) * (rng.uniform(0, 4) / 20))
         edges = np.flatnonzero(np.diff(np.concatenate([[1], speaks, [1]])))
         pauses = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
         if rng.uniform() < 0.7:
@@ -238,7 +238,9 @@ class Recorder:
             noise = coloured(n, rng.uniform(-2.3, 0.3), rng)
             out += noise * decibels(-least - 40 * rng.uniform() ** 0.7)
         if chosen[1]:  # wind, traffic, handling
-            noise = coloured(n, rng.uniform(-2.3, 0), rng) * 10 ** (curve(n, RATE * rng.uniform(0.1, 1), rng) * 0.4)
+            noise = coloured(n, rng.uniform(-2.3, 0), rng) * 10 ** (
+                curve(n, SAMPLE_RATE * rng.uniform(0.1, 1), rng) * 0.4
+            )
             out += noise / loudness(noise) * decibels(-rng.uniform(least, 35))
         if chosen[2] and self.others:
             babble = sum(
@@ -252,7 +254,7 @@ class Recorder:
             noise = self._slice(self.music, n, rng)
             out += noise / max(loudness(noise), 1e-4) * decibels(-rng.uniform(max(least, 3), 35))
         if chosen[5]:  # knocks and crackle
-            ticks = (rng.uniform(size=n) < rng.uniform(0.5, 20) / RATE) * rng.standard_normal(n)
+            ticks = (rng.uniform(size=n) < rng.uniform(0.5, 20) / SAMPLE_RATE) * rng.standard_normal(n)
             size = fft.next_fast_len(n, real=True)
             bins = size // 2 + 1
             noise = fft.irfft(

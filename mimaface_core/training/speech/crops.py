@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...audio.mel import HOP, mel_spectrogram
-from ...audio.speech import RATE
+from ...audio.speech import SAMPLE_RATE
 from ...audio.voice.lips import REST, widened
 from ...audio.voice.net import SILENCE
 from .augmentation import Random, Recorder, curve, decibels, loudness
@@ -63,7 +63,7 @@ def leveled(item: SpeechItem) -> Clip:
 
 def levels(wave: np.ndarray, count: int) -> np.ndarray:
     """Loudness at `count` mel frames, decibels above or below that of speech at `LEVEL`."""
-    window = np.hanning(int(SYLLABLE * RATE)).astype(np.float32)
+    window = np.hanning(int(SYLLABLE * SAMPLE_RATE)).astype(np.float32)
     power = np.maximum(fftconvolve(np.square(wave), window / window.sum(), "same")[::HOP], 0)
     power = np.pad(power, (0, max(0, count - len(power))), mode="edge")[:count]
     return 10 * np.log10(power / LEVEL**2 + 1e-9)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ....mimaface_core import host
 from ....mimaface_core.errors import InputError
 from ....mimaface_core.files import replacing
-from ....mimaface_core.media.output_path import next_place
+from ....mimaface_core.media.output_path import next_output_path
 from ....mimaface_core.tensors import to_uint8
 from .node import ComfyNode, UIOutput
 from .widgets import FolderType
@@ -85,7 +85,7 @@ class ImageSaveHelper:
 
         Args:
             images: [N, H, W, 3] in 0–1.
-            filename_prefix: beginning of the names, as for `next_place`.
+            filename_prefix: beginning of the names, as for `next_output_path`.
             folder_type: the folder they go to.
             cls: the node class that is executed, whose graph the files carry.
             compress_level: of zlib, 0–9.
@@ -98,7 +98,7 @@ class ImageSaveHelper:
         """
         from PIL import Image, PngImagePlugin
 
-        place = next_place(_folder(folder_type), filename_prefix, images.shape[2], images.shape[1])
+        place = next_output_path(_folder(folder_type), filename_prefix, images.shape[2], images.shape[1])
         metadata = PngImagePlugin.PngInfo()
         for key, value in graph_metadata(cls).items():
             metadata.add_text(key, value)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ....mimaface_core.errors import InputError
 from ....mimaface_core.files import replacing
+from ....mimaface_core.media.audio import Audio, AudioFile, read_audio
 from ....mimaface_core.media.provenance import mark_mp4
 from ....mimaface_core.media.read import Clip
-from ....mimaface_core.media.sound import Audio, AudioFile, read_audio
 from ....mimaface_core.media.write import VideoWriter
 from ....mimaface_core.tensors import to_float, to_uint8
 

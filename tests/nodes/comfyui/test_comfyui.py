@@ -17,8 +17,8 @@ from support.checkout import COMMAND, ROOT
 from support.comfyui_server import COMFYUI, PYTHON, fetched
 from support.scenes import needs_faces
 
+from mimaface.mimaface_core.media.audio import read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.media.sound import read_audio
 from mimaface.nodes import NODES
 
 pytestmark = [

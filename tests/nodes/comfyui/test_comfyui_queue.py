@@ -201,7 +201,7 @@ def test_an_unknown_input_with_a_link_is_named(server, inputs):
     graph["2"]["inputs"]["like"] = ["1", 0]
     history = ended(server[0], graph)
     (failure,) = [details for event, details in history["status"]["messages"] if event == "execution_error"]
-    assert failure["node_id"] == "2" and "has no input like; update" in failure["exception_message"]
+    assert failure["node_id"] == "2" and "has no input like; update this extension" in failure["exception_message"]
 
 
 def test_an_unknown_node_is_named(server, inputs):

@@ -23,7 +23,7 @@ from mimaface.headless.node_classes import node_classes, object_info
 from mimaface.headless.overrides import apply_overrides
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.media.output_path import FORBIDDEN, next_place
+from mimaface.mimaface_core.media.output_path import FORBIDDEN, next_output_path
 from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 from mimaface.nodes import SaveMotion
@@ -185,7 +185,7 @@ for path in sys.argv[1:]:
     asyncio.run(nodes.MIMAFaceExtension().get_node_list())
     schemas = [node.GET_SCHEMA() for node in nodes.NODES]
     seconds = time.process_time() - start
-    pack = importlib.import_module(name + ".mimaface_core.packs.pack").find_pack("bundled", [])
+    pack = importlib.import_module(name + ".mimaface_core.packs.find").find_pack("bundled", [])
     assert pack.name == "bundled" and len(schemas) == len(nodes.NODES)
     heavy = {"diffusers", "transformers", "mediapipe", "cv2", "insightface", "torchvision", "skimage", "matplotlib"}
     print(seconds, *heavy.intersection(key.split(".")[0] for key in sys.modules), *({"mimaface"} & set(sys.modules)))
@@ -289,17 +289,17 @@ def _lacks_encoding(call):
 
 def test_no_file_name_is_written_that_windows_forbids(tmp_path):
     for prefix in ('10:30 <a> "b" |c?*', "folder\\name", "%date:yyyy-MM-dd%/x", "tab\there"):
-        place = next_place(tmp_path, prefix)
+        place = next_output_path(tmp_path, prefix)
         below = place.file(".mp4").relative_to(tmp_path.resolve())
         assert not FORBIDDEN.search(below.as_posix()) and "\\" not in str(below) and place.folder.is_dir(), prefix
-    assert next_place(tmp_path, "folder\\name").file(".png") == tmp_path.resolve() / "folder" / "name_00001_.png"
+    assert next_output_path(tmp_path, "folder\\name").file(".png") == tmp_path.resolve() / "folder" / "name_00001_.png"
 
 
 @pytest.mark.parametrize("prefix", ["C:\\Windows\\x", "c:x", "\\\\server\\share\\x", "..\\x", "a\\..\\..\\x"])
 def test_no_windows_path_leaves_the_output_folder(tmp_path, prefix):
     (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match="leaves the output folder"):
-        next_place(tmp_path / "out", prefix)
+        next_output_path(tmp_path / "out", prefix)
 
 
 def test_a_path_with_a_drive_letter_arrives_whole(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mimaface.mimaface_core.appearance.clip import CLIP_MEAN, CLIP_STD
 from mimaface.mimaface_core.appearance.frames import Appearance
 from mimaface.mimaface_core.appearance.identity import CurricularFace, identity_crop
-from mimaface.mimaface_core.appearance.tokens import ReleasedAppearance, released_pixels, vision_state
+from mimaface.mimaface_core.appearance.tokens_released import ReleasedAppearance, released_pixels, vision_state
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.d3dfr import CoefficientNetwork
 from mimaface.mimaface_core.motion.alignment import aligned

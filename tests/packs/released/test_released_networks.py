@@ -1,6 +1,7 @@
 """The released networks: keys, numbers of the published code, key maps, crops, and the reader of pickles."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,11 +11,13 @@ from support.tiny_pack import awaken
 from torch.nn import functional as F
 
 from mimaface.mimaface_core.appearance.identity import CurricularFace
-from mimaface.mimaface_core.appearance.tokens import PostFuse
-from mimaface.mimaface_core.diffusion.clips import sample_clips
+from mimaface.mimaface_core.appearance.tokens_released import PostFuse
+from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
 from mimaface.mimaface_core.diffusion.denoise import denoise_clip
-from mimaface.mimaface_core.diffusion.released_unet import (
-    build_picture_unet,
+from mimaface.mimaface_core.diffusion.schedule import build_scheduler
+from mimaface.mimaface_core.diffusion.unet import motion_modules, predict
+from mimaface.mimaface_core.diffusion.unet_released import (
+    build_image_unet,
     build_video_unet,
     combine,
     diffusers_key,
@@ -23,8 +26,6 @@ from mimaface.mimaface_core.diffusion.released_unet import (
     to_diffusers,
     to_released,
 )
-from mimaface.mimaface_core.diffusion.schedule import build_scheduler
-from mimaface.mimaface_core.diffusion.unet import motion_modules, predict
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.d3dfr import CoefficientNetwork, regress
 
@@ -93,12 +94,12 @@ def test_the_key_map_of_the_video_unet_is_total():
 
 
 def test_the_picture_unet_has_the_video_unets_keys_without_motion():
-    picture = empty(build_picture_unet, {}).state_dict()
+    picture = empty(build_image_unet, {}).state_dict()
     video = to_released(empty(build_video_unet, {}).state_dict())
     assert shapes(picture) == shapes({k: v for k, v in video.items() if "motion_modules." not in k})
     assert picture["conv_in.weight"].shape == (320, 13, 3, 3)
     with pytest.raises(ValueError, match="13"):
-        build_picture_unet({"in_channels": 4})
+        build_image_unet({"in_channels": 4})
 
 
 # -- the published code's numbers
@@ -211,7 +212,7 @@ def test_a_motion_module_normalises_each_frame_by_itself():
 
 
 def test_the_video_checkpoint_joins_the_picture_unet():
-    picture = awaken(build_picture_unet(SMALL_PICTURE), 1).state_dict()
+    picture = awaken(build_image_unet(SMALL_PICTURE), 1).state_dict()
     video = to_released(small_unet().state_dict())
     both = combine(picture, video)
     assert set(both) == set(video)
@@ -226,7 +227,7 @@ def test_the_video_checkpoint_joins_the_picture_unet():
 
 
 def test_the_picture_unet_sees_frames_one_by_one():
-    unet = awaken(build_picture_unet(SMALL_PICTURE)).eval()
+    unet = awaken(build_image_unet(SMALL_PICTURE)).eval()
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(2, 13, 3, 8, 8, generator=generator)
     context = torch.randn(2, 3, 5, 16, generator=generator)
@@ -256,8 +257,8 @@ def test_the_clip_loop_as_released():
     renders = torch.randn(17, 3, 8, 8, generator=generator)
     contexts = {0: torch.randn(1, 5, 16, generator=generator), 7: torch.randn(1, 5, 16, generator=generator)}
     parts = SimpleNamespace(unet=unet, latents=Latents(), scheduler=EPSILON)
-    options = {"frames": 10, "overlap": 3, "steps": 2, "guidance": 5.0}
-    made = list(sample_clips(parts, iter(renders), lambda numbers: contexts[numbers[0]], 17, **options))
+    settings = SamplerSettings(frames=10, overlap=3, steps=2, guidance=5.0)
+    made = list(sample_clips(parts, iter(renders), lambda numbers: contexts[numbers[0]], 17, settings))
 
     latents = None
     for start, clip in zip((0, 7), made, strict=True):
@@ -276,10 +277,10 @@ def test_the_clip_loop_as_released():
 
 
 def test_a_picture_unet_makes_clips_of_one_frame():
-    parts = SimpleNamespace(unet=awaken(build_picture_unet(SMALL_PICTURE)).eval(), latents=Latents(), scheduler=EPSILON)
+    parts = SimpleNamespace(unet=awaken(build_image_unet(SMALL_PICTURE)).eval(), latents=Latents(), scheduler=EPSILON)
     renders, context = torch.randn(2, 3, 8, 8), torch.randn(1, 5, 16)
-    options = {"steps": 2, "guidance": 5.0}
-    made = list(sample_clips(parts, iter(renders), lambda numbers: context, 2, frames=1, overlap=0, **options))
+    settings = SamplerSettings(frames=1, overlap=0, steps=2, guidance=5.0)
+    made = list(sample_clips(parts, iter(renders), lambda numbers: context, 2, settings))
     assert [clip.shape for clip in made] == [(1, 4, 8, 8)] * 2 and torch.isfinite(torch.cat(made)).all()
     with pytest.raises(InputError, match="at most 1 frames"):
-        sample_clips(parts, iter(renders), lambda numbers: context, 2, frames=2, overlap=0, **options)
+        sample_clips(parts, iter(renders), lambda numbers: context, 2, replace(settings, frames=2))

@@ -31,7 +31,7 @@ from support.published import (
 
 from mimaface.cli import main as cli
 from mimaface.mimaface_core import host
-from mimaface.mimaface_core.diffusion.released_unet import combine, to_diffusers
+from mimaface.mimaface_core.diffusion.unet_released import combine, to_diffusers
 from mimaface.mimaface_core.errors import Cancelled, InputError
 from mimaface.mimaface_core.packs.files import verify_files
 from mimaface.mimaface_core.packs.pack import ModelPack

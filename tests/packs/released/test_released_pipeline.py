@@ -17,20 +17,21 @@ from mimaface.mimaface_core import host
 from mimaface.mimaface_core.appearance.identity import FEATURES, CurricularFace
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
-from mimaface.mimaface_core.morphable.bundled.groups import modes_of
+from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.edit import edit
+from mimaface.mimaface_core.motion.groups import ExpressionGroups
 from mimaface.mimaface_core.motion.retarget import RELEASED, retarget
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.motion.track import BFM, FaceCoefficients, MotionTrack
 from mimaface.mimaface_core.packs.files import write_pack
 from mimaface.mimaface_core.packs.pack import ModelPack
 from mimaface.mimaface_core.packs.parts import build_part
+from mimaface.mimaface_core.pipeline import render
 from mimaface.nodes.edit_motion import EditMotion
 from mimaface.nodes.encode_appearance import EncodeAppearance
 from mimaface.nodes.extract_3dmm import Extract3DMM
 from mimaface.nodes.motion_statistics import MotionStatistics
 from mimaface.nodes.plot_motion import PlotMotion
-from mimaface.nodes.render_motion import renders
 
 UNET = {"block_out_channels": [8, 16], "layers_per_block": 1, "norm_num_groups": 4, "cross_attention_dim": 16}
 VIDEO = {
@@ -128,7 +129,7 @@ def track(count=1, seed=0, basis=BFM, alignment=None):
 
 def test_the_blend_is_the_released_one():
     driver, source = track(3, 1), track(1, 2)
-    made = retarget(driver, source, RELEASED)
+    made = retarget(driver, source, ExpressionGroups(), RELEASED)
     d, s, m = driver.coefficients, source.coefficients, made.coefficients
     for name in ("identity", "texture", "lighting"):
         assert torch.equal(getattr(m, name), getattr(s, name).expand(3, -1)), name
@@ -136,7 +137,7 @@ def test_the_blend_is_the_released_one():
         assert torch.equal(getattr(m, name), getattr(d, name)), name
     assert torch.equal(made.gaze, driver.gaze) and torch.equal(made.alignment, driver.alignment)
     assert made.basis == BFM and made.fps == driver.fps
-    still = retarget(driver, source, RELEASED, 0, 0.0, 0.0, 0.0)
+    still = retarget(driver, source, ExpressionGroups(), RELEASED, 0, 0.0, 0.0, 0.0)
     assert torch.equal(still.coefficients.values, s.values.expand(3, -1))
     assert torch.equal(still.alignment, source.alignment.expand(3, -1, -1))
 
@@ -144,13 +145,13 @@ def test_the_blend_is_the_released_one():
 def test_relative_motion_moves_the_sources_alignment_like_the_drivers():
     source = track(1, 2)
     driver = track(3, 1)
-    made = retarget(driver, source, "relative")
+    made = retarget(driver, source, ExpressionGroups(), "relative")
     assert torch.allclose(made.alignment[0], source.alignment[0], atol=1e-4)
     # a shift of the driver's face in its crop is the same shift in the source's
     shift = torch.tensor([[1.0, 0, 9], [0, 1, -4], [0, 0, 1]])
     whole = torch.cat([driver.alignment[0], torch.tensor([[0.0, 0, 1]])])
     moved_driver = replace(driver[:2], alignment=torch.stack([whole, whole @ shift.inverse()])[:, :2])
-    made = retarget(moved_driver, source, "relative")
+    made = retarget(moved_driver, source, ExpressionGroups(), "relative")
     back = [torch.linalg.solve(m[:, :2], torch.tensor([128.0, 140]) - m[:, 2]) for m in made.alignment]
     assert torch.allclose(back[1] - back[0], torch.tensor([9.0, -4]), atol=1e-3)
 
@@ -159,11 +160,11 @@ def test_motions_of_two_face_models_do_not_mix(tmp_path, pack):
     ours, theirs = track(2, basis="procedural"), track(1)
     for mode in ("relative", RELEASED):
         with pytest.raises(InputError, match="face model procedural, but bfm09.*one pack"):
-            retarget(ours, theirs, mode)
+            retarget(ours, theirs, ExpressionGroups(), mode)
     with pytest.raises(InputError, match="face model"):
         MotionTrack.concatenate([ours, theirs])
     with pytest.raises(InputError, match="face model procedural"):
-        next(renders(pack, None, ours, "albedo"))
+        next(render(pack, None, ours, "albedo"))
     theirs.save(tmp_path / "motion.safetensors")
     again = MotionTrack.load(tmp_path / "motion.safetensors")
     assert again.basis == BFM and again[:1].basis == again.resample(Fraction(50)).basis == BFM
@@ -172,7 +173,7 @@ def test_motions_of_two_face_models_do_not_mix(tmp_path, pack):
 def test_nodes_for_motions_work_where_expressions_have_no_names():
     motion = track(20, 3)
     assert PlotMotion.execute(motion, 400, 320).result[0].shape == (1, 320, 400, 3)
-    calm = smooth(motion, 1, 1, 1, modes_of(BFM).quick)
+    calm = smooth(motion, expression_groups(BFM), 1, 1, 1)
     assert torch.isfinite(calm.coefficients.values).all() and calm.basis == BFM
     sliders = {name: 0.0 for name in ("yaw", "pitch", "roll", "shift_x", "shift_y", "gaze_x", "gaze_y", "smile")}
     turned = EditMotion.execute(motion, **{**sliders, "yaw": 10.0}, zoom=1.0).result[0]
@@ -272,7 +273,7 @@ def test_the_render_lies_in_the_drivers_crop(pack):
     alignment = torch.tensor([[[1.0, 0, -192], [0, 1, 0]], [[1, 0, -64], [0, 1, 0]]])
     motion = replace(track(2, 7), coefficients=FaceCoefficients.zeros(2), alignment=alignment)
     person = type("Person", (), {"crop": torch.zeros(3, 512, 512)})
-    pictures = list(renders(pack, person, motion, pack.render))
+    pictures = list(render(pack, person, motion, pack.render))
     columns = torch.arange(512.0)
     middle = [
         (columns * (picture > -1).any(0).any(0)).sum() / (picture > -1).any(0).any(0).sum() for picture in pictures
@@ -298,7 +299,7 @@ def test_latents_of_renders_are_sampled_or_their_mode(models):
 
 def draw(models, count, dtype=torch.float32, low=False):
     """Frames drawn with the tiny pack from random renders: [count, 3, 128, 128]."""
-    from mimaface.mimaface_core.diffusion.clips import sample_clips
+    from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
 
     with host.use(host.Host(device="cpu", dtype=dtype, low_memory=low)):
         pack = ModelPack.load(models / "released")
@@ -310,10 +311,7 @@ def draw(models, count, dtype=torch.float32, low=False):
             iter(pictures),
             lambda frames: context,
             count,
-            frames=min(count, 4),
-            overlap=1 if count > 1 else 0,
-            steps=1,
-            guidance=5.0,
+            SamplerSettings(frames=min(count, 4), overlap=1 if count > 1 else 0, steps=1, guidance=5.0),
         )
         return torch.cat(list(clips))
 

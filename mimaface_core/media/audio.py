@@ -82,7 +82,7 @@ class AudioFile:
 
 
 # Both have `sample_rate`, `channels` and `blocks`.
-Sound = Audio | AudioFile
+AnyAudio = Audio | AudioFile
 
 
 def read_audio(source: Source) -> Audio | None:

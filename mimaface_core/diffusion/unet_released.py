@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel, UNetMotionModel
 
 # Stable Diffusion 1.5 with 13 input channels, and AnimateDiff v3's motion modules (none in the middle block).
-PICTURE_CONFIG = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
+IMAGE_CONFIG = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
 VIDEO_CONFIG = {
     "sample_size": 64,
     "cross_attention_dim": 768,
@@ -72,11 +72,11 @@ def build_video_unet(config: dict) -> UNetMotionModel:
     return unet
 
 
-def build_picture_unet(config: dict) -> UNet2DConditionModel:
+def build_image_unet(config: dict) -> UNet2DConditionModel:
     """Build the image stage's U-Net, for one frame by itself; the released keys are diffusers' own.
 
     Args:
-        config: what differs from `PICTURE_CONFIG`, as arguments of diffusers' `UNet2DConditionModel`.
+        config: what differs from `IMAGE_CONFIG`, as arguments of diffusers' `UNet2DConditionModel`.
 
     Returns:
         The U-Net; `unet.predict` gives it [B, 13, F, h, w] frame by frame.
@@ -90,7 +90,7 @@ def build_picture_unet(config: dict) -> UNet2DConditionModel:
     channels = condition_channels(config.get("out_channels", 4))
     if config.get("in_channels", channels) != channels:
         raise ValueError(f"in_channels is {config['in_channels']}; noisy, render, carried and mask need {channels}")
-    return UNet2DConditionModel(**{**PICTURE_CONFIG, **config, "in_channels": channels})
+    return UNet2DConditionModel(**{**IMAGE_CONFIG, **config, "in_channels": channels})
 
 
 def diffusers_key(key: str) -> str:

@@ -1,0 +1,138 @@
+"""Frames of a video, of stills or of a batch of images, streamed any number of times."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..tensors import to_float, to_uint8
+from .container import Source
+from .rate import exact_rate
+from .read import Clip, read_image
+
+STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+STILL_FPS = Fraction(25)  # frames a second of images without a rate of their own
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames [H, W, 3] of one size, uint8 or float in 0–1; each iteration starts at the first one.
+
+    >>> for batch in Frames.open("video.mp4").batches(4):
+    ...     draw(batch)  # float32 [n, H, W, 3]
+
+    Attributes:
+        images: any iterable that can be iterated repeatedly.
+        count: number of frames, for a video file an estimate; 0 where it is unknown.
+        fps: frames a second, exact.
+    """
+
+    images: Iterable[Tensor]
+    count: int
+    fps: Fraction
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.images)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Frames:
+        """Frames of a file: an image (by its suffix, one of `STILL_SUFFIXES`) is a video of one frame.
+
+        Raises:
+            InputError: the file is missing, damaged, or neither an image nor a video.
+        """
+        if Path(path).suffix.lower() in STILL_SUFFIXES:
+            return cls([read_image(path)], 1, STILL_FPS)
+        return cls.of_video(path)
+
+    @classmethod
+    def of_video(cls, source: Source) -> Frames:
+        """Frames of a video file, uint8, decoded anew in each iteration.
+
+        Args:
+            source: path or bytes of the file.
+
+        Raises:
+            InputError: as `Clip.open`.
+        """
+        clip = Clip.open(source)
+        return cls(clip, clip.frames, clip.fps)
+
+    @classmethod
+    def of_stills(cls, files: Sequence[Path], fps: Fraction = STILL_FPS) -> Frames:
+        """Frames, uint8, that are one image file each, in the order given.
+
+        An unreadable file ends the iteration with a logged warning; if it is the first one, with `InputError`.
+        """
+        return cls(_Restartable(lambda: _read_stills(files)), len(files), fps)
+
+    @classmethod
+    def of_batch(cls, images: Tensor, fps: Fraction | float = STILL_FPS) -> Frames:
+        """Frames of a batch, float32 in 0–1 in main memory; the batch is never copied as a whole.
+
+        Args:
+            images: [N, H, W, C] on any device, float in 0–1 or uint8. One channel is grey, a fourth one is ignored.
+            fps: frames a second.
+
+        Raises:
+            InputError: another shape or an impossible rate.
+        """
+        if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
+            raise InputError(
+                f"A batch of images has the shape [images, height, width, 3], not {list(images.shape)};"
+                " connect an IMAGE."
+            )
+        images = images.detach()
+        numbers = range(len(images))
+        rgb = _Restartable(lambda: (to_float(images[i, ..., :3]).cpu().expand(-1, -1, 3) for i in numbers))
+        return cls(rgb, len(images), exact_rate(fps))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels of the first frame, which is decoded for it; (0, 0) if there is none."""
+        first = next(iter(self), None)
+        return (0, 0) if first is None else (first.shape[1], first.shape[0])
+
+    def thinned(self, fps: Fraction | float) -> Frames:
+        """Every k-th frame, with the whole k that comes closest to `fps` frames a second; never more than there are."""
+        step = max(1, round(self.fps / fps))
+        every = _Restartable(lambda: islice(iter(self), 0, None, step))
+        return Frames(every, -(-self.count // step), self.fps / step)
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """The frames in batches of `size`, the last one perhaps smaller: float32 [n, H, W, 3] in 0–1."""
+        images = map(to_float, self)
+        while batch := list(islice(images, size)):
+            yield torch.stack(batch)
+
+
+@dataclass(frozen=True, eq=False)
+class _Restartable:
+    """An iterable that starts a new iterator each time."""
+
+    start: Callable[[], Iterator[Tensor]]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.start()
+
+
+def _read_stills(files: Sequence[Path]) -> Iterator[Tensor]:
+    for number, file in enumerate(files):
+        try:
+            image = read_image(file)
+        except InputError as error:
+            if not number:
+                raise
+            _log.warning("%s: only the %d frames before it are used; %s", file, number, error)
+            return
+        yield to_uint8(image)

@@ -1,0 +1,36 @@
+"""Expression groups: which of a face model's 64 expression coefficients move lids, mouth and lips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+EyeOpening = Callable[[Tensor, Tensor], Tensor]
+LipGap = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class ExpressionGroups:
+    """Blendshape indices of a face model by group; empty where each coefficient moves the whole face.
+
+    Attributes:
+        lids: indices of the blendshapes of the right lids, then of the left lids.
+        mouth: indices of those of lips and jaw.
+        quick: indices of those that move within a few frames: lids, lips and jaw.
+        eye_opening: height of the right and the left eye [N, 2] in model units, from identity [N, 80] and expression
+            [N, 64].
+        lip_gap: distance between the lips [N] in model units, below 0 where they overlap, from the same.
+    """
+
+    lids: Sequence[Sequence[int]] = ()
+    mouth: Sequence[int] = ()
+    quick: Sequence[int] = ()
+    eye_opening: EyeOpening | None = None
+    lip_gap: LipGap | None = None
+
+    @property
+    def both_lids(self) -> list[int]:
+        """Indices of the blendshapes of all lids."""
+        return [index for side in self.lids for index in side]

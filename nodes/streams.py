@@ -1,0 +1,136 @@
+"""ComfyUI's IMAGE, VIDEO and AUDIO as streams: read frame by frame, passed on as lossless temporary files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from torch import Tensor
+
+from ..mimaface_core import host
+from ..mimaface_core.errors import InputError
+from ..mimaface_core.media.audio import AnyAudio, Audio, AudioFile
+from ..mimaface_core.media.frames import Frames
+from ..mimaface_core.media.read import Clip
+from ..mimaface_core.media.write import VideoWriter
+from ..mimaface_core.tensors import to_uint8
+from .comfyui.schema import VideoFromComponents, VideoFromFile
+
+
+def frames_of(frames: Any, fps: float = 25.0) -> Frames:
+    """Frames of an IMAGE (at `fps`) or of a VIDEO (at its own rate).
+
+    A VIDEO is never loaded as a whole; one that was made of an IMAGE gives that, not an encoding of it.
+
+    Raises:
+        InputError: an IMAGE of another shape than [N, H, W, C], or a VIDEO that cannot be read.
+    """
+    if isinstance(frames, VideoFromComponents):
+        parts = frames.get_components()
+        return frames_of(parts.images, float(parts.frame_rate))
+    return Frames.of_video(frames.get_stream_source()) if is_video(frames) else Frames.of_batch(frames, fps)
+
+
+def is_video(value: Any) -> bool:
+    """Whether a value is a VIDEO, of whichever class: ComfyUI and other extensions have several."""
+    return hasattr(value, "get_stream_source")
+
+
+class StreamedAudio(Mapping, dict):  # type: ignore[misc, metaclass]  # Mapping's methods over dict's, for `isinstance`
+    """An AUDIO that stays in its file until a node asks for `waveform` [1, C, T]; a dict, as ComfyUI's is."""
+
+    def __init__(self, file: AudioFile) -> None:
+        self.file = file
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "waveform":
+            return self._waveform
+        return {"sample_rate": self.file.sample_rate}[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("waveform", "sample_rate"))
+
+    def __len__(self) -> int:
+        return 2
+
+    @cached_property
+    def _waveform(self) -> Tensor:
+        import torch
+
+        return torch.cat(list(self.file.blocks()), dim=1)[None]
+
+
+def audio_of(value: Any) -> AnyAudio | None:
+    """The audio of an AUDIO or a VIDEO, to be read block by block; None for a VIDEO without any, and for None."""
+    if value is None:
+        return None
+    if isinstance(value, VideoFromComponents):
+        return audio_of(value.get_components().audio)
+    if is_video(value):
+        return AudioFile.open(value.get_stream_source())
+    if isinstance(value, StreamedAudio):
+        return value.file
+    return Audio(value["waveform"][0].detach().float().cpu(), int(value["sample_rate"]))
+
+
+class StreamedVideo(VideoFromFile):
+    """A VIDEO whose file is lossless; saved, it is encoded as one that plays anywhere."""
+
+    def save_to(
+        self,
+        path: str | os.PathLike | BinaryIO,
+        format: str = "auto",
+        codec: str = "auto",
+        metadata: dict | None = None,
+    ) -> None:
+        """Write an mp4 (H.264) to a path or BytesIO. Raises InputError for other formats."""
+        if format not in ("auto", "mp4") or codec not in ("auto", "h264"):
+            raise InputError(f"A video cannot be saved as {format} with {codec} here; choose mp4 with h264.")
+        clip = Clip.open(self.get_stream_source())
+        audio = AudioFile.open(self.get_stream_source()) if clip.has_audio else None
+
+        def encode(target: Path) -> Path:
+            with VideoWriter(target, clip.fps, "mp4", audio=audio, metadata=metadata) as writer:
+                for frame in clip:
+                    writer.write(frame)
+            return writer.path
+
+        if isinstance(path, (str, os.PathLike)):
+            encode(Path(path))
+            return
+        with tempfile.TemporaryDirectory(dir=host.current().temp_folder()) as folder:
+            path.write(encode(Path(folder, "video.mp4")).read_bytes())
+
+
+class LosslessVideo:
+    """A VIDEO being written for another node; `video` is set when the block has ended well."""
+
+    def __init__(self, writer: VideoWriter) -> None:
+        self._writer = writer
+        self.video: StreamedVideo | None = None
+
+    def add(self, frames: Tensor) -> None:
+        """Append frames [N, H, W, 3] in 0–1."""
+        for frame in to_uint8(frames).cpu():
+            self._writer.write(frame)
+
+
+@contextmanager
+def lossless_video(fps: Fraction) -> Iterator[LosslessVideo]:
+    """A new lossless video in the temporary folder; deleted when the last reference to it is garbage-collected."""
+    folder = Path(tempfile.mkdtemp(prefix="mimaface-", dir=host.current().temp_folder()))
+    with ExitStack() as cleanup:
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        with VideoWriter(folder / "frames.mov", fps, "lossless") as writer:
+            written = LosslessVideo(writer)
+            yield written
+        written.video = StreamedVideo(str(writer.path))
+        weakref.finalize(written.video, cleanup.pop_all().close)
