@@ -143,7 +143,7 @@ def test_the_run_of_a_killed_client_finishes(server, client):
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq")
-def test_the_readmes_curl_example_works_as_it_stands(server, tmp_path):
+def test_the_documented_curl_example_works_as_it_stands(server, tmp_path):
     text = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
     example = re.search(r"<!-- tested: curl -->\s*```bash\n(.*?)```", text, re.DOTALL)[1]
     (tmp_path / "workflows").symlink_to(ROOT / "workflows")
