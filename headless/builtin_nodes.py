@@ -89,7 +89,7 @@ class LoadAudio(io.ComfyNode):
 
         file = AudioFile.open(audio)
         if file is None:
-            raise InputError(f"'{audio}' has no sound; give a file with a sound track.")
+            raise InputError(f"'{audio}' has no audio; give a file with an audio track.")
         return io.NodeOutput(StreamedAudio(file))
 
 

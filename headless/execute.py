@@ -28,7 +28,7 @@ def run_graph(graph: Graph, classes: Mapping[str, type[io.ComfyNode]], host: Ter
     Args:
         graph: the nodes by id.
         classes: node classes by id.
-        host: says which node runs, and names the folders.
+        host: prints the running node, and names the folders.
 
     Returns:
         The written files, finished ones before previews; previews are moved to `preview/` of the output folder.

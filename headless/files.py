@@ -1,4 +1,4 @@
-"""Input and output files of a run: found, told apart by kind, numbered and counted."""
+"""Input and output files of a run: finding, kinds, free names, frame counts."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_images_are_loaded_with_their_mask_saved_and_previewed(load, tmp_path):
     assert mask.shape == (1, 6, 8) and mask.sum() == 1
 
 
-def test_a_file_without_sound_is_refused_by_load_audio(load, tmp_path, clip):
+def test_a_file_without_audio_is_refused_by_load_audio(load, tmp_path, clip):
     graph = load(
         a=node("LoadAudio", "voice", audio="clip.mp4"),
         b=node("CreateVideo", images=["c", 0], fps=1, audio=["a", 0]),
@@ -80,5 +80,5 @@ def test_a_file_without_sound_is_refused_by_load_audio(load, tmp_path, clip):
         d=node("SaveVideo", video=["b", 0], filename_prefix="x", format="auto", codec="auto"),
     )
     Image.new("RGB", (8, 8)).save(tmp_path / "face.png")
-    with pytest.raises(GraphRefused, match="node 'voice' .* has no sound"):
+    with pytest.raises(GraphRefused, match="node 'voice' .* has no audio"):
         run(graph, tmp_path)

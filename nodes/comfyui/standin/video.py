@@ -66,9 +66,9 @@ class VideoFromFile:
         frames = [to_float(frame) for frame in clip]
         if not frames:
             raise InputError("The video has no frame that can be read; convert it again with another program.")
-        sound = read_audio(self._file) if clip.has_audio else None
-        audio = {"waveform": sound.waveform[None], "sample_rate": sound.sample_rate} if sound else None
-        return VideoComponents(torch.stack(frames), clip.fps, audio, self._metadata())
+        audio = read_audio(self._file) if clip.has_audio else None
+        value = {"waveform": audio.waveform[None], "sample_rate": audio.sample_rate} if audio else None
+        return VideoComponents(torch.stack(frames), clip.fps, value, self._metadata())
 
     def save_to(
         self,
@@ -100,8 +100,8 @@ class VideoFromFile:
             if streams:
                 _copy(container, streams, Path(path), entries)
                 return
-        sound = AudioFile.open(self._file) if clip.has_audio else None
-        with VideoWriter(Path(path), clip.fps, "mp4", audio=sound, metadata=entries) as writer:
+        audio = AudioFile.open(self._file) if clip.has_audio else None
+        with VideoWriter(Path(path), clip.fps, "mp4", audio=audio, metadata=entries) as writer:
             for frame in clip:
                 writer.write(frame)
 
