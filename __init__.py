@@ -3,7 +3,7 @@
 WEB_DIRECTORY = "./web"  # the help pages, in docs/: ComfyUI serves this folder to the page
 
 
-async def comfy_entrypoint():
+async def comfy_entrypoint() -> object:
     """The extension; imported, and ComfyUI's host put in place, only when ComfyUI asks for it."""
     from .mimaface_core import host
     from .nodes import MIMAFaceExtension

@@ -1,4 +1,4 @@
-"""Synthetic people a second, as a trainer gets them: `python benchmarks/people.py --threads 1`."""
+"""Synthetic people a second, as a training loop receives them: `python benchmarks/people.py --threads 1`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mimaface.mimaface_core.training.data.torch_datasets import SyntheticFaces
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="How fast synthetic people are drawn.")
+    parser = argparse.ArgumentParser(description="Measure the speed of making synthetic people.")
     parser.add_argument("--people", type=int, default=5)
     parser.add_argument("--frames", type=int, default=12, help="of a clip")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of PyTorch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     people = iter(SyntheticFaces(options.frames))
-    next(people)  # once for nothing, so that loading does not count
+    next(people)  # warm-up, which loads the face model
     clocks = (time.perf_counter, time.process_time)
     start = [clock() for clock in clocks]
     for _ in islice(people, options.people):

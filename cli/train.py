@@ -1,50 +1,45 @@
-"""`mimaface train`: the recipe's stages, samples from a user's videos, and the ablation."""
+"""`mimaface train`: the recipe's training stages, samples from the user's videos, the ablation."""
 
 from __future__ import annotations
 
 import argparse
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 from ..mimaface_core.errors import Cancelled, InputError
+from ..mimaface_core.training.recipe import ALL, STAGES, Share
 
-STAGES = {
-    "data": "make the synthetic people",
-    "vae": "train the small autoencoder",
-    "image": "train U-Net and appearance encoder on single frames",
-    "video": "train the motion modules on clips",
-    "speech": "make the synthetic speech (needs espeak-ng)",
-    "voice": "train the voice network",
-    "pack": "write the pack from what was trained",
-    "all": "everything that the configuration describes, stage after stage",
-}
+CANCELLED = 130  # exit status
 
 
-def add_train(commands: argparse._SubParsersAction) -> None:
+def add(commands: argparse._SubParsersAction) -> None:
     """Add `train` to the commands of `mimaface`."""
     train = commands.add_parser(
         "train",
         help="train a pack, stage after stage",
-        description="Train a pack. Every stage may be stopped and called again; it goes on where it was.",
+        description="Train a pack. Every stage may be stopped and called again; it resumes.",
     )
     stages = train.add_subparsers(required=True, metavar="STAGE")
-    for name, text in STAGES.items():
+    texts = {name: stage.help for name, stage in STAGES.items()}
+    for name, text in {**texts, ALL: "everything that the configuration describes, stage after stage"}.items():
         stage = stages.add_parser(name, help=text)
         _add_options(stage, "bundled", "checkpoints")
-        stage.set_defaults(work=stage_command, stage=name)
-    ablation = stages.add_parser("ablation", help="train without one part at a time, over several seeds, and measure")
+        stage.set_defaults(work=work_stage, stage=name)
+    ablation = stages.add_parser(
+        "ablation", help="train without one part of the method at a time, over several seeds, and measure"
+    )
     _add_options(ablation, "ablation", "ablation")
-    ablation.set_defaults(work=ablation_command)
-    videos = stages.add_parser("videos", help="track a folder of your own clips into training data")
+    ablation.set_defaults(work=work_ablation)
+    videos = stages.add_parser("videos", help="track a folder of your own videos into training data")
     videos.add_argument(
         "folder", type=Path, metavar="FOLDER", help="folder of videos, or of one folder for each person"
     )
     _add_options(videos)
-    videos.set_defaults(work=videos_command)
+    videos.set_defaults(work=work_videos)
 
 
 def _add_options(parser: argparse.ArgumentParser, config: str | None = None, out: str = "") -> None:
-    """The options of a stage; those of learning too where there is a default configuration."""
+    """Add the options of a stage; `config` and `out` are the defaults of those that only trained stages have."""
     parser.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the training data (./data)"
     )
@@ -61,25 +56,20 @@ def _add_options(parser: argparse.ArgumentParser, config: str | None = None, out
         )
 
 
-def stage_command(options: argparse.Namespace) -> int:
-    """`mimaface train STAGE`."""
+def work_stage(options: argparse.Namespace) -> int:
+    """Run `mimaface train STAGE`; returns the exit status."""
     from ..mimaface_core.training.config import load_config
     from ..mimaface_core.training.recipe import run_stage
 
-    config, part = load_config(options.config), part_of(options.part)
-    return surrounded(options.threads, lambda: run_stage(options.stage, config, options.data, options.out, part))
+    config, share = load_config(options.config), share_of(options.part)
+    return _in_terminal(options.threads, lambda: run_stage(options.stage, config, options.data, options.out, share))
 
 
-def ablation_command(options: argparse.Namespace) -> int:
-    """`mimaface train ablation`."""
+def work_ablation(options: argparse.Namespace) -> int:
+    """Run `mimaface train ablation`; returns the exit status."""
     from ..mimaface_core.training.config import load_config
 
     config = load_config(options.config)
-    missing = [section for section in ("estimators", "ablation") if section not in config]
-    if missing:
-        raise InputError(
-            f"--config {options.config} lacks the section '{missing[0]}'; take configs/ablation.json for a pattern."
-        )
 
     def work() -> None:
         from ..mimaface_core.training.ablation import run_ablation
@@ -87,43 +77,43 @@ def ablation_command(options: argparse.Namespace) -> int:
         run_ablation(config, options.data, options.out)
         print(options.out / "ablation.md")
 
-    return surrounded(options.threads, work)
+    return _in_terminal(options.threads, work)
 
 
-def videos_command(options: argparse.Namespace) -> int:
-    """`mimaface train videos FOLDER`."""
+def work_videos(options: argparse.Namespace) -> int:
+    """Run `mimaface train videos FOLDER`; returns the exit status."""
     from ..mimaface_core.training.data.videos import make_video_data
 
-    part = part_of(options.part)
-    return surrounded(options.threads, lambda: make_video_data(options.folder, options.data, part))
+    share = share_of(options.part)
+    return _in_terminal(options.threads, lambda: make_video_data(options.folder, options.data, share))
 
 
-def surrounded(threads: int, work) -> int:
-    """Do the work with progress in the terminal; of several processes the first one speaks."""
+def _in_terminal(threads: int, work: Callable[[], object]) -> int:
+    """Do the work with progress in the terminal, shown by the first of several processes; returns the exit status."""
     import torch
 
     from ..mimaface_core import host
-    from ..mimaface_core.terminal import TerminalHost, interruptible
+    from ..mimaface_core.terminal import interruptible
+    from ..mimaface_core.training.engine.accelerator import terminal_host
 
     if threads:
         torch.set_num_threads(threads)
-
-    class Silent(TerminalHost):
-        def say(self, text: str) -> None:
-            """Say nothing."""
-
-    terminal = TerminalHost() if os.environ.get("RANK", "0") == "0" else Silent()
+    terminal = terminal_host()
     try:
         with interruptible(terminal), host.use(terminal):
             work()
     except Cancelled:
-        terminal.say("Stopped; the same command goes on from here.")
-        return 130
+        terminal.say("Stopped; the same command resumes from here.")
+        return CANCELLED
     return 0
 
 
-def part_of(text: str) -> tuple[int, int]:
-    """`I/N` as two numbers. Raises InputError when it is no part of a whole."""
+def share_of(text: str) -> Share:
+    """The two numbers of `I/N`.
+
+    Raises:
+        InputError: it is no share of the whole.
+    """
     number, _, count = text.partition("/")
     if not (number.isdigit() and count.isdigit() and int(number) < int(count)):
         raise InputError(f"--part {text}: give I/N with I from 0 to N - 1, as in 0/2 and 1/2.")

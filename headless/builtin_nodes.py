@@ -1,11 +1,14 @@
-"""The few stock ComfyUI nodes that the shipped graphs use, for running without ComfyUI: same ids, inputs and types.
+"""Stand-ins for the built-in ComfyUI nodes of the shipped graphs: same ids, inputs and types as in ComfyUI 0.3.64.
 
-Written against ComfyUI 0.3.64. Pictures are read more widely than there (CMYK, 16 bits, transparency on white).
+Images are read more widely than there: CMYK, 16 bits, transparency on white.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
+
+from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
@@ -15,10 +18,10 @@ from ..nodes.streams import StreamedAudio
 
 
 class LoadImage(io.ComfyNode):
-    """A picture file as IMAGE [1, H, W, 3] and its transparency as MASK [1, H, W] (1 = transparent)."""
+    """An image file as IMAGE [1, H, W, 3] and its transparency as MASK [1, H, W] (1 = transparent)."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LoadImage",
             display_name="Load Image",
@@ -28,22 +31,22 @@ class LoadImage(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image) -> io.NodeOutput:
+    def execute(cls, image: str) -> io.NodeOutput:
         from ..mimaface_core.media.read import read_image
 
         return io.NodeOutput(read_image(image)[None], _transparency(image)[None])
 
 
-def _transparency(path: str):
-    """1 − alpha of a picture as [H, W]; as in ComfyUI, 64×64 zeros where there is no alpha."""
+def _transparency(path: str) -> Tensor:
+    """1 − alpha of an image file [H, W]; as in ComfyUI, 64×64 zeros where there is no alpha."""
     import numpy as np
     import torch
     from PIL import Image, ImageOps
 
-    with Image.open(path) as picture:
-        if not picture.has_transparency_data:
+    with Image.open(path) as image:
+        if not image.has_transparency_data:
             return torch.zeros(64, 64)
-        alpha = ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A")
+        alpha = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
         return 1 - torch.from_numpy(np.asarray(alpha, dtype=np.float32) / 255)
 
 
@@ -51,7 +54,7 @@ class LoadVideo(io.ComfyNode):
     """A video file as VIDEO; nothing is decoded yet."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LoadVideo",
             display_name="Load Video",
@@ -61,17 +64,17 @@ class LoadVideo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, file) -> io.NodeOutput:
-        video = VideoFromFile(str(file))
-        video.get_dimensions()  # refuses what is not a video, here where the message names this node
+    def execute(cls, file: str) -> io.NodeOutput:
+        video = VideoFromFile(file)
+        video.get_dimensions()  # refuses a file of another kind here, where the message names this node
         return io.NodeOutput(video)
 
 
 class LoadAudio(io.ComfyNode):
-    """The sound of a sound or video file as AUDIO, decoded where it is needed."""
+    """The audio of an audio or video file as AUDIO, decoded where it is needed."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="LoadAudio",
             display_name="Load Audio",
@@ -81,20 +84,20 @@ class LoadAudio(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, audio) -> io.NodeOutput:
+    def execute(cls, audio: str) -> io.NodeOutput:
         from ..mimaface_core.media.audio import AudioFile
 
-        sound = AudioFile.open(audio)
-        if sound is None:
-            raise InputError(f"'{audio}' has no sound; give a file with a sound track.")
-        return io.NodeOutput(StreamedAudio(sound))
+        file = AudioFile.open(audio)
+        if file is None:
+            raise InputError(f"'{audio}' has no audio; give a file with an audio track.")
+        return io.NodeOutput(StreamedAudio(file))
 
 
 class GetVideoComponents(io.ComfyNode):
-    """A video taken apart, all of it in memory."""
+    """Images, audio and frame rate of a video, all of it in memory."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="GetVideoComponents",
             display_name="Get Video Components",
@@ -109,16 +112,16 @@ class GetVideoComponents(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, video) -> io.NodeOutput:
+    def execute(cls, video: VideoFromFile | VideoFromComponents) -> io.NodeOutput:
         parts = video.get_components()
         return io.NodeOutput(parts.images, parts.audio, float(parts.frame_rate))
 
 
 class CreateVideo(io.ComfyNode):
-    """Pictures and perhaps sound as VIDEO; 29.97 and its like become the exact fraction again."""
+    """Images and perhaps audio as VIDEO; 29.97 and its like become the exact fraction again."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="CreateVideo",
             display_name="Create Video",
@@ -133,7 +136,7 @@ class CreateVideo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, fps, audio=None) -> io.NodeOutput:
+    def execute(cls, images: Tensor, fps: float, audio: dict[str, Any] | None = None) -> io.NodeOutput:
         rate = Fraction(fps).limit_denominator(1001)
         return io.NodeOutput(VideoFromComponents(VideoComponents(images=images, frame_rate=rate, audio=audio)))
 
@@ -142,7 +145,7 @@ class SaveVideo(io.ComfyNode):
     """A video written to the output folder as an mp4."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="SaveVideo",
             display_name="Save Video",
@@ -173,20 +176,22 @@ class SaveVideo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, video, filename_prefix, format, codec) -> io.NodeOutput:
+    def execute(
+        cls, video: VideoFromFile | VideoFromComponents, filename_prefix: str, format: str, codec: str
+    ) -> io.NodeOutput:
         place = next_output_path(host.current().output_folder(), filename_prefix, *video.get_dimensions())
         path = place.file(".mp4")
-        notes = {"prompt": cls.hidden.prompt} if cls.hidden.prompt else None
-        video.save_to(str(path), format=format, codec=codec, metadata=notes)
+        metadata = {"prompt": cls.hidden.prompt} if cls.hidden.prompt else None
+        video.save_to(str(path), format=format, codec=codec, metadata=metadata)
         result = ui.SavedResult(path.name, place.subfolder, io.FolderType.output)
         return io.NodeOutput(ui=ui.PreviewVideo([result]))
 
 
 class SaveImage(io.ComfyNode):
-    """Pictures written to the output folder as PNG files."""
+    """Images written to the output folder as PNG files."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="SaveImage",
             display_name="Save Image",
@@ -205,15 +210,15 @@ class SaveImage(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, filename_prefix="ComfyUI") -> io.NodeOutput:
+    def execute(cls, images: Tensor, filename_prefix: str = "ComfyUI") -> io.NodeOutput:
         return io.NodeOutput(ui=ui.ImageSaveHelper.get_save_images_ui(images, filename_prefix, cls))
 
 
 class PreviewImage(io.ComfyNode):
-    """Pictures to look at; the runner keeps them in `preview/` of the output folder."""
+    """Images to look at; the runner moves them to `preview/` of the output folder."""
 
     @classmethod
-    def define_schema(cls):
+    def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="PreviewImage",
             display_name="Preview Image",
@@ -225,11 +230,11 @@ class PreviewImage(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images) -> io.NodeOutput:
+    def execute(cls, images: Tensor) -> io.NodeOutput:
         return io.NodeOutput(ui=ui.PreviewImage(images, cls=cls))
 
 
-STOCK: list[type] = [
+BUILTIN_NODES: list[type[io.ComfyNode]] = [
     LoadImage,
     LoadVideo,
     LoadAudio,
@@ -239,10 +244,3 @@ STOCK: list[type] = [
     SaveImage,
     PreviewImage,
 ]
-
-
-def node_classes() -> dict[str, type]:
-    """All node classes that run here, by id: the stock ones and this pack's."""
-    from ..nodes import NODES
-
-    return {cls.GET_SCHEMA().node_id: cls for cls in [*STOCK, *NODES]}

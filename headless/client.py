@@ -1,96 +1,114 @@
-"""Queueing a graph on a running ComfyUI: upload the inputs, follow the run, fetch what was written."""
+"""Run a graph on a ComfyUI server: upload the inputs, queue it, follow it, download its files."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import math
-import mimetypes
-import os
-import urllib.error
-import urllib.parse
-import urllib.request
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from ..mimaface_core.errors import Cancelled, InputError
+from ..mimaface_core.files import replacing
 from ..mimaface_core.terminal import TerminalHost
-from .files import free_path
-from .follow import Display, Events, Follower, Unreachable
-from .graph import GraphNode, GraphRefused, Problem, as_prompt, file_input
-from .validate import run_order
-
-BLOCK = 1 << 20
-TIMEOUT = 60  # seconds without an answer; a server that loads a model may be quiet for a while
+from .connection import Connection, RequestRefused, Unreachable
+from .files import free_path, shown_files
+from .follow import Display, Events, Follower, State
+from .graph import Graph, as_prompt
+from .object_info import NodeInfo, file_input
+from .order import run_order
+from .problems import GraphRefused, Problem
 
 
 class Server:
-    """A ComfyUI server, whose files go to `output_dir`.
+    """A ComfyUI server.
 
-    Raises Unreachable where it does not answer, InputError where it refuses a request.
+    Every method raises Unreachable where the server does not answer, RequestRefused where it refuses a request.
+
+    Args:
+        connection: to the server.
+        host: shows progress, and can cancel.
+        output_dir: where the files of runs go.
     """
 
-    def __init__(self, address: str, host: TerminalHost, output_dir: Path):
-        self.address = address.rstrip("/") if "://" in address else f"http://{address.rstrip('/')}"
-        self.host, self.output_dir = host, output_dir
-        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        self._infos: dict[str, dict] = {}
-        self._fetched: set[tuple[str, str, str]] = set()
+    def __init__(self, connection: Connection, host: TerminalHost, output_dir: Path) -> None:
+        self.connection, self.host, self.output_dir = connection, host, output_dir
+        self._infos: dict[str, NodeInfo] = {}
+        self._downloaded: set[tuple[str, str, str]] = set()
         self._finished: list[Path] = []
         self._previews: list[Path] = []
 
-    def infos(self) -> dict[str, dict]:
-        """The server's node classes: its `object_info`."""
-        self._infos = self._json("/object_info")
+    def infos(self) -> dict[str, NodeInfo]:
+        """The `object_info` entries of the server's node classes, by id."""
+        self._infos = self.connection.json("/object_info")
         return self._infos
 
-    def run(self, graph: dict[str, GraphNode]) -> list[Path]:
-        """Run a graph that `validate` found sound and fetch its files; previews go to `preview/`.
+    def run(self, graph: Graph) -> list[Path]:
+        """Run a graph that `validate` found sound and download its files.
 
-        Raises GraphRefused where the server refuses the graph or a node fails, Cancelled when the user stops; the
-        server is then asked to stop too.
+        Returns:
+            The files, finished ones before previews; previews go to `preview/` of the output folder.
+
+        Raises:
+            GraphRefused: the server refuses the graph, or a node fails.
+            Cancelled: the user stops the run; the server is asked to stop, too.
         """
         for node in graph.values():
-            widget = file_input(self._infos[node.class_type])
-            if widget and Path(str(node.inputs.get(widget, ""))).is_absolute():
-                node.inputs[widget] = self._upload(Path(node.inputs[widget]))
+            name = file_input(self._infos[node.class_type])
+            if name and Path(str(node.inputs.get(name, ""))).is_absolute():
+                node.inputs[name] = self._upload(Path(node.inputs[name]))
         client_id = uuid.uuid4().hex
-        with closing(Events(self.address, client_id)) as events:
-            queued = self._json("/prompt", {"prompt": as_prompt(graph), "client_id": client_id}, graph)
-            prompt_id = queued["prompt_id"]
-            # a graph of which only some outputs are sound is queued by ComfyUI with those
-            problems = _node_errors(queued, graph)
-            if problems:
-                self._stop(prompt_id)
-                raise GraphRefused(problems)
+        with closing(Events(self.connection.address, client_id)) as events:
+            prompt_id = self._queue(graph, client_id)
             try:
                 history = self._follower(events, prompt_id, graph).wait()
             except (Cancelled, KeyboardInterrupt):
                 with suppress(Unreachable):  # then nothing runs there any more
                     self._stop(prompt_id)
                 raise
-        self.fetch(history["outputs"])
+        self.download(history["outputs"])
         self._refuse_failure(history, graph)
         return self._finished + self._previews
 
-    def _follower(self, events: Events, prompt_id: str, graph: dict[str, GraphNode]) -> Follower:
+    def _upload(self, file: Path) -> str:
+        """Upload a file; returns its name in the server's input folder."""
+        stored = self.connection.upload(file)
+        return "/".join(part for part in (stored["subfolder"], stored["name"]) if part)
+
+    def _queue(self, graph: Graph, client_id: str) -> str:
+        """Queue a graph; returns the id of the prompt. Raises GraphRefused where the server finds problems."""
+        try:
+            queued = self.connection.json("/prompt", {"prompt": as_prompt(graph), "client_id": client_id})
+        except RequestRefused as refused:
+            problems = _node_errors(refused.answer, graph)
+            if problems:
+                raise GraphRefused(problems) from refused
+            raise
+        # a graph of which only some outputs are sound is queued by ComfyUI with those
+        problems = _node_errors(queued, graph)
+        if problems:
+            self._stop(queued["prompt_id"])
+            raise GraphRefused(problems)
+        return queued["prompt_id"]
+
+    def _follower(self, events: Events, prompt_id: str, graph: Graph) -> Follower:
         display = Display(self.host, graph, run_order(graph, self._infos))
-        return Follower(self.address, prompt_id, events, display, state=self.state, fetch=self.fetch)
+        address = self.connection.address
+        return Follower(address, prompt_id, events, display, state=self.state, download=self.download)
 
-    def state(self, prompt_id: str) -> tuple[dict[str, Any] | None, int | None]:
-        """The prompt's history entry when it has ended, and how many are before it in the queue (0 when it runs).
+    def state(self, prompt_id: str) -> State:
+        """State of a prompt.
 
-        Both are None where the server does not know it. Raises Unreachable.
+        Returns:
+            Its history entry when it has ended, and the number of prompts before it in the queue (0 when it runs). Both
+            are None where the server does not list it.
         """
-        for _ in range(2):  # it may end between the two questions
-            history = self._json(f"/history/{prompt_id}").get(prompt_id)
+        for _ in range(2):  # it may end between the two requests
+            history = self.connection.json(f"/history/{prompt_id}").get(prompt_id)
             if history is not None:
                 return history, None
-            queue = self._json("/queue")
+            queue = self.connection.json("/queue")
             running = [entry[1] for entry in queue["queue_running"]]
             waiting = [entry[1] for entry in sorted(queue["queue_pending"], key=itemgetter(0))]
             if prompt_id in running:
@@ -100,12 +118,13 @@ class Server:
         return None, None
 
     def _stop(self, prompt_id: str) -> None:
-        self._json("/queue", {"delete": [prompt_id]})
+        self.connection.json("/queue", {"delete": [prompt_id]})
         # older servers interrupt whatever runs, so only a run of ours is interrupted
         if self.state(prompt_id) == (None, 0):
-            self._json("/interrupt", {"prompt_id": prompt_id})
+            self.connection.json("/interrupt", {"prompt_id": prompt_id})
 
-    def _refuse_failure(self, history: dict[str, Any], graph: dict[str, GraphNode]) -> None:
+    def _refuse_failure(self, history: Mapping[str, Any], graph: Graph) -> None:
+        """Raise the reason why a run failed or was cancelled on the server."""
         status = history.get("status") or {}
         if status.get("status_str") != "error":
             return
@@ -115,132 +134,45 @@ class Server:
                 raise GraphRefused([Problem(str(node or "the server"), None, details["exception_message"].strip())])
             if event == "execution_interrupted":
                 raise InputError(
-                    f"This run was cancelled by somebody on {self.address}"
+                    f"This run was cancelled by somebody on {self.connection.address}"
                     + (f", at {node}" if node else "")
                     + "; files that were finished are kept, run it again for the others."
                 )
         raise InputError("The server stopped the graph; look into its log for the reason.")
 
-    def fetch(self, outputs: dict[str, dict]) -> None:
-        """Fetch the files that nodes show, by node id; those that are here already are passed over."""
-        for shown in outputs.values():
-            for shelf in shown.values():
-                for entry in shelf if isinstance(shelf, list) else []:
-                    if isinstance(entry, dict) and "filename" in entry:
-                        self._fetch(tuple(str(entry.get(key, "")) for key in ("filename", "subfolder", "type")))
+    def download(self, outputs: Mapping[str, dict[str, Any]]) -> None:
+        """Download the files that nodes show, except those that are here already.
 
-    def _fetch(self, file: tuple[str, str, str]) -> None:
-        if file in self._fetched:
+        Args:
+            outputs: the `ui` of nodes, by node id.
+        """
+        for shown in outputs.values():
+            for entry in shown_files(shown):
+                name, subfolder, kind = (str(entry.get(key, "")) for key in ("filename", "subfolder", "type"))
+                self._download(name, subfolder, kind)
+
+    def _download(self, name: str, subfolder: str, kind: str) -> None:
+        if (name, subfolder, kind) in self._downloaded:
             return
-        name, subfolder, kind = file
         preview = kind == "temp"
         # the server's names are not trusted to stay inside the output folder
         parts = [part for part in Path(subfolder).parts if part not in ("..", "/", "\\")]
         folder = self.output_dir / "preview" if preview else self.output_dir.joinpath(*parts)
         path = free_path(folder / Path(name).name)
-        unfinished = path.with_name(f".{path.name}.part")
-        query = urllib.parse.urlencode({"filename": name, "subfolder": subfolder, "type": kind})
+        query = {"filename": name, "subfolder": subfolder, "type": kind}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with self._open(f"/view?{query}") as answer, open(unfinished, "wb") as here:
-                for block in self._blocks(answer):
+            with self.connection.download("/view", query) as blocks, replacing(path) as part, open(part, "wb") as file:
+                for block in blocks:
                     self.host.check_cancelled()
-                    here.write(block)
-            os.replace(unfinished, path)
+                    file.write(block)
         except OSError as full:
             raise InputError(f"{path} cannot be written ({full.strerror}); choose another --output-dir.") from full
-        finally:
-            unfinished.unlink(missing_ok=True)
-        self._fetched.add(file)
+        self._downloaded.add((name, subfolder, kind))
         (self._previews if preview else self._finished).append(path)
 
-    def _upload(self, path: Path) -> str:
-        """Copy a file into the server's input folder; returns the name it has there."""
-        boundary = uuid.uuid4().hex
-        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        name = path.name.replace('"', "_")
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
-        head, tail = f"{head}Content-Type: {kind}\r\n\r\n".encode(), f"\r\n--{boundary}--\r\n".encode()
-        headers = {
-            "Content-Type": f"multipart/form-data; boundary={boundary}",
-            "Content-Length": str(len(head) + path.stat().st_size + len(tail)),
-        }
-        with self._open("/upload/image", self._form(head, path, tail), headers) as answer:
-            stored = self._parsed(answer)
-        return "/".join(part for part in (stored["subfolder"], stored["name"]) if part)
 
-    def _form(self, head: bytes, path: Path, tail: bytes) -> Iterator[bytes]:
-        """A file with what stands before and after it, block by block."""
-        size = math.ceil(path.stat().st_size / BLOCK)
-        yield head
-        with open(path, "rb") as file, self.host.progress(size, f"uploading {path.name}, MB") as progress:
-            while block := file.read(BLOCK):
-                yield block
-                progress.update()
-        yield tail
-
-    def _json(self, path: str, body: dict | None = None, graph: dict[str, GraphNode] | None = None) -> dict:
-        data = None if body is None else json.dumps(body).encode()
-        with self._open(path, data, {"Content-Type": "application/json"}, graph) as answer:
-            return self._parsed(answer)
-
-    def _parsed(self, answer: http.client.HTTPResponse) -> dict:
-        text = b"".join(self._blocks(answer))
-        try:
-            return json.loads(text) if text else {}
-        except ValueError as other:
-            raise InputError(f"{self.address} is no ComfyUI server: its answer is no JSON; check --server.") from other
-
-    def _blocks(self, answer: http.client.HTTPResponse) -> Iterator[bytes]:
-        """An answer's content, whole: Unreachable where it breaks off."""
-        try:
-            while block := answer.read(BLOCK):
-                yield block
-        except (OSError, http.client.HTTPException) as broken:
-            raise self._unreachable(broken) from broken
-        if answer.length:
-            raise self._unreachable("its answer broke off")
-
-    def _open(
-        self,
-        path: str,
-        data: bytes | Iterable[bytes] | None = None,
-        headers: dict[str, str] | None = None,
-        graph: dict[str, GraphNode] | None = None,
-    ):
-        request = urllib.request.Request(self.address + path, data, headers or {})
-        try:
-            return self._direct.open(request, timeout=TIMEOUT)
-        except urllib.error.HTTPError as refused:
-            raise self._refused(path, refused, graph or {}) from refused
-        except (OSError, http.client.HTTPException, ValueError) as unreachable:
-            raise self._unreachable(unreachable) from unreachable
-
-    def _unreachable(self, reason: object) -> Unreachable:
-        return Unreachable(f"The ComfyUI server {self.address} does not answer ({reason}); start it or check --server.")
-
-    def _refused(self, path: str, refused: urllib.error.HTTPError, graph: dict[str, GraphNode]) -> InputError:
-        """What to say of a request that the server refuses."""
-        text = refused.read().decode("utf-8", "replace")
-        try:
-            answer = json.loads(text)
-        except json.JSONDecodeError:
-            answer = {}
-        answer = answer if isinstance(answer, dict) else {}
-        problems = _node_errors(answer, graph)
-        if problems:
-            return GraphRefused(problems)
-        error = answer.get("error")
-        said = f"{error.get('message')} {error.get('details', '')}" if isinstance(error, dict) else text[:300]
-        if refused.code == 413:
-            said = "the file is larger than it takes, which --max-upload-size sets where it is started"
-        return InputError(
-            f"The server {self.address} refused {path.partition('?')[0]} with status {refused.code}:"
-            f" {said.strip() or refused.reason}; look into its log."
-        )
-
-
-def _node_errors(answer: dict, graph: dict[str, GraphNode]) -> list[Problem]:
+def _node_errors(answer: Mapping[str, Any], graph: Graph) -> list[Problem]:
     """The problems in ComfyUI's answer to a prompt."""
     return [
         Problem(

@@ -1,10 +1,11 @@
-"""Running a checked graph: each node once, in dependency order, outputs freed when the last reader has had them."""
+"""Run a checked graph: each node once, in dependency order; an output is freed when its last reader has it."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,36 @@ from ..mimaface_core.errors import InputError
 from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost
 from ..nodes.comfyui.schema import io
-from .files import free_path
-from .graph import GraphNode, GraphRefused, Problem, as_prompt, is_link
-from .validate import run_order
+from .files import free_path, shown_files
+from .graph import Graph, GraphNode, as_prompt, is_link
+from .object_info import NodeInfo
+from .order import run_order
+from .problems import GraphRefused, Problem
 
 Link = tuple[str, int]
 
 
-def run_graph(graph: dict[str, GraphNode], classes: dict[str, type], host: TerminalHost) -> list[Path]:
-    """Run a graph that `validate` found sound; returns the files it wrote, finished ones before previews.
+def run_graph(graph: Graph, classes: Mapping[str, type[io.ComfyNode]], host: TerminalHost) -> list[Path]:
+    """Run a graph that `validate` found sound.
 
-    Files reported as temporary (previews) are moved to `preview/` in the output folder. Raises GraphRefused with the
-    node's name where a node refuses its input, Cancelled where the user stops.
+    Args:
+        graph: the nodes by id.
+        classes: node classes by id.
+        host: prints the running node, and names the folders.
+
+    Returns:
+        The written files, finished ones before previews; previews are moved to `preview/` of the output folder.
+
+    Raises:
+        GraphRefused: a node refuses its input; the problem names it.
+        Cancelled: the user stops the run.
     """
     finished: list[Path] = []
     previews: list[Path] = []
     with use_host(host):
-        shared = merge_equal(graph, classes)
-        order = [key for key, first in shared.items() if key == first]
-        store = _Store(graph, order, shared)
+        merged = merge_equal_nodes(graph, classes)
+        order = [key for key, first in merged.items() if key == first]
+        store = _OutputStore(graph, order, merged)
         for number, key in enumerate(order, 1):
             node = graph[key]
             host.check_cancelled()
@@ -38,7 +50,7 @@ def run_graph(graph: dict[str, GraphNode], classes: dict[str, type], host: Termi
             shown = _execute(node, classes[node.class_type], graph, store)
             for file, kind in _files(shown, host):
                 if kind == "temp":
-                    previews.append(_keep(file, host))
+                    previews.append(_keep_preview(file, host))
                 else:
                     finished.append(file)
             for text in shown.get("text", ()):
@@ -46,73 +58,70 @@ def run_graph(graph: dict[str, GraphNode], classes: dict[str, type], host: Termi
     return finished + previews
 
 
-class _Store:
-    """Outputs that some node has yet to read; each leaves with its last reader, so that memory stays flat."""
+class _OutputStore:
+    """Outputs that some node has yet to read; each is dropped with its last reader, so that memory stays flat."""
 
-    def __init__(self, graph: dict[str, GraphNode], order: list[str], shared: dict[str, str]):
-        self.shared = shared
-        self.held: dict[Link, Any] = {}
+    def __init__(self, graph: Graph, order: Sequence[str], merged: Mapping[str, str]) -> None:
+        self.merged = merged
+        self.outputs: dict[Link, Any] = {}
         links = (value for key in order for value in graph[key].inputs.values() if is_link(value))
-        self.readers = Counter((shared[key], slot) for key, slot in links)
+        self.readers = Counter((merged[key], slot) for key, slot in links)
 
-    def take(self, node: GraphNode) -> dict[str, Any]:
-        """The inputs of a node."""
-        inputs = {}
-        for name, value in node.inputs.items():
-            if is_link(value):
-                link = (self.shared[value[0]], value[1])
-                self.readers[link] -= 1
-                inputs[name] = self.held[link] if self.readers[link] else self.held.pop(link)
-            else:
-                inputs[name] = value
-        return inputs
+    def take_inputs(self, node: GraphNode) -> dict[str, Any]:
+        """The values of a node's inputs."""
+        return {name: self._take(value) if is_link(value) else value for name, value in node.inputs.items()}
 
-    def put(self, node: GraphNode, outputs: tuple) -> None:
-        """Keep what a node gave, as far as it will be read."""
+    def _take(self, link: list) -> Any:
+        key = (self.merged[link[0]], link[1])
+        self.readers[key] -= 1
+        return self.outputs[key] if self.readers[key] else self.outputs.pop(key)
+
+    def put_outputs(self, node: GraphNode, outputs: tuple) -> None:
+        """Keep those outputs of a node that will be read."""
         for slot, value in enumerate(outputs):
             if self.readers[node.id, slot]:
-                self.held[node.id, slot] = value
+                self.outputs[node.id, slot] = value
 
 
-def infos(classes: dict[str, type]) -> dict[str, dict]:
-    """The `object_info` entries of node classes, by name."""
-    return {name: cls.GET_NODE_INFO_V1() for name, cls in classes.items()}
+def merge_equal_nodes(graph: Graph, classes: Mapping[str, type[io.ComfyNode]]) -> dict[str, str]:
+    """Nodes of the same class with the same inputs, which need to run only once; output nodes always run.
 
-
-def merge_equal(graph: dict[str, GraphNode], classes: dict[str, type]) -> dict[str, str]:
-    """For each needed node, in the order of running, the first that does the same with the same inputs: mostly itself."""
+    Returns:
+        For each needed node, in the order of execution, the first node that equals it: mostly itself.
+    """
     first: dict[str, str] = {}
-    shared: dict[str, str] = {}
-    for key in run_order(graph, infos(classes)):
-        node, cls = graph[key], classes[graph[key].class_type]
+    merged: dict[str, str] = {}
+    infos: dict[str, NodeInfo] = {name: {"output_node": cls.OUTPUT_NODE} for name, cls in classes.items()}
+    for key in run_order(graph, infos):
+        node = graph[key]
         inputs = {
-            name: [shared[value[0]], value[1]] if is_link(value) else {"value": value}
+            name: [merged[value[0]], value[1]] if is_link(value) else {"value": value}
             for name, value in node.inputs.items()
         }
         signature = json.dumps([node.class_type, inputs], sort_keys=True, default=repr)
-        alone = cls.OUTPUT_NODE or cls.NOT_IDEMPOTENT
-        shared[key] = key if alone else first.setdefault(signature, key)
-    return shared
+        merged[key] = key if infos[node.class_type]["output_node"] else first.setdefault(signature, key)
+    return merged
 
 
-def _execute(node: GraphNode, cls: type, graph: dict[str, GraphNode], store: _Store) -> dict[str, Any]:
-    """Run one node, put its outputs into `store` and return what it wants shown."""
+def _execute(node: GraphNode, cls: type[io.ComfyNode], graph: Graph, store: _OutputStore) -> dict[str, Any]:
+    """Run one node, put its outputs into `store` and return its `ui`."""
     schema = cls.GET_SCHEMA()
     known = {one.id for one in schema.inputs or []}
-    hidden = {io.Hidden.unique_id: node.id, io.Hidden.prompt: _recorded(graph)}
-    hidden = {kind: value for kind, value in hidden.items() if kind in (schema.hidden or [])}
-    clone = cls.PREPARE_CLASS_CLONE(hidden)
-    inputs = {name: value for name, value in store.take(node).items() if name in known}
+    hidden = {io.Hidden.unique_id: node.id, io.Hidden.prompt: _without_folders(graph)}
+    clone = cls.PREPARE_CLASS_CLONE({kind: value for kind, value in hidden.items() if kind in (schema.hidden or [])})
+    inputs = {name: value for name, value in store.take_inputs(node).items() if name in known}
     try:
         result = clone.EXECUTE_NORMALIZED(**inputs)
-    except InputError as wrong:
-        raise GraphRefused([Problem(str(node), None, str(wrong))]) from wrong
-    store.put(node, result.result or ())
-    return result.ui if isinstance(result.ui, dict) else result.ui.as_dict() if result.ui else {}
+    except InputError as fault:
+        raise GraphRefused([Problem(str(node), None, str(fault))]) from fault
+    store.put_outputs(node, result.result or ())
+    if not result.ui:
+        return {}
+    return result.ui if isinstance(result.ui, dict) else result.ui.as_dict()
 
 
-def _recorded(graph: dict[str, GraphNode]) -> dict[str, Any]:
-    """The graph as it goes into files: without the folders of this machine."""
+def _without_folders(graph: Graph) -> dict[str, Any]:
+    """The graph as it is written into files: without the folders of this machine."""
 
     def plain(value: Any) -> Any:
         return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
@@ -123,26 +132,19 @@ def _recorded(graph: dict[str, GraphNode]) -> dict[str, Any]:
     return prompt
 
 
-def _files(shown: dict[str, Any], host: TerminalHost) -> list[tuple[Path, str]]:
-    """The files in a node's `ui`, in ComfyUI's notation, with the kind of folder each lies in."""
+def _files(shown: Mapping[str, Any], host: TerminalHost) -> list[tuple[Path, str]]:
+    """The files in a node's `ui`, each with the kind of folder that it lies in."""
     roots = {"output": host.output_folder, "temp": host.temp_folder, "input": host.input_folder}
-    entries = [
-        entry
-        for shelf in shown.values()
-        if isinstance(shelf, (list, tuple))
-        for entry in shelf
-        if isinstance(entry, dict) and "filename" in entry
-    ]
-    found = []
-    for entry in entries:
+    files = []
+    for entry in shown_files(shown):
         kind = str(entry.get("type", "output"))
         path = Path(roots[kind](), entry.get("subfolder", ""), entry["filename"])
-        found.append((path.absolute(), kind))
-    return found
+        files.append((path.absolute(), kind))
+    return files
 
 
-def _keep(file: Path, host: TerminalHost) -> Path:
-    """Move a preview out of the temporary folder, which ends with the run."""
+def _keep_preview(file: Path, host: TerminalHost) -> Path:
+    """Move a preview out of the temporary folder, which is removed with the run."""
     folder = host.output_folder() / "preview"
     folder.mkdir(parents=True, exist_ok=True)
     target = free_path(folder / file.name)

@@ -1,20 +1,30 @@
-"""Finding the files that a graph names and telling pictures, clips and sounds apart."""
+"""Input and output files of a run: finding, kinds, free names, frame counts."""
 
 from __future__ import annotations
 
 import mimetypes
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..mimaface_core.errors import InputError
 
-NOUNS = {"image": "a picture", "video": "a video", "audio": "a sound file"}
+NOUNS = {"image": "an image", "video": "a video", "audio": "an audio file"}
 LOADERS = {"image": "LoadImage", "video": "LoadVideo", "audio": "LoadAudio"}
-TAKES = {"image": {"image"}, "video": {"video"}, "audio": {"audio", "video"}}
+ACCEPTED_KINDS = {"image": {"image"}, "video": {"video"}, "audio": {"audio", "video"}}  # by kind of upload button
 
 
-def find_input(name: str, folders: list[Path]) -> Path | None:
-    """The file of that path, or of that name in the first folder that has it; ` [input]` behind it is ignored."""
+def find_input(name: str, folders: Sequence[Path]) -> Path | None:
+    """Find an input file.
+
+    Args:
+        name: a path, or a name in one of the folders; ` [input]` behind it, as ComfyUI writes it, is ignored.
+        folders: searched in their order.
+
+    Returns:
+        The absolute path; None where there is no such file.
+    """
     name = name.removesuffix("[input]").strip()
     if not name:
         return None
@@ -26,13 +36,13 @@ def find_input(name: str, folders: list[Path]) -> Path | None:
 
 
 def kinds(path: Path) -> set[str]:
-    """What a file can be taken for: of `image`, `video`, `audio`; empty where that is unknown."""
+    """The kinds that a file can be taken for, of `image`, `video` and `audio`; empty where that is unknown."""
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
-            moving = getattr(picture, "is_animated", False)
-            return {"image", "video"} if moving or picture.format == "GIF" else {"image"}
+        with Image.open(path) as image:
+            moving = getattr(image, "is_animated", False)
+            return {"image", "video"} if moving or image.format == "GIF" else {"image"}
     except Image.DecompressionBombError:
         return {"image"}
     except (OSError, ValueError, SyntaxError):
@@ -40,20 +50,32 @@ def kinds(path: Path) -> set[str]:
         return {kind} & set(NOUNS)
 
 
-def unsuited(path: Path, wanted: str) -> str | None:
-    """Why a file cannot go into a node that takes `wanted`, with the remedy; None where it can."""
-    found = kinds(path)
-    if wanted not in TAKES or not found or found & TAKES[wanted]:
+def file_fault(path: Path, kind: str) -> str | None:
+    """The reason why a file does not fit an input, with the remedy.
+
+    Args:
+        path: the file.
+        kind: of the input's upload button: `image`, `video`, `audio` or `file`.
+
+    Returns:
+        None where the file fits, or its kind is unknown.
+    """
+    present = kinds(path)
+    if kind not in ACCEPTED_KINDS or not present or present & ACCEPTED_KINDS[kind]:
         return None
-    kind = next(kind for kind in NOUNS if kind in found)
+    other = next(other for other in NOUNS if other in present)
     return (
-        f"'{path}' is {NOUNS[kind]}, but this node takes {NOUNS[wanted]}; give {NOUNS[wanted]}, or use a graph with"
-        f" a {LOADERS[kind]} node here."
+        f"'{path}' is {NOUNS[other]}, but this node takes {NOUNS[kind]}; give {NOUNS[kind]}, or use a graph with"
+        f" a {LOADERS[other]} node here."
     )
 
 
 def require_writable(folder: Path) -> None:
-    """Raise InputError where files cannot be written in `folder` (which need not exist yet)."""
+    """Check that files can be written in a folder, which need not exist yet.
+
+    Raises:
+        InputError: they cannot.
+    """
     existing = folder.absolute()
     while not existing.exists() and existing.parent != existing:
         existing = existing.parent
@@ -75,8 +97,19 @@ def free_path(path: Path) -> Path:
     return free
 
 
-def count_frames(paths: list[Path]) -> int:
-    """Frames of the first video among `paths`; without one, the number of pictures."""
+def shown_files(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The files in a node's `ui`, in ComfyUI's notation: `filename`, `subfolder`, `type`."""
+    return [
+        entry
+        for entries in shown.values()
+        if isinstance(entries, (list, tuple))
+        for entry in entries
+        if isinstance(entry, dict) and "filename" in entry
+    ]
+
+
+def count_frames(paths: Sequence[Path]) -> int:
+    """Frames of the first video among `paths`; without one, the number of images."""
     import av
 
     for path in paths:
@@ -86,7 +119,7 @@ def count_frames(paths: list[Path]) -> int:
                     if container.streams.video:
                         stream = container.streams.video[0]
                         return sum(1 for packet in container.demux(stream) if packet.size)
-            except av.error.FFmpegError:
+            except av.FFmpegError:
                 continue
-    pictures = [child for path in paths for child in (path.iterdir() if path.is_dir() else [path])]
-    return sum(1 for path in pictures if "image" in kinds(path))
+    images = [child for path in paths for child in (path.iterdir() if path.is_dir() else [path])]
+    return sum(1 for path in images if "image" in kinds(path))

@@ -10,29 +10,41 @@ from ..mimaface_core.errors import Cancelled, InputError
 from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost, interruptible
 from .files import count_frames, require_writable
-from .graph import GraphRefused, Problem, find_graph, load_graph, override
+from .graph import find_graph, load_graph
+from .overrides import apply_overrides
+from .problems import GraphRefused, Problem
 from .validate import validate
 
 
 def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir: Path) -> tuple[list[Path], int]:
     """Run a graph in this process.
 
-    graph: path or shipped name. files: `TITLE=PATH`. values: `TITLE.INPUT=VALUE`. Returns the written files and the
-    frames of the first video. Raises GraphRefused with every problem found, Cancelled when the user stops.
+    Args:
+        graph: path of a graph file, or name of a shipped graph.
+        files: input files, as `TITLE=PATH`.
+        values: input values, as `TITLE.INPUT=VALUE`.
+        output_dir: where the files go.
+
+    Returns:
+        The written files, and the number of frames of the first video.
+
+    Raises:
+        GraphRefused: problems of the graph, all of them.
+        Cancelled: the user stops the run.
     """
-    from . import builtin_nodes as stock
-    from .execute import infos, run_graph
+    from . import node_classes
+    from .execute import run_graph
 
     path = find_graph(graph)
     nodes = load_graph(path)
     with tempfile.TemporaryDirectory(prefix="mimaface-", ignore_cleanup_errors=True) as temp:
         host = TerminalHost(outputs=output_dir.absolute(), temp=Path(temp))
         with interruptible(host), use_host(host):
-            classes = stock.node_classes()
-            known = infos(classes)
+            classes = node_classes.node_classes()
+            infos = node_classes.object_info(classes)
             folders = [host.input_folder(), path.parent]
-            problems = override(nodes, known, files, values)
-            problems += validate(nodes, known, folders=folders, classes=classes)
+            problems = apply_overrides(nodes, infos, files, values)
+            problems += validate(nodes, infos, folders=folders, classes=classes)
             _refuse(problems + _unwritable(output_dir))
             try:
                 written = run_graph(nodes, classes, host)
@@ -46,17 +58,18 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
 def run_on_server(
     graph: str, files: Sequence[str], values: Sequence[str], output_dir: Path, address: str
 ) -> tuple[list[Path], int]:
-    """Run a graph on the ComfyUI server at `address`; arguments and result as `run_here`."""
+    """Run a graph on the ComfyUI server at `address`; arguments, result and errors as `run_here`."""
     from .client import Server
+    from .connection import Connection
 
     path = find_graph(graph)
     nodes = load_graph(path)
     host = TerminalHost(outputs=output_dir.absolute())
-    with interruptible(host):
-        server = Server(address, host, output_dir.absolute())
-        known = server.infos()
-        problems = override(nodes, known, files, values)
-        problems += validate(nodes, known, folders=[host.input_folder(), path.parent], where=f"on {address}")
+    with interruptible(host), Connection(address, host) as connection:
+        server = Server(connection, host, output_dir.absolute())
+        infos = server.infos()
+        problems = apply_overrides(nodes, infos, files, values)
+        problems += validate(nodes, infos, folders=[host.input_folder(), path.parent], where=f"on {address}")
         _refuse(problems + _unwritable(output_dir))
         written = server.run(nodes)
         return written, count_frames(written)
@@ -65,8 +78,8 @@ def run_on_server(
 def _unwritable(folder: Path) -> list[Problem]:
     try:
         require_writable(folder)
-    except InputError as wrong:
-        return [Problem("--output-dir", None, str(wrong))]
+    except InputError as fault:
+        return [Problem("--output-dir", None, str(fault))]
     return []
 
 

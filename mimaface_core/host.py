@@ -1,8 +1,10 @@
 """Runtime environment: device, dtype, progress, cancellation, folders.
 
-The core asks `current()` and knows nothing of where it runs. The plain `Host` here works anywhere and is
-silent; a terminal or ComfyUI puts a subclass in its place through `use`.
+The core asks `current()` for all of it. The plain `Host` here works anywhere and is silent; a terminal or ComfyUI puts
+a subclass in its place through `use`.
 """
+
+from __future__ import annotations
 
 import os
 import tempfile
@@ -11,37 +13,51 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from PIL import Image
 
 from .errors import Cancelled
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+
 
 class Progress:
-    """How far one piece of work is: `done` of `total` steps of `label`; a context made by `Host.progress`.
+    """Progress of one piece of work: `done` of `total` steps of `label`; a context made by `Host.progress`.
 
     `total` is 0 where it is unknown. `closed` is True once the work has ended, however it ended.
     """
 
-    def __init__(self, host: "Host", total: int, label: str):
+    def __init__(self, host: Host, total: int, label: str) -> None:
         self.host, self.total, self.label = host, total, label
         self.done = 0
         self.closed = False
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.host.check_cancelled()
         self.host.show(self)
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.closed = True
         self.host.show(self)
 
     def update(self, n: int = 1, preview: Image.Image | None = None) -> None:
-        """Counts `n` finished steps and shows them, with a preview picture where there is one.
+        """Count finished steps and show them.
 
-        Raises `Cancelled` when the user has asked to stop.
+        Args:
+            n: steps finished since the last call.
+            preview: an image of the work so far.
+
+        Raises:
+            Cancelled: the user has asked to stop.
         """
         self.host.check_cancelled()
         self.done += n
@@ -51,14 +67,19 @@ class Progress:
 class Host:
     """The plain host: CPU or the current CUDA device, no display, a flag to cancel.
 
-    Every argument may be left out. `low_memory` (or the environment variable MIMAFACE_LOW_MEMORY=1) trades time for
-    memory: less is computed at once, and models are taken off the device when they have done their part. `models`
-    defaults to the folders in the environment variable MIMAFACE_MODELS (separated as in PATH) followed by
-    `models/mimaface`; `inputs` to the working folder; `outputs` to `output` in it; `temp` to a fresh folder that is
-    removed when the program ends.
+    Args:
+        device: where models run; the current CUDA device where there is one, else the CPU, when None.
+        dtype: the number type of large models; chosen for the device when None.
+        low_memory: whether to trade time for memory: less is computed at once, and models are taken off the device when
+            they have done their part. The environment variable MIMAFACE_LOW_MEMORY=1 when None.
+        models: folders of model packs; those of the environment variable MIMAFACE_MODELS (separated as in PATH),
+            followed by `models/mimaface`, when None.
+        inputs: the folder that relative input paths start from; the working folder when None.
+        outputs: the folder for finished files; `output` in the working folder when None.
+        temp: the folder for files that nobody keeps; a fresh one, removed when the program ends, when None.
     """
 
-    previews = False  # whether pictures given to `show` are seen by anybody; making them takes time
+    previews = False  # whether anybody looks at the previews given to `show`; making them takes time
 
     def __init__(
         self,
@@ -70,21 +91,21 @@ class Host:
         inputs: Path | None = None,
         outputs: Path | None = None,
         temp: Path | None = None,
-    ):
+    ) -> None:
         self._device, self._dtype, self._low_memory = device, dtype, low_memory
         self._models, self._inputs, self._outputs, self._temp = models, inputs, outputs, temp
         self._cancelled = threading.Event()
 
     @cached_property
     def device(self) -> torch.device:
-        """Where models run."""
+        """The device that models run on."""
         if self._device is not None:
             return torch.device(self._device)
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @cached_property
     def dtype(self) -> torch.dtype:
-        """The number type models run in: float32 on the CPU, a half-width type the hardware knows on CUDA."""
+        """The number type of large models: float32 on the CPU, a half-width type of the hardware on CUDA."""
         if self._dtype is not None:
             return self._dtype
         if self.device.type != "cuda":
@@ -98,17 +119,17 @@ class Host:
             return self._low_memory
         return os.environ.get("MIMAFACE_LOW_MEMORY", "") not in ("", "0")
 
-    def load(self, module: torch.nn.Module) -> AbstractContextManager[torch.nn.Module]:
-        """Puts `module` on the device at once; as a context, also says how long it is needed there.
+    def load(self, module: Module) -> AbstractContextManager[Module]:
+        """Move a model to the device at once; as a context, it is needed there until the block ends.
 
         This host leaves it there afterwards, unless memory is low; one that shares its memory may take it away.
         """
         module.to(self.device)
-        return self._given_back(module) if self.low_memory else nullcontext(module)
+        return self._unloaded_after(module) if self.low_memory else nullcontext(module)
 
     @contextmanager
-    def _given_back(self, module: torch.nn.Module) -> Iterator[torch.nn.Module]:
-        """`module`, which goes back to ordinary memory at the end."""
+    def _unloaded_after(self, module: Module) -> Iterator[Module]:
+        """A context that moves `module` back to main memory at its end."""
         try:
             yield module
         finally:
@@ -117,23 +138,32 @@ class Host:
                 torch.cuda.empty_cache()
 
     def progress(self, total: int, label: str) -> Progress:
-        """A context manager that counts `total` steps (0 = unknown) of the work called `label`."""
+        """A context that counts the steps of a piece of work.
+
+        Args:
+            total: number of steps; 0 where it is unknown.
+            label: name of the work.
+        """
         return Progress(self, total, label)
 
     def show(self, progress: Progress, preview: Image.Image | None = None) -> None:
-        """Called whenever `progress` begins, moves on or closes; subclasses display it."""
+        """Display progress: called when it begins, moves on or closes; silent here."""
 
     def cancel(self) -> None:
-        """Asks the running work to stop; may be called from another thread or a signal handler. Stays set."""
+        """Ask the running work to stop, for good; may be called from another thread or a signal handler."""
         self._cancelled.set()
 
     def check_cancelled(self) -> None:
-        """Raises `Cancelled` when the user has asked to stop."""
+        """Stop the work where the user has asked for it.
+
+        Raises:
+            Cancelled: the user has asked to stop.
+        """
         if self._cancelled.is_set():
             raise Cancelled("The run was cancelled.")
 
     def models_folders(self) -> list[Path]:
-        """The folders in which model packs are looked for, the first one first. They need not exist."""
+        """The folders of model packs, in the order of searching. They need not exist."""
         if self._models is not None:
             return [Path(folder) for folder in self._models]
         listed = os.environ.get("MIMAFACE_MODELS", "").split(os.pathsep)
@@ -144,7 +174,7 @@ class Host:
         return Path(self._inputs) if self._inputs is not None else Path.cwd()
 
     def output_folder(self) -> Path:
-        """The folder that finished files go to. It need not exist yet."""
+        """The folder for finished files. It need not exist yet."""
         return Path(self._outputs) if self._outputs is not None else Path("output").absolute()
 
     def temp_folder(self) -> Path:
@@ -169,8 +199,12 @@ def current() -> Host:
     return _current
 
 
-def use(host: Host) -> AbstractContextManager:
-    """Makes `host` the current one at once, for every thread; as a context, puts the former one back."""
+def use(host: Host) -> ExitStack:
+    """Make a host the current one at once, for every thread.
+
+    Returns:
+        A context that puts the former host back at its end, or when it is closed.
+    """
     restore = ExitStack()
     restore.callback(_set_current, _current)
     _set_current(host)

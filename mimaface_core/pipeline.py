@@ -84,10 +84,10 @@ def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str |
 def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[MotionTrack], Tensor]:
     """A function that draws a few frames [n, 3 or 4, S, S]."""
     if mode == PROJECTED:
-        from .reprojection.renderer import ProjectedRenderer
+        from .reprojection.renderer import ReprojectionRenderer
 
-        return ProjectedRenderer(pack.face, source.crop, source.landmarks, source.track).draw
-    from .morphable.render import composite_released, render_albedo
+        return ReprojectionRenderer(pack.face, source.crop, source.landmarks, source.track).draw
+    from .morphable.render import composite_released, render_shaded
 
     model = pack.morphable
     if pack.basis == PROCEDURAL:  # the face alone, without the rest of the head
@@ -95,7 +95,7 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
         model = replace(model, triangles=torch.cat(parts))
 
     def draw(part: MotionTrack) -> Tensor:
-        rgb, mask = render_albedo(model, part.coefficients)
+        rgb, mask = render_shaded(model, part.coefficients)
         return composite_released(rgb, mask, part.alignment, source.crop.shape[-1])
 
     return draw

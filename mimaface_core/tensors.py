@@ -1,7 +1,8 @@
-"""Conversions of image tensors between their number types."""
+"""Number types of images, interpolation between frames, and affine maps between images."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -19,3 +20,67 @@ def between(before: Tensor, after: Tensor, share: Tensor) -> Tensor:
     """Linear interpolation of [N, ...]: `before` where share [N] is 0, `after` where it is 1."""
     weight = share.reshape(-1, *[1] * (before.ndim - 1))
     return before * (1 - weight) + after * weight
+
+
+def invert_affine(matrix: Tensor) -> Tensor:
+    """The inverse of affine maps [..., 2, 3], in the same shape.
+
+    Args:
+        matrix: [..., 2, 3].
+
+    Raises:
+        torch.linalg.LinAlgError: a matrix is singular.
+    """
+    linear = torch.linalg.inv(matrix[..., :2])
+    return torch.cat([linear, -linear @ matrix[..., 2:]], -1)
+
+
+def from_whole_centres(matrix: Tensor) -> Tensor:
+    """Affine maps [..., 2, 3] between pixel coordinates with whole-number centres, for centres at .5.
+
+    OpenCV and the released inference count so that the centre of the first pixel is (0, 0); everywhere else in this
+    project it is (0.5, 0.5), see `sampling_grid`. Both sides of the map are converted.
+
+    Example:
+        >>> from_whole_centres(torch.tensor([[2.0, 0.0, 5.0], [0.0, 2.0, 7.0]]))
+        tensor([[2.0000, 0.0000, 4.5000],
+                [0.0000, 2.0000, 6.5000]])
+    """
+    linear, shift = matrix[..., :2], matrix[..., 2:]
+    return torch.cat([linear, shift + 0.5 - linear.sum(-1, keepdim=True) * 0.5], -1)
+
+
+def sampling_grid(
+    matrix: Tensor, rows: range, columns: range, size: tuple[int, int], align_corners: bool = False
+) -> Tensor:
+    """Sampling grid of affine maps, for `torch.nn.functional.grid_sample`.
+
+    Convention:
+        - Direction: `matrix` carries coordinates of the output to coordinates of the sampled image (backward warping).
+          A map from the image to the output goes through `invert_affine` first.
+        - Pixel coordinates (x, y) count from the top left corner of the image: the first pixel spans 0–1 and its
+          centre is (0.5, 0.5). A matrix for whole-number centres goes through `from_whole_centres` first.
+        - align_corners: the normalisation of the result, which must be that of `grid_sample`. −1 and 1 are the outer
+          edges of the image when False, the centres of its outer pixels when True. The image sampled is the same, but
+          for rounding.
+
+    `torch.nn.functional.affine_grid` draws the same from a matrix between normalised coordinates. It is not used,
+    since the way there and back rounds differently and since it always starts at the first pixel of the output.
+
+    Args:
+        matrix: [N, 2, 3]; its dtype and device are those of the computation.
+        rows: the output's rows that are sampled, `range(height)` for all of them.
+        columns: the output's columns, likewise.
+        size: (height, width) of the sampled image.
+        align_corners: see above.
+
+    Returns:
+        [N, rows, columns, 2].
+    """
+    y, x = (torch.arange(r.start, r.stop, dtype=matrix.dtype, device=matrix.device) + 0.5 for r in (rows, columns))
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    place = torch.einsum("hwk,nck->nhwc", torch.stack([x, y, torch.ones_like(x)], -1), matrix)
+    height, width = size
+    if align_corners:
+        return (place - 0.5) * place.new_tensor([2 / (width - 1), 2 / (height - 1)]) - 1
+    return place / place.new_tensor([width, height]) * 2 - 1

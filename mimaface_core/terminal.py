@@ -7,28 +7,39 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from PIL import Image
 
 from .host import Host, Progress
 
+LIVE_SECONDS = 0.1  # between two states of the moving line of a terminal
+LOG_SECONDS = 5.0  # between two lines of a log
+
 
 class TerminalHost(Host):
-    """A Host that shows progress on standard error: one moving line in a terminal, a line now and then in a log."""
+    """A Host that shows progress on standard error: one moving line in a terminal, a line now and then in a log.
 
-    def __init__(self, **folders):
-        super().__init__(**folders)
+    Args:
+        options: those of `Host`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._live = sys.stderr.isatty()
-        self._shown = 0.0
+        self._shown_at = 0.0
         self.cancelled = False
 
     def say(self, text: str) -> None:
-        """One line for the user."""
+        """Print one line for the user."""
         print(("\r\x1b[K" if self._live else "") + text, file=sys.stderr, flush=True)
 
-    def show(self, progress: Progress, preview=None) -> None:
+    def show(self, progress: Progress, preview: Image.Image | None = None) -> None:  # noqa: ARG002 - text only
+        """Print the progress, unless it was printed a moment ago."""
         now = time.monotonic()
-        if not progress.closed and now - self._shown < (0.1 if self._live else 5):
+        if not progress.closed and now - self._shown_at < (LIVE_SECONDS if self._live else LOG_SECONDS):
             return
-        self._shown = now
+        self._shown_at = now
         total = f"/{progress.total}" if progress.total else ""
         line = f"  {progress.label}: {progress.done}{total}"
         if self._live and not progress.closed:
@@ -37,6 +48,7 @@ class TerminalHost(Host):
             self.say(line)
 
     def cancel(self) -> None:
+        """Ask the running work to stop, and remember it in `cancelled`."""
         self.cancelled = True
         super().cancel()
 
@@ -45,7 +57,7 @@ class TerminalHost(Host):
 def interruptible(host: TerminalHost) -> Iterator[None]:
     """While it lasts, the first Ctrl-C (or SIGTERM) asks `host` to stop; a second one interrupts at once."""
 
-    def stop(number, frame):
+    def stop(*_: object) -> None:
         if host.cancelled:
             raise KeyboardInterrupt
         host.cancel()

@@ -1,7 +1,7 @@
 """The nodes: one file a node, each thin over the core's pipeline."""
 
 from .combine_video import CombineVideo
-from .comfyui.schema import ComfyExtension
+from .comfyui.schema import ComfyExtension, io
 from .detect_gaze import DetectGaze
 from .drive_by_audio import DriveByAudio
 from .edit_motion import EditMotion
@@ -19,7 +19,7 @@ from .sample_clips import SampleClips
 from .save_motion import SaveMotion
 from .smooth_motion import SmoothMotion
 
-NODES = [
+NODES: list[type[io.ComfyNode]] = [
     LoadPack,
     Extract3DMM,
     DetectGaze,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..mimaface_core.morphable.bundled.blendshapes import NAMES
+from ..mimaface_core.morphable.bundled.blendshapes import blendshapes
 from ..mimaface_core.morphable.bundled.face import procedural_face
 from ..mimaface_core.motion.plot import Panel, plot
 from ..mimaface_core.motion.track import PROCEDURAL, MotionTrack
@@ -51,11 +51,13 @@ def _face(motion: MotionTrack) -> list[Panel]:
     opening = face.eye_opening(c.identity, c.expression) / face.eye_opening(c.identity, c.expression * 0)
 
     def blendshape(name: str) -> Tensor:
-        return c.expression[:, NAMES.index(name)]
+        return c.expression[:, blendshapes(name)].mean(1)
 
-    smile = (blendshape("smile_right") + blendshape("smile_left")) / 2
     return [
-        ("mouth, coefficients", {"open": blendshape("jaw_open"), "smile": smile, "pucker": blendshape("pucker")}),
+        (
+            "mouth, coefficients",
+            {"open": blendshape("jaw_open"), "smile": blendshape("smile"), "pucker": blendshape("pucker")},
+        ),
         ("eyes, share of their usual opening", {"right eye": opening[:, 0], "left eye": opening[:, 1]}),
     ]
 

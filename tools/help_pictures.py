@@ -15,7 +15,7 @@ from torch import Tensor
 from mimaface.cli.demo import DRIVER
 from mimaface.mimaface_core.face.crop import CROP_SIZE, PLANE
 from mimaface.mimaface_core.media.read import Clip, read_image
-from mimaface.mimaface_core.morphable.bundled.blendshapes import NAMES
+from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.motion.plot import plot
 from mimaface.mimaface_core.motion.track import MotionTrack
@@ -205,7 +205,7 @@ def smoothed(scene: Scene) -> None:
 
 
 def corner(motion: MotionTrack) -> Tensor:
-    return motion.coefficients.expression[:, NAMES.index("smile_right")]
+    return motion.coefficients.expression[:, blendshape("smile_right")]
 
 
 def calmed(scene: Scene) -> None:

@@ -1,1 +1,1 @@
-"""What the source looks like: CLIP tokens modulated by the motion that drives them."""
+"""Appearance of the source: CLIP tokens modulated by the motion of each frame (MIA, equation 1 of the paper)."""

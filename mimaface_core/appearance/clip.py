@@ -1,18 +1,23 @@
-"""CLIP's picture encoder: its pre-processing and the transformers model built from a plain configuration."""
+"""CLIP's image encoder: its pre-processing, and the transformers model built from a plain configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
+from torch.nn import functional as F
 
-from ..errors import InputError
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModel
 
-# Mean and standard deviation of CLIP's training pictures (Radford et al. 2021).
+# Mean and standard deviation of CLIP's training images (Radford et al. 2021).
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def clip_pixels(crop: Tensor, size: int) -> Tensor:
-    """Pre-process face crops as CLIP expects them.
+    """Face crops pre-processed for CLIP.
 
     Args:
         crop: [B, 3, H, W] in ±1, square.
@@ -22,23 +27,23 @@ def clip_pixels(crop: Tensor, size: int) -> Tensor:
         [B, 3, size, size], normalised by CLIP's mean and standard deviation.
 
     Raises:
-        InputError: the crop is not a batch of RGB pictures.
+        ValueError: the crop is not a batch of RGB images.
 
     Example:
         >>> clip_pixels(torch.zeros(1, 3, 512, 512), 224).shape
         torch.Size([1, 3, 224, 224])
     """
     if crop.ndim != 4 or crop.shape[1] != 3:
-        raise InputError(f"CLIP reads pictures of shape [B, 3, H, W], not {tuple(crop.shape)}; give RGB crops.")
+        raise ValueError(f"CLIP reads RGB images [B, 3, H, W], not {list(crop.shape)}")
     pixels = (crop + 1) / 2
     if pixels.shape[-2:] != (size, size):
-        pixels = functional.interpolate(pixels, (size, size), mode="bicubic", antialias=True)
+        pixels = F.interpolate(pixels, (size, size), mode="bicubic", antialias=True)
     pixels = pixels.clamp(0, 1)
     mean, std = (pixels.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
     return (pixels - mean) / std
 
 
-def build_vision(config: dict) -> nn.Module:
+def build_vision(config: dict[str, Any]) -> CLIPVisionModel:
     """Build CLIP's vision transformer, without the text half and without the projection.
 
     Args:
@@ -60,8 +65,15 @@ def build_vision(config: dict) -> nn.Module:
     return model
 
 
-def vision_tokens(vision: nn.Module, crop: Tensor) -> Tensor:
-    """Encode crops [B, 3, H, W] in ±1 to CLIP tokens [B, 1 + patches, hidden], class token first."""
+def input_size(vision: CLIPVisionModel) -> int:
+    """Side of the encoder's square input in pixels."""
+    size = vision.config.image_size
+    assert isinstance(size, int), "CLIP's images are square"
+    return size
+
+
+def vision_tokens(vision: CLIPVisionModel, crop: Tensor) -> Tensor:
+    """CLIP tokens [B, 1 + patches, hidden], class token first, of crops [B, 3, H, W] in ±1."""
     weight = vision.embeddings.patch_embedding.weight
-    pixels = clip_pixels(crop.float(), vision.config.image_size)
+    pixels = clip_pixels(crop.float(), input_size(vision))
     return vision(pixel_values=pixels.to(weight.device, weight.dtype)).last_hidden_state

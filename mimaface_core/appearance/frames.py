@@ -1,33 +1,26 @@
-"""A source's appearance, ready to be asked for any frame's context."""
+"""Appearance: a source's tokens with the motion of a track, from which any frame's context is computed."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import host
 from ..motion.track import MotionTrack
-
-
-class Encoder(Protocol):
-    """What looks at a source: `mia.AppearanceEncoder` or `tokens_released.ReleasedAppearance`."""
-
-    mixer: nn.Module
-
-    def motion_of(self, track: MotionTrack) -> Tensor: ...
-
-    def encode_source(self, pixels: Tensor, alignment: Tensor) -> Tensor: ...
-
-    def modulate(self, tokens: Tensor, motion: Tensor, average: bool) -> Tensor: ...
+from .encoder import Encoder
 
 
 @dataclass(frozen=True)
 class Appearance:
     """Tokens of one source with the motion that modulates them.
 
-    encoder: the pack's. tokens: [1, T, D], looked at once. motion: [N, M], the encoder's `motion_of` the track.
-    average: whether frames that are asked for together share the mean of their contexts; the encoder's own way when None.
+    Attributes:
+        encoder: the pack's.
+        tokens: [1, T, D], of the source, encoded once.
+        motion: [N, M], the encoder's `motion_of` the track.
+        average: whether frames of one call share the mean of their contexts; the encoder's default when None.
     """
 
     encoder: Encoder
@@ -52,9 +45,14 @@ class Appearance:
 def encode_appearance(
     encoder: Encoder, crop: Tensor, alignment: Tensor, track: MotionTrack, average: bool | None = None
 ) -> Appearance:
-    """Look at a source once, for a motion.
+    """Encode a source for a motion.
 
-    crop: [3, S, S] in ±1. alignment: [1, 2, 3], from its pixels to the 256-pixel camera plane. average: see `Appearance`.
+    Args:
+        encoder: the pack's.
+        crop: [3, S, S] in ±1.
+        alignment: [1, 2, 3], crop pixels to pixels of the 256-pixel camera plane.
+        track: the motion, N frames.
+        average: see `Appearance`.
     """
     with host.current().load(encoder):
         tokens = encoder.encode_source(crop[None], alignment).cpu()

@@ -1,13 +1,18 @@
-"""Motion-Identity Appearance: CLIP tokens of the source, modulated by ρ, β and g, as each frame's context."""
+"""Motion-Identity Appearance (MIA, equation 1 of the paper): CLIP tokens of the source, modulated by ρ, β and g.
+
+Equation 2, the identity loss of training, is `training/models/identity_loss.py`.
+"""
+
+from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
 from .clip import build_vision, vision_tokens
+from .encoder import Encoder, check_sources
 
 if TYPE_CHECKING:
     from ..motion.track import MotionTrack
@@ -24,23 +29,23 @@ class MotionModulation(nn.Module):
         width: d, the width of the appearance tokens.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.embed = nn.ModuleDict({name: nn.Linear(size, width) for name, size in MOTION_GROUPS.items()})
 
     def motion_tokens(self, motion: Tensor) -> Tensor:
-        """Embed motion [N, 71] (angles 3, expression 64, gaze 4) as m [N, 3, d]."""
+        """The tokens m [N, 3, d] of motion [N, 71] (angles 3, expression 64, gaze 4)."""
         groups = motion.split(list(MOTION_GROUPS.values()), dim=-1)
         return torch.stack([embed(group) for embed, group in zip(self.embed.values(), groups, strict=True)], dim=1)
 
     def forward(self, e: Tensor, motion: Tensor) -> Tensor:
-        """Modulate appearance tokens e [N or 1, P, d] by motion [N, 71]; returns e' [N, P, d]."""
+        """Modulated tokens e' [N, P, d] of appearance tokens e [N or 1, P, d] and motion [N, 71]."""
         m = self.motion_tokens(motion)
-        weights = torch.softmax(e @ m.transpose(1, 2) / math.sqrt(m.shape[-1]), dim=-1)
+        weights = torch.softmax(e @ m.mT / math.sqrt(m.shape[-1]), dim=-1)
         return e + weights @ m
 
 
-class AppearanceEncoder(nn.Module):
+class AppearanceEncoder(Encoder):
     """CLIP tokens of the source, modulated by each frame's motion and mixed by a small adapter.
 
     Args:
@@ -50,7 +55,9 @@ class AppearanceEncoder(nn.Module):
         adapter_heads: attention heads of each block.
     """
 
-    def __init__(self, vision: dict, context_dim: int, adapter_layers: int = 3, adapter_heads: int = 1):
+    def __init__(
+        self, vision: dict[str, Any], context_dim: int, adapter_layers: int = 3, adapter_heads: int = 1
+    ) -> None:
         super().__init__()
         self.config = {
             "vision": dict(vision),
@@ -76,44 +83,41 @@ class AppearanceEncoder(nn.Module):
 
     @property
     def mixer(self) -> nn.Module:
-        """The part that `modulate` needs."""
+        """The whole encoder."""
         return self
 
     @staticmethod
-    def motion_of(track: "MotionTrack") -> Tensor:
-        """The motion [N, 71] that `modulate` takes."""
+    def motion_of(track: MotionTrack) -> Tensor:
+        """The motion [N, 71] of a track, `MotionTrack.motion`."""
         return track.motion
 
-    def encode_source(self, pixels: Tensor, alignment: Tensor | None = None) -> Tensor:
-        """Look at the source once.
+    def encode_source(self, pixels: Tensor, alignment: Tensor | None = None) -> Tensor:  # noqa: ARG002 - the interface's
+        """Tokens of the source.
 
         Args:
             pixels: [B, 3, H, W] in ±1, the source's square face crop.
-            alignment: not needed here; `tokens_released.ReleasedAppearance` is asked in the same way.
+            alignment: not used; the released encoder needs it.
 
         Returns:
-            tokens [B, T, D], class token first, T = 1 + patches.
+            [B, T, D], class token first, T = 1 + patches.
         """
         return self.project(vision_tokens(self.vision, pixels))
 
     def modulate(self, tokens: Tensor, motion: Tensor, average: bool = False) -> Tensor:
-        """Give the source's tokens each frame's motion.
+        """Context of some frames: the source's tokens, modulated by equation 1 and mixed by the adapter.
 
         Args:
             tokens: [1, T, D] from `encode_source`, or [N, T, D] with one source for each frame.
             motion: [N, 71], `MotionTrack.motion`: angles 3 (rad), expression 64, gaze 4 (eye widths).
-            average: one context for all frames, their mean, as the released model has it.
+            average: one context for all frames, the mean of theirs, as the released model has it.
 
         Returns:
-            context [N, T, D], or [1, T, D] with averaging, in the encoder's precision.
+            [N, T, D], or [1, T, D] with averaging, in the encoder's precision.
 
         Raises:
-            InputError: motion is not [N, 71], or the number of sources is neither 1 nor N.
+            ValueError: motion is not [N, 71], or the number of sources is neither 1 nor N.
         """
-        if motion.ndim != 2 or motion.shape[1] != MOTION_SIZE:
-            raise InputError(f"Motion must have shape [N, {MOTION_SIZE}], not {tuple(motion.shape)}.")
-        if tokens.shape[0] not in (1, len(motion)):
-            raise InputError(f"{len(tokens)} sources do not fit {len(motion)} frames; give one source or one each.")
+        check_sources(tokens, motion, MOTION_SIZE)
         motion = motion.to(tokens.device, tokens.dtype)
         identity, patches = tokens[:, :1], tokens[:, 1:]
         modulated = self.modulation(patches, motion)
@@ -121,5 +125,5 @@ class AppearanceEncoder(nn.Module):
         return context.mean(0, keepdim=True) if average else context
 
     def forward(self, pixels: Tensor, motion: Tensor) -> Tensor:
-        """Source pixels [B, 3, H, W] in ±1 (B = 1 or N) and motion [N, 71] to context [N, T, D]."""
+        """Context [N, T, D] of source pixels [B, 3, H, W] in ±1 (B = 1 or N) and motion [N, 71]."""
         return self.modulate(self.encode_source(pixels), motion)

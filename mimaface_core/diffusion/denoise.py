@@ -1,22 +1,24 @@
-"""Denoise the latents of one clip: the motion U-Net with classifier-free guidance, step by step."""
+"""Denoise the latents of one clip: the motion U-Net with classifier-free guidance (Ho & Salimans 2022), step by step.
+
+The guided prediction is u + s·(c − u): c under the context of equation 1 (`appearance/mia.py`), u under zeros.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .ica import carry, condition
+from .schedule import Scheduler, clean_estimate
 from .unet import predict
-
-if TYPE_CHECKING:
-    from diffusers import SchedulerMixin
 
 
 @torch.no_grad()
 def denoise_clip(
     unet: nn.Module,
-    scheduler: "SchedulerMixin",
+    scheduler: Scheduler,
     noise: Tensor,
     render: Tensor,
     context: Tensor,
@@ -40,7 +42,7 @@ def denoise_clip(
             and carried latents stay. At 1 only the conditional half is computed.
         previous: latents [1, C, F, h, w] of the clip before, whose last `overlap` frames are carried.
         overlap: k.
-        generator: for schedulers that draw noise between steps (LCM).
+        generator: for the scheduler that draws noise between steps (LCM); the others are deterministic.
         on_step: called after every step with the current estimate of the clean latents [1, C, F, h, w]; an
             exception that it raises (a cancel) ends the clip.
         apart: compute the two halves of guidance one after another, which needs less memory.
@@ -66,13 +68,8 @@ def denoise_clip(
         if guidance != 1:
             unconditional, conditional = output.chunk(2)
             output = unconditional + guidance * (conditional - unconditional)
-        step = scheduler.step(output, timestep, latents, **_step_arguments(scheduler, generator))
+        step = scheduler.step(output, timestep, latents, generator=generator)
         latents = step.prev_sample
         if on_step is not None:
-            on_step(step.denoised if hasattr(step, "denoised") else step.pred_original_sample)
+            on_step(clean_estimate(step))
     return latents
-
-
-def _step_arguments(scheduler: "SchedulerMixin", generator: torch.Generator | None) -> dict:
-    """Only the LCM step draws noise; the others are deterministic."""
-    return {"generator": generator} if type(scheduler).__name__ == "LCMScheduler" else {}

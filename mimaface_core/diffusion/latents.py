@@ -1,10 +1,14 @@
-"""Between pictures and latents: the autoencoder, and the variable that is diffused (picture or residual)."""
+"""Latent space: the autoencoder, and the variable that is diffused in it (the image itself or a residual)."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .. import host
 from ..errors import InputError
@@ -16,8 +20,12 @@ TARGETS = ("picture", "residual")
 AUTOENCODERS = ("AutoencoderTiny", "AutoencoderKL")
 
 
-def build_vae(name: str, config: dict) -> nn.Module:
-    """Build `AutoencoderTiny` or `AutoencoderKL` of diffusers from its arguments.
+def build_vae(name: str, config: dict[str, Any]) -> nn.Module:
+    """Build an autoencoder of diffusers.
+
+    Args:
+        name: `AutoencoderTiny` or `AutoencoderKL`.
+        config: arguments of that class.
 
     Raises:
         InputError: another class is asked for.
@@ -37,15 +45,15 @@ class LatentSpace:
 
     - `picture` (released): z = E(x), frame = D(z).
     - `residual` (bundled): r = (E(x) − E(I_R))·scale, frame = I_R + D(E(I_R) + r/scale) − D(E(I_R)). What a
-      small autoencoder cannot draw is kept from the render; r = 0 gives the render back exactly.
+      small autoencoder cannot draw comes from the render; r = 0 gives the render exactly.
 
     Args:
         vae: `AutoencoderTiny` or `AutoencoderKL`.
         target: `picture` or `residual`.
         scale: brings the residual near unit variance.
-        batch: frames coded together; the host's choice when None, one where memory is low.
+        batch: frames coded together; when None two, or one on a host that is low in memory.
+        colour: whether a residual changes colours, or brightness alone (for an autoencoder too small for hues).
         sampled: whether renders are encoded to samples of `AutoencoderKL`'s distribution, as released, or to its mode.
-        colour: whether a residual changes colours, or brightness alone (for an autoencoder too small to know hues).
 
     Raises:
         InputError: an unknown target, or a scale that is not positive.
@@ -59,13 +67,13 @@ class LatentSpace:
         batch: int | None = None,
         colour: bool = True,
         sampled: bool = True,
-    ):
+    ) -> None:
         if target not in TARGETS:
             raise InputError(f"Unknown latent target '{target}'; a pack's latents.target is {' or '.join(TARGETS)}.")
         if not scale > 0:
             raise InputError(f"latents.scale must be positive, not {scale}; correct the pack's manifest.")
         # Convolutions of few channels are about 1.5 times faster this way, on CPU and GPU.
-        self.vae = vae.to(memory_format=torch.channels_last)
+        self.vae: Any = vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in PyTorch's stubs
         self.target, self.scale, self._batch, self.colour, self.sampled = target, scale, batch, colour, sampled
 
     @property
@@ -78,31 +86,46 @@ class LatentSpace:
         """C, the number of latent channels."""
         return self.vae.config.latent_channels
 
-    def encode(self, pictures: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Pictures [N, 3, H, W] in ±1 to scaled latents [N, C, H/8, W/8], float32.
+    def encode(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Scaled latents of images.
 
-        With a generator the latents of `AutoencoderKL` are sampled (where the space is), otherwise the mode.
+        Args:
+            images: [N, 3, H, W] in ±1.
+            generator: draws samples of `AutoencoderKL`'s distribution, in a space that is `sampled`; without it the
+                latents are the mode.
+
+        Returns:
+            [N, C, H/8, W/8], float32.
         """
+        from diffusers.models.modeling_outputs import AutoencoderKLOutput
 
         def code(pixels: Tensor) -> Tensor:
             output = self.vae.encode(pixels)
-            if not hasattr(output, "latent_dist"):
+            if not isinstance(output, AutoencoderKLOutput):
                 return output.latents
             drawn = self.sampled and generator is not None
             return output.latent_dist.sample(generator) if drawn else output.latent_dist.mode()
 
         config = self.vae.config
-        return (self._run(code, pictures) - (config.shift_factor or 0.0)) * config.scaling_factor
+        return (self._run(code, images) - (config.shift_factor or 0.0)) * config.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents [N, C, h, w] to pictures [N, 3, 8h, 8w], float32, about ±1 (not clipped)."""
+        """Images [N, 3, 8h, 8w] of scaled latents [N, C, h, w], float32, about ±1 (not clipped)."""
         config = self.vae.config
         raw = latents / config.scaling_factor + (config.shift_factor or 0.0)
         return self._run(lambda part: self.vae.decode(part).sample, raw)
 
-    def to_target(self, pictures: Tensor, render_latents: Tensor) -> Tensor:
-        """The variable that is diffused, for training: pictures [N, 3, H, W] in ±1 to z or r [N, C, h, w]."""
-        z = self.encode(pictures)
+    def to_target(self, images: Tensor, render_latents: Tensor) -> Tensor:
+        """The variable that is diffused, for training.
+
+        Args:
+            images: [N, 3, H, W] in ±1.
+            render_latents: E(I_R), [N, C, h, w] (used by `residual` only).
+
+        Returns:
+            z or r, [N, C, h, w].
+        """
+        z = self.encode(images)
         return z if self.target == "picture" else (z - render_latents) * self.scale
 
     def to_frames(self, latents: Tensor, renders: Tensor, render_latents: Tensor) -> Tensor:
@@ -110,9 +133,9 @@ class LatentSpace:
 
         Args:
             latents: z or r, [N, C, h, w].
-            renders: I_R, [N, 3, H, W] in ±1 (read by `residual` only). A fourth channel, in 0–1, says how far the
-                frame may depart from the render at each place.
-            render_latents: E(I_R), [N, C, h, w] (read by `residual` only).
+            renders: I_R, [N, 3, H, W] in ±1 (used by `residual` only). A fourth channel, in 0–1, is the share of the
+                change that each pixel takes.
+            render_latents: E(I_R), [N, C, h, w] (used by `residual` only).
 
         Returns:
             frames [N, 3, H, W] in ±1, float32, on the latents' device.
@@ -129,17 +152,22 @@ class LatentSpace:
             change = change * share
         return (renders + change).clamp(-1, 1)
 
-    def preview(self, latents: Tensor, render_latents: Tensor) -> "Image":
-        """A half-size picture of one frame, cheap enough for every step: latents [C, h, w] to a PIL image."""
+    def preview(self, latents: Tensor, render_latents: Tensor) -> Image:
+        """A half-size preview of one frame, cheap enough for every step.
+
+        Args:
+            latents: z or r, [C, h, w].
+            render_latents: E(I_R), [C, h, w] (used by `residual` only).
+        """
         from PIL import Image
 
         z = latents if self.target == "picture" else render_latents + latents / self.scale
-        small = torch.nn.functional.avg_pool2d(z[None], 2) if min(z.shape[-2:]) >= 2 else z[None]
-        picture = self.decode(small)[0].clamp(-1, 1)
-        return Image.fromarray(((picture + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy())
+        small = F.avg_pool2d(z[None], 2) if min(z.shape[-2:]) >= 2 else z[None]
+        image = self.decode(small)[0].clamp(-1, 1)
+        return Image.fromarray(rearrange(((image + 1) * 127.5).round().byte(), "c h w -> h w c").cpu().numpy())
 
     def _run(self, code: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-        """Code a batch of frames at a time; once half precision overflows (black frames), in float32."""
+        """Inputs coded in batches; in float32 from the first overflow of half precision (black frames) on."""
         parts = []
         for part in inputs.split(self.batch):
             weight = next(self.vae.parameters())

@@ -1,18 +1,20 @@
-"""The released U-Nets in diffusers' classes: the key map of the video one, the picture one, and how both combine."""
+"""The released U-Nets in diffusers' classes: image and video model, their key map and their combination."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .unet import build_unet, condition_channels, motion_modules
+from .unet import build_unet, motion_modules, with_condition_channels
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel, UNetMotionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from diffusers.models.unets.unet_motion_model import UNetMotionModel
 
 # Stable Diffusion 1.5 with 13 input channels, and AnimateDiff v3's motion modules (none in the middle block).
 IMAGE_CONFIG = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
@@ -24,8 +26,8 @@ VIDEO_CONFIG = {
     "motion_max_seq_length": 32,
     "use_motion_mid_block": False,
 }
-# Inside a motion module: released name, diffusers' name. The two attentions have a table of positions each
-# (a fixed sinusoid, the same in both), of which diffusers keeps one for the block.
+# Inside a motion module: released name → diffusers' name. The two attentions have a position table each (a fixed
+# sinusoid, the same in both), where diffusers has one for the block.
 WRAPPER = "temporal_transformer."
 TABLES = ("attention_blocks.0.pos_encoder.pe", "attention_blocks.1.pos_encoder.pe")
 TABLE = "pos_embed.pe"
@@ -38,7 +40,7 @@ NAMES = {
 }
 _MODULE = re.compile(r"(.*\bmotion_modules\.\d+\.)(.*)")
 _BLOCK = re.compile(r"(transformer_blocks\.\d+\.)(.*)")
-# What the video checkpoint brings to the picture U-Net.
+# Keys that the video checkpoint adds to the image U-Net, or replaces there.
 VIDEO_PARTS = ("motion_modules.", "conv_in.")
 
 
@@ -49,15 +51,16 @@ class FrameNorm(nn.GroupNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = x.transpose(1, 2)
-        return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
+        """Features [B, C, F, h, w] → [B, C, F, h, w]."""
+        normalised = super().forward(rearrange(x, "b c f h w -> (b f) c h w"))
+        return rearrange(normalised, "(b f) c h w -> b c f h w", b=len(x))
 
 
-def build_video_unet(config: dict) -> UNetMotionModel:
+def build_video_unet(config: dict[str, Any]) -> UNetMotionModel:
     """Build the video U-Net; its keys are diffusers' own, see `to_diffusers`.
 
     Args:
-        config: what differs from `VIDEO_CONFIG`, as arguments of diffusers' `UNetMotionModel`.
+        config: differences from `VIDEO_CONFIG`, as arguments of diffusers' `UNetMotionModel`.
 
     Returns:
         The U-Net; sample [B, 13, F, h, w], context [B·F, T, 768] → [B, 4, F, h, w].
@@ -72,29 +75,26 @@ def build_video_unet(config: dict) -> UNetMotionModel:
     return unet
 
 
-def build_image_unet(config: dict) -> UNet2DConditionModel:
-    """Build the image stage's U-Net, for one frame by itself; the released keys are diffusers' own.
+def build_image_unet(config: dict[str, Any]) -> UNet2DConditionModel:
+    """Build the image model's U-Net, for single frames; the released keys are diffusers' own.
 
     Args:
-        config: what differs from `IMAGE_CONFIG`, as arguments of diffusers' `UNet2DConditionModel`.
+        config: differences from `IMAGE_CONFIG`, as arguments of diffusers' `UNet2DConditionModel`.
 
     Returns:
-        The U-Net; `unet.predict` gives it [B, 13, F, h, w] frame by frame.
+        The U-Net; `unet.predict` folds the frames of [B, 13, F, h, w] into its batch.
 
     Raises:
         ValueError: the input channels are not 13 (for 4 latent channels), or the configuration contradicts itself.
         TypeError: the configuration names something that `UNet2DConditionModel` does not have.
     """
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    channels = condition_channels(config.get("out_channels", 4))
-    if config.get("in_channels", channels) != channels:
-        raise ValueError(f"in_channels is {config['in_channels']}; noisy, render, carried and mask need {channels}")
-    return UNet2DConditionModel(**{**IMAGE_CONFIG, **config, "in_channels": channels})
+    return UNet2DConditionModel(**with_condition_channels({**IMAGE_CONFIG, **config}))
 
 
 def diffusers_key(key: str) -> str:
-    """diffusers' name of a released key; what is not of a motion module has the same name in both."""
+    """Name in diffusers of a released key; only names inside motion modules differ."""
     module = _MODULE.fullmatch(key)
     if not module or not module[2].startswith(WRAPPER):
         return key
@@ -107,7 +107,7 @@ def diffusers_key(key: str) -> str:
 
 
 def released_keys(key: str) -> tuple[str, ...]:
-    """The released names of diffusers' key: one, or two for a block's table of positions."""
+    """Released names of a key of diffusers: one, or two for a block's position table."""
     module = _MODULE.fullmatch(key)
     if not module:
         return (key,)
@@ -119,7 +119,7 @@ def released_keys(key: str) -> tuple[str, ...]:
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:
-    """`name` with its beginning exchanged, where it is one of `names`."""
+    """`name` with its prefix replaced, where it is one of `names`."""
     for old, new in names.items():
         if name.startswith(old):
             return new + name.removeprefix(old)
@@ -127,10 +127,13 @@ def _renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 def to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A released state dict of the video U-Net, or a part of one, under diffusers' keys; nothing is copied.
+    """A state dict of the video U-Net under diffusers' keys; no tensor is copied.
+
+    Args:
+        state: released keys, all or some.
 
     Raises:
-        InputError: two released tensors that diffusers keeps as one differ.
+        InputError: two released tensors that are one in diffusers differ.
     """
     result: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -139,25 +142,25 @@ def to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if known is not value and (known.shape != value.shape or not known.equal(value)):
             raise InputError(
                 f"The U-Net's '{key}' differs from the other tensor that becomes '{name}'; "
-                "use the published file, all of one training."
+                "use the released file, all of one training."
             )
     return result
 
 
 def to_released(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of the video U-Net under the released keys; nothing is copied, tables of positions are shared."""
+    """A state dict of the video U-Net under the released keys; no tensor is copied, position tables are shared."""
     return {name: value for key, value in state.items() for name in released_keys(key)}
 
 
-def combine(picture: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The video U-Net's released state dict from the image stage's U-Net and `3dunet.pth`.
+def combine(image: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The video U-Net's released state dict, from the image model's U-Net and `3dunet.pth`.
 
     Args:
-        picture: all tensors of the image stage's U-Net.
+        image: all tensors of the image model's U-Net.
         video: `3dunet.pth`; only keys that contain `motion_modules.` or `conv_in.` are taken, as released.
 
     Returns:
-        The picture U-Net's tensors, with the motion modules added and the input layer exchanged.
+        The image U-Net's tensors, with the motion modules added and the input layer replaced.
 
     Raises:
         InputError: the video file holds no motion module or no input layer.
@@ -165,14 +168,15 @@ def combine(picture: Mapping[str, Tensor], video: Mapping[str, Tensor]) -> dict[
     taken = {key: value for key, value in video.items() if any(part in key for part in VIDEO_PARTS)}
     for part in VIDEO_PARTS:
         if not any(part in key for key in taken):
-            raise InputError(f"The video checkpoint holds no '{part}' key; use the published 3dunet.pth.")
-    return {**picture, **taken}
+            raise InputError(f"The video checkpoint holds no '{part}' key; use the released 3dunet.pth.")
+    return {**image, **taken}
 
 
 def longest_clip(state: Mapping[str, Tensor]) -> int:
-    """Frames that a video U-Net's tables of positions reach, of a state dict under either keys.
+    """Length of a video U-Net's position tables, its `motion_max_seq_length` (32 in AnimateDiff v3, 24 in v1).
 
-    It is the configuration's `motion_max_seq_length` (32 in AnimateDiff v3, 24 in v1).
+    Args:
+        state: a state dict under either keys.
 
     Raises:
         InputError: there is no table, or tables of different lengths.
@@ -180,7 +184,7 @@ def longest_clip(state: Mapping[str, Tensor]) -> int:
     lengths = {value.shape[1] for key, value in state.items() if key.endswith((*TABLES, TABLE)) and value.ndim == 3}
     if len(lengths) != 1:
         raise InputError(
-            f"The video U-Net's tables of positions have {len(lengths)} lengths instead of one; "
-            "use the published 3dunet.pth."
+            f"The video U-Net's position tables have {len(lengths)} lengths instead of one; "
+            "use the released 3dunet.pth."
         )
     return lengths.pop()

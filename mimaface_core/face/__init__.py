@@ -1,0 +1,1 @@
+"""From pixels to a MotionTrack and back: detection, crops, measurement, pasting."""

@@ -1,4 +1,4 @@
-"""Crops: from a face's box to the square picture in which it is animated, and back."""
+"""Face crops: the square image in which a face is animated, and its map from the full image."""
 
 from __future__ import annotations
 
@@ -7,64 +7,77 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CROP_SIZE = 512  # side of the crop
-PLANE = 256  # side of the face model's camera plane, which shows the whole crop
+from ..morphable.bundled.face_mesh import FACE_POINTS
+from ..tensors import invert_affine, sampling_grid, to_uint8
+
+CROP_SIZE = 512  # side of the crop, pixels
+PLANE = 256  # side of the face model's camera plane, which shows the whole crop, pixels
+CENTRE = (0.5, 0.53)  # of the face's box in the crop, shares of its side: hair needs more room than the neck
+MIN_SCALE = 0.7  # where a crop is smaller, the image is averaged first: samples farther apart flicker
 
 
 def crop_matrix(landmarks: Tensor, share: float, size: int = CROP_SIZE) -> Tensor:
-    """Matrix [2, 3] from picture pixels to crop pixels: the face's box, squared, fills `share` of the crop's side.
+    """Map from image pixels to crop pixels under which the face's box, squared, fills a share of the crop's side.
 
-    landmarks: [478, 2 or 3] in picture pixels.
+    Args:
+        landmarks: [478, 2 or 3] in image pixels.
+        share: of the crop's side, 0–1.
+        size: side of the crop in pixels.
+
+    Returns:
+        [2, 3], scale and shift, float32.
     """
-    low, high = landmarks[:468, :2].amin(0), landmarks[:468, :2].amax(0)
+    low, high = landmarks[:FACE_POINTS, :2].amin(0), landmarks[:FACE_POINTS, :2].amax(0)
     centre, side = (low + high) / 2, (high - low).max()
-    k = share * size / side
-    # a little of the room below goes above: hair needs more than neck
-    shift = torch.tensor([size / 2, size * 0.53]) - k * centre
-    return torch.tensor([[k, 0, shift[0]], [0, k, shift[1]]])
+    scale = share * size / side
+    shift = torch.tensor([size * CENTRE[0], size * CENTRE[1]]) - scale * centre
+    return torch.tensor([[scale, 0, shift[0]], [0, scale, shift[1]]])
 
 
 def transform_points(matrix: Tensor, points: Tensor) -> Tensor:
-    """Points [V, 2 or 3] through a similarity [2, 3]; a third coordinate is scaled alike."""
-    moved = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    """Points carried by a similarity.
+
+    Args:
+        matrix: [2, 3].
+        points: [V, 2 or 3]; a third coordinate, the depth, is scaled like the other two.
+
+    Returns:
+        The points, in the shape they came in.
+    """
+    flat = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     if points.shape[1] == 2:
-        return moved
-    return torch.cat([moved, points[:, 2:] * matrix[:, :2].det().sqrt()], 1)
+        return flat
+    return torch.cat([flat, points[:, 2:] * matrix[:, :2].det().sqrt()], 1)
 
 
-def inverse(matrix: Tensor) -> Tensor:
-    """The way back of an affine [..., 2, 3]."""
-    linear = torch.linalg.inv(matrix[..., :2])
-    return torch.cat([linear, -linear @ matrix[..., 2:]], -1)
+def warp(image: Tensor, matrix: Tensor, size: int = CROP_SIZE) -> Tensor:
+    """Crop of an image: bicubic, averaged first where it shrinks, its border continued outside.
 
+    kornia's `warp_affine` agrees within 4e-5 but is not always there: ComfyUI lists it as non-essential.
 
-def warp(picture: Tensor, matrix: Tensor, size: int = CROP_SIZE) -> Tensor:
-    """Crop [3, size, size] of picture [3, H, W] under matrix [2, 3] (picture → crop pixels); the border continues.
+    Args:
+        image: [3, H, W], in any range; the crop stays within the image's own.
+        matrix: [2, 3], image pixels to crop pixels, in the convention of `tensors.sampling_grid`.
+        size: side of the crop in pixels.
 
-    Where the crop is smaller than the picture the picture is averaged first, so that nothing flickers.
+    Returns:
+        [3, size, size].
     """
     scale = float(matrix[:, :2].det().abs().sqrt())
-    if scale < 0.7:
-        small = F.interpolate(picture[None], scale_factor=scale, mode="area", recompute_scale_factor=True)[0]
-        ratio = torch.tensor([small.shape[2] / picture.shape[2], small.shape[1] / picture.shape[1]])
+    if scale < MIN_SCALE:
+        small = F.interpolate(image[None], scale_factor=scale, mode="area", recompute_scale_factor=True)[0]
+        ratio = torch.tensor([small.shape[2] / image.shape[2], small.shape[1] / image.shape[1]])
         return warp(small, torch.cat([matrix[:, :2] / ratio, matrix[:, 2:]], 1), size)
-    steps = torch.arange(size) + 0.5
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    back = inverse(matrix)
-    grid = torch.stack([x, y, torch.ones_like(x)], -1) @ back.T
-    grid = grid / torch.tensor([picture.shape[2], picture.shape[1]]) * 2 - 1
-    return F.grid_sample(picture[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False)[
-        0
-    ].clamp(float(picture.min()), float(picture.max()))
+    grid = sampling_grid(invert_affine(matrix)[None], range(size), range(size), (image.shape[1], image.shape[2]))
+    crop = F.grid_sample(image[None], grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
+    return crop.clamp(float(image.min()), float(image.max()))
 
 
 def plane_alignment(count: int, size: int = CROP_SIZE) -> Tensor:
-    """Alignment [count, 2, 3] of a track whose crop is shown whole on the camera plane."""
+    """Alignment [count, 2, 3] of a track whose crop, `size` pixels wide, is shown whole on the camera plane."""
     return torch.tensor([[PLANE / size, 0, 0], [0, PLANE / size, 0]]).expand(count, 2, 3).clone()
 
 
-def to_uint8_array(picture: Tensor) -> np.ndarray:
-    """uint8 [H, W, 3] from a float picture [H, W, 3] in 0–1, or unchanged when it is uint8 already."""
-    if picture.dtype == torch.uint8:
-        return picture.numpy()
-    return (picture.clamp(0, 1) * 255).round().byte().cpu().numpy()
+def to_uint8_array(image: Tensor) -> np.ndarray:
+    """Array uint8 [H, W, 3] of an image [H, W, 3]: floats in 0–1 are rounded, uint8 is shared without a copy."""
+    return image.numpy() if image.dtype == torch.uint8 else to_uint8(image).cpu().numpy()

@@ -1,4 +1,9 @@
-"""From a picture or clip to the person in it and how they move, reading each frame once."""
+"""Extract a source face and a motion track from an image or a clip, reading each frame once.
+
+Finding and following the face is the same for every model pack. The measurement itself is the pack's: an `Extractor`,
+either `extract_by_fit.FitExtractor` (fits the bundled face model to landmarks) or `extract_by_d3dfr.D3DFRExtractor`
+(regresses BFM09 coefficients from pixels, as released).
+"""
 
 from __future__ import annotations
 
@@ -12,29 +17,43 @@ from torch import Tensor
 from .. import host
 from ..errors import InputError
 from ..motion.track import MotionTrack
+from ..tensors import to_float
 from .detect import FaceTracker
 from .follow import filled, follow, still_landmarks
 from .source import SourceFace
 
 
 class ClipExtractor(Protocol):
-    """One clip being measured."""
+    """The measurement of one clip, frame by frame."""
 
     def add(self, frame: Tensor, landmarks: Tensor) -> None:
-        """Add a frame [H, W, 3], uint8 or float in 0–1, that shows the face: landmarks [478, 3] in its pixels."""
+        """Add a frame that shows the face.
+
+        Args:
+            frame: [H, W, 3], uint8 or float in 0–1.
+            landmarks: [478, 3] in pixels of the frame.
+        """
 
     def track(self, fps: Fraction) -> MotionTrack:
-        """The motion of all frames that were added, at least one."""
+        """The motion of all added frames, at least one."""
 
 
 class Extractor(Protocol):
-    """How a model pack measures faces that have been found; each pack brings its own."""
+    """Measures detected faces, in the coefficients of one face model."""
 
-    def still(self, picture: Tensor, landmarks: Tensor) -> tuple[SourceFace, MotionTrack]:
-        """The person in a picture [H, W, 3] in 0–1, and the picture as a driver, one frame at 25 a second."""
+    def still(self, image: Tensor, landmarks: Tensor) -> tuple[SourceFace, MotionTrack]:
+        """Measure the face of a still.
+
+        Args:
+            image: [H, W, 3] in 0–1.
+            landmarks: [478, 3] in pixels of the image.
+
+        Returns:
+            The person as a source, and the same image as a driver: one frame at 25 frames per second.
+        """
 
     def clip(self) -> ClipExtractor:
-        """A new clip."""
+        """A new clip, without frames yet."""
 
 
 def measure(
@@ -42,38 +61,47 @@ def measure(
     count: int,
     fps: Fraction,
     tracker: FaceTracker,
-    measurer: Extractor,
+    extractor: Extractor,
     index: int = -1,
     lost: str = "interpolate",
 ) -> tuple[SourceFace, MotionTrack]:
     """The face of the first frame that shows it, and its motion through all frames.
 
-    frames: pictures [H, W, 3], uint8 or float in 0–1; begun again from the start once the first two are known.
-    count: how many there are, about. measurer: the pack's. index, lost: see `track`. A single frame is looked at more
-    closely. Raises InputError when no frame shows a face.
+    A single frame is treated as a still, which is searched more closely.
+
+    Args:
+        frames: images [H, W, 3], uint8 or float in 0–1; iterated twice, the first time for two frames at most.
+        count: their number, about, for the progress bar.
+        fps: frames per second of the result.
+        tracker: finds the faces.
+        extractor: measures them, see `ModelPack.measurer`.
+        index: the face to choose, see `follow.choose_face`.
+        lost: the fill for frames without a face, see `follow.filled`.
+
+    Raises:
+        InputError: there is no frame, no frame shows a face, or there are fewer faces than `index` asks for.
     """
     first = list(islice(frames, 2))
     if not first:
         raise InputError("The clip has no frames; use one with at least one.")
     if len(first) == 1:
-        picture = _floats(first[0])
-        source, motion = measurer.still(picture, still_landmarks(picture, tracker, index))
+        image = to_float(first[0])
+        source, motion = extractor.still(image, still_landmarks(image, tracker, index))
         return source, motion.replace(fps=fps)
-    person, clip, seen = None, measurer.clip(), []
+    person: tuple[Tensor, Tensor] | None = None
+    clip = extractor.clip()
+    visible = []
     with host.current().progress(count, "finding the face") as progress:
         for frame, landmarks in follow(frames, tracker, index):
-            seen.append(landmarks is not None)
+            visible.append(landmarks is not None)
             if landmarks is not None:
-                person = person or (_floats(frame), landmarks)
+                person = person or (to_float(frame), landmarks)
                 clip.add(frame, landmarks)
             progress.update()
     if person is None:
         raise InputError(
-            f"No face was found in any of the clip's {len(seen)} frames; use a clip that shows a face from the front."
+            f"No face was found in any of the clip's {len(visible)} frames; "
+            "use a clip that shows a face from the front."
         )
-    motion = filled(clip.track(fps), seen, lost)
-    return measurer.still(*person)[0], motion
-
-
-def _floats(picture: Tensor) -> Tensor:
-    return picture.float() / 255 if not picture.is_floating_point() else picture.float()
+    motion = filled(clip.track(fps), visible, lost)
+    return extractor.still(*person)[0], motion

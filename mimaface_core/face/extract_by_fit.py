@@ -1,4 +1,4 @@
-"""Measuring by fit: the bundled face model, fitted to the landmarks that the tracker finds."""
+"""Extraction by fit: the bundled face model is fitted to tracked landmarks. The other way is `extract_by_d3dfr`."""
 
 from __future__ import annotations
 
@@ -8,51 +8,57 @@ import torch
 from torch import Tensor
 
 from ..morphable.bundled.face import ProceduralFace
+from ..morphable.model import PLANE
 from ..motion.track import MotionTrack
-from .crop import CROP_SIZE, PLANE, crop_matrix, plane_alignment, transform_points, warp
+from .crop import CROP_SIZE, crop_matrix, plane_alignment, transform_points, warp
 from .fit import fit_landmarks
 from .source import SourceFace
 
 
 class FitExtractor:
-    """How a pack with the bundled face model measures faces (a `extract.Extractor`).
+    """Measures faces with the bundled face model, from landmarks (an `extract.Extractor`).
 
-    model: the face model. share: how much of the crop's side the face's box fills.
+    Args:
+        model: the face model.
+        share: of the crop's side, filled by the face's box.
     """
 
     def __init__(self, model: ProceduralFace, share: float) -> None:
         self.model, self.share = model, share
 
-    def still(self, picture: Tensor, landmarks: Tensor) -> tuple[SourceFace, MotionTrack]:
-        """The person in a picture [H, W, 3] in 0–1 with landmarks [478, 3]; the motion is the person's own."""
-        clip = self.clip()
-        clip.add(picture, landmarks)
-        track, matrix = clip.track(Fraction(25)), clip.matrix
-        crop = warp(picture.permute(2, 0, 1) * 2 - 1, matrix)
-        return SourceFace(picture, crop, matrix, transform_points(matrix, landmarks), track), track
+    def still(self, image: Tensor, landmarks: Tensor) -> tuple[SourceFace, MotionTrack]:
+        """Measure the face of a still, see `extract.Extractor.still`; source and driver have the same track."""
+        matrix = crop_matrix(landmarks, self.share)
+        points = transform_points(matrix, landmarks)
+        track = self.fit(points[None], Fraction(25))
+        crop = warp(image.permute(2, 0, 1) * 2 - 1, matrix)
+        return SourceFace(image, crop, matrix, points, track), track
 
     def clip(self) -> FitClip:
-        """A new clip to be measured."""
+        """A new clip, without frames yet."""
         return FitClip(self)
+
+    def fit(self, points: Tensor, fps: Fraction) -> MotionTrack:
+        """The motion of landmarks [N, 478, 3] in crop pixels."""
+        coefficients, gaze = fit_landmarks(self.model, points * (PLANE / CROP_SIZE))
+        visible = torch.ones(len(points), dtype=torch.bool)
+        return MotionTrack(coefficients, gaze, plane_alignment(len(points)), visible, fps)
 
 
 class FitClip:
-    """The frames of one clip: cropped where the first one shows the face, and fitted together."""
+    """One clip: cropped where the first frame shows the face, and fitted as a whole (an `extract.ClipExtractor`)."""
 
-    def __init__(self, how: FitExtractor) -> None:
-        self._how = how
+    def __init__(self, extractor: FitExtractor) -> None:
+        self._extractor = extractor
+        self._matrix: Tensor | None = None
         self._points: list[Tensor] = []
-        self.matrix: Tensor | None = None
 
-    def add(self, frame: Tensor, landmarks: Tensor) -> None:
-        """Add a frame [H, W, 3] with landmarks [478, 3] in its pixels."""
-        if self.matrix is None:
-            self.matrix = crop_matrix(landmarks, self._how.share)
-        self._points.append(transform_points(self.matrix, landmarks))
+    def add(self, frame: Tensor | None, landmarks: Tensor) -> None:  # noqa: ARG002 - the protocol's; pixels are not used
+        """Add a frame; only its landmarks [478, 3] count."""
+        if self._matrix is None:
+            self._matrix = crop_matrix(landmarks, self._extractor.share)
+        self._points.append(transform_points(self._matrix, landmarks))
 
     def track(self, fps: Fraction) -> MotionTrack:
-        """The motion of all frames that were added."""
-        points = torch.stack(self._points)
-        coefficients, gaze = fit_landmarks(self._how.model, points * (PLANE / CROP_SIZE))
-        visible = torch.ones(len(points), dtype=torch.bool)
-        return MotionTrack(coefficients, gaze, plane_alignment(len(points)), visible, fps)
+        """The motion of all added frames, at least one."""
+        return self._extractor.fit(torch.stack(self._points), fps)

@@ -8,10 +8,21 @@ from torch import Tensor
 from ..errors import InputError
 from ..morphable.bundled.face import ProceduralFace
 from ..morphable.bundled.face_mesh import (
+    CHIN_MIDLINE,
+    CHIN_OUTLINE,
+    EAR_OUTLINE,
+    EYE_CORNERS,
+    FACE_POINTS,
+    FOREHEAD_OUTLINE,
+    GLABELLA,
+    IRIS_CENTRES,
+    LANDMARK_COUNT,
     LEFT_BROW,
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
+    LID_MIDDLES,
     LOWER_LIP,
+    NOSE_RIDGE,
     OVAL,
     RIGHT_BROW,
     RIGHT_LOWER_LID,
@@ -19,148 +30,144 @@ from ..morphable.bundled.face_mesh import (
     UPPER_LIP,
 )
 from ..morphable.model import MorphableModel
+from ..morphable.umeyama import umeyama
 from ..motion.rotation import angles_of
-from ..motion.track import FaceCoefficients
+from ..motion.track import GROUP_SIZES, FaceCoefficients
 from .gaze import gaze_of_irises
 
-NOISE = 0.012  # expected error of a landmark, model units
-DEPTH_TRUST = 0.3  # weight of a tracker's depth against its picture coordinates
-EXPRESSION_SPREAD = 0.6  # standard deviation expected of an expression coefficient
-DEPTH_SHARE = 0.15  # how much of the tracker's depth enters each round
-ROUNDS = 16
-
-
-def rigid(points: Tensor, target: Tensor, weight: Tensor, scaled: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Least-squares scale s [N], rotation R [N, 3, 3] and shift t [N, 3] with s·points·R + t ≈ target (Umeyama 1991).
-
-    points, target: [N, V, 3]; weight: [V]. Without `scaled`, s is 1.
-    """
-    w = (weight / weight.sum())[None, :, None]
-    a, b = (points * w).sum(1, keepdim=True), (target * w).sum(1, keepdim=True)
-    p, q = points - a, target - b
-    u, s, vt = torch.linalg.svd((p * w).transpose(1, 2) @ q)
-    sign = torch.ones_like(s)
-    sign[:, 2] = torch.sign(torch.linalg.det(u @ vt))
-    rotation = u @ (sign[:, :, None] * vt)
-    scale = (s * sign).sum(1) / (p * p * w).sum((1, 2)) if scaled else torch.ones(len(s))
-    return scale, rotation, (b - scale[:, None, None] * a @ rotation)[:, 0]
+LANDMARK_NOISE = 0.012  # expected error of a landmark, model units
+DEPTH_WEIGHT = 0.3  # of a landmark's depth in the shape, over that of x and y
+EXPRESSION_SPREAD = 0.6  # expected standard deviation of an expression coefficient
+TRACKED_DEPTH_SHARE = 0.15  # of the tracker's depth in each iteration, the rest is the model's
+ITERATIONS = 16
+IDENTITY_SIZE, EXPRESSION_SIZE = GROUP_SIZES["identity"], GROUP_SIZES["expression"]
+LIDS = (RIGHT_UPPER_LID, RIGHT_LOWER_LID, LEFT_UPPER_LID, LEFT_LOWER_LID)
 
 
 def _pose_weights() -> Tensor:
-    """How far each of the 468 points tells the head's pose: bone much, outline some, lips and lids hardly."""
-    weight = torch.full((468,), 0.25)
+    """Per-landmark weights [468] for the rigid pose: rigid bone high, silhouette medium, lips and lids low."""
+    weight = torch.full((FACE_POINTS,), 0.25)
     weight[OVAL] = 0.15
-    weight[
-        [
-            10,
-            338,
-            297,
-            332,
-            284,
-            109,
-            67,
-            103,
-            54,
-            168,
-            6,
-            197,
-            195,
-            5,
-            4,
-            1,
-            33,
-            133,
-            263,
-            362,
-            8,
-            9,
-            151,
-            234,
-            454,
-            127,
-            356,
-        ]
-    ] = 1.0
-    for ring in [
-        *UPPER_LIP,
-        *LOWER_LIP,
-        RIGHT_UPPER_LID[1:-1],
-        RIGHT_LOWER_LID[1:-1],
-        LEFT_UPPER_LID[1:-1],
-        LEFT_LOWER_LID[1:-1],
-    ]:
-        weight[ring] = 0.03
-    weight[[152, 148, 377, 175, 199, 200, 176, 400]] = 0.05
+    weight[FOREHEAD_OUTLINE + EAR_OUTLINE + GLABELLA + NOSE_RIDGE] = 1.0
+    for corners in EYE_CORNERS:
+        weight[corners] = 1.0
+    for line in [*UPPER_LIP, *LOWER_LIP, *(lid[1:-1] for lid in LIDS)]:
+        weight[line] = 0.03
+    weight[CHIN_OUTLINE + CHIN_MIDLINE] = 0.05
     return weight
 
 
 def _shape_weights() -> Tensor:
-    """How much each of the 468 points counts for the shape: the edges of lips and lids most, then brows."""
-    weight = torch.ones(468)
-    for ring in [*UPPER_LIP, *LOWER_LIP]:
-        weight[ring] = 15.0
-    for edge in (RIGHT_UPPER_LID, RIGHT_LOWER_LID, LEFT_UPPER_LID, LEFT_LOWER_LID):
-        weight[edge] = 30.0
+    """Per-landmark weights [468] for the shape: edges of the lids highest, then lips, then brows."""
+    weight = torch.ones(FACE_POINTS)
+    for line in [*UPPER_LIP, *LOWER_LIP]:
+        weight[line] = 15.0
+    for lid in LIDS:
+        weight[lid] = 30.0
     weight[RIGHT_BROW + LEFT_BROW] = 3.0
     return weight
 
 
 def tracked_depth(model: MorphableModel, landmarks: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
-    """Distance [N, V] from the camera by the tracker's own depth, for faces of `scale` [N] pixels a unit."""
+    """Distance from the camera by the tracker's own depth.
+
+    Args:
+        model: gives the camera.
+        landmarks: [N, V, 3], pixels of the camera plane.
+        scale: [N], size of the faces in pixels per model unit.
+        weight: [V], of the landmarks in the mean depth.
+
+    Returns:
+        [N, V], model units.
+    """
     middle = landmarks[..., 2] @ (weight / weight.sum())
     return (model.focal + landmarks[..., 2] - middle[:, None]) / scale[:, None]
 
 
-def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoefficients, Tensor]:
-    """Identity (one for all frames), expression, angles, translation and gaze from tracked landmarks.
+class _ShapeSolver:
+    """Linear least squares for the shape: identity, one for all frames, and expression of each frame.
 
-    landmarks: [N, 478, 3], pixels of the 256-pixel camera plane, third the tracker's depth in the same unit (smaller =
-    nearer). Returns FaceCoefficients of N frames (texture and lighting 0) and gaze [N, 4] in eye widths.
-    Raises InputError for other shapes or numbers that are not finite.
+    Solves the normal equations with a data term in the face's own axes and Gaussian priors on both groups of
+    coefficients. Identity is solved with each frame's best expression eliminated (a Schur complement).
+
+    Args:
+        model: the face model.
+        frames: their number N, which weighs the data against identity's prior.
     """
-    if landmarks.ndim != 3 or landmarks.shape[1:] != (478, 3) or not len(landmarks):
+
+    def __init__(self, model: MorphableModel, frames: int) -> None:
+        self.mean = model.mean_shape[:FACE_POINTS]
+        self.identity_basis = model.identity_basis[:FACE_POINTS].reshape(-1, IDENTITY_SIZE)
+        self.expression_basis = model.expression_basis[:FACE_POINTS].reshape(-1, EXPRESSION_SIZE)
+        A, B = self.identity_basis, self.expression_basis
+        precision = torch.tensor([1.0, 1.0, DEPTH_WEIGHT]) * _shape_weights()[:, None]
+        precision = precision.flatten() / LANDMARK_NOISE**2
+        expression = torch.linalg.inv(
+            B.T @ (precision[:, None] * B) + torch.eye(EXPRESSION_SIZE) / EXPRESSION_SPREAD**2
+        )
+        weighted = B.T * precision
+        self._residual = torch.diag(precision) - weighted.T @ expression @ weighted
+        self._identity = torch.linalg.inv(A.T @ self._residual @ A + torch.eye(IDENTITY_SIZE) / frames)
+        self._expression = expression @ weighted
+
+    def __call__(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Identity [80], expression [N, 64] and shape [N, 468, 3] of points [N, 468, 3] in the face's own axes."""
+        A, B = self.identity_basis, self.expression_basis
+        offset = (local - self.mean).flatten(1)
+        identity = self._identity @ (A.T @ (self._residual @ offset.mean(0)))
+        expression = (offset - A @ identity) @ self._expression.T
+        shape = self.mean + (A @ identity).view(-1, 3) + (expression @ B.T).view(-1, FACE_POINTS, 3)
+        return identity, expression, shape
+
+
+def _first_depth(model: MorphableModel, mesh: Tensor, shape: Tensor, weight: Tensor) -> Tensor:
+    """First distances [N, 468], from the size of the faces: a face that comes out too large stands too far away."""
+    flat = torch.stack([mesh[..., 0] - model.centre, model.centre - mesh[..., 1], -mesh[..., 2]], -1)
+    for _ in range(2):
+        scale = umeyama(shape, flat, weight, scaled=True)[0]
+        world = model.camera_points(mesh, tracked_depth(model, mesh, scale, weight))
+        scale = scale * umeyama(shape, world, weight, scaled=True)[0]
+    return tracked_depth(model, mesh, scale, weight)
+
+
+def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoefficients, Tensor]:
+    """Fit the bundled face model to tracked landmarks.
+
+    Alternates the rigid pose of points on their camera rays (orthogonal iteration, Lu et al. 2000), the shape (linear
+    least squares), and the depth of the points on their rays.
+
+    Args:
+        face: the bundled face model.
+        landmarks: [N, 478, 3], pixels of the 256-pixel camera plane; the third is the tracker's depth in the same
+            unit, smaller = nearer.
+
+    Returns:
+        FaceCoefficients of N frames, with one identity for all and texture and lighting 0, and gaze [N, 4] in eye
+        widths.
+
+    Raises:
+        InputError: the landmarks have another shape or are not finite.
+    """
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (LANDMARK_COUNT, 3) or not len(landmarks):
         raise InputError(f"Landmarks must have shape [N, 478, 3] with at least one frame, not {list(landmarks.shape)}.")
     if not torch.isfinite(landmarks).all():
         raise InputError("The landmarks hold numbers that are not finite; track the face again.")
-    model, mesh = face.model, landmarks[:, :468].float()
-    mean = model.mean_shape[:468]
-    identity_basis, expression_basis = model.identity_basis[:468], model.expression_basis[:468]
-
-    # normal equations of the linear part: data term in the face's own axes, Gaussian priors on both coefficient groups
-    trust = (torch.tensor([1.0, 1.0, DEPTH_TRUST]) * _shape_weights()[:, None]).flatten() / NOISE**2
-    A, B = identity_basis.reshape(-1, 80), expression_basis.reshape(-1, 64)
-    inner = torch.linalg.inv(B.T @ (trust[:, None] * B) + torch.eye(64) / EXPRESSION_SPREAD**2)
-    # what is left of the data once each frame's best expression is taken out
-    BW = B.T * trust
-    free = torch.diag(trust) - BW.T @ inner @ BW
-    outer = torch.linalg.inv(A.T @ free @ A + torch.eye(80) / len(mesh))
-
-    weight = _pose_weights()
-    flat = torch.stack([mesh[..., 0] - model.centre, model.centre - mesh[..., 1], -mesh[..., 2]], -1)
-    shape = mean.expand(len(mesh), -1, -1)
-    for _ in range(2):  # distance: a face that comes out too large stands too far away
-        scale = rigid(shape, flat, weight, scaled=True)[0]
-        scale = (
-            scale
-            * rigid(shape, model.camera_points(mesh, tracked_depth(model, mesh, scale, weight)), weight, scaled=True)[0]
-        )
-    depth = tracked_depth(model, mesh, scale, weight)
-    for _ in range(ROUNDS):
-        # pose: points on their camera rays at the depth believed so far (orthogonal iteration, Lu et al. 2000)
+    model, mesh = face.model, landmarks[:, :FACE_POINTS].float()
+    solve, weight = _ShapeSolver(model, len(mesh)), _pose_weights()
+    shape = solve.mean.expand(len(mesh), -1, -1)
+    depth = _first_depth(model, mesh, shape, weight)
+    for _ in range(ITERATIONS):
         world = model.camera_points(mesh, depth)
-        _, rotation, translation = rigid(shape, world, weight, scaled=False)
-        # shape: the linear part in the face's own axes
+        _, rotation, translation = umeyama(shape, world, weight, scaled=False)
         local = (world - translation[:, None]) @ rotation.transpose(1, 2)
-        offset = (local - mean).flatten(1)
-        identity = outer @ (A.T @ (free @ offset.mean(0)))
-        expression = (offset - A @ identity) @ (inner @ BW).T
-        shape = mean + (A @ identity).view(-1, 3) + (expression @ B.T).view(-1, 468, 3)
-        # depth: the model's, a little of the tracker's
+        identity, expression, shape = solve(local)
         modelled = model.camera - (shape @ rotation + translation[:, None])[..., 2]
-        depth = modelled + DEPTH_SHARE * (tracked_depth(model, mesh, model.focal / modelled.mean(1), weight) - modelled)
+        tracked = tracked_depth(model, mesh, model.focal / modelled.mean(1), weight)
+        depth = modelled + TRACKED_DEPTH_SHARE * (tracked - modelled)
 
-    eye = (modelled[:, [33, 133, 159, 145]].mean(1) + modelled[:, [263, 362, 386, 374]].mean(1)) / 2
-    iris = model.camera_points(landmarks[:, [468, 473]].float(), eye[:, None].expand(-1, 2))
+    lids = [modelled[:, [*corners, *lids]].mean(1) for corners, lids in zip(EYE_CORNERS, LID_MIDDLES, strict=True)]
+    eye_depth = (lids[0] + lids[1]) / 2
+    iris = model.camera_points(landmarks[:, IRIS_CENTRES].float(), eye_depth[:, None].expand(-1, 2))
     gaze = gaze_of_irises(face, local, iris, rotation, translation)
     coefficients = FaceCoefficients.zeros(len(mesh)).replace(
         identity=identity[None], expression=expression, angles=angles_of(rotation), translation=translation

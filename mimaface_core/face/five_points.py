@@ -1,7 +1,7 @@
-"""Five points of a face, and the two similarities that the released inference takes from them and from the face's box.
+"""Five points of a face, and the released inference's two similarities: alignment from the points, crop from the box.
 
-Points and matrices here count so that a pixel's centre has whole coordinates, as OpenCV does; landmarks count from the
-picture's edge, where it has halves.
+Points and matrices here have whole-number pixel centres, as OpenCV and the released inference count. Landmarks have
+them at .5, as everything else in this project; `tensors.from_whole_centres` converts a matrix.
 """
 
 from __future__ import annotations
@@ -10,10 +10,20 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..morphable.bundled.face_mesh import (
+    LEFT_EYE_INNER,
+    LEFT_EYE_OUTER,
+    LEFT_MOUTH_CORNER,
+    NOSE_TIP,
+    RIGHT_EYE_INNER,
+    RIGHT_EYE_OUTER,
+    RIGHT_MOUTH_CORNER,
+)
+from .crop import CROP_SIZE
 
-HALF = 0.5
-# Where D3DFR expects the five points in its 256-pixel picture: the eyes' centres (the picture's left one first), the nose's
-# tip, the corners of the mouth.
+HALF_PIXEL = 0.5
+# D3DFR's template: the five points in its 256-pixel image. The centre of the eye on the image's left comes first, then
+# the other one, the tip of the nose, and the corners of the mouth.
 TEMPLATE = torch.tensor(
     [
         [92.5892, 103.3926],
@@ -24,41 +34,62 @@ TEMPLATE = torch.tensor(
     ],
     dtype=torch.float64,
 )
-# Landmarks whose mean each of them is. The eyes' corners do not move with lids or gaze.
-POINTS = ([33, 133], [362, 263], [4], [61], [291])
-# The square round MTCNN's box, in pixels of the template: mean of 16 published detections (MTCNN's own points carried
-# onto the template), whose sides are 201 ± 8 and whose centres lie at (122 ± 13, 129 ± 6), sideways as the head turns.
+# Landmarks whose mean each point is. Corners of the eyes do not move with lids or gaze.
+POINT_LANDMARKS = (
+    [RIGHT_EYE_OUTER, RIGHT_EYE_INNER],
+    [LEFT_EYE_INNER, LEFT_EYE_OUTER],
+    [NOSE_TIP],
+    [RIGHT_MOUTH_CORNER],
+    [LEFT_MOUTH_CORNER],
+)
+# MTCNN's box, squared, in pixels of the template: the mean of 16 published detections, whose points were carried onto
+# the template. Their sides are 201 ± 8, their centres (122 ± 13, 129 ± 6), moving sideways as the head turns.
 BOX_CENTRE, BOX_SIDE = (128.0, 129.0), 202.0
-# The released crop: the box comes to lie on (80, 80)–(432, 432) of 512 pixels.
-CROP, BOX_LOW, BOX_HIGH = 512, 80.0, 432.0
+# Where the box comes to lie in the released crop of 512 pixels: from (80, 80) to (432, 432).
+BOX_LOW, BOX_HIGH = 80.0, CROP_SIZE - 80.0
 
 
 def five_points(landmarks: Tensor) -> Tensor:
-    """The five points [N, 5, 2], float64, of landmarks [N, 478, 2 or 3] that count from the edge."""
-    flat = landmarks[..., :2].double() - HALF
-    return torch.stack([flat[:, numbers].mean(1) for numbers in POINTS], 1)
+    """The five points [N, 5, 2], float64, of landmarks [N, 478, 2 or 3]."""
+    flat = landmarks[..., :2].double() - HALF_PIXEL
+    return torch.stack([flat[:, indices].mean(1) for indices in POINT_LANDMARKS], 1)
 
 
 def similarity(points: Tensor, target: Tensor = TEMPLATE) -> Tensor:
-    """The similarity [N, 2, 3], float64, that carries points [N, K, 2] nearest to `target` [K, 2] (least squares).
+    """Least-squares similarities without reflection, from points to a target.
 
-    Raises InputError when points are not finite or all lie in one place.
+    Closed form, since the plane needs no SVD. `skimage.transform.SimilarityTransform` gives the same, but ComfyUI does
+    not install scikit-image; OpenCV has robust estimates only, where the released inference takes least squares.
+
+    Args:
+        points: [N, K, 2].
+        target: [K, 2].
+
+    Returns:
+        [N, 2, 3], float64.
+
+    Raises:
+        InputError: points are not finite, or all lie in one place.
     """
     points, target = points.double(), target.double()
-    own, other = points.mean(1, keepdim=True), target.mean(0)
-    x, y = (points - own).unbind(-1)
-    u, v = (target - other).unbind(-1)
+    centre, target_centre = points.mean(1, keepdim=True), target.mean(0)
+    x, y = (points - centre).unbind(-1)
+    u, v = (target - target_centre).unbind(-1)
     size = (x * x + y * y).sum(1)
     if not (torch.isfinite(size).all() and (size > 0).all()):
         raise InputError("The face's points lie in one place or nowhere; find the face again.")
+    # a + ib = ∑ conj(x + iy)·(u + iv) / ∑ |x + iy|²
     a, b = (x * u + y * v).sum(1) / size, (x * v - y * u).sum(1) / size
     linear = torch.stack([torch.stack([a, -b], 1), torch.stack([b, a], 1)], 1)
-    return torch.cat([linear, other[:, None] - linear @ own.transpose(1, 2)], 2)
+    return torch.cat([linear, target_centre[:, None] - linear @ centre.transpose(1, 2)], 2)
 
 
 def box_crop(box: Tensor) -> Tensor:
-    """The crop's matrix [2, 3], float64, of a box [[left, top], [right, bottom]]: squared about its centre to its larger
-    side, it comes to lie on (80, 80)–(432, 432) of 512 pixels."""
+    """Matrix [2, 3], float64, of the released crop: the box, squared to its larger side, fills (80, 80)–(432, 432).
+
+    Args:
+        box: [[left, top], [right, bottom]] in image pixels.
+    """
     low, high = box.double()
     scale = (BOX_HIGH - BOX_LOW) / (high - low).max()
     shift = (BOX_LOW + BOX_HIGH) / 2 - scale * (low + high) / 2
@@ -66,14 +97,8 @@ def box_crop(box: Tensor) -> Tensor:
 
 
 def face_box(points: Tensor) -> Tensor:
-    """The box [[left, top], [right, bottom]], float64, that MTCNN draws round a face with these five points [5, 2]."""
+    """MTCNN's box [[left, top], [right, bottom]], float64, about a face with these five points [5, 2]."""
     matrix = similarity(points[None])[0]
     centre = torch.linalg.solve(matrix[:, :2], matrix.new_tensor(BOX_CENTRE) - matrix[:, 2])
-    reach = BOX_SIDE / matrix[:, :2].det().sqrt() / 2
-    return torch.stack([centre - reach, centre + reach])
-
-
-def from_edge(matrix: Tensor) -> Tensor:
-    """A matrix [2, 3] between pixels whose centres are whole, for pixels that count from the edge on both sides."""
-    shift = matrix[:, 2] + HALF - matrix[:, :2].sum(1) * HALF
-    return torch.cat([matrix[:, :2], shift[:, None]], 1)
+    half_side = BOX_SIDE / matrix[:, :2].det().sqrt() / 2
+    return torch.stack([centre - half_side, centre + half_side])

@@ -1,8 +1,8 @@
-"""Finding one face in pictures and following it through clips, and what stands in where it is lost."""
+"""Follow one face through a clip; fill frames without a detection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,84 +10,128 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..motion.track import FaceCoefficients, MotionTrack
+from ..tensors import between
 from .crop import to_uint8_array
-from .detect import FaceTracker, _box
+from .detect import FaceTracker, bounding_square
 
-SEARCH_EVERY = 12  # frames between two closer searches for a clip's first face
-LOST = ("interpolate", "previous", "empty")
+SEARCH_INTERVAL = 12  # frames between two closer searches, until the first face of a clip is found
+LOST = ("interpolate", "previous", "empty")  # fills for frames without a face
 
 
 def choose_face(faces: list[np.ndarray], index: int) -> np.ndarray:
-    """Face number `index` counted from the left, or the largest for −1. Raises InputError when there are fewer."""
+    """One of several faces.
+
+    Args:
+        faces: landmarks [478, 3] of at least one face.
+        index: counted from the left of the image; −1 for the largest face.
+
+    Returns:
+        Its landmarks [478, 3].
+
+    Raises:
+        InputError: there are fewer faces.
+    """
     if index < 0:
-        return max(faces, key=lambda f: _box(f)[2])
+        return max(faces, key=lambda face: bounding_square(face)[2])
     if index >= len(faces):
         raise InputError(
-            f"Face {index} was asked for, but only {len(faces)} were found; choose 0–{len(faces) - 1}, or −1 for the largest."
+            f"Face {index} was asked for, but only {len(faces)} were found; "
+            f"choose 0–{len(faces) - 1}, or −1 for the largest."
         )
-    return sorted(faces, key=lambda f: _box(f)[0])[index]
+    return sorted(faces, key=lambda face: bounding_square(face)[0])[index]
 
 
-def still_landmarks(picture: Tensor, tracker: FaceTracker, index: int = -1) -> Tensor:
-    """Landmarks [478, 3] of one face of a still picture [H, W, 3]. index: see `choose_face`.
+def still_landmarks(image: Tensor, tracker: FaceTracker, index: int = -1) -> Tensor:
+    """Landmarks of one face of a still.
 
-    Raises InputError when there is no face.
+    Args:
+        image: [H, W, 3], uint8 or float in 0–1.
+        tracker: finds the faces.
+        index: see `choose_face`.
+
+    Returns:
+        [478, 3] in pixels, the third is the depth.
+
+    Raises:
+        InputError: the image shows no face, or fewer than `index` asks for.
     """
-    faces = tracker.still(to_uint8_array(picture))
+    faces = tracker.still(to_uint8_array(image))
     if not faces:
         raise InputError(
-            "No face was found in the picture; use one where a face is seen from the front, at least 40 pixels high."
+            "No face was found in the image; use one where a face is seen from the front, at least 40 pixels high."
         )
     return torch.from_numpy(choose_face(faces, index))
 
 
 def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Every frame (uint8 or 0–1 float [H, W, 3]) with the landmarks [478, 3] of one face, None where it is not seen.
+    """Landmarks of one face in every frame of a clip.
 
     The face is chosen in the first frame that has one and followed by its position.
+
+    Args:
+        frames: images [H, W, 3], uint8 or float in 0–1.
+        tracker: finds the faces.
+        index: see `choose_face`.
+
+    Yields:
+        Each frame with the landmarks [478, 3] of the face, None where it is lost.
+
+    Raises:
+        InputError: the first frame with a face has fewer than `index` asks for.
     """
     tracker.start_clip()
     last: np.ndarray | None = None
-    seen_before = False
+    visible = False
     for number, frame in enumerate(frames):
-        picture = to_uint8_array(frame)
-        faces = tracker.frame(picture)
-        if not faces and last is None and number % SEARCH_EVERY == 0:
-            faces = tracker.still(picture)  # a closer search, until the first face turns up
-        face = None
-        if faces and last is None:
-            face = choose_face(faces, index)
-        elif faces:
-            near = min(faces, key=lambda f: np.hypot(*(_box(f)[:2] - _box(last)[:2])))
-            # another person is not this one: a face does not jump by its own size between two frames it is seen in
-            if not seen_before or np.hypot(*(_box(near)[:2] - _box(last)[:2])) < _box(last)[2]:
-                face = near
+        image = to_uint8_array(frame)
+        faces = tracker.frame(image)
+        if last is not None:
+            face = _same_face(faces, last, visible)
+        else:
+            if not faces and number % SEARCH_INTERVAL == 0:
+                faces = tracker.still(image)
+            face = choose_face(faces, index) if faces else None
+        visible = face is not None
         last = face if face is not None else last
-        seen_before = face is not None
         yield frame, None if face is None else torch.from_numpy(face)
 
 
-def clip_landmarks(
-    frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1, each: Callable[[], None] = lambda: None
-) -> list[Tensor | None]:
-    """What `follow` finds in all frames. each: called after every frame."""
-    found = []
-    for _, landmarks in follow(frames, tracker, index):
-        found.append(landmarks)
-        each()
-    return found
+def _same_face(faces: list[np.ndarray], last: np.ndarray, adjacent: bool) -> np.ndarray | None:
+    """The face nearest to the last one; None where it jumped by more than its size between adjacent frames."""
+    if not faces:
+        return None
+    *centre, size = bounding_square(last)
+
+    def distance(face: np.ndarray) -> float:
+        return float(np.hypot(*(bounding_square(face)[:2] - centre)))
+
+    nearest = min(faces, key=distance)
+    return nearest if not adjacent or distance(nearest) < size else None
 
 
-def filled(track: MotionTrack, seen: Sequence[bool], lost: str = "interpolate") -> MotionTrack:
-    """The track of the frames in which a face was seen, spread over the whole clip.
+def clip_landmarks(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> list[Tensor | None]:
+    """The landmarks that `follow` finds in each frame."""
+    return [landmarks for _, landmarks in follow(frames, tracker, index)]
 
-    seen: for every frame of the clip whether it is one of the track's. lost: what stands in for the others:
-    `interpolate` between the frames around, `previous` holds the last face, `empty` takes the pose of the first face
-    (with relative motion from there: the still source). visible is False in all three.
+
+def filled(track: MotionTrack, visible: Sequence[bool], lost: str = "interpolate") -> MotionTrack:
+    """A track of the frames that show a face, extended to all frames of the clip.
+
+    Args:
+        track: the motion of the visible frames.
+        visible: for every frame of the clip, whether the track holds it.
+        lost: the fill for the others. `interpolate` is linear between the frames around, `previous` holds the last
+            face, `empty` takes the pose of the first face (with relative motion from there: the still source).
+
+    Returns:
+        The track of the whole clip; its `visible` is False in filled frames.
+
+    Raises:
+        InputError: an unknown fill.
     """
-    visible = torch.tensor(list(seen))
-    at = visible.nonzero().flatten()
-    frame = torch.arange(len(visible))
+    shown = torch.tensor(list(visible))
+    at = shown.nonzero().flatten()
+    frame = torch.arange(len(shown))
     after = torch.searchsorted(at, frame).clamp(max=len(at) - 1)
     before = (torch.searchsorted(at, frame, right=True) - 1).clamp(min=0)
     if lost == "previous":
@@ -95,19 +139,12 @@ def filled(track: MotionTrack, seen: Sequence[bool], lost: str = "interpolate") 
     elif lost == "interpolate":
         low, high = before, after
     elif lost == "empty":
-        low = high = torch.where(visible, before, torch.zeros_like(before))
+        low = high = torch.where(shown, before, torch.zeros_like(before))
     else:
         raise InputError(f"Frames without a face can be {', '.join(LOST)}, not {lost!r}.")
     gap = (at[high] - at[low]).clamp(min=1)
     share = ((frame - at[low]) / gap).clamp(0, 1)
-
-    def between(x: Tensor) -> Tensor:
-        w = share.reshape(-1, *[1] * (x.ndim - 1))
-        return x[low] * (1 - w) + x[high] * w
-
-    return track.replace(
-        coefficients=FaceCoefficients(between(track.coefficients.values)),
-        gaze=between(track.gaze),
-        alignment=between(track.alignment),
-        visible=visible,
+    values, gaze, alignment = (
+        between(part[low], part[high], share) for part in (track.coefficients.values, track.gaze, track.alignment)
     )
+    return track.replace(coefficients=FaceCoefficients(values), gaze=gaze, alignment=alignment, visible=shown)

@@ -1,47 +1,56 @@
-"""Gaze detector: four numbers from the iris points, independent of the lids."""
+"""Gaze from the iris landmarks: four numbers, independent of the lids."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from ..morphable.bundled.face import EYE_RADIUS, ProceduralFace
+from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.geometry import EYE_RADIUS
 
-# Mediapipe's irises travel less than eyes do: by this share of it, sideways and up or down, judged by eye on photographs
-# and measured on drawn eyes (which it follows less still); and when eyes look straight ahead they stand a little too high.
-TRAVEL = (0.74, 0.66)
-STRAIGHT = (0.0, 0.03)  # eye widths
+# Travel of mediapipe's irises over that of the eyes, sideways and vertically. Judged by eye on photographs; on drawn
+# eyes it is even less.
+IRIS_TRAVEL = (0.74, 0.66)
+STRAIGHT_AHEAD = (0.0, 0.03)  # gaze of mediapipe's irises when eyes look straight ahead: a little too high, eye widths
 
 
 def as_tracked(gaze: Tensor) -> Tensor:
-    """Where a tracker's irises seem to look, [N, 4], when the eyes look to gaze [N, 4]; see `gaze_of_irises`."""
-    return _stretched(gaze, gaze.new_tensor(TRAVEL))
+    """Gaze [N, 4] that a tracker's irises seem to have when the true gaze is [N, 4]; the inverse of its correction."""
+    return _stretched(gaze, gaze.new_tensor(IRIS_TRAVEL))
 
 
 def _stretched(gaze: Tensor, factor: Tensor) -> Tensor:
-    """What both eyes do together, stretched; how they stand to each other stays."""
-    together = (gaze[:, :2] + gaze[:, 2:]) / 2 - gaze.new_tensor(STRAIGHT)
+    """Gaze [N, 4], its mean over both eyes stretched by a factor [2]; the difference between the eyes stays."""
+    together = (gaze[:, :2] + gaze[:, 2:]) / 2 - gaze.new_tensor(STRAIGHT_AHEAD)
     return gaze + (together * (factor - 1)).repeat(1, 2)
 
 
 def gaze_of_irises(face: ProceduralFace, local: Tensor, iris: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
-    """Gaze [N, 4]: where the camera's ray through each tracked iris centre meets the eyeball, led on to where the eyes look.
+    """Gaze from ray–eyeball intersections, divided by IRIS_TRAVEL to compensate the tracker's underestimate.
 
-    local: face points [N, 468, 3] in the face's own axes, which place the eyeballs; iris: [N, 2, 3], a world point on the
-    camera's ray through each iris centre (subject's right, left); rotation [N, 3, 3] and translation [N, 3]: the pose.
-    Returns x and y of the right, then of the left eye in eye widths from straight ahead, x to the picture's right, y up.
+    Args:
+        face: the bundled face model, which has eyeballs.
+        local: face points [N, 468, 3] in the face's own axes, which place the eyeballs.
+        iris: [N, 2, 3], a world point on the camera's ray through each iris centre, the subject's right eye first.
+        rotation: [N, 3, 3] of the head, for row vectors.
+        translation: [N, 3] of the head.
+
+    Returns:
+        [N, 4]: x and y of the right, then of the left eye, in eye widths from straight ahead; x to the right of the
+        image, y up.
     """
     camera = ((torch.tensor([0.0, 0.0, face.model.camera]) - translation)[:, None] @ rotation.transpose(1, 2))[:, 0]
     centres, radii = face.eye_balls(local)
-    gaze = []
+    eyes = []
     for i in range(2):
         point = ((iris[:, i] - translation)[:, None] @ rotation.transpose(1, 2))[:, 0]
-        ray = torch.nn.functional.normalize(point - camera, dim=-1)
-        towards = centres[:, i] - camera
-        along = (towards * ray).sum(-1)
-        miss = (towards.square().sum(-1) - along**2).clamp(min=0)
-        reach = (radii[:, i] ** 2 - miss).clamp(min=0).sqrt()
-        hit = camera + (along - reach)[:, None] * ray
-        gaze.append((hit - centres[:, i])[:, :2] / radii[:, i, None] * EYE_RADIUS)
-    seen = torch.cat(gaze, 1)
-    return _stretched(seen, 1 / seen.new_tensor(TRAVEL))
+        ray = F.normalize(point - camera, dim=-1)
+        to_centre = centres[:, i] - camera
+        along = (to_centre * ray).sum(-1)
+        miss = (to_centre.square().sum(-1) - along**2).clamp(min=0)
+        depth = (radii[:, i] ** 2 - miss).clamp(min=0).sqrt()
+        hit = camera + (along - depth)[:, None] * ray
+        eyes.append((hit - centres[:, i])[:, :2] / radii[:, i, None] * EYE_RADIUS)
+    gaze = torch.cat(eyes, 1)
+    return _stretched(gaze, 1 / gaze.new_tensor(IRIS_TRAVEL))

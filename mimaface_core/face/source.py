@@ -11,13 +11,17 @@ from ..motion.track import MotionTrack
 
 @dataclass(frozen=True)
 class SourceFace:
-    """One face of a picture, cut out and measured.
+    """One face of an image, cropped and measured.
 
-    picture: [H, W, 3] in 0–1, the whole picture. crop: [3, S, S] in ±1. crop_matrix: [2, 3], picture → crop pixels.
-    landmarks: [478, 3] in crop pixels (third: depth, smaller = nearer). track: its coefficients and gaze, one frame.
+    Attributes:
+        image: [H, W, 3] in 0–1, the full image.
+        crop: [3, S, S] in ±1.
+        crop_matrix: [2, 3], image pixels to crop pixels, in the convention of `tensors.sampling_grid`.
+        landmarks: [478, 3] in crop pixels; the third is the depth in the same unit, smaller = nearer.
+        track: the person's own coefficients and gaze, one frame.
     """
 
-    picture: Tensor
+    image: Tensor
     crop: Tensor
     crop_matrix: Tensor
     landmarks: Tensor

@@ -1,1 +1,1 @@
-"""Linear 3D face models in the 257-coefficient layout: model, fitting, z-buffer rasterizer and renders."""
+"""Linear 3D face models in the 257-coefficient layout of D3DFR: model, z-buffer rasterizer, shaded renders."""

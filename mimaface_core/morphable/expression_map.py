@@ -1,8 +1,8 @@
-"""Carry expressions from one face model to another: a linear map between their expression bases.
+"""Linear map that carries expressions from one face model's basis to another's.
 
-Two models name movements differently: what one does with its coefficient 3 another does with a mixture. The map is
-fitted once, from the models alone: their mean faces are laid over each other by the 68 landmarks, and for each movement
-of the one, the mixture of the other's is sought that moves corresponding points alike.
+Two models divide movements differently: what one does with its coefficient 3 another does with a mixture. The map is
+fitted once, from the models alone: their mean faces are aligned by the 68 landmarks, and each movement of one is
+approximated, at corresponding points, by a mixture of the other's movements.
 """
 
 from __future__ import annotations
@@ -13,91 +13,104 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .model import EXPRESSION, MorphableModel
+from .model import EXPRESSION_SIZE, MorphableModel
+from .umeyama import umeyama
 
+# indices in the 68 landmarks of the iBUG scheme
+LANDMARK_COUNT = 68
+RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 36, 45
+LIDS_AND_LIPS = slice(36, 68)
 # lengths in distances between the outer corners of the eyes (about 90 mm)
-FROM_EDGES = 0.10  # skin nearer than this to lips or lids belongs to a landmark: which side of the gap would be a guess
-APART = 0.05  # corresponding points of two aligned mean faces lie no farther apart
-FACE = 0.45  # skin farther than this from every landmark is not compared
-NOISE = 0.005  # how well corresponding points are known to move alike
-LANDMARKS = 68
-RIGHT_CORNER, LEFT_CORNER = 36, 45  # outer corners of the eyes
-EDGES = slice(36, 68)  # lids and lips
-EDGE_WEIGHT = 4.0  # of each landmark on lids and lips, against 1 of the others and 1 of each 1/68 of the skin
+EDGE_MARGIN = 0.10  # skin nearer than this to lids or lips is left to the landmarks: its side of the gap is uncertain
+MAX_MISMATCH = 0.05  # between corresponding points of two aligned mean faces
+FACE_RADIUS = 0.45  # skin farther than this from every landmark is not compared
+MOVEMENT_NOISE = 0.005  # standard deviation of the movements of corresponding points
+EDGE_WEIGHT = 4.0  # of each landmark on lids and lips; other landmarks weigh 1 each, and the skin 68 together
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """Lays points [V, 3] of one model over another's: scale · points @ rotation + shift."""
+    """Carries points of one model to another's: scale · points @ rotation + shift.
+
+    Attributes:
+        scale: of lengths.
+        rotation: [3, 3], for row vectors.
+        shift: [3].
+    """
 
     scale: float
-    rotation: Tensor  # [3, 3], for row vectors
-    shift: Tensor  # [3]
+    rotation: Tensor
+    shift: Tensor
 
     def __call__(self, points: Tensor) -> Tensor:
+        """Carry points [V, 3] over."""
         return self.scale * points @ self.rotation + self.shift
 
 
 def align(source: MorphableModel, target: MorphableModel) -> Similarity:
-    """The similarity that lays `source`'s mean face over `target`'s, by least squares over the 68 landmarks.
-
-    After Umeyama 1991; never a mirror image.
-    """
-    a = source.mean_shape[source.keypoints[:LANDMARKS]].double()
-    b = target.mean_shape[target.keypoints[:LANDMARKS]].double()
-    a0, b0 = a - a.mean(0), b - b.mean(0)
-    u, s, vt = torch.linalg.svd(a0.T @ b0)
-    sign = torch.ones(3, dtype=s.dtype)
-    sign[2] = torch.linalg.det(u @ vt).sign()
-    rotation = u @ torch.diag(sign) @ vt
-    scale = (s * sign).sum() / a0.square().sum()
-    shift = b.mean(0) - scale * a.mean(0) @ rotation
-    return Similarity(float(scale), rotation.float(), shift.float())
+    """Similarity that lays `source`'s mean face over `target`'s, by least squares over the 68 landmarks."""
+    points, aim = (model.mean_shape[model.keypoints[:LANDMARK_COUNT]].double()[None] for model in (source, target))
+    scale, rotation, shift = umeyama(points, aim, points.new_ones(LANDMARK_COUNT), scaled=True)
+    return Similarity(float(scale), rotation[0].float(), shift[0].float())
 
 
 def corresponding(source: MorphableModel, target: MorphableModel, placed: Similarity) -> tuple[Tensor, Tensor, Tensor]:
-    """Vertices that are the same place of a face: numbers in `source` [P] and in `target` [P], weights [P].
+    """Vertices of two models that are the same place of a face.
 
-    The 68 landmarks; and of the skin away from lips and lids, vertices that are each other's nearest.
-    placed: lays `source` over `target`.
+    These are the 68 landmarks, and skin away from lips and lids whose vertices are each other's nearest.
+
+    Args:
+        source: one model.
+        target: the other.
+        placed: lays `source` over `target`.
+
+    Returns:
+        Vertices of `source` [P], of `target` [P], and their weights [P].
     """
     from scipy.spatial import cKDTree
 
     a, b = placed(source.mean_shape).numpy(), target.mean_shape.numpy()
-    marks = b[target.keypoints[:LANDMARKS].numpy()]
-    size = np.linalg.norm(marks[RIGHT_CORNER] - marks[LEFT_CORNER])
+    landmarks = b[target.keypoints[:LANDMARK_COUNT].numpy()]
+    size = np.linalg.norm(landmarks[RIGHT_EYE_OUTER] - landmarks[LEFT_EYE_OUTER])
     distance, nearest = cKDTree(a).query(b)
-    back = cKDTree(b).query(a)[1]
-    edge = cKDTree(marks[EDGES]).query(b)[0]
-    face = cKDTree(marks).query(b)[0]
-    mutual = back[nearest] == np.arange(len(b))
-    skin = np.flatnonzero(mutual & (distance < APART * size) & (edge > FROM_EDGES * size) & (face < FACE * size))
-    weights = torch.ones(LANDMARKS + len(skin))
-    weights[EDGES] = EDGE_WEIGHT
-    weights[LANDMARKS:] = LANDMARKS / max(len(skin), LANDMARKS)
+    mutual = cKDTree(b).query(a)[1][nearest] == np.arange(len(b))
+    from_edges = cKDTree(landmarks[LIDS_AND_LIPS]).query(b)[0]
+    from_face = cKDTree(landmarks).query(b)[0]
+    near = (distance < MAX_MISMATCH * size) & (from_edges > EDGE_MARGIN * size) & (from_face < FACE_RADIUS * size)
+    skin = np.flatnonzero(mutual & near)
+    weights = torch.ones(LANDMARK_COUNT + len(skin))
+    weights[LIDS_AND_LIPS] = EDGE_WEIGHT
+    weights[LANDMARK_COUNT:] = LANDMARK_COUNT / max(len(skin), LANDMARK_COUNT)
     return (
-        torch.cat([source.keypoints[:LANDMARKS], torch.from_numpy(nearest[skin])]),
-        torch.cat([target.keypoints[:LANDMARKS], torch.from_numpy(skin)]),
+        torch.cat([source.keypoints[:LANDMARK_COUNT], torch.from_numpy(nearest[skin])]),
+        torch.cat([target.keypoints[:LANDMARK_COUNT], torch.from_numpy(skin)]),
         weights,
     )
 
 
 def expression_map(source: MorphableModel, target: MorphableModel) -> Tensor:
-    """M [64, 64] that carries expressions over: `target_expression = source_expression @ M`.
+    """Matrix M that carries expressions over: `target_expression = source_expression @ M`.
 
-    Row i holds the mixture of the target's movements that does what a 1 in the source's coefficient i does. Ridge
-    least squares in the models' own units: a coefficient of 1 is an ordinary movement in the target, and points move
-    alike to within half a per cent of the eyes' distance, so that movements which the points hardly tell apart stay
-    small. What the target cannot do is left out. Both models need the 68 landmarks in iBUG order.
+    Row i is the mixture of the target's movements that reproduces a 1 in the source's coefficient i, by ridge least
+    squares in the models' own units: a coefficient of 1 is taken as an ordinary movement of the target, and
+    corresponding points to move alike up to MOVEMENT_NOISE, so movements that the points barely constrain stay small.
+    Movements that the target lacks are lost.
+
+    Args:
+        source: model whose expressions are carried over; its keypoints are the 68 landmarks in iBUG order.
+        target: model that takes them; likewise.
+
+    Returns:
+        [64, 64].
     """
     placed = align(source, target)
     theirs, ours, weights = corresponding(source, target, placed)
     root = weights.double().sqrt()[:, None, None]
     moves = source.expression_basis[theirs].double()
     moves = placed.scale * torch.einsum("pcm,cd->pdm", moves, placed.rotation.double())
-    wanted = (root * moves).flatten(0, 1)
+    aim = (root * moves).flatten(0, 1)
     basis = (root * target.expression_basis[ours].double()).flatten(0, 1)
-    marks = target.mean_shape[target.keypoints].double()
-    noise = NOISE * (marks[RIGHT_CORNER] - marks[LEFT_CORNER]).norm()
-    normal = basis.T @ basis + noise**2 * torch.eye(EXPRESSION, dtype=torch.float64)
-    return torch.linalg.solve(normal, basis.T @ wanted).T.float()
+    landmarks = target.mean_shape[target.keypoints].double()
+    noise = MOVEMENT_NOISE * (landmarks[RIGHT_EYE_OUTER] - landmarks[LEFT_EYE_OUTER]).norm()
+    normal = basis.T @ basis + noise**2 * torch.eye(EXPRESSION_SIZE, dtype=torch.float64)
+    return torch.linalg.solve(normal, basis.T @ aim).T.float()

@@ -1,142 +1,127 @@
-"""The linear 3D face model: shape, texture, pose, camera and light from the 257 coefficients of D3DFR."""
+"""Linear 3D face model: shape, texture, pose, camera and light from the 257 coefficients of D3DFR."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import InputError
 from ..motion.rotation import rotation_of
+from .bfm import read_bfm
 
 if TYPE_CHECKING:
     from ..motion.track import FaceCoefficients
 
-IDENTITY, EXPRESSION, TEXTURE = 80, 64, 80
+IDENTITY_SIZE, EXPRESSION_SIZE, TEXTURE_SIZE = 80, 64, 80  # numbers of coefficients
 PLANE = 256  # side of the camera plane in pixels
 AMBIENT = 0.8  # added to the first lighting coefficient of each channel
 _CAMERA = ("focal", "centre", "camera")
+_OPTIONAL = "vertex_faces"
 
 
 @dataclass(frozen=True)
 class MorphableModel:
     """A linear face model seen by a fixed camera.
 
-    World axes: x right, y up, z towards the camera, which stands at (0, 0, camera) and looks down −z. Lengths
-    are in the model's own unit (BFM: 100 mm). Textures are 0…255; light may carry colours outside.
+    World axes: x right, y up, z towards the camera, which stands at (0, 0, camera) and looks down −z. Lengths are in
+    the model's own unit (BFM and the bundled face: 100 mm).
 
-    vertex_faces: long [V, M], the triangles that make up each vertex's normal, T (one past the last) where
-        unused; None takes every triangle around the vertex. BFM09 lists at most eight.
+    Attributes:
+        mean_shape: [V, 3].
+        identity_basis: [V, 3, 80].
+        expression_basis: [V, 3, 64].
+        mean_texture: [V, 3], 0–255; light may carry colours outside.
+        texture_basis: [V, 3, 80], 0–255.
+        triangles: long [T, 3], counter-clockwise seen from outside.
+        keypoints: long [K], vertices that are landmarks (68 in BFM).
+        vertex_faces: long [V, M], the triangles that make up each vertex's normal, T (one past the last) where unused;
+            None takes every triangle around the vertex. BFM09 lists at most eight.
+        focal: focal length, in pixels of the camera plane of 256.
+        centre: principal point, in pixels of the plane, in x and y.
+        camera: distance of the camera from the world's origin.
     """
 
-    mean_shape: Tensor  # [V, 3]
-    identity_basis: Tensor  # [V, 3, 80]
-    expression_basis: Tensor  # [V, 3, 64]
-    mean_texture: Tensor  # [V, 3], 0…255
-    texture_basis: Tensor  # [V, 3, 80], 0…255
-    triangles: Tensor  # long [T, 3], counter-clockwise seen from outside
-    keypoints: Tensor  # long [K], vertices that are landmarks (68 in BFM)
+    mean_shape: Tensor
+    identity_basis: Tensor
+    expression_basis: Tensor
+    mean_texture: Tensor
+    texture_basis: Tensor
+    triangles: Tensor
+    keypoints: Tensor
     vertex_faces: Tensor | None = None
-    focal: float = 1160.0  # pixels at PLANE
-    centre: float = 128.0  # pixels at PLANE
-    camera: float = 10.0  # distance from the world's origin
+    focal: float = 1160.0
+    centre: float = 128.0
+    camera: float = 10.0
 
     # -- reading and writing
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], **camera: float) -> MorphableModel:
-        """Build a model from tensors named like the fields; camera: focal, centre, camera where they differ.
+        """Build a model from tensors named like the attributes.
 
-        Raises InputError naming the tensor that is missing, unknown or of the wrong shape.
+        Args:
+            tensors: name → tensor; `vertex_faces` may be absent.
+            camera: focal, centre, camera where they differ from the defaults.
+
+        Raises:
+            InputError: a tensor is missing, unknown or of the wrong shape; the message names it.
         """
-        names = {f.name for f in fields(cls)} - set(_CAMERA)
-        missing = names - {"vertex_faces"} - tensors.keys()
+        names = {field.name for field in fields(cls)} - set(_CAMERA)
+        missing = names - {_OPTIONAL} - tensors.keys()
         if missing or tensors.keys() - names:
             raise InputError(
-                f"the face model lacks {sorted(missing)} or carries the unknown "
-                f"{sorted(tensors.keys() - names)}; use a file that MorphableModel.save wrote."
+                f"the face model lacks {sorted(missing)} or has the unknown {sorted(tensors.keys() - names)}; "
+                "use a file that MorphableModel.save wrote."
             )
-        V = len(tensors["mean_shape"])
-        for name, shape in {
-            "mean_shape": (V, 3),
-            "identity_basis": (V, 3, IDENTITY),
-            "expression_basis": (V, 3, EXPRESSION),
-            "mean_texture": (V, 3),
-            "texture_basis": (V, 3, TEXTURE),
-        }.items():
-            if tuple(tensors[name].shape) != shape:
-                raise InputError(
-                    f"the face model's {name} is {list(tensors[name].shape)} where {list(shape)} is needed; "
-                    "use a model in the 80 + 64 + 80 layout."
-                )
-        triangles = tensors["triangles"]
-        faces = tensors.get("vertex_faces")
-        ranges = {
-            "triangles": (triangles.ndim == 2 and triangles.shape[1] == 3, triangles, V),
-            "keypoints": (tensors["keypoints"].ndim == 1, tensors["keypoints"], V),
-        }
-        if faces is not None:
-            ranges["vertex_faces"] = (faces.ndim == 2 and len(faces) == V, faces, len(triangles) + 1)
-        for name, (shaped, index, limit) in ranges.items():
-            if not shaped or (index.numel() and (index.min() < 0 or index.max() >= limit)):
-                raise InputError(
-                    f"the face model's {name} {list(index.shape)} points outside the mesh; "
-                    "the file is damaged, use a fresh copy."
-                )
-        return cls(**{k: v.long() if k in ranges else v.float() for k, v in tensors.items()}, **camera)
-
-    def camera_points(self, landmarks: Tensor, depth: Tensor) -> Tensor:
-        """World positions [N, V, 3] of landmarks [N, V, 2 or 3] (pixels of the 256 plane) at distances [N, V]."""
-        x = (landmarks[..., 0] - self.centre) * depth / self.focal
-        y = (self.centre - landmarks[..., 1]) * depth / self.focal
-        return torch.stack([x, y, self.camera - depth], -1)
+        _check_shapes(tensors)
+        faces = tensors.get(_OPTIONAL)
+        return cls(
+            mean_shape=tensors["mean_shape"].float(),
+            identity_basis=tensors["identity_basis"].float(),
+            expression_basis=tensors["expression_basis"].float(),
+            mean_texture=tensors["mean_texture"].float(),
+            texture_basis=tensors["texture_basis"].float(),
+            triangles=tensors["triangles"].long(),
+            keypoints=tensors["keypoints"].long(),
+            vertex_faces=None if faces is None else faces.long(),
+            **camera,
+        )
 
     @classmethod
     def from_bfm(cls, path: str | Path) -> MorphableModel:
-        """Read BFM09 from D3DFR's BFM09_model_info.mat (MATLAB 5 file, indices from 1, skinmask not used).
+        """Read BFM09 from D3DFR's BFM09_model_info.mat, centred on the origin.
 
-        The mean shape is centred on the origin. Raises InputError if the file is missing, damaged or another.
+        Args:
+            path: a MATLAB 5 file with indices from 1; its skinmask is not used.
+
+        Raises:
+            InputError: the file is missing, damaged or another.
         """
-        content = _read_mat(Path(path))
-        keys = ["meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "keypoints", "point_buf"]
-        missing = [key for key in keys if key not in content]
-        if missing:
-            raise InputError(f"{path} is not BFM09_model_info.mat: it lacks {', '.join(missing)}; use D3DFR's file.")
-        V = content["meanshape"].size // 3
-        try:
-            mat = {key: torch.from_numpy(content[key].astype("float64")) for key in keys}
-            mean = mat["meanshape"].reshape(V, 3)
-            tensors = {
-                "mean_shape": mean - mean.mean(0),
-                "identity_basis": mat["idBase"].reshape(V, 3, -1),
-                "expression_basis": mat["exBase"].reshape(V, 3, -1),
-                "mean_texture": mat["meantex"].reshape(V, 3),
-                "texture_basis": mat["texBase"].reshape(V, 3, -1),
-            }
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise InputError(f"{path} does not hold {V} vertices throughout ({error}); use D3DFR's file.") from error
-        tensors["triangles"] = mat["tri"].long() - 1
-        tensors["keypoints"] = mat["keypoints"].flatten().long() - 1
-        tensors["vertex_faces"] = mat["point_buf"].long() - 1
-        return cls.from_tensors(tensors)
+        return cls.from_tensors(read_bfm(Path(path)))
 
     def save(self, path: str | Path) -> None:
-        """Write the model as one safetensors file; the camera goes into its metadata."""
+        """Write the model as one safetensors file, with the camera in its metadata."""
         from safetensors.torch import save_file
 
-        tensors = {k: v.contiguous() for k, v in self._tensors().items()}
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
         save_file(tensors, path, {"camera": json.dumps({name: getattr(self, name) for name in _CAMERA})})
 
     @classmethod
     def load(cls, path: str | Path) -> MorphableModel:
-        """Read what `save` wrote. Raises InputError when the file is missing, damaged or something else."""
+        """Read a file that `save` wrote.
+
+        Raises:
+            InputError: the file is missing, damaged or something else.
+        """
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -147,24 +132,26 @@ class MorphableModel:
             raise InputError(f"the face model {path} cannot be read ({error}); give a file saved by save().") from error
         return cls.from_tensors(tensors, **{name: float(camera[name]) for name in _CAMERA if name in camera})
 
-    def to(self, device: torch.device | str) -> MorphableModel:
-        """The same model on another device."""
-        return replace(self, **{k: v.to(device) for k, v in self._tensors().items()})
+    def tensors(self) -> dict[str, Tensor]:
+        """The model's tensors by name; `vertex_faces` is left out where it is None."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
     def count(self) -> int:
-        """How many numbers the model holds."""
-        return sum(value.numel() for value in self._tensors().values())
-
-    def _tensors(self) -> dict[str, Tensor]:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: v for k, v in values.items() if isinstance(v, Tensor)}
+        """Number of values that the model holds."""
+        return sum(value.numel() for value in self.tensors().values())
 
     # -- the face, step by step
 
     def shape(self, identity: Tensor, expression: Tensor) -> Tensor:
-        """Vertices before the pose, [N, V, 3].
+        """Vertices before the pose.
 
-        identity [N, 80] and expression [N, 64]; either may be one row that holds for all frames.
+        Args:
+            identity: [N, 80], or [1, 80] for all frames.
+            expression: [N, 64], or [1, 64] for all frames.
+
+        Returns:
+            [N, V, 3].
         """
         V = len(self.mean_shape)
         moved = identity @ self.identity_basis.flatten(0, 1).T
@@ -172,14 +159,14 @@ class MorphableModel:
         return self.mean_shape + moved.view(-1, V, 3)
 
     def texture(self, texture: Tensor) -> Tensor:
-        """Unlit vertex colours, [N, V, 3] on the 0…255 scale (not clipped), from coefficients [N, 80]."""
+        """Unlit vertex colours [N, V, 3], 0–255 but not clipped, of coefficients [N, 80]."""
         added = texture @ self.texture_basis.flatten(0, 1).T
         return self.mean_texture + added.view(-1, len(self.mean_texture), 3)
 
     def normals(self, shape: Tensor) -> Tensor:
         """Unit vertex normals [N, V, 3] of vertices [N, V, 3].
 
-        As D3DFR: the raw cross products of the faces are summed, so large faces weigh more, and the sum is
+        As in D3DFR, the raw cross products of the faces are summed, so large faces weigh more, and the sum is
         normalised. A vertex without faces gets a zero normal.
         """
         p0, p1, p2 = (shape[:, self.triangles[:, k]] for k in range(3))
@@ -198,27 +185,48 @@ class MorphableModel:
         """World vertices [N, V, 3]: shape turned by angles [N, 3] (rad), then moved by translation [N, 3]."""
         return shape @ self.rotation(angles) + translation[:, None]
 
-    def to_camera(self, world: Tensor) -> Tensor:
-        """Camera coordinates [N, V, 3]: x right, y up, third the distance in front of the camera."""
-        return torch.cat([world[..., :2], self.camera - world[..., 2:]], -1)
-
     def project(self, world: Tensor) -> Tensor:
-        """Perspective projection of world vertices [N, V, 3] onto the 256-pixel camera plane.
+        """Perspective projection of world vertices onto the camera plane of 256 pixels.
 
-        Returns [N, V, 3]: x right and y down in pixels (0…256 across, pixel centres at +0.5), third the depth
-        in world units (larger = farther). Points behind the camera have negative depth.
+        Args:
+            world: [N, V, 3].
+
+        Returns:
+            [N, V, 3]: x right and y down in pixels (0–256 across, pixel centres at +0.5), third the depth in world
+            units (larger = farther). Points behind the camera have negative depth.
         """
-        x, y, depth = self.to_camera(world).unbind(-1)
+        x, y, z = world.unbind(-1)
+        depth = self.camera - z
         scale = self.focal / depth
         return torch.stack([self.centre + scale * x, self.centre - scale * y, depth], -1)
+
+    def camera_points(self, pixels: Tensor, depth: Tensor) -> Tensor:
+        """World positions of pixels at known distances, the inverse of `project`.
+
+        Args:
+            pixels: [..., V, 2 or 3], pixels of the camera plane; a third coordinate is ignored.
+            depth: [..., V], distances from the camera.
+
+        Returns:
+            [..., V, 3].
+        """
+        x = (pixels[..., 0] - self.centre) * depth / self.focal
+        y = (self.centre - pixels[..., 1]) * depth / self.focal
+        return torch.stack([x, y, self.camera - depth], -1)
 
     @staticmethod
     def shade(texture: Tensor, normals: Tensor, lighting: Tensor) -> Tensor:
         """Light vertex colours with nine spherical harmonics per channel.
 
-        texture [N, V, 3]; normals [N, V, 3], turned with the head; lighting [N, 27], nine numbers for red,
-        then green, then blue. Returns [N, V, 3] on the texture's scale, not clipped. Lambertian harmonics
-        after Ramamoorthi and Hanrahan 2001, with the signs of D3DFR.
+        Lambertian harmonics after Ramamoorthi and Hanrahan 2001, with the signs of D3DFR.
+
+        Args:
+            texture: [N, V, 3], unlit colours.
+            normals: [N, V, 3], turned with the head.
+            lighting: [N, 27], nine coefficients for red, then green, then blue.
+
+        Returns:
+            [N, V, 3] on the texture's scale, not clipped.
         """
         x, y, z = normals.unbind(-1)
         h0 = math.sqrt(math.pi) / 2
@@ -227,7 +235,7 @@ class MorphableModel:
         bands = [torch.full_like(x, h0), -h1 * y, h1 * z, -h1 * x]
         bands += [h2 * x * y, -h2 * y * z, h2 / math.sqrt(12) * (3 * z * z - 1)]
         bands += [-h2 * x * z, h2 / 2 * (x * x - y * y)]
-        light = torch.stack(bands, -1) @ lighting.unflatten(-1, (3, 9)).transpose(1, 2)
+        light = torch.stack(bands, -1) @ rearrange(lighting, "n (rgb band) -> n band rgb", rgb=3)
         return texture * (light + AMBIENT * h0)
 
     # -- all coefficients at once
@@ -237,8 +245,8 @@ class MorphableModel:
         shape = self.shape(coefficients.identity, coefficients.expression)
         return self.transform(shape, coefficients.angles, coefficients.translation)
 
-    def colors(self, coefficients: FaceCoefficients) -> Tensor:
-        """Lit vertex colours [N, V, 3] of N frames on the 0…255 scale, not clipped."""
+    def shaded_colours(self, coefficients: FaceCoefficients) -> Tensor:
+        """Lit vertex colours [N, V, 3] of N frames, 0–255 but not clipped."""
         shape = self.shape(coefficients.identity, coefficients.expression)
         normals = self.normals(shape) @ self.rotation(coefficients.angles)
         return self.shade(self.texture(coefficients.texture), normals, coefficients.lighting)
@@ -248,18 +256,31 @@ class MorphableModel:
         return self.project(self.vertices(coefficients)[:, self.keypoints])[..., :2]
 
 
-def _read_mat(path: Path) -> dict:
-    """Read a MATLAB 5 file, or say in one sentence why not."""
-    import zlib
-
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    if not path.is_file():
-        raise InputError(f"there is no {path}; put D3DFR's BFM09_model_info.mat there.")
-    try:
-        return loadmat(path)
-    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read as a MATLAB file ({error}); use a fresh copy of D3DFR's file."
-        ) from error
+def _check_shapes(tensors: Mapping[str, Tensor]) -> None:
+    """Raise InputError for a tensor of the wrong shape, or an index outside the mesh."""
+    V = len(tensors["mean_shape"])
+    for name, shape in {
+        "mean_shape": (V, 3),
+        "identity_basis": (V, 3, IDENTITY_SIZE),
+        "expression_basis": (V, 3, EXPRESSION_SIZE),
+        "mean_texture": (V, 3),
+        "texture_basis": (V, 3, TEXTURE_SIZE),
+    }.items():
+        if tuple(tensors[name].shape) != shape:
+            raise InputError(
+                f"the face model's {name} is {list(tensors[name].shape)} where {list(shape)} is needed; "
+                "use a model in the 80 + 64 + 80 layout."
+            )
+    triangles, keypoints, faces = tensors["triangles"], tensors["keypoints"], tensors.get(_OPTIONAL)
+    indices = {
+        "triangles": (triangles, triangles.ndim == 2 and triangles.shape[1] == 3, V),
+        "keypoints": (keypoints, keypoints.ndim == 1, V),
+    }
+    if faces is not None:
+        indices[_OPTIONAL] = (faces, faces.ndim == 2 and len(faces) == V, len(triangles) + 1)
+    for name, (index, fits, limit) in indices.items():
+        if not fits or (index.numel() and (index.min() < 0 or index.max() >= limit)):
+            raise InputError(
+                f"the face model's {name} {list(index.shape)} points outside the mesh; "
+                "the file is damaged, use a fresh copy."
+            )

@@ -1,4 +1,7 @@
-"""A z-buffer rasterizer in plain PyTorch: from projected triangles to fragments and spread attributes."""
+"""Z-buffer rasterizer in plain PyTorch: fragments of projected triangles, and interpolated vertex attributes.
+
+Ours because compiled rasterizers (pytorch3d, nvdiffrast) install on few of the machines that ComfyUI runs on.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
-from ..errors import InputError
-
-CHUNK = 1 << 20  # pixels of bounding boxes handled at once: bounds the memory, however large the triangles
-SLACK = 1e-3  # pixels by which every edge is moved out, so that rounding opens no crack between neighbours
-THINNEST = 1e-4  # pixels: a triangle of smaller height is seen edge-on and has no stable barycentrics
-EMPTY = torch.iinfo(torch.int64).max
+CHUNK_PIXELS = 1 << 20  # of bounding boxes handled at once: bounds the memory, however large the triangles
+EDGE_SLACK = 1e-3  # pixels by which every edge is moved out, so that rounding opens no crack between neighbours
+MIN_HEIGHT = 1e-4  # pixels: a triangle of smaller height is seen edge-on and has no stable barycentrics
+NO_KEY = torch.iinfo(torch.int64).max  # of a pixel without a triangle
 
 
 class Fragments(NamedTuple):
-    """What each pixel of N pictures shows.
+    """The nearest triangle at each pixel of N images.
 
-    triangle: long [N, H, W], row of the triangle list, −1 where nothing is seen.
-    barycentric: float32 [N, H, W, 3], weights of the triangle's corners, ≥ 0 with sum 1 (0 where empty).
-    depth: float32 [N, H, W], in the unit of the vertices' third coordinate (+inf where empty).
+    Attributes:
+        triangle: long [N, H, W], row of the triangle list, −1 where empty.
+        barycentric: float32 [N, H, W, 3], weights of the triangle's corners, ≥ 0 with sum 1 (0 where empty).
+        depth: float32 [N, H, W], in the unit of the vertices' third coordinate (+inf where empty).
     """
 
     triangle: Tensor
@@ -30,12 +33,12 @@ class Fragments(NamedTuple):
 
     @property
     def mask(self) -> Tensor:
-        """Bool [N, H, W]: where some triangle is seen."""
+        """Bool [N, H, W]: pixels with a triangle."""
         return self.triangle >= 0
 
 
-class _Drawn(NamedTuple):
-    """The K (frame, triangle) pairs that can show, frame by frame and in the order of the triangle list."""
+class _Candidates(NamedTuple):
+    """The K (frame, triangle) pairs that can be visible, frame by frame and in the order of the triangle list."""
 
     frame: Tensor  # long [K]
     triangle: Tensor  # long [K]
@@ -46,110 +49,126 @@ class _Drawn(NamedTuple):
 
 @torch.no_grad()
 def rasterize(vertices: Tensor, triangles: Tensor, height: int, width: int, near: float = 0.0) -> Fragments:
-    """Find the nearest triangle behind every pixel's centre.
+    """Find the nearest triangle behind the centre of every pixel.
 
-    vertices: [N, V, 3], x and y in pixels (x right, y down), third the depth (larger = farther). The picture
-        spans 0…width and 0…height; the pixel of row r and column c is sampled at (c + 0.5, r + 0.5).
-    triangles: long [T, 3]. Both windings are drawn. Of equal depths the triangle listed first wins.
-    near: a triangle with any corner at a smaller depth is left out (it reaches behind the camera), as is one
-        with a coordinate that is not finite. For depths with another origin pass −inf.
+    Convention: the image spans 0–width and 0–height; the pixel of row r and column c is sampled at (c + 0.5, r + 0.5).
+    Weights and depth are affine over the image, not perspective-correct. A batch gives what its frames give one by one.
 
-    Weights and depth are affine over the picture, not perspective-correct. Returns Fragments on the device of
-    `vertices`, without gradients. A batch gives what its frames give one by one.
-    Raises InputError for shapes other than these.
+    Args:
+        vertices: [N, V, 3], x and y in pixels (x right, y down), third the depth (larger = farther).
+        triangles: long [T, 3]. Both windings are drawn. Of equal depths the triangle listed first wins.
+        height: of the images in pixels.
+        width: of the images in pixels.
+        near: a triangle with any corner at a smaller depth is left out (it reaches behind the camera), as is one with
+            a coordinate that is not finite. For depths with another origin pass −inf.
+
+    Returns:
+        Fragments on the device of `vertices`, without gradients.
+
+    Raises:
+        ValueError: other shapes than these, or an image without pixels.
     """
     if vertices.ndim != 3 or vertices.shape[-1] != 3 or triangles.ndim != 2 or triangles.shape[-1] != 3:
-        raise InputError(
+        raise ValueError(
             f"rasterize takes vertices [N, V, 3] and triangles [T, 3], not {list(vertices.shape)} and "
             f"{list(triangles.shape)}."
         )
     if height < 1 or width < 1:
-        raise InputError(f"a picture of {width}×{height} pixels cannot be drawn; give at least 1×1.")
-    drawn = _setup(vertices, triangles.to(vertices.device), height, width, near)
+        raise ValueError(f"an image of {width}×{height} pixels cannot be drawn; give at least 1×1.")
+    candidates = _visible(vertices, triangles.to(vertices.device), height, width, near)
     # Keys order by depth, then by place in the list: one minimum finds the winner, the same on every device.
-    keys = torch.full((len(vertices) * height * width,), EMPTY, device=vertices.device)
-    for low, high in _chunks(drawn.box):
-        pixel, depth, owner = _candidates(drawn, low, high, height, width)
+    keys = torch.full((len(vertices) * height * width,), NO_KEY, device=vertices.device)
+    for low, high in _chunks(candidates.box):
+        pixel, depth, owner = _covered_pixels(candidates, low, high, height, width)
         keys.scatter_reduce_(0, pixel, _ordered(depth.view(torch.int32)).long() << 32 | owner, "amin")
-    return _resolve(keys, drawn, len(vertices), height, width)
+    return _resolve(keys, candidates, len(vertices), height, width)
 
 
 def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> Tensor:
-    """Spread vertex attributes over the pixels.
+    """Interpolate vertex attributes over the pixels.
 
-    triangles: the list [T, 3] that was rasterized. attributes: [N, V, C], or [V, C] shared by all frames.
-    Returns [N, C, H, W] in the attributes' type, 0 where nothing is seen.
+    Args:
+        fragments: of `rasterize`.
+        triangles: the list [T, 3] that was rasterized.
+        attributes: [N, V, C], or [V, C] shared by all frames.
+
+    Returns:
+        [N, C, H, W] in the attributes' type, 0 where there is no triangle.
     """
     N, H, W = fragments.triangle.shape
     C = attributes.shape[-1]
-    seen = fragments.triangle.flatten()
-    pixel = (seen >= 0).nonzero()[:, 0]
-    corner = triangles.to(seen.device)[seen[pixel]]
+    triangle = fragments.triangle.flatten()
+    pixel = (triangle >= 0).nonzero()[:, 0]
+    corner = triangles.to(triangle.device)[triangle[pixel]]
     if attributes.ndim == 3:
         corner = corner + (pixel // (H * W) * attributes.shape[1])[:, None]
     table = attributes.reshape(-1, C)
     weight = fragments.barycentric.reshape(-1, 3)[pixel].to(table.dtype)
-    value = sum(weight[:, k, None] * table.index_select(0, corner[:, k]) for k in range(3))
-    picture = table.new_zeros(N * H * W, C).index_copy(0, pixel, value)
-    return picture.view(N, H, W, C).permute(0, 3, 1, 2).contiguous()
+    value = weight[:, 0, None] * table.index_select(0, corner[:, 0])
+    for k in (1, 2):
+        value = value + weight[:, k, None] * table.index_select(0, corner[:, k])
+    image = table.new_zeros(N * H * W, C).index_copy(0, pixel, value)
+    return rearrange(image, "(n h w) c -> n c h w", n=N, h=H, w=W).contiguous()
 
 
-def _setup(vertices: Tensor, triangles: Tensor, height: int, width: int, near: float) -> _Drawn:
-    """Gather the triangles' corners and drop those that show in no pixel."""
+def _visible(vertices: Tensor, triangles: Tensor, height: int, width: int, near: float) -> _Candidates:
+    """Gather the triangles' corners and drop those that cover no pixel."""
     corners = vertices.float()[:, triangles].reshape(-1, 3, 3)
     low, high = corners.amin(1), corners.amax(1)
-    # Boxes of pixel centres, cut to the picture; the slack belongs to the edges, so the boxes take it too.
+    # Boxes of pixel centres, cut to the image; the slack belongs to the edges, so the boxes take it too.
     size = torch.tensor([width, height], device=corners.device)
-    first = (low[:, :2] - 0.5 - SLACK).ceil().clamp(min=0)
-    last = (high[:, :2] - 0.5 + SLACK).floor().minimum(size - 1)
+    first = (low[:, :2] - 0.5 - EDGE_SLACK).ceil().clamp(min=0)
+    last = (high[:, :2] - 0.5 + EDGE_SLACK).floor().minimum(size - 1)
     # Twice the signed area from two edges; divided by the longest edge it is the triangle's height.
     edge = corners[:, [1, 2, 0], :2] - corners[:, :, :2]
     a, b = edge[:, 0], -edge[:, 2]
     area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    shows = area.isfinite() & (area.abs() > THINNEST * edge.norm(dim=-1).amax(1))
-    shows &= low[:, 2].isfinite() & high[:, 2].isfinite() & (low[:, 2] >= near) & (first <= last).all(1)
-    kept = shows.nonzero()[:, 0]
+    visible = area.isfinite() & (area.abs() > MIN_HEIGHT * edge.norm(dim=-1).amax(1))
+    visible &= low[:, 2].isfinite() & high[:, 2].isfinite() & (low[:, 2] >= near) & (first <= last).all(1)
+    index = visible.nonzero()[:, 0]
     # Barycentrics 1 and 2 are linear in the offset from corner 0.
-    a, b, area = a[kept], b[kept], area[kept]
+    a, b, area = a[index], b[index], area[index]
     gradient = torch.stack([b[:, 1], -b[:, 0], -a[:, 1], a[:, 0]], 1) / area[:, None]
-    box = torch.stack([first[kept, 0], last[kept, 0], first[kept, 1], last[kept, 1]], 1).long()
+    box = torch.stack([first[index, 0], last[index, 0], first[index, 1], last[index, 1]], 1).long()
     T = max(len(triangles), 1)
-    return _Drawn(kept // T, kept % T, corners[kept], gradient.view(-1, 2, 2), box)
+    return _Candidates(index // T, index % T, corners[index], gradient.view(-1, 2, 2), box)
 
 
 def _chunks(box: Tensor) -> Iterator[tuple[int, int]]:
-    """Ranges of triangles whose boxes hold about CHUNK pixels together (one triangle at least)."""
+    """Ranges of candidates whose boxes hold about CHUNK_PIXELS pixels together (one candidate at least)."""
     area = (box[:, 1] - box[:, 0] + 1) * (box[:, 3] - box[:, 2] + 1)
-    part = (area.cumsum(0) - area) // CHUNK
+    part = (area.cumsum(0) - area) // CHUNK_PIXELS
     low = 0
     for count in part.unique_consecutive(return_counts=True)[1].tolist():
         yield low, low + count
         low += count
 
 
-def _candidates(drawn: _Drawn, low: int, high: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Every pixel whose centre lies in a triangle of low…high: its index, the depth there, the triangle."""
-    device = drawn.box.device
-    corners, gradient, box = drawn.corners[low:high], drawn.gradient[low:high], drawn.box[low:high]
+def _covered_pixels(
+    candidates: _Candidates, low: int, high: int, height: int, width: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Every pixel whose centre lies in one of the candidates low…high: its index, the depth there, the candidate."""
+    device = candidates.box.device
+    corners, gradient, box = candidates.corners[low:high], candidates.gradient[low:high], candidates.box[low:high]
     # Scanlines: one entry for each pixel row of each triangle.
     count = box[:, 3] - box[:, 2] + 1
     owner = torch.repeat_interleave(torch.arange(high - low, device=device), count)
     row = torch.arange(len(owner), device=device) - (count.cumsum(0) - count - box[:, 2])[owner]
     y = row + 0.5
-    # Each edge, its normal n pointing in and of length 1, bounds the scanline: n·(p − corner) + SLACK ≥ 0.
+    # Each edge, its normal n pointing in and of length 1, bounds the scanline: n·(p − corner) + EDGE_SLACK ≥ 0.
     edge = corners[:, [1, 2, 0], :2] - corners[:, :, :2]
     inward = (edge[:, 0, 0] * edge[:, 1, 1] - edge[:, 0, 1] * edge[:, 1, 0]).sign()[:, None, None]
     n = torch.stack([-edge[..., 1], edge[..., 0]], -1) * inward / edge.norm(dim=-1, keepdim=True)
     nx, ny = n.unbind(-1)
     nx = nx.masked_fill(nx == 0, 1e-20)
-    x = corners[..., 0][owner] - ((y[:, None] - corners[..., 1][owner]) * ny[owner] + SLACK) / nx[owner]
+    x = corners[..., 0][owner] - ((y[:, None] - corners[..., 1][owner]) * ny[owner] + EDGE_SLACK) / nx[owner]
     opens = (nx > 0)[owner]
     left = x.masked_fill(~opens, -torch.inf).amax(1).maximum(box[owner, 0].float())
     right = x.masked_fill(opens, torch.inf).amin(1).minimum(box[owner, 1] + 1.0)
     first, last = (left - 0.5).ceil(), (right - 0.5).floor()
-    kept = (last >= first).nonzero()[:, 0]
-    owner, row, first, last = owner[kept], row[kept], first[kept].long(), last[kept].long()
-    # Depth along a scanline: a start and a constant step, held inside the triangle's own range.
+    filled = (last >= first).nonzero()[:, 0]
+    owner, row, first, last = owner[filled], row[filled], first[filled].long(), last[filled].long()
+    # Depth along a scanline: a start and a constant step, kept inside the triangle's own range.
     z = corners[..., 2]
     slope = gradient[:, 0] * (z[:, 1:2] - z[:, :1]) + gradient[:, 1] * (z[:, 2:] - z[:, :1])
     offset = torch.stack([first, row], 1) + 0.5 - corners[:, 0, :2][owner]
@@ -160,7 +179,7 @@ def _candidates(drawn: _Drawn, low: int, high: int, height: int, width: int) -> 
     step = torch.arange(len(line), device=device) - (count.cumsum(0) - count)[line]
     depth = torch.addcmul(start[line], slope[owner, 0][line], step)
     depth = depth.maximum(z.amin(1)[owner][line]).minimum(z.amax(1)[owner][line])
-    pixel = ((drawn.frame[low:high][owner] * height + row) * width + first)[line] + step
+    pixel = ((candidates.frame[low:high][owner] * height + row) * width + first)[line] + step
     return pixel, depth, (owner + low)[line]
 
 
@@ -169,19 +188,19 @@ def _ordered(bits: Tensor) -> Tensor:
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
-def _resolve(keys: Tensor, drawn: _Drawn, N: int, height: int, width: int) -> Fragments:
+def _resolve(keys: Tensor, candidates: _Candidates, N: int, height: int, width: int) -> Fragments:
     """Turn each pixel's winning key into its triangle, barycentrics and depth."""
-    pixel = (keys != EMPTY).nonzero()[:, 0]
+    pixel = (keys != NO_KEY).nonzero()[:, 0]
     key = keys[pixel]
     owner = key & 0xFFFFFFFF
     place = torch.stack([pixel % width, pixel // width % height], 1) + 0.5
-    offset = place - drawn.corners[:, 0, :2].index_select(0, owner)
-    gradient = drawn.gradient.view(-1, 4).index_select(0, owner)
+    offset = place - candidates.corners[:, 0, :2].index_select(0, owner)
+    gradient = candidates.gradient.view(-1, 4).index_select(0, owner)
     b1 = gradient[:, 0] * offset[:, 0] + gradient[:, 1] * offset[:, 1]
     b2 = gradient[:, 2] * offset[:, 0] + gradient[:, 3] * offset[:, 1]
     weights = torch.stack([1 - b1 - b2, b1, b2], 1).clamp_(min=0)
     weights /= weights.sum(1, keepdim=True)
-    triangle = torch.full_like(keys, -1).index_copy_(0, pixel, drawn.triangle[owner])
+    triangle = torch.full_like(keys, -1).index_copy_(0, pixel, candidates.triangle[owner])
     barycentric = weights.new_zeros(len(keys), 3).index_copy_(0, pixel, weights)
     depth = _ordered((key >> 32).int()).view(torch.float32)
     depth = torch.full_like(barycentric[:, 0], torch.inf).index_copy_(0, pixel, depth)

@@ -1,4 +1,4 @@
-"""What an alignment does: faces cut out of pictures as the released inference cuts them."""
+"""Faces cut out of images by their alignment, as the released inference cuts them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,32 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import InputError
+from ..tensors import from_whole_centres, invert_affine, sampling_grid
 
 
-def aligned(picture: Tensor, alignment: Tensor, size: int = 256) -> Tensor:
-    """Cut faces out as the released inference does: bilinear, nothing averaged, 0 (grey) outside of the picture.
+def aligned(image: Tensor, alignment: Tensor, size: int = 256) -> Tensor:
+    """Faces cut out as the released inference does it: bilinear, nothing averaged, 0 (grey) outside the image.
 
     Args:
-        picture: [N, 3, H, W] in ±1.
-        alignment: [N, 2, 3] from picture pixels to those of the result, both counted so that a pixel's centre
-            has whole coordinates (as OpenCV does).
+        image: [N, 3, H, W] in ±1.
+        alignment: [N, 2, 3], image pixels to pixels of the result, with whole-number pixel centres on both sides, as
+            OpenCV and the released inference count; converted here to the convention of `tensors.sampling_grid`.
         size: side of the result in pixels.
 
     Returns:
         [N, 3, size, size] in ±1.
 
     Raises:
-        InputError: the shapes do not fit, or a matrix cannot be inverted.
+        ValueError: the shapes do not fit.
+        InputError: a matrix cannot be inverted.
     """
-    if picture.ndim != 4 or picture.shape[1] != 3 or tuple(alignment.shape) != (len(picture), 2, 3):
-        raise InputError(
-            f"To cut faces out, give pictures [N, 3, H, W] and matrices [N, 2, 3], not {list(picture.shape)} "
-            f"and {list(alignment.shape)}."
-        )
-    alignment = alignment.to("cpu", torch.float64)  # not every device has doubles
-    linear, errors = torch.linalg.inv_ex(alignment[..., :2])
-    if errors.any():
-        raise InputError("An alignment squeezes the picture to a line; find the face again.")
-    back = torch.cat([linear, -linear @ alignment[..., 2:]], -1)
-    steps = torch.arange(size, dtype=back.dtype)
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    grid = torch.einsum("hwk,nck->nhwc", torch.stack([x, y, torch.ones_like(x)], -1), back)
-    height, width = picture.shape[2:]
-    grid = grid * grid.new_tensor([2 / (width - 1), 2 / (height - 1)]) - 1
-    return F.grid_sample(picture, grid.to(picture), mode="bilinear", padding_mode="zeros", align_corners=True)
+    if image.ndim != 4 or image.shape[1] != 3 or tuple(alignment.shape) != (len(image), 2, 3):
+        raise ValueError(f"{list(image.shape)} and {list(alignment.shape)} are not images and matrices of N faces")
+    matrix = from_whole_centres(alignment.to("cpu", torch.float64))  # some devices have no float64
+    try:
+        back = invert_affine(matrix)
+    except torch.linalg.LinAlgError as error:
+        raise InputError("An alignment squeezes the image to a line; find the face again.") from error
+    # align_corners keeps the released numbers to the bit
+    grid = sampling_grid(back, range(size), range(size), (image.shape[2], image.shape[3]), align_corners=True)
+    return F.grid_sample(image, grid.to(image), mode="bilinear", padding_mode="zeros", align_corners=True)

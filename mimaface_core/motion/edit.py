@@ -1,4 +1,4 @@
-"""Edit: add a turn, a shift, a zoom, an expression and a look to every frame of a track."""
+"""Edit: add a turn, a shift, a zoom, an expression and a gaze to every frame of a track."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from torch import Tensor
 from ..errors import InputError
 from .track import MotionTrack
 
-CAMERA, FOCAL = 10.0, 1160.0  # D3DFR's camera: distance, focal length in pixels of its plane
-PICTURE = 512  # side of the crop
+# D3DFR's camera, which all face models share: its distance in model units, its focal length in pixels of its plane.
+CAMERA_DISTANCE, FOCAL_LENGTH = 10.0, 1160.0
+CROP_SIZE = 512  # side of the crop, pixels
 
 
 def edit(
@@ -27,21 +28,29 @@ def edit(
 ) -> MotionTrack:
     """A track with the same change in every frame.
 
-    yaw, pitch, roll: radians; positive turns the head to the picture's right, up, and tilts it clockwise as seen in
-    the picture. shift: x to the picture's right and y up, as shares of the crop's side. zoom: size of the head, 1
-    as it is. expression: [64] or [N, 64], added to the coefficients. gaze: x to the picture's right and y up, in eye
-    widths, for both eyes. Raises InputError for a zoom that is not positive.
+    Args:
+        track: N frames.
+        yaw: radians, positive turns the head to the right of the image.
+        pitch: radians, positive raises the chin.
+        roll: radians, positive tilts the head clockwise as seen in the image.
+        shift: x to the right of the image and y up, as shares of the crop's side.
+        zoom: size of the head over its own, above 0.
+        expression: [64] or [N, 64], added to the coefficients.
+        gaze: x to the right of the image and y up, in eye widths, added for both eyes.
+
+    Raises:
+        InputError: the zoom is not positive.
     """
     if not zoom > 0:
         raise InputError(f"The head cannot be zoomed by {zoom}; use a number above 0, 1 for its own size.")
     c = track.coefficients
     angles = c.angles + torch.tensor([-pitch, yaw, -roll])
 
-    # nearer is larger; what is off the centre keeps its place in the picture
-    depth = (CAMERA - c.translation[:, 2:]) / zoom
-    side = PICTURE * track.alignment[..., :2].det().sqrt()[:, None]  # of the crop, on the camera's plane
-    place = c.translation[:, :2] / zoom + torch.tensor(tuple(shift)) * side / FOCAL * depth
-    changes = {"angles": angles, "translation": torch.cat([place, CAMERA - depth], 1)}
+    # Nearer is larger. The place in the image scales with the depth, so that it stays where it is.
+    depth = (CAMERA_DISTANCE - c.translation[:, 2:]) / zoom
+    side = CROP_SIZE * track.alignment[..., :2].det().sqrt()[:, None]  # of the crop, on the camera plane
+    place = c.translation[:, :2] / zoom + torch.tensor(tuple(shift)) * side / FOCAL_LENGTH * depth
+    groups = {"angles": angles, "translation": torch.cat([place, CAMERA_DISTANCE - depth], 1)}
     if expression is not None:
-        changes["expression"] = c.expression + expression
-    return track.replace(coefficients=c.replace(**changes), gaze=track.gaze + torch.tensor([*gaze, *gaze]))
+        groups["expression"] = c.expression + expression
+    return track.replace(coefficients=c.replace(**groups), gaze=track.gaze + torch.tensor([*gaze, *gaze]))

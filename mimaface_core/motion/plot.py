@@ -1,86 +1,133 @@
-"""A picture of a motion: how head, mouth, lids and gaze move over time."""
+"""Plot of a motion: head, mouth, lids and gaze over time, as an image.
+
+Drawn by Pillow, since Plot Motion must run in a bare ComfyUI. matplotlib is not among ComfyUI's requirements; with its
+own it would bring 70 MB, half a second of import, and ten times the drawing time.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-COLOURS = ["#d1495b", "#00798c", "#edae49", "#66a182", "#5b5f97"]
-LEFT, RIGHT, TOP, GAP, FOOT = 70, 150, 30, 34, 34  # margins round the panels, pixels
-PAPER, INK, GRID = "#ffffff", "#2e2e38", "#dcdce4"
+from ..tensors import to_float
 
-Panel = tuple[str, dict[str, Tensor]]  # a title with its unit, and the lines [N] of it by name
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+
+LINE_COLOURS = ["#d1495b", "#00798c", "#edae49", "#66a182", "#5b5f97"]
+PAPER, INK, GRID, LOST = "#ffffff", "#2e2e38", "#dcdce4", "#eeeeee"
+# Pixels: margins left, right and above the panels, gap between two, foot below them for the time axis.
+LEFT, RIGHT, TOP, GAP, FOOT = 70, 150, 30, 34, 34
+FONT_SIZE, LEGEND_LINE = 13, 19  # pixels
+LINE_WIDTH, LEGEND_WIDTH, DOT_RADIUS = 2, 3, 4  # pixels
+MAX_INTERVALS = 5  # between grid lines, about
+
+Panel = tuple[str, dict[str, Tensor]]  # a title with its unit, and the lines [N] by name
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A vertical axis: values from `low` to `high` over `height` pixels up from `bottom`, a grid line each `step`."""
+
+    low: float
+    high: float
+    step: float
+    bottom: float
+    height: float
+
+    @classmethod
+    def of(cls, lines: dict[str, Tensor], bottom: float, height: float) -> _Scale:
+        values = torch.stack(list(lines.values()))
+        return cls(*_round_bounds(float(values.min()), float(values.max())), bottom, height)
+
+    def y(self, value: float) -> float:
+        return self.bottom - (value - self.low) / (self.high - self.low) * self.height
+
+    def levels(self) -> list[float]:
+        return [self.low + k * self.step for k in range(round((self.high - self.low) / self.step) + 1)]
+
+
+class _Plot:
+    """The drawing surface, with the time axis that all panels share."""
+
+    def __init__(self, draw: ImageDraw, width: int, count: int) -> None:
+        from PIL import ImageFont
+
+        self.draw, self.count = draw, count
+        self.font = ImageFont.load_default(size=FONT_SIZE)
+        self.right = width - RIGHT
+
+    def x(self, frame: float) -> float:
+        return LEFT + (self.right - LEFT) * (frame + 0.5) / self.count
+
+    def panel(self, title: str, lines: dict[str, Tensor], lost: list[int], top: float, height: float) -> None:
+        bottom = top + height
+        for frame in lost:
+            self.draw.rectangle([self.x(frame - 0.5), top, self.x(frame + 0.5), bottom], fill=LOST)
+        self.draw.text((LEFT, top - 20), title, INK, self.font)
+        scale = _Scale.of(lines, bottom, height)
+        for level in scale.levels():
+            self.draw.line([LEFT, scale.y(level), self.right, scale.y(level)], GRID)
+            self.draw.text((LEFT - 8, scale.y(level)), f"{level:g}", INK, self.font, anchor="rm")
+        for number, ((name, line), colour) in enumerate(zip(lines.items(), LINE_COLOURS, strict=False)):
+            self.line([scale.y(value) for value in line.tolist()], colour)
+            self.legend(name, colour, top + 10 + LEGEND_LINE * number)
+
+    def line(self, heights: list[float], colour: str) -> None:
+        points = [(self.x(frame), y) for frame, y in enumerate(heights)]
+        if len(points) > 1:
+            self.draw.line(points, colour, LINE_WIDTH, joint="curve")
+            return
+        x, y = points[0]
+        self.draw.ellipse([x - DOT_RADIUS, y - DOT_RADIUS, x + DOT_RADIUS, y + DOT_RADIUS], fill=colour)
+
+    def legend(self, name: str, colour: str, y: float) -> None:
+        self.draw.line([self.right + 14, y, self.right + 34, y], colour, LEGEND_WIDTH)
+        self.draw.text((self.right + 40, y), name, INK, self.font, anchor="lm")
+
+    def seconds(self, duration: float, y: float) -> None:
+        _, high, step = _round_bounds(0, duration)
+        for k in range(round(high / step) + 1):
+            if k * step <= duration:
+                x = LEFT + (self.right - LEFT) * k * step / duration
+                self.draw.text((x, y), f"{k * step:g}", INK, self.font, anchor="mt")
+        self.draw.text((self.right + 14, y), "seconds", INK, self.font)
 
 
 def plot(panels: list[Panel], fps: float, visible: Tensor, width: int = 1024, height: int = 768) -> Tensor:
-    """The panels under each other over a common time axis: [height, width, 3] in 0–1.
+    """Panels one below another over a common time axis.
 
-    fps: frames a second. visible: bool [N]; where it is False the background is grey.
+    Args:
+        panels: at least one; a line more than there are colours (5) is left out.
+        fps: frames a second.
+        visible: bool [N]; where it is False the background is grey.
+        width: pixels.
+        height: pixels.
+
+    Returns:
+        [height, width, 3] in 0–1.
     """
     import numpy as np
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (width, height), PAPER)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=13)
-    count, across = len(visible), width - LEFT - RIGHT
-    tall = (height - TOP - FOOT - GAP * (len(panels) - 1)) / len(panels)
-
-    def at(frame: float) -> float:
-        return LEFT + across * (frame + 0.5) / count
-
+    surface = _Plot(ImageDraw.Draw(image), width, len(visible))
+    lost = torch.nonzero(~visible).flatten().tolist()
+    panel_height = (height - TOP - FOOT - GAP * (len(panels) - 1)) / len(panels)
     for number, (title, lines) in enumerate(panels):
-        top = TOP + number * (tall + GAP)
-        bottom = top + tall
-        for frame in torch.nonzero(~visible).flatten().tolist():
-            draw.rectangle([at(frame - 0.5), top, at(frame + 0.5), bottom], fill="#eeeeee")
-        draw.text((LEFT, top - 20), title, INK, font)
-
-        # a scale of round numbers
-        values = torch.stack(list(lines.values()))
-        low, high, step = _scale(float(values.min()), float(values.max()))
-        up = _axis(low, high, bottom, tall)
-        for k in range(round((high - low) / step) + 1):
-            level = low + k * step
-            draw.line([LEFT, up(level), LEFT + across, up(level)], GRID)
-            draw.text((LEFT - 8, up(level)), f"{level:g}", INK, font, anchor="rm")
-
-        for (name, line), colour, place in zip(lines.items(), COLOURS, range(len(lines))):
-            points = [(at(i), up(v)) for i, v in enumerate(line.tolist())]
-            if count == 1:
-                x, y = points[0]
-                draw.ellipse([x - 4, y - 4, x + 4, y + 4], fill=colour)
-            else:
-                draw.line(points, colour, 2, joint="curve")
-            y = top + 10 + 19 * place
-            draw.line([LEFT + across + 14, y, LEFT + across + 34, y], colour, 3)
-            draw.text((LEFT + across + 40, y), name, INK, font, anchor="lm")
-
-    seconds = count / fps
-    _, high, step = _scale(0, seconds)
-    for k in range(round(high / step) + 1):
-        if k * step <= seconds:
-            draw.text(
-                (LEFT + across * k * step / seconds, height - FOOT + 8),
-                f"{k * step:g}",
-                INK,
-                font,
-                anchor="mt",
-            )
-    draw.text((LEFT + across + 14, height - FOOT + 8), "seconds", INK, font)
-    return torch.from_numpy(np.asarray(image).copy()).float() / 255
+        top = TOP + number * (panel_height + GAP)
+        surface.panel(title, lines, lost, top, panel_height)
+    surface.seconds(len(visible) / fps, height - FOOT + 8)
+    return to_float(torch.from_numpy(np.asarray(image).copy()))
 
 
-def _axis(low: float, high: float, bottom: float, tall: float) -> Callable[[float], float]:
-    """The height in the picture at which a value is drawn."""
-    return lambda value: bottom - (value - low) / (high - low) * tall
-
-
-def _scale(low: float, high: float) -> tuple[float, float, float]:
-    """Bounds round `low` and `high`, and the step between the lines: a round number."""
+def _round_bounds(low: float, high: float) -> tuple[float, float, float]:
+    """Bounds about `low` and `high`, and the step between grid lines, all multiples of a round number."""
     span = max(high - low, 1e-3)
     step = 10 ** math.floor(math.log10(span))
-    step *= next(k for k in (0.25, 0.5, 1, 2) if span / (step * k) <= 5)
+    step *= next(k for k in (0.25, 0.5, 1, 2) if span / (step * k) <= MAX_INTERVALS)
     return math.floor(low / step) * step, max(math.ceil(high / step), math.floor(low / step) + 1) * step, step

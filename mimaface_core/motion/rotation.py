@@ -1,4 +1,4 @@
-"""Head rotations: between D3DFR's three angles and matrices for row vectors."""
+"""Head rotations: D3DFR's three angles and the matrices for row vectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from torch import Tensor
 
 
 def rotation_of(angles: Tensor) -> Tensor:
-    """Matrices R = (Rz·Ry·Rx)ᵀ [N, 3, 3], for row vectors (v·R), from angles x, y, z [N, 3] in radians."""
+    """Rotation matrices R = (Rz·Ry·Rx)ᵀ, for row vectors (v·R).
+
+    Args:
+        angles: [N, 3], x, y, z in radians: positive lowers the chin, turns the head to the right of the image, and
+            tilts it counter-clockwise as seen in the image.
+
+    Returns:
+        [N, 3, 3].
+    """
     cx, cy, cz = angles.cos().unbind(-1)
     sx, sy, sz = angles.sin().unbind(-1)
     rows = [

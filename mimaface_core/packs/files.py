@@ -1,7 +1,8 @@
-"""The weights of a pack: strict loading into a part, and writing a pack."""
+"""The weights of a pack: strict loading into a part, writing and verifying a pack."""
+
+from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -9,17 +10,19 @@ from torch import nn
 
 from .. import weights
 from ..errors import InputError
+from ..files import replacing
+from .manifest import MANIFEST, Manifest
 
 REMEDY = "install the pack again, all files of one version"
 
 
 def fill(module: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Give a module the values of a pack's file, strictly.
+    """Load a pack's file into a module, strictly.
 
     Values that have the right precision already stay mapped to the file and are read when they are used.
 
     Args:
-        module: its tensors are exchanged; it may have been built without memory (on the device `meta`).
+        module: its tensors are exchanged; it may be on the device `meta`.
         path: the file, with exactly the module's keys and shapes.
         dtype: precision that floating-point values get.
 
@@ -29,15 +32,18 @@ def fill(module: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> N
     weights.fill(module, weights.read(path, REMEDY), path, REMEDY, dtype)
 
 
-def require_whole(folder: Path, manifest: dict) -> None:
+def require_whole(folder: Path, manifest: Manifest) -> None:
     """Open every file that a manifest names; their values stay on disk.
+
+    Args:
+        folder: the pack's.
+        manifest: its manifest.
 
     Raises:
         InputError: one is missing, cut short or no file of weights.
     """
-    for part in manifest.values():
-        if isinstance(part, dict) and "file" in part:
-            weights.read(folder / part["file"], REMEDY)
+    for file in manifest.weight_files.values():
+        weights.read(folder / file, REMEDY)
 
 
 def write_pack(folder: Path, manifest: dict, parts: dict[str, nn.Module], dtype: torch.dtype = torch.float16) -> None:
@@ -46,10 +52,10 @@ def write_pack(folder: Path, manifest: dict, parts: dict[str, nn.Module], dtype:
     Every file appears under its name only when complete.
 
     Args:
-        folder: made when absent.
-        manifest: as `ModelPack` reads it; `manifest[part]["file"]` names each part's file.
-        parts: name → module; those that the manifest lists.
-        dtype: precision of the files; half keeps a pack small.
+        folder: created when absent.
+        manifest: content of `manifest.json`; `manifest[part]["file"]` names each part's file.
+        parts: name → module; parts of the manifest that are left out are not written.
+        dtype: precision of floating-point values in the files.
 
     Raises:
         InputError: the folder cannot be written.
@@ -68,28 +74,31 @@ def write_pack(folder: Path, manifest: dict, parts: dict[str, nn.Module], dtype:
 
 
 def write_manifest(folder: Path, manifest: dict) -> None:
-    """Write `manifest.json`: beside the final name, then in its place; nothing half-written stays.
+    """Write `manifest.json`.
+
+    Args:
+        folder: the pack's, which exists.
+        manifest: content of the file.
 
     Raises:
         OSError: it cannot be written.
     """
-    path = folder / "manifest.json"
-    part = path.with_name(path.name + weights.PART)
-    try:
+    with replacing(folder / MANIFEST) as part:
         part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
-def verify_files(folder: Path, manifest: dict) -> None:
-    """Hold a pack's files against the sizes and hashes in its manifest, where it states any.
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Check a pack's files against the sizes and hashes in its manifest, where it states any.
+
+    Args:
+        folder: the pack's.
+        manifest: its manifest.
 
     Raises:
         InputError: a file is missing, or not the one that was written.
     """
-    for name, written in manifest.get("files", {}).items():
+    for name, record in manifest.files.items():
         path = folder / name
-        whole = path.is_file() and path.stat().st_size == written["bytes"]
-        if not whole or weights.sha256(path) != written["sha256"]:
+        whole = path.is_file() and path.stat().st_size == record.bytes
+        if not whole or weights.sha256(path) != record.sha256:
             raise InputError(f"{path} is missing, cut short or damaged; copy or convert the pack again.")

@@ -1,28 +1,35 @@
 """A model pack: a folder with `manifest.json` and safetensors, whose parts are built on first use."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
 
+from ..appearance.mia import AppearanceEncoder
+from ..appearance.tokens_released import ReleasedAppearance
+from ..audio.voice.net import VoiceNet
 from ..diffusion.latents import LatentSpace
 from ..errors import InputError
+from ..face.d3dfr import CoefficientNetwork
 from ..motion.track import BFM, PROCEDURAL
 from .files import fill
-from .manifest import FACE_SHARE, MANIFEST, check_manifest, parts_of, read_manifest
+from .manifest import MANIFEST, Manifest, read_manifest
 from .parts import LARGE, build_part, precision
 
 if TYPE_CHECKING:
     from ..audio.voice.driver import VoiceDriver
-    from ..audio.voice.net import VoiceNet
     from ..face.extract import Extractor
     from ..morphable.bundled.face import ProceduralFace
     from ..morphable.model import MorphableModel
 
 BUNDLED = Path(__file__).parent / "bundled"
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class ModelPack:
@@ -32,136 +39,144 @@ class ModelPack:
     gradients; in float32 whatever the file's precision, the large ones in the host's (`host.current().dtype`).
 
     Args:
-        folder: where the manifest and the weights are.
-        manifest: the manifest's content.
+        folder: the folder of the manifest and the weights.
+        manifest: its manifest.
 
     Raises:
-        InputError: the manifest lacks a field or contradicts itself, or a file it names is missing.
+        InputError: a file that the manifest names is missing.
     """
 
-    def __init__(self, folder: Path, manifest: dict):
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
-        check_manifest(folder, manifest)
+        manifest.check_files(folder)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "ModelPack":
-        """Open the pack in a folder; raises `InputError` when there is none or its manifest is not usable."""
+    def load(cls, folder: str | Path) -> ModelPack:
+        """Open the pack in a folder.
+
+        Raises:
+            InputError: there is none, or it is not usable.
+        """
         return cls(Path(folder), read_manifest(Path(folder)))
+
+    # -- settings
 
     @property
     def name(self) -> str:
         """The pack's name."""
-        return self.manifest["name"]
-
-    @property
-    def picture_size(self) -> int:
-        """Side of the face crop in pixels."""
-        return self.manifest["picture_size"]
+        return self.manifest.name
 
     @property
     def clip_frames(self) -> int:
         """F, frames of a clip."""
-        return self.manifest["clip_frames"]
+        return self.manifest.clip_frames
 
     @property
     def overlap(self) -> int:
         """k, frames carried from clip to clip."""
-        return self.manifest["overlap"]
+        return self.manifest.overlap
 
     @property
     def render(self) -> str:
-        """Which render conditions the U-Net: `albedo` or `projected`."""
-        return self.manifest["render"]
+        """The render that conditions the U-Net: `albedo` or `projected`."""
+        return self.manifest.render
 
     @property
     def averaged(self) -> bool:
-        """Whether all frames of a clip share the mean of their contexts, as the released weights were trained."""
-        return self.manifest.get("context") == "clip"
+        """True where all frames of a clip share the mean of their contexts, as the released weights were trained."""
+        return self.manifest.context == "clip"
 
     @property
     def basis(self) -> str:
         """The face model that the pack's motions belong to, `MotionTrack.basis`."""
-        return PROCEDURAL if self.manifest["morphable"]["kind"] == "procedural" else BFM
+        return PROCEDURAL if self.manifest.morphable.kind == "procedural" else BFM
 
     @property
-    def scheduler(self) -> dict:
+    def scheduler(self) -> dict[str, Any]:
         """Prediction type, timestep spacing and betas, for `diffusion.schedule.build_scheduler`."""
-        return self.manifest["scheduler"]
+        return self.manifest.scheduler.arguments()
 
     @property
-    def sampling(self) -> dict:
-        """The pack's own defaults: `scheduler`, `steps`, `guidance`."""
-        return self.manifest["sampling"]
+    def sampling(self) -> dict[str, Any]:
+        """The pack's defaults: `scheduler`, `steps`, `guidance`."""
+        return asdict(self.manifest.sampling)
+
+    # -- parts
 
     @cached_property
     def vae(self) -> nn.Module:
         """The autoencoder."""
-        return self._part("vae")
-
-    @cached_property
-    def appearance(self) -> nn.Module:
-        """The appearance encoder, `mia.AppearanceEncoder` or `tokens_released.ReleasedAppearance`."""
-        return self._part("appearance")
-
-    @cached_property
-    def unet(self) -> nn.Module:
-        """The motion U-Net."""
-        return self._part("unet")
-
-    @cached_property
-    def picture_appearance(self) -> nn.Module:
-        """The appearance encoder of the image stage. Raises InputError when the pack has none."""
-        return self._part("picture_appearance")
-
-    @cached_property
-    def picture_unet(self) -> nn.Module:
-        """The U-Net of the image stage. Raises InputError when the pack has none."""
-        return self._part("picture_unet")
-
-    @cached_property
-    def regressor(self) -> nn.Module:
-        """D3DFR's coefficient network. Raises InputError when the pack has none."""
-        return self._part("regressor")
-
-    @cached_property
-    def audio(self) -> "VoiceNet":
-        """The voice network. Raises InputError when the pack has none."""
-        if "audio" not in self.manifest:
-            raise InputError("This pack has no audio driver; choose the bundled one.")
-        return self._part("audio")
-
-    @cached_property
-    def audio_driver(self) -> "VoiceDriver":
-        """What moves the pack's face model by a voice. Raises InputError when the pack has none."""
-        from ..audio.voice.driver import VoiceDriver
-
-        return VoiceDriver(self.audio, self.face)
-
-    def stage(self, frames: int) -> "Stage":
-        """The networks that draw a motion of so many frames: for one, the image stage's where the pack has them."""
-        return Stage(self, "picture_" if frames == 1 and "picture_unet" in self.manifest else "")
+        return self._part("vae", nn.Module)
 
     @cached_property
     def latents(self) -> LatentSpace:
         """The autoencoder with the variable that is diffused."""
-        entry = self.manifest["latents"]
-        options = {name: entry[name] for name in ("scale", "colour", "sampled") if name in entry}
-        return LatentSpace(self.vae, entry["target"], **options)
+        return LatentSpace(self.vae, **vars(self.manifest.latents))
 
     @cached_property
-    def morphable(self) -> "MorphableModel":
-        """The linear face model: the procedural one, or a safetensors file of the pack."""
-        entry = self.manifest["morphable"]
-        if entry["kind"] == "procedural":
+    def appearance(self) -> AppearanceEncoder | ReleasedAppearance:
+        """The appearance encoder of the video model."""
+        return self._appearance("appearance")
+
+    @cached_property
+    def unet(self) -> nn.Module:
+        """The motion U-Net."""
+        return self._part("unet", nn.Module)
+
+    @cached_property
+    def image_appearance(self) -> AppearanceEncoder | ReleasedAppearance:
+        """The appearance encoder of the image model. Raises InputError when the pack has none."""
+        return self._appearance("picture_appearance")
+
+    @cached_property
+    def image_unet(self) -> nn.Module:
+        """The U-Net of the image model. Raises InputError when the pack has none."""
+        return self._part("picture_unet", nn.Module)
+
+    def stage(self, frames: int) -> FrameModel:
+        """The networks that draw a motion.
+
+        Args:
+            frames: length of the motion.
+
+        Returns:
+            The image model for a single frame, where the pack has one; else the video model.
+        """
+        return FrameModel(self, single=frames == 1 and self.manifest.image_unet is not None)
+
+    @cached_property
+    def regressor(self) -> CoefficientNetwork:
+        """D3DFR's coefficient network. Raises InputError when the pack has none."""
+        return self._part("regressor", CoefficientNetwork)
+
+    @cached_property
+    def audio(self) -> VoiceNet:
+        """The voice network. Raises InputError when the pack has none."""
+        if self.manifest.audio is None:
+            raise InputError("This pack has no audio driver; choose the bundled one.")
+        return self._part("audio", VoiceNet)
+
+    @cached_property
+    def audio_driver(self) -> VoiceDriver:
+        """The audio driver of the pack's face model. Raises InputError when the pack has none."""
+        from ..audio.voice.driver import VoiceDriver
+
+        return VoiceDriver(self.audio, self.face)
+
+    @cached_property
+    def morphable(self) -> MorphableModel:
+        """The linear face model: the bundled one, or a safetensors file of the pack."""
+        file = self.manifest.weight_files.get("morphable")
+        if file is None:
             from ..morphable.bundled.face import procedural_face
 
             return procedural_face().model
         from ..morphable.model import MorphableModel
 
-        return MorphableModel.load(self.folder / entry["file"])
+        return MorphableModel.load(self.folder / file)
 
     @property
-    def face(self) -> "ProceduralFace":
+    def face(self) -> ProceduralFace:
         """The bundled face model, with its eyes, mouth and host.
 
         Raises:
@@ -176,86 +191,95 @@ class ModelPack:
             )
         return procedural_face()
 
-    @property
-    def face_share(self) -> float:
-        """How much of the crop's side the face's box fills, where the face model is fitted."""
-        return float(self.manifest.get("face_share", FACE_SHARE))
-
-    def measurer(self, framing: str | None = None) -> "Extractor":
-        """How this pack measures faces.
+    def measurer(self, framing: str | None = None) -> Extractor:
+        """The pack's way to measure faces: by regression or by fit.
 
         Args:
-            framing: one of `face.extract_by_d3dfr.FRAMINGS`, read where a network measures; as released when None.
+            framing: one of `face.extract_by_d3dfr.FRAMINGS`, read by the regression only; as released when None.
 
         Raises:
             InputError: the pack brings a face model but nothing that measures it.
         """
-        if self.manifest.get("face") == "regressor":
+        if self.manifest.face == "regressor":
             from ..face.extract_by_d3dfr import RELEASED, D3DFRExtractor
 
             return D3DFRExtractor(self.regressor, framing or RELEASED)
         from ..face.extract_by_fit import FitExtractor
 
-        return FitExtractor(self.face, self.face_share)
+        return FitExtractor(self.face, self.manifest.face_share)
 
     def verify(self) -> dict[str, dict[str, int]]:
-        """Load every part, one after another; returns for each its parameters and the bytes of its file.
+        """Load every part, one after another.
+
+        Returns:
+            Part → `parameters` and `bytes` of its file.
 
         Raises:
             InputError: a part does not load; the message names file, key and remedy.
         """
         report = {}
-        for part in parts_of(self.manifest):
-            count = sum(p.numel() for p in self._part(part).parameters())
-            report[part] = {"parameters": count, "bytes": self._size(part)}
-        if "file" in self.manifest["morphable"]:
-            report["morphable"] = {"parameters": self.morphable.count(), "bytes": self._size("morphable")}
+        for part, file in self.manifest.weight_files.items():
+            if part == "morphable":
+                count = self.morphable.count()
+            else:
+                count = sum(parameter.numel() for parameter in self._part(part, nn.Module).parameters())
+            report[part] = {"parameters": count, "bytes": (self.folder / file).stat().st_size}
         return report
 
-    def _size(self, part: str) -> int:
-        return (self.folder / self.manifest[part]["file"]).stat().st_size
+    def _appearance(self, part: str) -> AppearanceEncoder | ReleasedAppearance:
+        module = self._part(part, nn.Module)
+        assert isinstance(module, (AppearanceEncoder, ReleasedAppearance))
+        return module
 
-    def _part(self, part: str) -> Any:
+    def _part(self, part: str, kind: type[Network]) -> Network:
         """Build a part from its configuration and fill it from its file."""
-        entry = self.manifest.get(part)
+        entry = self.manifest.parts.get(part)
         if entry is None:
             raise InputError(f"The pack '{self.name}' has no {part}; choose one that brings it.")
         try:
-            module = build_part(part, entry)
+            module = build_part(part, entry.config, entry.class_name)
         except (TypeError, ValueError, KeyError) as error:
             raise InputError(
                 f"{self.folder / MANIFEST}: {part}.config cannot be built ({error}); "
                 "correct it or install the pack again."
             ) from error
-        fill(module, self.folder / entry["file"], precision(entry))
+        assert isinstance(module, kind)
+        fill(module, self.folder / entry.file, precision(entry.class_name))
         module.eval().requires_grad_(False)
         # Channels last makes convolutions of few channels faster; large parts stay mapped to their file.
-        return module if entry.get("class") in LARGE else module.to(memory_format=torch.channels_last)
+        if entry.class_name not in LARGE:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+        return module
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What draws a motion: parts of one stage of a pack, loaded when first used (see `clips.ClipParts`)."""
+class FrameModel:
+    """The image model or the video model of a pack, loaded when first used; a `diffusion.clips.ClipParts`.
+
+    Args:
+        pack: the pack.
+        single: True for the image model, which draws single frames.
+    """
 
     pack: ModelPack
-    prefix: str
+    single: bool
 
     @property
     def unet(self) -> nn.Module:
         """The U-Net."""
-        return getattr(self.pack, f"{self.prefix}unet")
+        return self.pack.image_unet if self.single else self.pack.unet
 
     @property
-    def appearance(self) -> nn.Module:
+    def appearance(self) -> AppearanceEncoder | ReleasedAppearance:
         """The appearance encoder."""
-        return getattr(self.pack, f"{self.prefix}appearance")
+        return self.pack.image_appearance if self.single else self.pack.appearance
 
     @property
     def latents(self) -> LatentSpace:
-        """The pack's."""
+        """The pack's autoencoder with the variable that is diffused."""
         return self.pack.latents
 
     @property
-    def scheduler(self) -> dict:
-        """The pack's."""
+    def scheduler(self) -> dict[str, Any]:
+        """The pack's noise schedule."""
         return self.pack.scheduler

@@ -1,4 +1,4 @@
-"""Photographs of one tone, black and white or sepia: what is made up in them takes their tone."""
+"""Monochrome photographs (black and white, sepia): detect their tone, and match synthesised pixels to it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ import torch
 from torch import Tensor
 
 DEGREE = 3  # of the polynomial from brightness to colour
-ONE_TONE = 0.02  # of ±1: colours that lie nearer than this to it, as root mean square, are one tone
-EVERY = 4  # pixels are looked at
+MAX_DEVIATION = 0.02  # root mean square, of ±1: an image whose colours lie nearer to the polynomial is monochrome
+SAMPLE_STEP = 4  # pixels between the examined ones, in rows and columns
 
 
-def tone_of(picture: Tensor) -> Tensor | None:
-    """Colour as a polynomial of brightness, coefficients [3, DEGREE + 1], of a picture [3, H, W] in ±1; None where it has hues."""
-    colours = picture[:, ::EVERY, ::EVERY].flatten(1)
+def detect_tone(image: Tensor) -> Tensor | None:
+    """Colour as a polynomial of brightness.
+
+    Args:
+        image: [3, H, W] in ±1.
+
+    Returns:
+        Coefficients [3, DEGREE + 1]; None where the image has several hues.
+    """
+    colours = image[:, ::SAMPLE_STEP, ::SAMPLE_STEP].flatten(1)
     powers = _powers(colours.mean(0))
     tone = torch.linalg.lstsq(powers.T, colours.T).solution.T
-    return tone if (tone @ powers - colours).square().mean().sqrt() < ONE_TONE else None
+    return tone if (tone @ powers - colours).square().mean().sqrt() < MAX_DEVIATION else None
 
 
-def toned(pictures: Tensor, tone: Tensor) -> Tensor:
-    """Pictures [N, 3, H, W] in ±1 in that tone alone, as bright as before."""
-    return (tone @ _powers(pictures.mean(1).flatten(1))).unflatten(2, pictures.shape[2:]).clamp(-1, 1)
+def apply_tone(images: Tensor, tone: Tensor) -> Tensor:
+    """Images [N, 3, H, W] in ±1 with unchanged brightness in the colours of `tone`; see `detect_tone`."""
+    return (tone @ _powers(images.mean(1).flatten(1))).unflatten(2, images.shape[2:]).clamp(-1, 1)
 
 
 def _powers(brightness: Tensor) -> Tensor:

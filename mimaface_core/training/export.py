@@ -1,81 +1,117 @@
-"""Stage `pack`: what was trained, as a pack that the product loads."""
+"""Stage `pack`: the trained networks, written as a model pack."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
-from .config import load_config
+from .config import TrainingConfig, VoiceConfig, load_config
 from .engine.checkpoint import load_averaged
+from .engine.record import recorded
 from .models.image_video import trained_image
-from .models.latent_cache import clip_frames
 from .models.networks import unet_entry
-from .models.vae import load_vae, vae_class
+from .models.vae import load_vae
 from .models.voice import build_net
 
 
-def write_trained(config: dict, out: Path) -> Path:
-    """Write `out`/pack from the averaged weights, with the voice where it was trained; returns the folder.
+def manifest_of(config: TrainingConfig, scale: float) -> dict[str, Any]:
+    """The manifest of the pack.
 
-    Raises InputError for a variant that no pack can express.
+    Args:
+        config: that the networks were trained with.
+        scale: of the residual.
+    """
+    vae = {"class": config.vae.class_name, "config": config.vae.config}
+    return {
+        **recorded(config.pack),
+        "overlap": config.overlap,
+        "picture_size": config.latents.size,
+        "clip_frames": config.clip_frames,
+        "morphable": {"kind": "procedural"},
+        "render": "projected",
+        "context": "clip" if config.ablate.average else "frame",
+        "latents": {
+            "target": config.latents.target,
+            "scale": round(scale, 5),
+            "colour": config.latents.colour,
+            "sampled": False,
+        },
+        "vae": {**vae, "file": "vae.safetensors"},
+        "appearance": {"config": asdict(config.appearance), "file": "appearance.safetensors"},
+        "unet": {**unet_entry(config.unet), "file": "unet.safetensors"},
+        "scheduler": config.scheduler.arguments(),
+        "sampling": asdict(config.sampling),
+    }
+
+
+def write_trained(config: TrainingConfig, out: Path) -> Path:
+    """Write the pack from the averaged weights, with the voice network if it was trained.
+
+    Args:
+        config: of the training.
+        out: folder of the checkpoints.
+
+    Returns:
+        the pack's folder, `out`/pack.
+
+    Raises:
+        InputError: no pack can express what was ablated, or a checkpoint is missing.
     """
     from ..packs.files import write_pack
 
-    if config["ablate"].get("render"):
+    if config.ablate.render:
         raise InputError("A pack cannot do without the render; leave out ablate.render.")
-    parts, scale, _ = trained_image(config, out)
-    load_averaged(out / "video.safetensors", {"unet": parts["unet"]})
-    latents = config["latents"]
-    overlap = {"overlap": 0} if config["ablate"].get("ica") else {}
-    manifest = {
-        **config["pack"],
-        **overlap,
-        "picture_size": latents["size"],
-        "clip_frames": clip_frames(config),
-        "morphable": {"kind": "procedural"},
-        "render": "projected",
-        "context": "clip" if config["ablate"].get("average") else "frame",
-        "latents": {
-            "target": latents["target"],
-            "scale": round(scale, 5),
-            "colour": latents["colour"],
-            "sampled": False,
-        },
-        "vae": {"class": vae_class(config), "config": config["vae"]["config"], "file": "vae.safetensors"},
-        "appearance": {"config": config["appearance"], "file": "appearance.safetensors"},
-        "unet": {**unet_entry(config), "file": "unet.safetensors"},
-        "scheduler": config["scheduler"],
-        "sampling": config["sampling"],
-    }
-    write_pack(out / "pack", manifest, {**parts, "vae": load_vae(config, out)})
+    networks, scale, _ = trained_image(config, out)
+    load_averaged(out / "video.safetensors", {"unet": networks.unet})
+    vae = load_vae(config.vae, config.pretrained.vae, config.shared(out))
+    write_pack(out / "pack", manifest_of(config, scale), {**networks.modules(), "vae": vae})
     if (out / "voice.safetensors").is_file():
-        write_audio(config, out, out / "pack")
+        if config.voice is None:
+            raise InputError(f"{out} holds a trained voice, but the configuration lacks the section 'voice'; add it.")
+        write_audio(config.voice, out, out / "pack")
     return out / "pack"
 
 
-def write_audio(config: dict, out: Path, pack: Path) -> None:
-    """Put the trained network into a pack: `audio.safetensors`, and the part `audio` of its manifest."""
+def write_audio(settings: VoiceConfig, out: Path, pack: Path) -> None:
+    """Add the trained voice network to a pack: `audio.safetensors`, and the part `audio` of its manifest.
+
+    Args:
+        settings: that it was trained with.
+        out: folder of the checkpoint `voice.safetensors`.
+        pack: folder of the pack.
+
+    Raises:
+        InputError: the checkpoint or the pack is missing or damaged.
+    """
     from ..packs.files import write_pack
     from ..packs.manifest import MANIFEST
     from ..packs.pack import ModelPack
 
-    net = build_net(config)
+    net = build_net(settings)
     load_averaged(out / "voice.safetensors", {"net": net})
     manifest = json.loads((pack / MANIFEST).read_text(encoding="utf-8"))
-    manifest["audio"] = {"config": config["voice"]["config"], "file": "audio.safetensors"}
+    manifest["audio"] = {"config": asdict(settings.config), "file": "audio.safetensors"}
     write_pack(pack, manifest, {"audio": net})
     ModelPack.load(pack).verify()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Put the trained voice network into a pack.")
+    """Run the command of this file."""
+    parser = argparse.ArgumentParser(description="Add the trained voice network to a pack.")
     parser.add_argument("--out", type=Path, required=True, help="folder with the checkpoint voice.safetensors")
     parser.add_argument("--pack", type=Path, required=True, help="folder of the pack")
     parser.add_argument("--config", default="bundled", help="bundled, tiny, or the path of a JSON file")
     options = parser.parse_args()
-    write_audio(load_config(options.config), options.out, options.pack)
+    voice = load_config(options.config).voice
+    if voice is None:
+        raise InputError(
+            f"--config {options.config} lacks the section 'voice'; take configs/bundled.json for a pattern."
+        )
+    write_audio(voice, options.out, options.pack)
 
 
 if __name__ == "__main__":

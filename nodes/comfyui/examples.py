@@ -1,11 +1,12 @@
-"""A portrait, a clip, a laugh and a voice to try the workflows with, laid into ComfyUI's input folder."""
+"""Example portrait, clips and voice of the workflows, copied into ComfyUI's input folder."""
 
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from pathlib import Path
+
+from ...mimaface_core.files import replacing
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 EXAMPLES = {  # name in the input folder, which the workflows ask for: file
@@ -17,16 +18,14 @@ EXAMPLES = {  # name in the input folder, which the workflows ask for: file
 
 
 def offer_examples(folder: Path) -> None:
-    """Copy the examples that are not there; a file of the same name stays as it is."""
+    """Copy the examples into a folder; a file of the same name stays as it is, and a full disk is only logged."""
     for name, asset in EXAMPLES.items():
         target = folder / name
         if target.exists():
             continue
-        part = target.with_name(f".{name}.{os.getpid()}")
         try:
-            shutil.copyfile(ASSETS / asset, part)
-            os.replace(part, target)
+            with replacing(target) as part:
+                shutil.copyfile(ASSETS / asset, part)
         except OSError as error:
-            part.unlink(missing_ok=True)
             logging.getLogger(__name__).info("No examples in %s: %s", folder, error)
             return

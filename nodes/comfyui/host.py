@@ -7,8 +7,9 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import comfy.model_management
 import comfy.model_patcher
@@ -16,35 +17,38 @@ import comfy.patcher_extension
 import comfy.utils
 import folder_paths
 import torch
+from PIL import Image
 
-from ...mimaface_core.host import Host, Progress
+from ...mimaface_core.host import Host, Module, Progress
 
-FOLDER = "mimaface"  # in the models folder, and the key in extra_model_paths.yaml
-PREVIEW = 512  # longest side of a preview in pixels
+MODELS_KEY = "mimaface"  # in the models folder, and in extra_model_paths.yaml
+PREVIEW_PIXELS = 512  # longest side of a preview
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-LATER = 3.0  # seconds
-PATCHER = "mimaface_patcher"  # the attribute under which a model keeps what ComfyUI moves it by
+TRIM_DELAY_SECONDS = 3.0  # until ComfyUI has dropped an unloaded model
+# Name of the attribute under which a model keeps its ModelPatcher. A WeakKeyDictionary would never free either, as the
+# patcher refers to the model; a cycle through the model itself is garbage-collected.
+PATCHER_ATTRIBUTE = "mimaface_patcher"
 
 
-class _Held(torch.nn.Module):
+class _ManagedModel(torch.nn.Module):
     """A model as ComfyUI's memory management wants it: with attributes that can be set."""
 
-    def __init__(self, module: torch.nn.Module):
+    def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
         self.module = module
-        self.device = None
+        self.device: torch.device | None = None
 
 
-def _give_back(*_) -> None:
-    """Hand the memory that the C library keeps for later (glibc: hundreds of MB after a run on the CPU) to the system.
+def _trim_memory(*_: object) -> None:
+    """Return the memory that the C library keeps for reuse: with glibc hundreds of MB after a run on the CPU.
 
     Called when a model is unloaded; done a little later, when ComfyUI has dropped the model and its caches too.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
-        later = threading.Timer(LATER, trim, [0])
-        later.daemon = True
-        later.start()
+        timer = threading.Timer(TRIM_DELAY_SECONDS, trim, [0])
+        timer.daemon = True
+        timer.start()
 
 
 class ComfyUIHost(Host):
@@ -52,20 +56,21 @@ class ComfyUIHost(Host):
 
     previews = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        default = os.path.join(folder_paths.models_dir, FOLDER)
-        folder_paths.add_model_folder_path(FOLDER, default)
-        self._needed = []
+        default = os.path.join(folder_paths.models_dir, MODELS_KEY)
+        folder_paths.add_model_folder_path(MODELS_KEY, default)
+        self._in_use: list[comfy.model_patcher.ModelPatcher] = []
+        self._bars: WeakKeyDictionary[Progress, comfy.utils.ProgressBar] = WeakKeyDictionary()
 
     @property
     def device(self) -> torch.device:
-        """The device ComfyUI has chosen."""
+        """The device that ComfyUI has chosen."""
         return comfy.model_management.get_torch_device()
 
     @property
     def dtype(self) -> torch.dtype:
-        """The number type that ComfyUI, or who started it, has chosen for U-Nets."""
+        """The number type that ComfyUI, or its command line, has chosen for U-Nets."""
         chosen = comfy.model_management.unet_dtype(self.device, supported_dtypes=list(DTYPES))
         if chosen in DTYPES:
             return chosen
@@ -73,58 +78,62 @@ class ComfyUIHost(Host):
 
     @property
     def low_memory(self) -> bool:
-        """Whether ComfyUI was started for a device with little memory, or MIMAFACE_LOW_MEMORY says so."""
+        """Whether ComfyUI was started for a device with little memory, or MIMAFACE_LOW_MEMORY is set."""
         state = comfy.model_management.VRAMState
         return super().low_memory or comfy.model_management.vram_state in (state.LOW_VRAM, state.NO_VRAM)
 
-    def load(self, module):
-        """Puts `module` on the device through ComfyUI, which makes room and takes models away when it needs it.
+    def load(self, module: Module) -> AbstractContextManager[Module]:
+        """Move a model to the device through ComfyUI, which makes room and may take idle models away.
 
-        Models whose contexts are open stay there together.
+        Models whose contexts are open stay on the device together.
         """
-        patcher = getattr(module, PATCHER, None)
+        patcher = getattr(module, PATCHER_ATTRIBUTE, None)
         if patcher is None:
             offload = comfy.model_management.unet_offload_device()
-            patcher = comfy.model_patcher.ModelPatcher(_Held(module), self.device, offload)
-            patcher.add_callback(comfy.patcher_extension.CallbacksMP.ON_DETACH, _give_back)
-            setattr(module, PATCHER, patcher)
+            patcher = comfy.model_patcher.ModelPatcher(_ManagedModel(module), self.device, offload)
+            patcher.add_callback(comfy.patcher_extension.CallbacksMP.ON_DETACH, _trim_memory)
+            setattr(module, PATCHER_ATTRIBUTE, patcher)
         # A model in parts on two devices would need layers of ComfyUI's own.
-        comfy.model_management.load_models_gpu([*self._needed, patcher], force_full_load=True)
+        comfy.model_management.load_models_gpu([*self._in_use, patcher], force_full_load=True)
         module.to(self.device)
-        return self._keep(patcher, module)
+        return self._kept_loaded(patcher, module)
 
     @contextmanager
-    def _keep(self, patcher, module) -> Iterator[torch.nn.Module]:
-        self._needed.append(patcher)
+    def _kept_loaded(self, patcher: comfy.model_patcher.ModelPatcher, module: Module) -> Iterator[Module]:
+        self._in_use.append(patcher)
         try:
             yield module
         finally:
-            self._needed.remove(patcher)
+            self._in_use.remove(patcher)
 
     def check_cancelled(self) -> None:
-        """Raises ComfyUI's own exception when the user has pressed the interrupt button."""
+        """Raise ComfyUI's own exception when the user has pressed the interrupt button."""
         super().check_cancelled()
         comfy.model_management.throw_exception_if_processing_interrupted()
 
-    def show(self, progress: Progress, preview=None) -> None:
-        bar = getattr(progress, "bar", None)
-        if bar is None:
-            bar = progress.bar = comfy.utils.ProgressBar(progress.total or 1)
+    def show(self, progress: Progress, preview: Image.Image | None = None) -> None:
+        """Move the node's progress bar, with a preview where there is one."""
+        if progress not in self._bars:
+            self._bars[progress] = comfy.utils.ProgressBar(progress.total or 1)
         if progress.closed:
             return
-        shown = ("JPEG", preview, PREVIEW) if preview is not None else None
-        bar.update_absolute(progress.done, max(progress.total, progress.done, 1), shown)
+        image = ("JPEG", preview, PREVIEW_PIXELS) if preview is not None else None
+        self._bars[progress].update_absolute(progress.done, max(progress.total, progress.done, 1), image)
 
     def models_folders(self) -> list[Path]:
-        return [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
+        """The folders of the key `mimaface`: in ComfyUI's models folder and in extra_model_paths.yaml."""
+        return [Path(folder) for folder in folder_paths.get_folder_paths(MODELS_KEY)]
 
     def input_folder(self) -> Path:
+        """ComfyUI's input folder."""
         return Path(folder_paths.get_input_directory())
 
     def output_folder(self) -> Path:
+        """ComfyUI's output folder."""
         return Path(folder_paths.get_output_directory())
 
     def temp_folder(self) -> Path:
+        """ComfyUI's temporary folder, which is made where it is missing."""
         folder = Path(folder_paths.get_temp_directory())
         folder.mkdir(parents=True, exist_ok=True)
         return folder

@@ -1,4 +1,4 @@
-"""The appearance encoder: CLIP's pre-processing, equation 1, and a context for each frame."""
+"""The paper's appearance encoder: CLIP's pre-processing, equation 1, and the context of each frame."""
 
 import math
 
@@ -8,7 +8,6 @@ from support.tiny_pack import APPEARANCE, awaken
 
 from mimaface.mimaface_core.appearance.clip import CLIP_MEAN, CLIP_STD, clip_pixels
 from mimaface.mimaface_core.appearance.mia import AppearanceEncoder, MotionModulation
-from mimaface.mimaface_core.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +26,8 @@ def test_clip_pixels_normalises_white_and_black():
 def test_clip_pixels_agrees_with_the_transformers_processor():
     from transformers import CLIPImageProcessor
 
-    picture = torch.randint(0, 256, (96, 96, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    smooth = torch.nn.functional.avg_pool2d(picture.permute(2, 0, 1).float()[None], 9, 1, 4)[0].round()
+    image = torch.randint(0, 256, (96, 96, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    smooth = torch.nn.functional.avg_pool2d(image.permute(2, 0, 1).float()[None], 9, 1, 4)[0].round()
     processor = CLIPImageProcessor(size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48})
     expected = processor(images=smooth.permute(1, 2, 0).byte().numpy(), return_tensors="pt").pixel_values
     ours = clip_pixels(smooth[None] / 127.5 - 1, 48)
@@ -36,7 +35,7 @@ def test_clip_pixels_agrees_with_the_transformers_processor():
 
 
 def test_clip_pixels_refuses_other_shapes():
-    with pytest.raises(InputError, match="RGB"):
+    with pytest.raises(ValueError, match="RGB"):
         clip_pixels(torch.zeros(1, 4, 32, 32), 32)
 
 
@@ -54,7 +53,7 @@ def test_modulation_is_equation_one():
                 assert torch.allclose(result[frame, token], e[frame, token] + weights @ m, atol=1e-5)
 
 
-def test_context_per_frame(encoder):
+def test_each_frame_has_its_own_context(encoder):
     generator = torch.Generator().manual_seed(0)
     source = torch.rand(1, 3, 40, 40, generator=generator) * 2 - 1
     motion = torch.randn(3, 71, generator=generator)
@@ -67,7 +66,7 @@ def test_context_per_frame(encoder):
     assert torch.allclose(context[1:2], encoder(source, motion[1:2]), atol=1e-5)
 
 
-def test_source_is_encoded_once(encoder):
+def test_source_is_encoded_apart_from_the_motion(encoder):
     source, motion = torch.zeros(1, 3, 32, 32), torch.zeros(2, 71)
     tokens = encoder.encode_source(source)
     assert tokens.shape == (1, 5, 16)
@@ -84,14 +83,14 @@ def test_every_motion_group_matters(encoder):
 
 def test_wrong_motion_is_refused(encoder):
     tokens = encoder.encode_source(torch.zeros(2, 3, 32, 32))
-    with pytest.raises(InputError, match="71"):
+    with pytest.raises(ValueError, match="71"):
         encoder.modulate(tokens, torch.zeros(2, 70))
-    with pytest.raises(InputError, match="2 sources do not fit 3 frames"):
+    with pytest.raises(ValueError, match="2 sources do not fit 3 frames"):
         encoder.modulate(tokens, torch.zeros(3, 71))
 
 
 def test_gradients_reach_every_used_part():
     encoder = awaken(AppearanceEncoder(**APPEARANCE)).train()
     encoder(torch.zeros(1, 3, 32, 32), torch.ones(2, 71)).square().sum().backward()
-    silent = [name for name, value in encoder.named_parameters() if value.grad is None]
-    assert all("post_layernorm" in name for name in silent)  # CLIP's pooled output is not used
+    without_gradient = [name for name, value in encoder.named_parameters() if value.grad is None]
+    assert all("post_layernorm" in name for name in without_gradient)  # CLIP's pooled output is not used

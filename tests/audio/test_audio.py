@@ -12,9 +12,10 @@ import pytest
 import torch
 from support.parity import stored
 
-from mimaface.headless.builtin_nodes import LoadAudio, node_classes
+from mimaface.headless.builtin_nodes import LoadAudio
 from mimaface.headless.execute import run_graph
 from mimaface.headless.graph import GraphNode
+from mimaface.headless.node_classes import node_classes
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.audio.mel import HOP, MELS, mel_spectrogram, mel_stream
 from mimaface.mimaface_core.audio.speech import LEVEL_DB, MAX_GAIN_DB, SAMPLE_RATE, Speech

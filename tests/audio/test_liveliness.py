@@ -9,8 +9,9 @@ import torch
 
 from mimaface.mimaface_core.audio.voice.liveliness import GLANCE_LIMITS, STYLES, live
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.bundled.blendshapes import NAMES
-from mimaface.mimaface_core.morphable.bundled.face import EYE_RADIUS, procedural_face
+from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, blendshape
+from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.geometry import EYE_RADIUS
 from mimaface.mimaface_core.morphable.bundled.lip_contact import closed_mouth, lip_gap, lip_gaps
 from mimaface.mimaface_core.training.people.performance import random_expression
 
@@ -171,9 +172,9 @@ def faces():
     rng, generator = np.random.default_rng(3), torch.Generator().manual_seed(3)
     smile = torch.zeros(1, 64)
     for name, value in (("jaw_open", 0.4), ("lower_lip_mid", 0.8), ("upper_lip_mid", 0.5)):
-        smile[0, NAMES.index(name)] = value
+        smile[0, blendshape(name)] = value
     for side in ("right", "left"):
-        smile[0, NAMES.index(f"smile_{side}")] = 0.8
+        smile[0, blendshape(f"smile_{side}")] = 0.8
     some = [(torch.zeros(1, 80), smile)]
     for _ in range(40):
         expression = torch.from_numpy(random_expression(rng, 1.2)).float()[None]
@@ -192,8 +193,8 @@ def test_closed_mouths_are_closed_everywhere(faces):
 
 
 def test_closing_keeps_the_rest_of_the_face(faces):
-    kept = [i for i, name in enumerate(NAMES) if not name.startswith(("jaw_open", "upper_lip", "lower_lip"))]
-    jaw = NAMES.index("jaw_open")
+    kept = [i for i, name in enumerate(BLENDSHAPES) if not name.startswith(("jaw_open", "upper_lip", "lower_lip"))]
+    jaw = blendshape("jaw_open")
     for identity, expression in faces:
         closed = closed_mouth(FACE, identity, expression)
         assert torch.equal(closed[:, kept], expression[:, kept])

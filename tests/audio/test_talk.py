@@ -18,7 +18,7 @@ from mimaface.mimaface_core.face.source import SourceFace
 from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.media.write import VideoWriter
-from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, MOUTH_MODES, NAMES
+from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, blendshape
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.groups import ExpressionGroups
 from mimaface.mimaface_core.motion.reference import BORROWED, borrow
@@ -28,8 +28,8 @@ from mimaface.nodes.comfyui.schema import VideoFromFile
 from mimaface.nodes.drive_by_audio import DriveByAudio
 
 FPS = Fraction(25)
-JAW = NAMES.index("jaw_open")
-LIDS = [mode for side in LID_MODES for mode in side]
+JAW = blendshape("jaw_open")
+LIDS = [mode for side in LID_BLENDSHAPES for mode in side]
 
 
 # --- borrowing
@@ -73,8 +73,8 @@ def test_eyes_come_along_and_all_but_the_mouth():
     of_the_face = expression_groups("procedural")
     asked = retarget(reference, source, of_the_face, "relative", -1)
     taken = {"head": [], "head and eyes": LIDS}
-    taken["all but the mouth"] = [i for i in range(64) if i not in MOUTH_MODES]
-    assert set(LIDS) < set(taken["all but the mouth"]) and JAW in MOUTH_MODES
+    taken["all but the mouth"] = [i for i in range(64) if i not in MOUTH_BLENDSHAPES]
+    assert set(LIDS) < set(taken["all but the mouth"]) and JAW in MOUTH_BLENDSHAPES
     for what, modes in taken.items():
         done = borrow(speaking, reference, source, of_the_face, what)
         kept = [i for i in range(64) if i not in modes]
@@ -205,7 +205,9 @@ def test_a_reference_moves_the_head_and_the_voice_the_lips(pack, part):
     plain = speak(pack, value(tone(0.4, 0.6)))
     done = speak(pack, value(tone(0.4, 0.6)), reference=reference, borrow=part)
     assert len(done) == len(plain) == 25 and done.fps == plain.fps
-    assert torch.equal(done.coefficients.expression[:, MOUTH_MODES], plain.coefficients.expression[:, MOUTH_MODES])
+    assert torch.equal(
+        done.coefficients.expression[:, MOUTH_BLENDSHAPES], plain.coefficients.expression[:, MOUTH_BLENDSHAPES]
+    )
     assert done.coefficients.angles.std(0).min() > 0.01 and plain.coefficients.angles.std(0).max() < 1e-6
     still_there = speak(pack, value(tone(0.4, 0.6)), reference=reference, borrow=part, pose=0.0)
     assert torch.allclose(still_there.coefficients.angles, own.coefficients.angles.expand(25, -1), atol=1e-5)

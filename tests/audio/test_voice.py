@@ -17,13 +17,14 @@ from mimaface.mimaface_core.audio.voice.net import SILENCE, VoiceNet
 from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.audio import Audio
-from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, NAMES
+from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, LID_BLENDSHAPES, blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import lip_gap
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
-from mimaface.mimaface_core.training.speech import augmentation as rooms
 from mimaface.mimaface_core.training.speech import espeak
+from mimaface.mimaface_core.training.speech.augmentation import Recorder
+from mimaface.mimaface_core.training.speech.signals import coloured_noise
 
 TINY = {"width": 8, "dilations": (1, 2)}
 
@@ -46,7 +47,7 @@ def bundled() -> VoiceDriver:
 def source() -> MotionTrack:
     """Somebody with an open mouth, turned a little."""
     expression = torch.zeros(1, 64)
-    expression[0, NAMES.index("jaw_open")] = 0.4
+    expression[0, blendshape("jaw_open")] = 0.4
     angles, translation = torch.tensor([[0.05, 0.2, 0.0]]), torch.tensor([[0.1, 0.0, 0.3]])
     coefficients = FaceCoefficients.zeros(1).replace(expression=expression, angles=angles, translation=translation)
     return MotionTrack(
@@ -152,14 +153,14 @@ def test_only_the_lips(driver, source):
     assert torch.allclose(track.coefficients.translation, source.coefficients.translation.expand(25, -1), atol=1e-6)
     assert torch.equal(track.gaze, source.gaze.expand(25, -1))
     changed = (track.coefficients.expression - source.coefficients.expression).abs().amax(0) > 1e-6
-    assert changed[NAMES.index("jaw_open")] and not changed[[*LID_MODES[0], *LID_MODES[1]]].any()
+    assert changed[blendshape("jaw_open")] and not changed[[*LID_BLENDSHAPES[0], *LID_BLENDSHAPES[1]]].any()
     for group in ("identity", "texture", "lighting"):
         assert torch.equal(getattr(track.coefficients, group), getattr(source.coefficients, group).expand(25, -1))
 
 
 def test_everything_but_the_lips(driver, source):
     track = driver.drive(speech(noise(4)), source, Fraction(25), lips=0)
-    mouth = [i for i, name in enumerate(NAMES) if "lid" not in name and "brow" not in name]
+    mouth = [i for i, name in enumerate(BLENDSHAPES) if "lid" not in name and "brow" not in name]
     assert torch.equal(
         track.coefficients.expression[:, mouth], source.coefficients.expression[:, mouth].expand(100, -1)
     )
@@ -182,7 +183,7 @@ def test_the_seed_decides(driver, source):
     tracks = [driver.drive(voice, source, Fraction(25), seed=seed) for seed in (1, 1, 2)]
     values = [track.coefficients.values for track in tracks]
     assert torch.equal(values[0], values[1]) and not torch.equal(values[0], values[2])
-    jaw = [value[:, 80 + NAMES.index("jaw_open")] for value in values]
+    jaw = [value[:, 80 + blendshape("jaw_open")] for value in values]
     assert torch.equal(jaw[0], jaw[2])
 
 
@@ -214,9 +215,9 @@ def test_refusals(driver, source):
 def test_recordings_are_not_delayed():
     generator = np.random.default_rng(3)
     wave = np.zeros(SAMPLE_RATE, np.float32)
-    wave[SAMPLE_RATE // 2 :] = rooms.coloured(SAMPLE_RATE // 2, -1, generator) * 0.1
+    wave[SAMPLE_RATE // 2 :] = coloured_noise(SAMPLE_RATE // 2, -1, generator) * 0.1
     speaks = np.arange(SAMPLE_RATE) >= SAMPLE_RATE // 2
-    recorder = rooms.Recorder([wave], generator, 1.0)
+    recorder = Recorder([wave], generator, 1.0)
     for seed in range(30):
         made = recorder.record(wave, speaks, np.random.default_rng(seed))
         again = recorder.record(wave, speaks, np.random.default_rng(seed))
@@ -233,7 +234,7 @@ needs_espeak = pytest.mark.skipif(not espeak.available(), reason="espeak-ng is n
 @needs_espeak
 def test_training_from_speech_to_pack(tmp_path):
     from mimaface.mimaface_core.training.config import load_config
-    from mimaface.mimaface_core.training.models.voice import write_audio
+    from mimaface.mimaface_core.training.export import write_audio
     from mimaface.mimaface_core.training.recipe import run_stage
 
     config = load_config("tiny")
@@ -242,18 +243,18 @@ def test_training_from_speech_to_pack(tmp_path):
     log = [json.loads(line) for line in (tmp_path / "out" / "voice.jsonl").read_text().splitlines()]
     assert {"clean_accuracy", "recorded_pauses_shut"} <= log[-1].keys()
     pack = write_tiny_pack(tmp_path / "pack")
-    write_audio(config, tmp_path / "out", pack.folder)
+    write_audio(config.voice, tmp_path / "out", pack.folder)
     pack = ModelPack.load(pack.folder)
     assert "audio" in pack.verify() and isinstance(pack.audio_driver, VoiceDriver)
 
 
 def test_steps_can_be_repeated():
-    from mimaface.mimaface_core.training.speech.crops import Clip, Crops
+    from mimaface.mimaface_core.training.speech.crops import Crops, SpeechClip
 
-    wave = rooms.coloured(3 * SAMPLE_RATE, -1, np.random.default_rng(0)) * np.float32(0.1)
+    wave = coloured_noise(3 * SAMPLE_RATE, -1, np.random.default_rng(0)) * np.float32(0.1)
     viseme = np.repeat([0, 5, 1, 3], 61)[:241].astype(np.uint8)
-    clip = Clip(wave, viseme, np.random.default_rng(1).uniform(size=(241, len(MOUTH))), np.zeros(241), {})
-    crops = Crops([clip], rooms.Recorder([wave], np.random.default_rng(2), 1.0), 40, 10)
+    clip = SpeechClip(wave, viseme, np.random.default_rng(1).uniform(size=(241, len(MOUTH))), np.zeros(241), {})
+    crops = Crops([clip], Recorder([wave], np.random.default_rng(2), 1.0), 40, 10)
     first, again, other = (crops.batch(3, np.random.default_rng(seed)) for seed in (5, 5, 6))
     assert first.mel.shape == (3, 60, 80) and first.viseme.shape == (3, 40) and first.mouth.shape == (3, 40, len(MOUTH))
     assert torch.equal(first.mel, again.mel) and torch.equal(first.viseme, again.viseme)
@@ -266,7 +267,7 @@ def test_steps_can_be_repeated():
 def test_silence_and_noise_are_no_speech(bundled, source):
     generator = np.random.default_rng(0)
     for loud, slope in ((0.0, 0), (0.003, -1), (0.003, 0)):
-        wave = loud * rooms.coloured(4 * SAMPLE_RATE, slope, generator)
+        wave = loud * coloured_noise(4 * SAMPLE_RATE, slope, generator)
         track = bundled.drive(speech(wave), source, Fraction(25), blinks=0, pose=0)
         gap = lip_gap(bundled.face, track.coefficients.identity, track.coefficients.expression)
         assert gap.mean() < 0.005
@@ -277,11 +278,11 @@ def test_unseen_voices_are_understood(bundled):
     from scipy.signal import resample_poly
 
     from mimaface.mimaface_core.training.speech.articulation import labels
-    from mimaface.mimaface_core.training.speech.corpus import split
+    from mimaface.mimaface_core.training.speech.items import voice_split
 
     right = total = 0
     for voice, text in (("sv+f2", "En gång bodde en man vid havet."), ("sw+m3", "Habari ya asubuhi, mama na baba.")):
-        assert split(voice) == "held_out"
+        assert voice_split(voice) == "held_out"
         wave, phones = espeak.speak(text, voice)
         sound = resample_poly(wave / 32768, 320, 441)
         made = bundled.listen(speech(sound))["viseme"].argmax(-1).numpy()

@@ -1,4 +1,4 @@
-// Works ComfyUI's page for the tests. A line of JSON on standard input, {"do": action, …}, is answered by one on
+// Drives ComfyUI's page for the tests. A line of JSON on standard input, {"do": action, …}, is answered by one on
 // standard output: {"gave": …} or {"failed": sentence}. Started as: node page.mjs CHROMIUM ADDRESS
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -21,14 +21,14 @@ const page = await browser.newPage({ viewport: { width: 1600, height: 900 } })
 page.setDefaultTimeout(PATIENCE)
 await page.route((url) => url.origin !== address, (route) => route.abort())
 
-// What went wrong on the page. Before it has loaded, and for missing files, only what names this project counts.
+// Errors of the page. Before it has loaded, and for missing files, only those that name this extension count.
 let faults = []
 let loaded = false
-const theirs = "Cannot set properties of null (setting 'value')" // of a search box that closes, in pages of 2025
+const theirs = "Cannot set properties of null (setting 'value')" // of a closing search box, in pages of 2025
 const note = (text) => {
   if (text.includes('MIMAFace') || (loaded && !text.includes(theirs))) faults.push(text.slice(0, 500))
 }
-const translatedHelp = /\/docs\/\w+\/\w+\.md$/ // asked for first, and seldom there
+const translatedHelp = /\/docs\/\w+\/\w+\.md$/ // requested first, and seldom there
 page.on('pageerror', (error) => note(`uncaught: ${error.stack}`))
 page.on('console', (message) => {
   if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) note(message.text())
@@ -40,7 +40,7 @@ page.on('response', (answer) => {
 
 const drawn = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
 
-/** Waits until the graph has nodes and the pictures of its inputs are shown. */
+/** Waits until the graph has nodes and the images of its inputs are shown. */
 async function opened() {
   await page.waitForFunction(() => {
     const pictures = app.graph.nodes.filter((node) => node.type === 'LoadImage')
@@ -61,7 +61,7 @@ async function search(text) {
 }
 
 const actions = {
-  /** Loads the page with settings of the user's and waits for this project's nodes. */
+  /** Loads the page with settings of the user and waits for this extension's nodes. */
   async open({ settings = {} }) {
     loaded = false
     await page.request.post(`${address}/api/settings`, { data: { ...SETTINGS, ...settings } })
@@ -80,7 +80,7 @@ const actions = {
     await page.evaluate(() => app.canvas.ds.reset())
   },
 
-  /** The texts of what a search finds, once it finds as many as asked for. */
+  /** The texts of the results of a search, once there are `count` of them. */
   async search({ text, count }) {
     await search(text)
     const found = page.getByRole('option').filter({ hasText: text })
@@ -106,7 +106,7 @@ const actions = {
     })
   },
 
-  /** What the only node, a blueprint's, holds: the types inside, those of them that are missing, and its inputs' names. */
+  /** Contents of the only node, a blueprint: the types inside, those that are missing, and the names of its inputs. */
   inside() {
     return page.evaluate(() => {
       const [{ subgraph, inputs }] = app.graph.nodes
@@ -142,7 +142,7 @@ const actions = {
     await opened()
   },
 
-  /** The titles of the graph's nodes, what is wrong with them, and what *Run* would send. */
+  /** The titles of the graph's nodes, their faults, and the prompt that *Run* would send. */
   graph() {
     return page.evaluate(async () => {
       const wrong = []
@@ -160,7 +160,7 @@ const actions = {
     })
   },
 
-  /** The help of the only node, opened from the buttons over it: its text, and the width of each picture in it. */
+  /** The help of the only node, opened from the buttons over it: its text, and the width of each image in it. */
   async help({ heading }) {
     await page.evaluate(() => {
       app.canvas.deselectAll()
@@ -213,7 +213,7 @@ const actions = {
     return page.evaluate(() => seen)
   },
 
-  /** The videos of the output folder that the page shows, each after it has begun to play. */
+  /** The videos of the output folder that the page shows, each after it has started to play. */
   async videos({ count }) {
     const of = 'video[src*="type=output"], video:has(source[src*="type=output"])'
     await page.locator(of).nth(count - 1).waitFor({ state: 'attached' })
@@ -234,7 +234,7 @@ const actions = {
     await page.screenshot({ path })
   },
 
-  /** What has gone wrong since the last asking. */
+  /** The errors since the last call. */
   faults() {
     const since = faults
     faults = []

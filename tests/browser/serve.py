@@ -1,6 +1,6 @@
-"""Serves ComfyUI's real front end with what this project tells it, where no ComfyUI is: serve.py BASE PORT.
+"""Serves ComfyUI's real front end with this extension, without a ComfyUI: serve.py BASE PORT.
 
-BASE is a folder as ComfyUI wants it. Nothing can be run; the queue stays empty.
+BASE is a base folder of ComfyUI. Nothing can be run; the queue stays empty.
 """
 
 import json
@@ -15,12 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from support import checkout  # noqa: F401 - makes the package importable
 
-from mimaface.headless.builtin_nodes import node_classes
-from mimaface.headless.execute import infos
+from mimaface.headless import node_classes
 
 PACK = "ComfyUI-MIMAFace"
 PAGE = Path(comfyui_frontend_package.__file__).parent / "static"
-QUIET = {  # what a server says that has just been started
+QUIET = {  # answers of a server that has just been started
     "users": {"storage": "server", "migrated": True},
     "system_stats": {"system": {"comfyui_version": "0.3.64", "argv": []}, "devices": []},
     "features": {},
@@ -34,14 +33,14 @@ QUIET = {  # what a server says that has just been started
 
 def object_info(inputs: Path) -> dict:
     """All node definitions, with the files of the input folder to choose from."""
-    shown = infos(node_classes())
+    infos = node_classes.object_info(node_classes.node_classes())
     files = sorted(path.name for path in inputs.iterdir())
-    for name, info in shown.items():
+    for name, info in infos.items():
         info["python_module"] = f"custom_nodes.{PACK}" if name.startswith("MIMAFace") else "nodes"
         for _, options in info["input"]["required"].values():
             if any(kind.endswith("_upload") for kind in options):
                 options["options"] = files
-    return shown
+    return infos
 
 
 def translations() -> dict:
@@ -62,8 +61,8 @@ def blueprints(data: bool = False) -> dict:
     }
 
 
-def said(content):
-    """A handler that answers with JSON, made anew for each request where `content` is a function."""
+def json_answer(content):
+    """A handler that answers with JSON; where `content` is a function, it is called for each request."""
 
     async def answer(request: web.Request) -> web.Response:
         return web.json_response(content() if callable(content) else content)
@@ -72,7 +71,7 @@ def said(content):
 
 
 def application(base: Path) -> web.Application:
-    """The page, its files and this project's, and what the page asks for before it shows a graph."""
+    """The page, its files and this extension's, and the answers it needs before it shows a graph."""
     settings: dict = {}
 
     async def index(request):
@@ -105,17 +104,17 @@ def application(base: Path) -> web.Application:
         [
             web.get("/", index),
             web.get("/ws", listen),
-            web.get("/api/object_info", said(lambda: object_info(base / "input"))),
-            web.get("/api/i18n", said(translations)),
-            web.get("/api/workflow_templates", said(templates)),
-            web.get("/api/global_subgraphs", said(blueprints)),
+            web.get("/api/object_info", json_answer(lambda: object_info(base / "input"))),
+            web.get("/api/i18n", json_answer(translations)),
+            web.get("/api/workflow_templates", json_answer(templates)),
+            web.get("/api/global_subgraphs", json_answer(blueprints)),
             web.get("/api/global_subgraphs/{number}", blueprint),
-            web.get("/api/settings", said(settings)),
+            web.get("/api/settings", json_answer(settings)),
             web.post("/api/settings", keep),
             web.post("/api/settings/{name}", keep),
             web.get("/api/view", view),
-            web.get("/templates/{name}", said([])),  # ComfyUI's own
-            *(web.get(f"/api/{name}", said(content)) for name, content in QUIET.items()),
+            web.get("/templates/{name}", json_answer([])),  # ComfyUI's own
+            *(web.get(f"/api/{name}", json_answer(content)) for name, content in QUIET.items()),
             web.static(f"/api/workflow_templates/{PACK}", ROOT / "workflows"),
             web.static(f"/extensions/{PACK}", ROOT / "web"),
             web.static("/", PAGE),

@@ -1,4 +1,4 @@
-"""ComfyUI's page with this project, in a real browser: search, templates, dropped files, help, Chinese, and a run.
+"""ComfyUI's page with this extension, in a real browser: search, templates, dropped files, help, Chinese, and a run.
 
 The page is served twice: by browser/serve.py, with the front end of `comfyui-frontend-package` and no ComfyUI behind
 it, and by ComfyUI itself where COMFYUI_DIR names one. Screenshots are left in the folder BROWSER_SCREENSHOTS, else
@@ -63,7 +63,7 @@ class Page:
         return answer["gave"]
 
     def blueprints(self):
-        """The names of the blueprints that the server lists, of this project; none where it is too old for them."""
+        """The names of this extension's blueprints that the server lists; none where it is too old for them."""
         try:
             with urllib.request.urlopen(f"{self.address}/api/global_subgraphs", timeout=60) as answer:
                 return [entry["name"] for entry in json.load(answer).values() if entry["name"] in BLUEPRINTS]
@@ -104,7 +104,7 @@ def shots(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, shots, request):
-    """The page with an empty graph; how it looks at the end of a test is kept, and it must not have complained."""
+    """The page with an empty graph; its screenshot at the end of a test is kept, and it must have reported no error."""
     browser("blank")
     yield browser
     name = re.sub(r"[^\w-]+", "_", request.node.name.removeprefix("test_"))
@@ -112,7 +112,7 @@ def page(browser, shots, request):
     assert browser("faults") == []
 
 
-def test_the_page_loads_without_a_complaint(browser):
+def test_the_page_loads_without_an_error(browser):
     assert browser("faults") == []
 
 
@@ -138,7 +138,7 @@ def test_a_node_is_added_by_its_name_and_opens_its_help(page, name):
 
 
 def sent(graph):
-    """What *Run* would send, as an API graph is written: without what is the page's own."""
+    """The graph that *Run* would send, in the API format: without the inputs of the page."""
     return {
         key: {
             "inputs": {name: value for name, value in node["inputs"].items() if name not in FRONT_END_ONLY},
@@ -155,7 +155,7 @@ def api(name):
 
 @pytest.mark.parametrize("name", TEMPLATES)
 @pytest.mark.parametrize("way", ["template", "drop"])
-def test_a_workflow_opens_whole_and_would_run_as_it_does_without_the_page(page, name, way):
+def test_a_workflow_opens_without_faults_and_sends_its_api_graph(page, name, way):
     file = ROOT / "workflows" / f"{name}.json"
     page(way, **({"name": name} if way == "template" else {"file": str(file)}))
     graph = page("graph")
@@ -165,7 +165,7 @@ def test_a_workflow_opens_whole_and_would_run_as_it_does_without_the_page(page, 
 
 
 @pytest.mark.parametrize("name", BLUEPRINTS)
-def test_a_blueprint_is_added_by_its_name_as_one_whole_node(page, name):
+def test_a_blueprint_is_added_by_its_name_as_one_node(page, name):
     if name not in page.blueprints():
         assert page.place == "comfyui"
         pytest.skip("this ComfyUI is too old to list blueprints")
@@ -177,7 +177,7 @@ def test_a_blueprint_is_added_by_its_name_as_one_whole_node(page, name):
     assert {slot["name"] for slot in box["inputs"]} <= set(inside["inputs"])
 
 
-def test_chinese_is_shown_where_it_is_chosen(page, shots):
+def test_chinese_names_are_shown_in_chinese(page, shots):
     try:
         page("open", settings={"Comfy.Locale": "zh"})
         page("blank")
@@ -198,19 +198,19 @@ def test_chinese_is_shown_where_it_is_chosen(page, shots):
 @pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to run a graph from its page")
 @pytest.mark.parametrize("browser", ["comfyui"], indirect=True)
 @pytest.mark.parametrize("name", ["reenact_video", "talk"])
-def test_a_run_shows_how_far_it_is_and_then_the_video_plays(page, shots, name):
+def test_a_run_shows_its_progress_and_then_the_video_plays(page, shots, name):
     page("template", name=name)
     page("set", title="pack", widget="pack", value="tiny")
     page("set", title="sampler", widget="steps", value=4)
     page("set", title="video", widget="filename_prefix", value=f"page_{name}")
     page("set", title="full", widget="filename_prefix", value=f"page_{name}_full")
-    seen = page("run", shot=str(shots / f"running_{name}.png"))
-    assert seen["end"] == "success"
-    assert {"sampler", "paste", "video", "full"} <= set(seen["executed"])
-    assert seen["steps"] >= 4 and seen["previews"] >= 1 and "sampler" in seen["lit"]
+    run = page("run", shot=str(shots / f"running_{name}.png"))
+    assert run["end"] == "success"
+    assert {"sampler", "paste", "video", "full"} <= set(run["executed"])
+    assert run["steps"] >= 4 and run["previews"] >= 1 and "sampler" in run["lit"]
     videos = {re.sub(r"_\d+_?\.mp4$", "", video["name"]): video for video in page("videos", count=2)}
     assert videos.keys() >= {f"page_{name}", f"page_{name}_full"}
     assert all(video["duration"] > 0.3 and min(video["size"]) >= 300 for video in videos.values())
-    # what it shows by now must not keep the graph, exported, from running elsewhere
+    # the outputs shown by now must not add inputs to the exported graph
     inputs = {key: node["inputs"].keys() for key, node in sent(page("graph")).items()}
     assert inputs == {key: node["inputs"].keys() for key, node in api(name).items()}

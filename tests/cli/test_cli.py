@@ -1,4 +1,4 @@
-"""The `mimaface` command: its JSON line, refusals, cancelling, packs; and that the package lists its rooms."""
+"""The `mimaface` command: its JSON line, refusals, cancelling, packs, its old address; the list of packages."""
 
 import json
 import os
@@ -11,30 +11,44 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support import toys
-from support.toys import make, node
+from support.checkout import IMPORT, ROOT
+from support.toys import CLASSES, make, node
 
+from mimaface.cli import demo
 from mimaface.cli import main as cli
-from mimaface.headless import builtin_nodes as stock
-
-ROOT = Path(__file__).resolve().parents[2]
-CLASSES = {cls.GET_SCHEMA().node_id: cls for cls in [*stock.STOCK, *toys.TOYS]}
+from mimaface.headless import node_classes
 
 # the command in a process of its own, with the toy nodes
-COMMAND = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from support import checkout, toys
-from mimaface.cli import main as cli
-from mimaface.headless import builtin_nodes as stock
-stock.node_classes = lambda: {{cls.GET_SCHEMA().node_id: cls for cls in [*stock.STOCK, *toys.TOYS]}}
-sys.exit(cli.main(sys.argv[1:]))
+WITH_TOYS = f"""
+{IMPORT}
+from support.toys import CLASSES
+from mimaface.cli.main import main
+from mimaface.headless import node_classes
+node_classes.node_classes = lambda: CLASSES
+sys.exit(main())
+"""
+# what pip wrote for the command of version 0.1
+OLD_SCRIPT = f"""
+{IMPORT}
+import re
+from mimaface.mimaface_core.cli import main
+if __name__ == "__main__":
+    sys.argv[0] = re.sub(r"(-script\\.pyw|\\.exe)?$", "", sys.argv[0])
+    sys.exit(main())
+"""
+# which heavy libraries a command has imported
+IMPORTED = """
+import contextlib
+from mimaface.cli.main import main
+with contextlib.suppress(SystemExit):
+    main()
+print(*{"torch", "httpx", "diffusers", "PIL", "av"} & {name.split(".")[0] for name in sys.modules})
 """
 
 
 @pytest.fixture(autouse=True)
 def only_toys(monkeypatch, tmp_path):
-    monkeypatch.setattr(stock, "node_classes", lambda: CLASSES)
+    monkeypatch.setattr(node_classes, "node_classes", lambda: CLASSES)
     monkeypatch.chdir(tmp_path)
 
 
@@ -66,7 +80,7 @@ def test_run_ends_with_a_json_line(graph, tmp_path, capsys):
     assert "[1/4] maker (ToyMake)" in captured.err and "save: saved" in captured.err
 
 
-def test_every_problem_is_one_line_and_nothing_is_made(graph, tmp_path, capsys):
+def test_every_problem_is_one_line_and_nothing_is_written(graph, tmp_path, capsys):
     (tmp_path / "file").touch()
     path = graph(a=make(steps=0), b=node("ToySave", thing=["a", 0], name="x.txt"), c=node("LoadVideo", "driver"))
     bad = ["--input", "drivr=x.mp4", "--set", "maker.stepz=1", "--output-dir", "file/out"]
@@ -98,7 +112,7 @@ def test_a_node_that_refuses_its_input_ends_with_status_2(graph, capsys):
 def test_ctrl_c_ends_with_130_and_leaves_nothing(graph, tmp_path):
     path = graph(a=node("ToySlow"), b=node("ToySave", thing=["a", 0], name="x.txt"))
     process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "run", path],
+        [sys.executable, "-c", WITH_TOYS, "run", path],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
@@ -106,12 +120,12 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(graph, tmp_path):
     try:
         assert process.stdout.readline() == b"slow\n"
         process.send_signal(signal.SIGINT)
-        asked = time.monotonic()
+        stopped_at = time.monotonic()
         output, errors = process.communicate(timeout=20)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130 and output == b"" and time.monotonic() - asked < 5
+    assert process.returncode == 130 and output == b"" and time.monotonic() - stopped_at < 5
     assert b"Cancelled" in errors and b"Traceback" not in errors
     assert [entry.name for entry in tmp_path.iterdir()] == ["graph.json"]
 
@@ -123,13 +137,39 @@ def test_packs_are_listed_and_a_missing_one_refused(capsys):
     assert "no model pack 'no such pack'" in capsys.readouterr().err
 
 
-# --- packaging
+# --- the command as it is installed
 
 
-def test_the_package_lists_every_room():
+def python(code, *arguments):
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_script_of_an_old_installation_still_runs():
+    assert "bundled\t" in python(OLD_SCRIPT, "pack", "list")
+
+
+def test_help_is_printed_without_heavy_libraries():
+    for arguments in ([], ["run"], ["demo"], ["train"], ["pack", "verify"]):
+        assert python(IMPORT + IMPORTED, *arguments, "--help").splitlines()[-1] == "", arguments
+
+
+def test_the_demo_is_a_subcommand(capsys, monkeypatch):
+    monkeypatch.setattr(demo, "run_demo", lambda *given: [Path(str(value)) for value in given[:3]])
+    assert cli.main(["demo", "--source", "me.jpg", "--output-dir", "out"]) == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == [
+        "me.jpg",
+        str(demo.DRIVER),
+        str(Path("out").absolute()),
+    ]
+
+
+def test_the_project_lists_every_package():
     listed = set(re.findall(r'^  "(mimaface[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
-    rooms = {
+    folders = {
         path.parent for top in ("mimaface_core", "nodes", "headless", "cli") for path in (ROOT / top).rglob("*.py")
     }
-    found = {".".join(["mimaface", *room.relative_to(ROOT).parts]) for room in rooms}
-    assert listed == found | {"mimaface"}
+    packages = {".".join(["mimaface", *folder.relative_to(ROOT).parts]) for folder in folders}
+    assert listed == packages | {"mimaface"}

@@ -12,7 +12,7 @@ from mimaface.mimaface_core.errors import Cancelled
 
 
 class Display(host.Host):
-    """Keeps what it was asked to show."""
+    """A host that records what it shows."""
 
     def __init__(self):
         super().__init__(device="cpu")
@@ -23,14 +23,14 @@ class Display(host.Host):
 
 
 def test_progress_shows_beginning_steps_previews_and_end():
-    display, picture = Display(), Image.new("RGB", (2, 2))
+    display, image = Display(), Image.new("RGB", (2, 2))
     with display.progress(3, "fitting") as progress:
         progress.update()
-        progress.update(2, preview=picture)
+        progress.update(2, preview=image)
     assert display.shown == [
         ("fitting", 0, 3, False, None),
         ("fitting", 1, 3, False, None),
-        ("fitting", 3, 3, False, picture),
+        ("fitting", 3, 3, False, image),
         ("fitting", 3, 3, True, None),
     ]
 
@@ -42,7 +42,7 @@ def test_progress_closes_when_the_work_fails():
     assert display.shown[-1] == ("fitting", 0, 3, True, None)
 
 
-def test_cancelling_stops_at_the_next_step_and_before_the_next_work():
+def test_a_cancel_stops_at_the_next_step_and_before_the_next_work():
     plain = host.Host(device="cpu")
     plain.check_cancelled()
     with pytest.raises(Cancelled), plain.progress(2, "sampling") as progress:
@@ -64,7 +64,7 @@ def test_use_is_effective_at_once_and_undone_as_a_context():
     assert host.current() is before
 
 
-def test_the_cpu_runs_full_precision_and_choices_are_kept():
+def test_the_cpu_uses_float32_unless_a_dtype_is_given():
     plain = host.Host(device="cpu")
     assert plain.device == torch.device("cpu") and plain.dtype == torch.float32
     assert host.Host(device="cpu", dtype=torch.bfloat16).dtype == torch.bfloat16
@@ -78,18 +78,18 @@ def test_load_moves_the_module_as_a_call_and_as_a_context():
         assert loaded.weight.device.type == "meta"
 
 
-def test_the_temp_folder_exists_and_goes_with_its_host(tmp_path):
+def test_the_temp_folder_exists_and_is_removed_with_its_host(tmp_path):
     plain = host.Host(device="cpu")
     folder = plain.temp_folder()
     assert folder.is_dir() and folder == plain.temp_folder()
     (folder / "left.txt").write_text("x")
     del plain
     assert not folder.exists()
-    given = host.Host(temp=tmp_path / "a" / "b")
-    assert given.temp_folder() == tmp_path / "a" / "b" and given.temp_folder().is_dir()
+    custom = host.Host(temp=tmp_path / "a" / "b")
+    assert custom.temp_folder() == tmp_path / "a" / "b" and custom.temp_folder().is_dir()
 
 
-def test_folders_default_to_the_working_one_and_the_environment(monkeypatch, tmp_path):
+def test_folders_default_to_the_working_folder_and_the_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MIMAFACE_MODELS", raising=False)
     plain = host.Host()
@@ -97,8 +97,8 @@ def test_folders_default_to_the_working_one_and_the_environment(monkeypatch, tmp
     assert plain.models_folders() == [tmp_path / "models" / "mimaface"]
     monkeypatch.setenv("MIMAFACE_MODELS", f"/a{os.pathsep}/b")
     assert plain.models_folders()[:2] == [Path("/a"), Path("/b")]
-    given = host.Host(models=["m"], inputs="i", outputs="o")
-    assert (given.models_folders(), given.input_folder(), given.output_folder()) == (
+    custom = host.Host(models=["m"], inputs="i", outputs="o")
+    assert (custom.models_folders(), custom.input_folder(), custom.output_folder()) == (
         [Path("m")],
         Path("i"),
         Path("o"),

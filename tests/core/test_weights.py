@@ -4,16 +4,17 @@ import pickle
 
 import pytest
 import torch
-from support.published import Trap
+from support.released import Trap
 
 from mimaface.mimaface_core import weights
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.weights import read_pickled
 
-# -- checking
+REMEDY = "download it again"
+
+# -- reading
 
 
-def test_pickles_of_every_usual_wrapping_are_read(tmp_path):
+def test_pickles_under_every_usual_wrapper_are_read(tmp_path):
     state = {"a.weight": torch.randn(3, 4), "b": torch.zeros(2, dtype=torch.float16)}
     parallel = {f"module.{key}": value for key, value in state.items()}
     for number, (content, new) in enumerate(
@@ -27,7 +28,7 @@ def test_pickles_of_every_usual_wrapping_are_read(tmp_path):
     ):
         path = tmp_path / f"{number}.pth"
         torch.save(content, path, _use_new_zipfile_serialization=new)
-        read = read_pickled(path)
+        read = weights.read(path, REMEDY)
         assert list(read) == list(state) and all(torch.equal(read[key], state[key]) for key in state)
 
 
@@ -38,14 +39,14 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
     for name in ("new", "old", "module"):
         with pytest.raises(InputError, match=r"code to be run \((posix|nt|torch)\."):
-            read_pickled(tmp_path / f"{name}.pth")
+            weights.read(tmp_path / f"{name}.pth", REMEDY)
     (tmp_path / "plain.pth").write_bytes(pickle.dumps({"b": Trap(mark)}))
     with pytest.raises(InputError, match="weights alone"):
-        read_pickled(tmp_path / "plain.pth")
+        weights.read(tmp_path / "plain.pth", REMEDY)
     assert not mark.exists()
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_damaged_files_and_other_content_are_refused(tmp_path):
     for number, new in enumerate((True, False)):
         whole = tmp_path / f"whole{number}.pth"
         torch.save({"a": torch.randn(1000)}, whole, _use_new_zipfile_serialization=new)
@@ -53,19 +54,22 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         for part in (0, 100, len(content) // 2, len(content) - 10):
             (tmp_path / "part.pth").write_bytes(content[:part])
             with pytest.raises(InputError, match="cut short"):
-                read_pickled(tmp_path / "part.pth")
+                weights.read(tmp_path / "part.pth", REMEDY)
     (tmp_path / "page.pth").write_bytes(b"<html>not found</html>")
     with pytest.raises(InputError, match="cut short, damaged"):
-        read_pickled(tmp_path / "page.pth")
+        weights.read(tmp_path / "page.pth", REMEDY)
     for content in (3, [torch.zeros(2)], {}, {1: torch.zeros(2)}, {"epoch": 3}):
         torch.save(content, tmp_path / "other.pth")
         with pytest.raises(InputError, match="no state dict"):
-            read_pickled(tmp_path / "other.pth")
+            weights.read(tmp_path / "other.pth", REMEDY)
     with pytest.raises(InputError, match="no file"):
-        read_pickled(tmp_path / "absent.pth")
+        weights.read(tmp_path / "absent.pth", REMEDY)
 
 
-def test_files_are_written_in_a_stream(tmp_path):
+# -- writing
+
+
+def test_streamed_files_are_read_back_exactly(tmp_path):
     values = {
         "odd": torch.arange(3, dtype=torch.uint8),
         "count": torch.tensor(7),

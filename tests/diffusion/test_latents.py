@@ -1,4 +1,4 @@
-"""Latents: the picture itself or what is to be added to a render, coded and decoded."""
+"""Latent space: images and residuals, encoded and decoded."""
 
 import pytest
 import torch
@@ -6,11 +6,6 @@ from support.tiny_pack import VAE, awaken, randn
 
 from mimaface.mimaface_core.diffusion.latents import LatentSpace, build_vae
 from mimaface.mimaface_core.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def vae():
-    return awaken(build_vae("AutoencoderTiny", VAE)).eval().requires_grad_(False)
 
 
 def test_residual_zero_is_the_render(vae):
@@ -21,7 +16,7 @@ def test_residual_zero_is_the_render(vae):
     assert torch.equal(space.to_frames(torch.zeros_like(coded), renders, coded), renders)
 
 
-def test_a_fourth_channel_of_the_renders_says_where_frames_may_depart_from_them(vae):
+def test_a_fourth_channel_of_the_renders_scales_the_change(vae):
     space = LatentSpace(vae, "residual", 3.0)
     renders = (randn(2, 3, 32, 32) / 2).clamp(-1, 1)
     share = torch.zeros(2, 1, 32, 32)
@@ -35,14 +30,14 @@ def test_a_fourth_channel_of_the_renders_says_where_frames_may_depart_from_them(
 
 def test_residual_target_returns_through_the_decoder(vae):
     space = LatentSpace(vae, "residual", 3.0)
-    pictures, renders = ((randn(3, 3, 32, 32, seed=seed) / 3).clamp(-1, 1) for seed in (0, 1))
+    images, renders = ((randn(3, 3, 32, 32, seed=seed) / 3).clamp(-1, 1) for seed in (0, 1))
     coded = space.encode(renders)
-    frames = space.to_frames(space.to_target(pictures, coded), renders, coded)
-    expected = (renders + space.decode(space.encode(pictures)) - space.decode(coded)).clamp(-1, 1)
+    frames = space.to_frames(space.to_target(images, coded), renders, coded)
+    expected = (renders + space.decode(space.encode(images)) - space.decode(coded)).clamp(-1, 1)
     assert torch.allclose(frames, expected, atol=1e-4)
 
 
-def test_picture_target_with_the_full_autoencoder():
+def test_picture_target_with_autoencoder_kl():
     config = {
         "block_out_channels": [4, 4],
         "down_block_types": ["DownEncoderBlock2D"] * 2,
@@ -50,18 +45,18 @@ def test_picture_target_with_the_full_autoencoder():
         "norm_num_groups": 2,
     }
     space = LatentSpace(build_vae("AutoencoderKL", config).eval().requires_grad_(False), "picture")
-    pictures = (randn(3, 3, 16, 16) / 3).clamp(-1, 1)
-    mode = space.encode(pictures)
-    raw = space.vae.encode(pictures).latent_dist.mode()
+    images = (randn(3, 3, 16, 16) / 3).clamp(-1, 1)
+    mode = space.encode(images)
+    raw = space.vae.encode(images).latent_dist.mode()
     assert torch.allclose(mode, raw * 0.18215, atol=1e-5)
-    drawn = [space.encode(pictures, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    drawn = [space.encode(images, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
     assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
     expected = space.vae.decode(raw).sample.clamp(-1, 1)
-    assert torch.allclose(space.to_frames(mode, pictures, mode), expected, atol=1e-4)
-    assert torch.equal(space.to_target(pictures, mode), mode)
+    assert torch.allclose(space.to_frames(mode, images, mode), expected, atol=1e-4)
+    assert torch.equal(space.to_target(images, mode), mode)
 
 
-def test_half_precision_that_overflows_is_repeated_in_float32():
+def test_overflow_of_half_precision_is_repeated_in_float32():
     weak = awaken(build_vae("AutoencoderTiny", VAE)).eval().requires_grad_(False)
     space = LatentSpace(weak, "picture")
     latents = randn(2, 4, 4, 4)
@@ -74,7 +69,7 @@ def test_half_precision_that_overflows_is_repeated_in_float32():
     assert next(weak.parameters()).dtype == torch.float32
 
 
-def test_latent_refusals(vae):
+def test_unknown_targets_scales_and_autoencoders_are_refused(vae):
     for arguments in (("pixels", 1.0), ("residual", 0.0)):
         with pytest.raises(InputError):
             LatentSpace(vae, *arguments)

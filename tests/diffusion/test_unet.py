@@ -1,18 +1,13 @@
-"""The motion U-Net: what reaches which frame."""
+"""The motion U-Net: initialisation, input channels, and which frames a context reaches."""
 
 import pytest
 import torch
-from support.tiny_pack import UNET, awaken, randn
+from support.tiny_pack import UNET, randn
 
-from mimaface.mimaface_core.diffusion.unet import build_unet, motion_modules, predict
-
-
-@pytest.fixture(scope="module")
-def unet():
-    return awaken(build_unet(UNET)).eval().requires_grad_(False)
+from mimaface.mimaface_core.diffusion.unet import build_unet, max_clip_frames, motion_modules, predict
 
 
-def test_new_unet_is_still_and_silent():
+def test_new_unet_is_zero_and_its_motion_modules_the_identity():
     unet = build_unet(UNET)
     assert unet.conv_in.in_channels == 13 and len(motion_modules(unet)) == 7
     sample = randn(1, 13, 3, 4, 4)
@@ -20,6 +15,15 @@ def test_new_unet_is_still_and_silent():
     for module in motion_modules(unet):
         x = randn(6, module.in_channels, 4, 4)
         assert torch.equal(module(x, num_frames=3), x)
+
+
+def test_clips_are_as_long_as_the_motion_modules_allow(unet):
+    from diffusers import UNet2DConditionModel
+
+    shape = {"block_out_channels": [8], "norm_num_groups": 4, "layers_per_block": 1}
+    blocks = {"down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"]}
+    assert max_clip_frames(unet) == UNET["motion_max_seq_length"]
+    assert max_clip_frames(UNet2DConditionModel(**shape, **blocks)) == 1
 
 
 def test_unet_refuses_other_input_channels():
@@ -48,6 +52,3 @@ def test_context_reaches_other_frames_through_motion_modules(unet):
     sample, t = randn(1, 13, 4, 4, 4), torch.tensor(7)
     moved = (predict(unet, sample, t, context) - predict(unet, sample, t, changed)).abs().amax((1, 3, 4))
     assert (moved > 1e-4).all()
-
-
-# Conditions

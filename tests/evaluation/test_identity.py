@@ -12,7 +12,7 @@ from mimaface.mimaface_core.evaluation.scores import Loaded, Missing
 def test_csim_reads_the_released_layout(mesh, texture, models, monkeypatch):
     missing = identity.load_csim()
     assert isinstance(missing, Missing) and "CurricularFace_Backbone.pth" in missing.reason
-    monkeypatch.setattr(curricular, "STAGES", ((1, 64), (1, 128), (1, 256), (1, 512)))
+    monkeypatch.setattr(curricular, "IR101_STAGES", ((1, 64), (1, 128), (1, 256), (1, 512)))
     torch.manual_seed(0)
     net = curricular.CurricularFace()
     file = models / identity.CURRICULAR.name

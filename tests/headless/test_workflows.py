@@ -1,4 +1,4 @@
-"""The shipped graphs: both formats and the blueprints say the same, boxes lie clear, and each runs to the end."""
+"""The shipped graphs: both formats and the blueprints agree, boxes do not overlap, and each runs to the end."""
 
 import json
 import runpy
@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from support.scenes import clip, moved, needs_faces, nodding
 
-from mimaface.headless import builtin_nodes as stock
-from mimaface.headless.execute import infos
 from mimaface.headless.graph import load_graph
-from mimaface.headless.validate import WIDGETS, slots, validate
+from mimaface.headless.node_classes import node_classes, object_info
+from mimaface.headless.object_info import input_slots
+from mimaface.headless.validate import validate
 from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.motion.track import MotionTrack
@@ -30,7 +30,7 @@ PICTURES = ("LoadImage", "MIMAFaceSampleClips", "MIMAFaceCombineVideo")  # nodes
 
 @pytest.fixture(scope="module")
 def known():
-    return infos(stock.node_classes())
+    return object_info(node_classes())
 
 
 def read(name):
@@ -38,15 +38,15 @@ def read(name):
 
 
 def to_api(ui, known, outer=None):
-    """What the front end queues for a workflow: links and widget values by input name; `outer` comes from outside a box."""
+    """The graph that the front end queues: links and widget values by input name; `outer`: links from outside a box."""
     origin = {link[0]: [str(link[1]), link[2]] for link in ui["links"]} | (outer or {})
     api = {}
     for node in ui["nodes"]:
         if node["type"] in NOTES:
             continue
         inputs, values = {}, iter(node["widgets_values"])
-        for name, slot in slots(known[node["type"]]).items():
-            if any(kind in WIDGETS for kind in slot.types):
+        for name, slot in input_slots(known[node["type"]]).items():
+            if slot.widget:
                 inputs[name] = next(values)
                 if slot.options.get("control_after_generate"):
                     assert next(values) in ("fixed", "increment", "decrement", "randomize")
@@ -97,12 +97,12 @@ def test_sockets_and_links_fit_the_nodes(name, known):
     for node in nodes.values():
         if node["type"] in NOTES:
             continue
-        info, entries = known[node["type"]], slots(known[node["type"]])
+        info, entries = known[node["type"]], input_slots(known[node["type"]])
         assert {socket["name"] for socket in node["inputs"]} == set(entries)
         assert [out["type"] for out in node["outputs"]] == info["output"]
         for socket in node["inputs"]:
-            widget = any(kind in WIDGETS for kind in entries[socket["name"]].types)
-            assert ("widget" in socket) == widget
+            widget = entries[socket["name"]].widget
+            assert ("widget" in socket) == bool(widget)
             assert widget or socket["type"] == ",".join(entries[socket["name"]].types)
 
 
@@ -247,8 +247,8 @@ def test_reenact_video(run):
     Image.fromarray(moved(size=(320, 300))).save("face.png")
     tone = Audio(torch.sin(torch.arange(48000) / 20)[None], 48000)
     clip(Path("clip.mp4"), nodding(14), Fraction(30000, 1001), tone)
-    status, files, said = run("reenact_video", "--input", "source=face.png", "--input", "driver=clip.mp4")
-    assert status == 0, said
+    status, files, err = run("reenact_video", "--input", "source=face.png", "--input", "driver=clip.mp4")
+    assert status == 0, err
     assert [file.name for file in files] == ["mimaface_00001_.mp4", "mimaface_full_00001_.mp4"]
     for file, size in zip(files, [(512, 512), (320, 300)]):
         film = Clip.open(file)
@@ -260,16 +260,16 @@ def test_reenact_video(run):
 def test_reenact_video_with_a_clip_of_one_frame_gives_a_picture(run):
     Image.fromarray(moved()).save("face.png")
     clip(Path("clip.mp4"), nodding(1))
-    status, files, said = run("reenact_video", "--input", "source=face.png", "--input", "driver=clip.mp4")
-    assert status == 0 and [file.suffix for file in files] == [".png", ".png"], said
+    status, files, err = run("reenact_video", "--input", "source=face.png", "--input", "driver=clip.mp4")
+    assert status == 0 and [file.suffix for file in files] == [".png", ".png"], err
 
 
 @needs_faces
 def test_reenact_image(run):
     Image.fromarray(moved(size=(320, 300))).save("face.png")
     Image.fromarray(moved(8)).save("other.png")
-    status, files, said = run("reenact_image", "--input", "source=face.png", "--input", "driver=other.png")
-    assert status == 0, said
+    status, files, err = run("reenact_image", "--input", "source=face.png", "--input", "driver=other.png")
+    assert status == 0, err
     assert [Image.open(file).size for file in files] == [(512, 512), (320, 300)]
 
 
@@ -279,8 +279,8 @@ def test_edit_face_and_the_same_seed_gives_the_same_picture(run):
     pictures = []
     for seed, yaw in ((1, 0), (1, 0), (2, 0), (1, 20)):
         given = ["--set", f"sampler.seed={seed}", "--set", f"edit.yaw={yaw}"]
-        status, files, said = run("edit_face", "--input", "source=face.png", *given)
-        assert status == 0, said
+        status, files, err = run("edit_face", "--input", "source=face.png", *given)
+        assert status == 0, err
         pictures.append(np.array(Image.open(files[0])).astype(int))
     assert np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[0], pictures[2])
     assert np.abs(pictures[3] - pictures[0]).mean() > 2
@@ -313,8 +313,8 @@ def test_nodes_that_the_shipped_graphs_leave_out(run):
         "c": entry("SaveImage", images=["plot", 0], filename_prefix="c"),
     }
     Path("graph.json").write_text(json.dumps(graph))
-    status, files, said = run("graph.json", steps=None)
-    assert status == 0, said
+    status, files, err = run("graph.json", steps=None)
+    assert status == 0, err
     names = {file.name for file in files}
     assert {"kept_00001_.safetensors", "b_00001_.mp4", "c_00001_.png"} <= names
     assert len([file for file in files if file.parent.name == "a_00001_"]) == 6
@@ -334,8 +334,8 @@ def test_nodes_that_the_shipped_graphs_leave_out(run):
         del again[key]["inputs"]["sound_of"]
     Path("again.json").write_text(json.dumps(again))
     saved = next(file for file in files if file.suffix == ".safetensors")
-    status, files, said = run("again.json", "--input", "source=face.png", "--input", f"driver={saved}")
-    assert status == 0 and len(files) == 2, said
+    status, files, err = run("again.json", "--input", "source=face.png", "--input", f"driver={saved}")
+    assert status == 0 and len(files) == 2, err
 
 
 @needs_faces
@@ -350,5 +350,5 @@ def test_an_appearance_of_another_motion_is_refused(run):
     )
     graph["8"]["inputs"]["motion"] = ["13", 0]
     Path("graph.json").write_text(json.dumps(graph))
-    status, _, said = run("graph.json", "--input", "source=face.png", "--input", "driver=clip.mp4")
-    assert status == 2 and "encoded for 1 frames, but the motion has 3" in said
+    status, _, err = run("graph.json", "--input", "source=face.png", "--input", "driver=clip.mp4")
+    assert status == 2 and "encoded for 1 frames, but the motion has 3" in err

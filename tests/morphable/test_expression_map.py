@@ -1,4 +1,4 @@
-"""Expressions carried over from one face model's basis to another's."""
+"""Expression map between two face models, and the alignment under it."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.faces import stand_in
 
-from mimaface.mimaface_core.morphable.bundled.blendshapes import NAMES
+from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.face_mesh import LOWER_LIP, UPPER_LIP
 from mimaface.mimaface_core.morphable.expression_map import align, corresponding, expression_map
@@ -21,10 +21,10 @@ def test_our_landmarks_are_in_ibug_order():
     def rising(*numbers):
         return all(x[a] < x[b] for a, b in pairwise(numbers))
 
-    assert rising(0, 8, 16) and rising(*range(3, 14)) and y[:17].argmin() == 8  # the jaw, from the picture's left
+    assert rising(0, 8, 16) and rising(*range(3, 14)) and y[:17].argmin() == 8  # the jaw, from the image's left
     assert rising(*range(17, 27)) and rising(*range(31, 36))  # brows, foot of the nose
     assert y[27] > y[28] > y[29] > y[30] and z.argmax() == 30  # bridge and tip of the nose
-    for outer, up, down in ((36, (37, 38), (41, 40)), (42, (43, 44), (47, 46))):  # eyes, each from the picture's left
+    for outer, up, down in ((36, (37, 38), (41, 40)), (42, (43, 44), (47, 46))):  # eyes, each from the image's left
         assert rising(outer, *up, outer + 3) and rising(outer, *down, outer + 3)
         assert all(y[a] > y[b] for a, b in zip(up, down))
     assert rising(*range(48, 55)) and rising(*reversed(range(55, 60))) and y[51] > y[57]  # outer lips
@@ -51,7 +51,7 @@ def test_expressions_of_another_basis(seed):
         LIPS
     ].norm()
     opened = torch.zeros(3, 64)
-    opened[:, NAMES.index("jaw_open")] = torch.tensor([0.0, 0.5, 1.0])
+    opened[:, blendshape("jaw_open")] = torch.tensor([0.0, 0.5, 1.0])
     gap, gap_back = (
         (s[:, 13] - s[:, 14]).norm(dim=1) for s in (ours.shape(torch.zeros(1, 80), e) for e in (opened, opened @ back))
     )

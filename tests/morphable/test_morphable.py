@@ -1,4 +1,4 @@
-"""The face model and its renders: properties, files, and the numbers that published code computes."""
+"""The face model and its shaded renders: properties, files, and parity with the released code."""
 
 import math
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.model import MorphableModel
-from mimaface.mimaface_core.morphable.render import composite_released, render_albedo
+from mimaface.mimaface_core.morphable.render import composite_released, render_shaded
 from mimaface.mimaface_core.motion.track import FaceCoefficients
 
 
@@ -58,7 +58,7 @@ def coefficients(frames, seed=0, scale=0.3):
     return FaceCoefficients(torch.randn(frames, 257, generator=torch.Generator().manual_seed(seed)) * scale)
 
 
-# -- the published code's numbers
+# -- parity with the released code
 
 
 def test_parity_geometry_light_and_camera(tmp_path):
@@ -70,7 +70,7 @@ def test_parity_geometry_light_and_camera(tmp_path):
     normals = model.normals(model.shape(face.identity, face.expression)) @ model.rotation(face.angles)
     close(normals, data["bfm.normals"])
     close(model.shade(model.texture(face.texture), normals, face.lighting), data["bfm.color"])
-    close(model.colors(face), data["bfm.color"])
+    close(model.shaded_colours(face), data["bfm.color"])
     close(model.landmarks(face), data["bfm.landmarks"])
 
 
@@ -81,11 +81,11 @@ def test_parity_render_and_composite(tmp_path, monkeypatch):
     close(model.vertices(face), data["render.vertices"])
     close(model.landmarks(face), data["render.landmarks"])
 
-    # The stored pictures were drawn in a batch of three, where the published code's cross product, naming no
+    # The stored images were drawn in a batch of three, where the released code's cross product, naming no
     # axis, runs over the frames instead of x, y, z. Ours never does; here it must, to compare the rest.
     cross = torch.linalg.cross
     monkeypatch.setattr(torch.linalg, "cross", lambda a, b: cross(a, b, dim=0))
-    rgb, mask = render_albedo(model, face)
+    rgb, mask = render_shaded(model, face)
     monkeypatch.undo()
 
     theirs = data["render.rgba"].permute(0, 3, 1, 2)
@@ -133,7 +133,7 @@ def test_normals_point_out_and_agree_with_listed_faces(ball):
     for vertex in range(V):
         around = (ball.triangles == vertex).any(1).nonzero()[:, 0]
         faces[vertex, : len(around)] = around
-    listed = MorphableModel.from_tensors({**ball._tensors(), "vertex_faces": faces})
+    listed = MorphableModel.from_tensors({**ball.tensors(), "vertex_faces": faces})
     torch.testing.assert_close(listed.normals(shape), normals)
 
 
@@ -151,26 +151,26 @@ def test_flat_light_scales_the_texture(ball):
 
 def test_a_frame_does_not_depend_on_its_batch(ball):
     face = coefficients(3)
-    rgb, mask = render_albedo(ball, face, 48)
+    rgb, mask = render_shaded(ball, face, 48)
     for frame in range(3):
-        alone = render_albedo(ball, FaceCoefficients(face.values[frame : frame + 1]), 48)
+        alone = render_shaded(ball, FaceCoefficients(face.values[frame : frame + 1]), 48)
         torch.testing.assert_close(alone[0][0], rgb[frame], rtol=1e-4, atol=1e-4)
         assert (alone[1][0] != mask[frame]).sum() <= 2
 
 
 def test_render_range_mask_and_size(ball):
     face = coefficients(2, scale=0.1)
-    rgb, mask = render_albedo(ball, face, 64)
+    rgb, mask = render_shaded(ball, face, 64)
     assert rgb.shape == (2, 3, 64, 64) and mask.shape == (2, 1, 64, 64)
     assert rgb.min() >= 0 and rgb.max() <= 1 and set(mask.unique().tolist()) == {0.0, 1.0}
     assert (rgb * (1 - mask) == 0).all() and 0.3 < mask.mean() < 0.8
-    _, large = render_albedo(ball, face, 128)
+    _, large = render_shaded(ball, face, 128)
     assert (F.avg_pool2d(large, 2) - mask).abs().mean() < 0.03
 
 
 def test_composite_on_minus_one():
     rgb, mask = torch.full((1, 3, 8, 8), 0.75), torch.ones(1, 1, 8, 8)
-    moved = torch.tensor([[[1.0, 0, -4], [0, 1, -2]]])  # picture (4, 2) shows the render's first pixel
+    moved = torch.tensor([[[1.0, 0, -4], [0, 1, -2]]])  # image pixel (4, 2) shows the render's first pixel
     placed = composite_released(rgb, mask, moved, 16)
     assert placed.shape == (1, 3, 16, 16)
     torch.testing.assert_close(placed[:, :, 2:10, 4:12], torch.full((1, 3, 8, 8), 0.5))
@@ -186,7 +186,7 @@ def test_save_and_load_give_the_same_model(ball, tmp_path):
     again = MorphableModel.load(tmp_path / "model.safetensors")
     face = coefficients(1)
     assert again.focal == 1160 and again.vertex_faces is None and torch.equal(again.triangles, ball.triangles)
-    torch.testing.assert_close(again.colors(face), ball.colors(face))
+    torch.testing.assert_close(again.shaded_colours(face), ball.shaded_colours(face))
     torch.testing.assert_close(again.landmarks(face), ball.landmarks(face))
 
 
@@ -201,7 +201,7 @@ def test_refused_files(ball, tmp_path):
         MorphableModel.from_bfm(tmp_path / "other.mat")
     with pytest.raises(InputError, match="cannot be read"):
         MorphableModel.load(tmp_path / "absent.safetensors")
-    tensors = ball._tensors()
+    tensors = ball.tensors()
     with pytest.raises(InputError, match="identity_basis"):
         MorphableModel.from_tensors({**tensors, "identity_basis": torch.zeros(226, 3, 79)})
     with pytest.raises(InputError, match="triangles"):

@@ -1,14 +1,13 @@
-"""The z-buffer rasterizer against a slow exact one, and its promises on odd triangles."""
+"""The z-buffer rasterizer against a slow exact one, and on degenerate triangles."""
 
 import pytest
 import torch
 
-from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.rasterize import interpolate, rasterize
 
 
 def soup(frames=2, triangles=60, size=32, seed=0):
-    """Random triangles, many reaching out of the picture: vertices [N, 3T, 3] and the list [T, 3]."""
+    """Random triangles, many reaching out of the image: vertices [N, 3T, 3] and the list [T, 3]."""
     generator = torch.Generator().manual_seed(seed)
     vertices = torch.rand(frames, 3 * triangles, 3, generator=generator) * torch.tensor([1.6, 1.6, 5.0])
     vertices = (vertices - torch.tensor([0.3, 0.3, -1.0])) * torch.tensor([size, size, 1.0])
@@ -16,7 +15,7 @@ def soup(frames=2, triangles=60, size=32, seed=0):
 
 
 def exact(vertices, triangles, height, width):
-    """Every pixel against every triangle in float64: the triangle seen, its depth, and is no edge near."""
+    """Every pixel against every triangle in float64: the nearest triangle, its depth, and whether no edge is near."""
     corners = vertices.double()[triangles]
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     centre = torch.stack([x, y], -1).double()[..., None, :]
@@ -71,10 +70,10 @@ def test_batch_equals_single():
             assert torch.equal(whole[frame : frame + 1], part)
 
 
-def test_chunks_change_nothing(monkeypatch):
+def test_the_size_of_chunks_does_not_matter(monkeypatch):
     vertices, triangles = soup(seed=3)
     whole = rasterize(vertices, triangles, 24, 24)
-    monkeypatch.setattr("mimaface.mimaface_core.morphable.rasterize.CHUNK", 50)
+    monkeypatch.setattr("mimaface.mimaface_core.morphable.rasterize.CHUNK_PIXELS", 50)
     for a, b in zip(whole, rasterize(vertices, triangles, 24, 24)):
         assert torch.equal(a, b)
 
@@ -124,7 +123,7 @@ def test_a_closed_sheet_has_no_cracks():
         [[1e30, 0, 0.5], [-1e30, 1e30, 0.5], [0, -1e30, 0.5]],
     ],
 )
-def test_odd_triangles_are_harmless(odd):
+def test_degenerate_triangles_are_left_out(odd):
     base = torch.tensor([[1.0, 1, 2], [7, 1, 2], [1, 7, 2]])
     alone = rasterize(base[None], torch.tensor([[0, 1, 2]]), 8, 8)
     both = rasterize(torch.cat([base, torch.tensor(odd)])[None], torch.tensor([[0, 1, 2], [3, 4, 5]]), 8, 8)
@@ -132,13 +131,13 @@ def test_odd_triangles_are_harmless(odd):
         assert torch.equal(a, b)
 
 
-def test_large_triangles_beyond_the_picture_fill_it():
+def test_large_triangles_beyond_the_image_fill_it():
     vertices = torch.tensor([[[-1e5, -1e5, 1], [1e5, -1e5, 1], [0, 2e5, 1]]])
     fragments = rasterize(vertices, torch.tensor([[0, 1, 2]]), 16, 20)
     assert fragments.mask.all() and fragments.barycentric.isfinite().all()
 
 
-def test_nothing_to_draw():
+def test_no_triangles():
     none = torch.zeros(0, 3, dtype=torch.long)
     fragments = rasterize(torch.rand(2, 4, 3), none, 3, 5)
     assert not fragments.mask.any() and fragments.depth.isinf().all()
@@ -153,9 +152,9 @@ def test_shared_attributes_and_refused_shapes():
     assert torch.equal(
         interpolate(fragments, triangles, shared), interpolate(fragments, triangles, shared.expand(2, -1, -1))
     )
-    with pytest.raises(InputError, match="vertices"):
+    with pytest.raises(ValueError, match="vertices"):
         rasterize(vertices[0], triangles, 16, 16)
-    with pytest.raises(InputError, match="0×4"):
+    with pytest.raises(ValueError, match="0×4"):
         rasterize(vertices, triangles, 4, 0)
 
 

@@ -9,7 +9,7 @@ from support.scenes import moved, needs_faces, portrait
 from support.tracks import still, track
 
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, NAMES
+from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.morphable.bundled.sliders import (
@@ -24,7 +24,7 @@ from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 
-LID = NAMES.index("upper_lid_right")
+LID = blendshape("upper_lid_right")
 OWN, ANY = expression_groups("procedural"), ExpressionGroups()
 
 
@@ -231,7 +231,7 @@ def test_expression_sliders_do_what_they_say():
 def test_a_blink_of_1_closes_the_named_eye_just_so(openness):
     c, face = REST.coefficients, procedural_face()
     lids = c.expression.clone()
-    lids[:, [i for side in LID_MODES for i in side]] = openness
+    lids[:, [i for side in LID_BLENDSHAPES for i in side]] = openness
     for name, closed in (("blink_right", 0), ("blink_left", 1), ("wink", 0)):
         change = slider_expression(face, c.identity, lids, {name: 1.0})
         left = face.eye_opening(c.identity, lids + change)[0]
@@ -242,7 +242,7 @@ def test_a_blink_of_1_closes_the_named_eye_just_so(openness):
 def test_mirroring_exchanges_the_sides():
     change = torch.randn(64)
     assert torch.equal(mirrored(mirrored(change)), change)
-    assert mirrored(change)[LID] == change[NAMES.index("upper_lid_left")]
+    assert mirrored(change)[LID] == change[blendshape("upper_lid_left")]
 
 
 # --- seen in a photograph

@@ -7,7 +7,7 @@ import torch
 from support.tracks import still, track
 
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_MODES, MOUTH_MODES, NAMES
+from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import closed_mouth, lip_gap
 from mimaface.mimaface_core.motion.groups import ExpressionGroups
@@ -16,7 +16,7 @@ from mimaface.nodes.motion_statistics import MotionStatistics as Node
 
 GROUPS = ("head", "mouth", "brows", "lids", "gaze")
 FACE = procedural_face()
-UPPER = [i for i in range(64) if i not in {*MOUTH_MODES, *LID_MODES[0], *LID_MODES[1]}]
+UPPER = [i for i in range(64) if i not in {*MOUTH_BLENDSHAPES, *LID_BLENDSHAPES[0], *LID_BLENDSHAPES[1]}]
 
 
 def on_the_face(motion, like=None, **factors):
@@ -30,18 +30,18 @@ def talking(count=100, size=0.4):
     identity = 0.5 * torch.randn(1, 80, generator=torch.Generator().manual_seed(4))
     shut = torch.zeros(1, 64)
     for side in ("right", "left"):
-        shut[0, NAMES.index(f"smile_{side}")] = 0.4
+        shut[0, blendshape(f"smile_{side}")] = 0.4
     expression = closed_mouth(FACE, identity, shut).repeat(count, 1)
     beat = torch.sin(torch.arange(count) * math.pi / 5).clamp(min=0)
-    expression[:, NAMES.index("jaw_open")] += size * beat
-    expression[:, NAMES.index("lower_lip_mid")] += 0.5 * size * beat
+    expression[:, blendshape("jaw_open")] += size * beat
+    expression[:, blendshape("lower_lip_mid")] += 0.5 * size * beat
     wide = FACE.eye_opening(identity, expression[:1])[0]
     full = wide / FACE.eye_opening(torch.zeros(1, 80), torch.zeros(1, 64))[0]
     closure = torch.zeros(count)
     closure[::25], closure[1::25], closure[2::25] = 0.4, 1.0, 0.5
     for side, name in enumerate(("right", "left")):
         for lid in ("upper_lid", "lower_lid"):
-            expression[:, NAMES.index(f"{lid}_{name}")] += closure * full[side]
+            expression[:, blendshape(f"{lid}_{name}")] += closure * full[side]
     return still(count, identity=identity, expression=expression), closure
 
 
@@ -56,7 +56,7 @@ def test_a_factor_of_nought_holds_its_group_and_no_other(group):
     motion = track(40, size=0.2)
     held = on_the_face(motion, **{group: 0.0})
     c, before = held.coefficients, motion.coefficients
-    columns = {"mouth": MOUTH_MODES, "brows": UPPER, "lids": LID_MODES[0] + LID_MODES[1]}
+    columns = {"mouth": MOUTH_BLENDSHAPES, "brows": UPPER, "lids": LID_BLENDSHAPES[0] + LID_BLENDSHAPES[1]}
     for name, modes in columns.items():
         now, was = c.expression[:, modes], before.expression[:, modes]
         assert (now.std(0) < 1e-6).all() if name == group else torch.equal(now, was)
@@ -83,7 +83,7 @@ def test_deviations_are_scaled_as_asked_for_and_means_kept():
         columns = list(columns)
         assert torch.allclose(after.deviation[name][columns], factor * before.deviation[name][columns], atol=1e-5)
         assert torch.allclose(after.mean[name][columns], before.mean[name][columns], atol=1e-5)
-    mouth = [s.deviation["expression"][MOUTH_MODES] for s in (after, before)]
+    mouth = [s.deviation["expression"][MOUTH_BLENDSHAPES] for s in (after, before)]
     assert torch.allclose(mouth[0], 0.5 * mouth[1], atol=1e-5)
 
 
@@ -94,7 +94,7 @@ def test_statistics_of_another_motion_are_taken_over():
         columns = UPPER if name == "expression" else list(range(SIZES[name]))
         assert torch.allclose(after.mean[name][columns], aim.mean[name][columns], atol=1e-5)
         assert torch.allclose(after.deviation[name][columns], aim.deviation[name][columns], atol=1e-5)
-    mouth = [s.deviation["expression"][MOUTH_MODES].norm() for s in (after, aim)]
+    mouth = [s.deviation["expression"][MOUTH_BLENDSHAPES].norm() for s in (after, aim)]
     assert float(mouth[0]) == pytest.approx(float(mouth[1]), rel=1e-4)
 
 

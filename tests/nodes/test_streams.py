@@ -184,9 +184,9 @@ def test_faces_found_by_comfyui_stand_in_for_the_tracker(monkeypatch):
     lost = payload([[face(own)], [], [face(own)]], (512, 512))
     motion = Extract3DMM.execute(pack, images, -1, "interpolate", landmarks=lost)[1]
     assert motion.visible.tolist() == [True, False, True]
-    with pytest.raises(InputError, match="have 3 frames, fewer than the pictures"):
+    with pytest.raises(InputError, match="have 3 frames, fewer than the images"):
         DetectGaze.execute(pack, images[[0, 0, 0, 0]], motion, landmarks=lost)
-    with pytest.raises(InputError, match="in pictures of 640 × 480, but these are 512 × 512; detect them on the same"):
+    with pytest.raises(InputError, match="in images of 640 × 480, but these are 512 × 512; detect them on the same"):
         DetectGaze.execute(pack, images, motion, landmarks=lost | {"image_size": (480, 640)})
 
 

@@ -11,6 +11,7 @@ from mimaface.mimaface_core.appearance.mia import AppearanceEncoder
 from mimaface.mimaface_core.audio.voice.driver import VoiceDriver
 from mimaface.mimaface_core.audio.voice.net import VoiceNet
 from mimaface.mimaface_core.diffusion.latents import LatentSpace, build_vae
+from mimaface.mimaface_core.diffusion.schedule import build_scheduler
 from mimaface.mimaface_core.diffusion.unet import build_unet
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.packs.files import write_pack
@@ -18,7 +19,7 @@ from mimaface.mimaface_core.packs.find import find_pack, list_packs
 from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
 from mimaface.nodes.load_pack import LoadPack
 
-# The sizes of the bundled pack: 512×512 pictures, 64×64 latents, 197 tokens.
+# The sizes of the bundled pack: 512×512 images, 64×64 latents, 197 tokens.
 BUNDLED_UNET = {
     "block_out_channels": [32, 64, 96, 128],
     "layers_per_block": 1,
@@ -73,7 +74,7 @@ def test_parts_are_loaded_on_first_use(pack):
     assert isinstance(pack.latents, LatentSpace) and pack.latents.vae is pack.vae
     assert (pack.latents.target, pack.latents.scale) == ("residual", 2.0)
     assert isinstance(pack.appearance, AppearanceEncoder)
-    assert (pack.name, pack.picture_size, pack.clip_frames, pack.overlap) == ("tiny", 32, 12, 3)
+    assert (pack.name, pack.manifest.image_size, pack.clip_frames, pack.overlap) == ("tiny", 32, 12, 3)
     assert pack.scheduler["prediction_type"] == "sample" and pack.sampling["steps"] == 4
     assert pack.render == "projected"
 
@@ -93,7 +94,7 @@ def test_verify_reports_sizes(pack):
     assert all(entry["parameters"] > 100 and entry["bytes"] > 100 for entry in report.values())
 
 
-def test_a_pack_may_bring_a_voice(pack):
+def test_a_pack_with_an_audio_part(pack):
     with pytest.raises(InputError, match="no audio driver; choose the bundled one"):
         _ = pack.audio_driver
     entry = {"config": {"width": 8, "dilations": [1, 2]}, "file": "audio.safetensors"}
@@ -109,7 +110,7 @@ def test_morphable_is_the_procedural_face(pack):
     assert pack.morphable.identity_basis.shape[-1] == 80
 
 
-def test_no_pack(tmp_path):
+def test_a_folder_without_a_usable_manifest_is_refused(tmp_path):
     with pytest.raises(InputError, match="manifest.json is missing"):
         ModelPack.load(tmp_path)
     for content in ("{", "[]"):
@@ -132,7 +133,11 @@ def test_no_pack(tmp_path):
         ({"vae": {"class": "AutoencoderTiny", "file": "vae.safetensors"}}, "vae.config"),
         ({"vae": {"class": "AutoencoderTiny", "config": {}, "file": "../vae.safetensors"}}, "vae.file"),
         ({"vae": {"class": "AutoencoderTiny", "config": {}, "file": "lost.safetensors"}}, "lost.safetensors"),
-        ({"audio": "voice"}, "'audio'"),
+        ({"audio": "voice"}, "'audio' is not of type dict"),
+        ({"picture_sise": 512}, "'picture_sise' is unknown, the closest known key is 'picture_size'; correct it or"),
+        ({"sampling": {"scheduler": "euler", "step": 4}}, "'sampling.step' is unknown.*'steps'"),
+        ({"scheduler": {"prediction_type": "noise"}}, "scheduler.prediction_type 'noise' is not one of sample"),
+        ({"morphable": {"kind": "file"}}, "'morphable.file'"),
         ({"audio": {"file": "audio.safetensors"}}, "audio.config"),
         ({"audio": {"config": {}, "file": "audio.safetensors"}}, "audio.safetensors is not there"),
         ({"unet": {"config": {"cross_attention_dim": 8}, "file": "unet.safetensors"}}, "cross_attention_dim"),
@@ -154,21 +159,44 @@ def test_unusable_manifest_is_refused_before_loading(pack, changes, named):
         ModelPack.load(pack.folder)
 
 
+def test_free_form_keys_are_read(pack):
+    rewrite(pack, training={"steps": 3, "by": ["us"]}, license="MIT", attribution=None)
+    assert ModelPack.load(pack.folder).manifest.training == {"steps": 3, "by": ["us"]}
+
+
+def test_every_argument_of_the_noise_schedule_reaches_diffusers(pack):
+    stated = {"prediction_type": "sample", "beta_start": 0.001, "steps_offset": 1, "use_karras_sigmas": True}
+    rewrite(pack, scheduler=stated)
+    config = ModelPack.load(pack.folder).scheduler
+    assert config == stated and build_scheduler("euler", config, 2).config.use_karras_sigmas
+
+
+def test_packs_of_every_earlier_version_are_read(pack):
+    """The bundled pack's manifests since the first: fields came, none went."""
+    whole = manifest(context="frame", face_share=0.5, format=1)
+    whole["latents"] = {"target": "residual", "scale": 2.8653, "colour": False, "sampled": False}
+    first = manifest(latents={"target": "residual", "scale": 3})
+    for content in (first, {**first, "latents": {**first["latents"], "colour": False}}, whole):
+        rewrite(pack, **content)
+        read = ModelPack.load(pack.folder).manifest
+        assert read.latents.sampled == content["latents"].get("sampled", True) and read.context == "frame"
+
+
 @pytest.mark.parametrize(
     ("changes", "remedy"),
     [({}, "copy them from where the pack came from into"), ({"sources": {}}, "mimaface pack convert DIR")],
 )
-def test_half_a_pack_names_every_missing_file_where_from_and_where_to(pack, changes, remedy):
+def test_missing_files_are_named_with_source_and_place(pack, changes, remedy):
     rewrite(pack, **changes)
     (pack.folder / "unet.safetensors").unlink()
     (pack.folder / "vae.safetensors").unlink()
     with host.use(host.Host(models=[pack.folder.parent])):
         refused = LoadPack.validate_inputs(pack.folder.name)
-    for words in ("vae.safetensors, unet.safetensors are not there", remedy, str(pack.folder)):
-        assert words in refused
+    for part in ("vae.safetensors, unet.safetensors are not there", remedy, str(pack.folder)):
+        assert part in refused
 
 
-def test_config_that_the_class_refuses(pack):
+def test_a_config_that_the_class_refuses(pack):
     entry = manifest()["unet"]
     entry["config"]["depth"] = 3
     rewrite(pack, unet=entry)
@@ -176,7 +204,7 @@ def test_config_that_the_class_refuses(pack):
         _ = ModelPack.load(pack.folder).unet
 
 
-def test_unknown_autoencoder(pack):
+def test_an_unknown_autoencoder_is_refused(pack):
     rewrite(pack, vae={**manifest()["vae"], "class": "VQModel"})
     with pytest.raises(InputError, match="VQModel"):
         _ = ModelPack.load(pack.folder).vae
@@ -201,19 +229,19 @@ def test_loading_is_strict(pack, spoil, named):
         _ = ModelPack.load(pack.folder).unet
 
 
-def test_damaged_weights(pack):
+def test_damaged_weights_are_refused(pack):
     (pack.folder / "vae.safetensors").write_bytes(b"not weights")
     with pytest.raises(InputError, match="vae.safetensors cannot be read"):
         _ = ModelPack.load(pack.folder).latents
 
 
-def test_unwritable_folder(tmp_path):
+def test_an_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="another folder"):
         write_tiny_pack(tmp_path / "file" / "pack")
 
 
-def test_nothing_half_written_stays(pack):
+def test_no_temporary_file_is_left(pack):
     assert sorted(path.name for path in pack.folder.iterdir()) == [
         "appearance.safetensors",
         "manifest.json",

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+IMPORT = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); from support import checkout\n"
+COMMAND = f"{IMPORT}from mimaface.cli.main import main\nsys.exit(main())"  # of a process: python -c COMMAND run …
 
 
 def _as_package(name: str) -> None:

@@ -1,4 +1,4 @@
-"""A real ComfyUI in a process of its own, asked over HTTP and its websocket."""
+"""A real ComfyUI in a process of its own, driven over HTTP and its websocket."""
 
 import json
 import subprocess
@@ -41,16 +41,16 @@ class ComfyUI:
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
     def free(self) -> None:
-        """What the button 'free model and node cache' does. Asked again, since a server that is not yet idle forgets one."""
+        """Free models and node cache; the request is repeated, since a server that is not idle drops it."""
         for _ in range(3):
             self.ask("/free", FREE)
             time.sleep(2)
 
     def run(self, graph: dict, cancel=None) -> "Run":
-        """Queue a graph and follow it to its end; interrupted at the first message for which `cancel` says so."""
+        """Queue a graph and follow it to its end; interrupted at the first message for which `cancel` is true."""
         import websocket
 
-        client, run, asked = uuid.uuid4().hex, Run(), 0.0
+        client, run, cancelled_at = uuid.uuid4().hex, Run(), 0.0
         url = f"{self.address.replace('http', 'ws', 1)}/ws?clientId={client}"
         with closing(websocket.create_connection(url, timeout=300)) as events:
             prompt = self.ask("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
@@ -68,17 +68,17 @@ class ComfyUI:
                 if kind == "executing":
                     run.executed.append(data["node"])
                 if kind == "execution_interrupted":
-                    run.latency = time.monotonic() - asked
+                    run.latency = time.monotonic() - cancelled_at
                     run.stopped_at = data["node_id"]
                 if cancel and cancel(kind, data):
-                    cancel, asked = None, time.monotonic()
+                    cancel, cancelled_at = None, time.monotonic()
                     self.ask("/interrupt", {"prompt_id": prompt})
         run.history = self.ask(f"/history/{prompt}")[prompt]
         return run
 
 
 class Run:
-    """What was seen of a run: nodes executed, previews (bytes), history, and where and how soon it stopped."""
+    """A run: executed nodes, previews (bytes), history, and the node and latency of an interrupt."""
 
     def __init__(self):
         self.executed: list[str] = []

@@ -1,9 +1,10 @@
-"""A folder as ComfyUI wants it, with this project in it, and a server that is started on it and stopped again.
+"""A base folder for ComfyUI with this extension in it, and a server that is started on it and stopped again.
 
 COMFYUI_DIR names a ComfyUI folder, which is not written to; COMFYUI_PYTHON the interpreter that has its packages
 (this one when it is not set).
 """
 
+import json
 import os
 import shutil
 import socket
@@ -13,29 +14,28 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from support.checkout import ROOT
 from support.scenes import clip, moved, nodding, tone, voice
 from support.tiny_pack import AUDIO, write_tiny_pack
 
-ROOT = Path(__file__).resolve().parents[2]
 COMFYUI = os.environ.get("COMFYUI_DIR")
 PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
-# what the shipped graphs ask for by name, and what it is here
-ASKED = {
+# the input files of the shipped graphs, and the files here that stand in for them
+EXAMPLE_FILES = {
     "mimaface_portrait.jpg": "face.png",
     "mimaface_laugh.jpg": "face.png",
     "mimaface_driver.mp4": "clip.mp4",
     "mimaface_voice.ogg": "voice.wav",
 }
-PATIENCE = 180  # seconds until a server answers
+START_SECONDS = 180  # until a server answers
 
 
 def bare(base):
-    """The folders that ComfyUI wants in `base`, and this project in them."""
+    """Make the folders of ComfyUI in `base`, with this extension in them."""
     for folder in ("custom_nodes", "models/mimaface", "input", "output", "temp", "user"):
         (base / folder).mkdir(parents=True)
     (base / "custom_nodes" / "ComfyUI-MIMAFace").symlink_to(ROOT, target_is_directory=True)
@@ -44,7 +44,7 @@ def bare(base):
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A folder with this project, tiny packs, a portrait, a clip and a voice; these are also in its input folder."""
+    """A folder with this extension, tiny packs, a portrait, a clip and a voice; these are also in its input folder."""
     base = bare(tmp_path_factory.mktemp("comfyui"))
     packs = base / "models" / "mimaface"
     write_tiny_pack(packs / "tiny", picture_size=512, audio=AUDIO)
@@ -52,8 +52,8 @@ def base(tmp_path_factory):
     Image.fromarray(moved(size=(320, 300))).save(base / "face.png")
     clip(base / "clip.mp4", nodding(14))
     voice(base / "voice.wav", tone(0.1, 0.2, 0.1))
-    for name, made in ASKED.items():
-        shutil.copy(base / made, base / "input" / name)
+    for name, file in EXAMPLE_FILES.items():
+        shutil.copy(base / file, base / "input" / name)
     return base
 
 
@@ -67,7 +67,7 @@ def launched(command, log, **more):
     with open(log, "wb") as file:
         process = subprocess.Popen([*command, str(port)], stdout=file, stderr=subprocess.STDOUT, **more)
     try:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and process.poll() is None:
             try:
                 urllib.request.urlopen(f"{address}/api/system_stats", timeout=5).close()
@@ -94,7 +94,7 @@ def started(command, log, **more):
 
 
 def call(base, *flags):
-    """What starts a ComfyUI that works in the folder `base`: arguments of `launched`."""
+    """Arguments of `launched` for a ComfyUI that works in the folder `base`."""
     command = [PYTHON, "main.py", "--cpu", "--base-directory", str(base), *flags, "--disable-auto-launch"]
     command += ["--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}", "--port"]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -104,6 +104,12 @@ def call(base, *flags):
 def comfyui(base):
     """A ComfyUI that works in the folder `base`, as `started` gives it."""
     return started(**call(base))
+
+
+def fetched(address, path):
+    """The JSON that a server answers."""
+    with urllib.request.urlopen(address + path, timeout=60) as answer:
+        return json.load(answer)
 
 
 @pytest.fixture(scope="module")

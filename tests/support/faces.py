@@ -5,12 +5,21 @@ from dataclasses import replace
 import torch
 
 from mimaface.mimaface_core.face.gaze import as_tracked
+from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, blendshapes
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.motion.rotation import rotation_of
 from mimaface.mimaface_core.motion.track import FaceCoefficients
 
 FACE = procedural_face()
 IRISES = ("right_eye", "left_eye")
+
+
+def blended(**values):
+    """Expression [1, 64] of blendshapes by name; a name without its side stands for both."""
+    coefficients = torch.zeros(1, len(BLENDSHAPES))
+    for name, value in values.items():
+        coefficients[0, blendshapes(name)] = value
+    return coefficients
 
 
 def people(count=12, seed=0, expression=0.5):

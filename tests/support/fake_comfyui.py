@@ -1,4 +1,4 @@
-"""A stand-in for a ComfyUI server, HTTP and websocket, whose runs are told by the tests."""
+"""A fake ComfyUI server, HTTP and websocket, whose runs are played by the tests."""
 
 import base64
 import hashlib
@@ -9,31 +9,34 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from mimaface.headless import builtin_nodes as stock
-from support import toys
+from mimaface.headless.node_classes import object_info
+from support.toys import CLASSES
 
-CLASSES = {cls.GET_SCHEMA().node_id: cls for cls in [*stock.STOCK, *toys.TOYS]}
 PROMPT = "7"
+BLOCK = 1 << 16
 
 
 class FakeComfyUI(ThreadingHTTPServer):
-    """Knows one prompt, with the id PROMPT.
+    """A server with one prompt, of the id PROMPT.
 
-    on_prompt: called in a thread of its own when the prompt comes; tells the run with `tell`, `queue` and `end`.
+    `on_prompt` is called in a thread of its own when the prompt is posted; it plays the run with `send`, `pending`,
+    `running` and `end`. Of large bodies only the size is kept.
     """
 
     def __init__(self, infos=None):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.infos = infos or {name: cls.GET_NODE_INFO_V1() for name, cls in CLASSES.items()}
+        self.infos = infos or object_info(CLASSES)
         self.posted: list[tuple[str, bytes]] = []
+        self.sizes: list[int] = []
         self.viewed: list[str] = []
+        self.upload_status = 200
         self.verdict = ({"prompt_id": PROMPT, "node_errors": {}}, 200)
         self.on_prompt = lambda: None
         self.running: list[str] = []
         self.pending: list[str] = []
         self.history: dict | None = None
         self.watched = threading.Event()
-        self.asked = threading.Event()
+        self.polled = threading.Event()
         self.cut_short = 0
         self.outbox: queue.Queue = queue.Queue()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -42,7 +45,7 @@ class FakeComfyUI(ThreadingHTTPServer):
     def address(self):
         return f"http://127.0.0.1:{self.server_port}"
 
-    def tell(self, kind, **data):
+    def send(self, kind, **data):
         """A message over the websocket."""
         self.outbox.put(json.dumps({"type": kind, "data": {"prompt_id": PROMPT, **data}}))
 
@@ -50,7 +53,7 @@ class FakeComfyUI(ThreadingHTTPServer):
         """The run is over."""
         self.history = {"outputs": outputs or {}, "status": {"status_str": status, "messages": list(messages)}}
         self.running, self.pending = [], []
-        self.tell("executing", node=None)
+        self.send("executing", node=None)
 
     def stop(self):
         """As a process that ends."""
@@ -75,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "queue_running": [[0, key] for key in server.running],
                 "queue_pending": [[number, key] for number, key in enumerate(server.pending)][::-1],
             }
-            server.asked.set()
+            server.polled.set()
             self._send(entries)
         elif where.path == "/view":
             name = parse_qs(where.query)["filename"][0]
@@ -85,13 +88,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(b"not found", 404)
 
     def do_POST(self):
-        body, server = self.rfile.read(int(self.headers["Content-Length"])), self.server
+        server, size = self.server, int(self.headers["Content-Length"])
+        body = self.rfile.read(min(size, BLOCK))
+        for start in range(len(body), size, BLOCK):
+            self.rfile.read(min(BLOCK, size - start))
         server.posted.append((self.path, body))
+        server.sizes.append(size)
         if self.path == "/prompt":
             self._send(*server.verdict)
             threading.Thread(target=server.on_prompt, daemon=True).start()
         elif self.path == "/upload/image":
-            self._send({"name": "face (1).png", "subfolder": "", "type": "input"})
+            self._send({"name": "face (1).png", "subfolder": "", "type": "input"}, server.upload_status)
         else:
             self._send(b"")
 

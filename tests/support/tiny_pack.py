@@ -38,7 +38,7 @@ APPEARANCE = {
     "adapter_layers": 1,
     "adapter_heads": 2,
 }
-AUDIO = {"config": {"width": 8, "dilations": [1, 2]}, "file": "audio.safetensors"}  # for packs that speak
+AUDIO = {"config": {"width": 8, "dilations": [1, 2]}, "file": "audio.safetensors"}  # for packs with a voice network
 MANIFEST = {
     "name": "tiny",
     "version": "1",
@@ -62,7 +62,7 @@ def manifest(**changes) -> dict:
 
 
 def awaken(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Give every parameter a random value, also those that start at zero."""
+    """Give every parameter a random value, those that start at zero included."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():

@@ -1,10 +1,15 @@
-"""Small nodes for the tests of the runner, and the graphs made of them."""
+"""Toy nodes for the tests of the runner, and graphs made of them."""
 
 import json
 import sys
 
+from mimaface.headless.builtin_nodes import BUILTIN_NODES
+from mimaface.headless.execute import run_graph
+from mimaface.headless.node_classes import object_info
+from mimaface.headless.validate import validate
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.terminal import TerminalHost
 from mimaface.nodes.comfyui.schema import io
 
 Thing = io.Custom("TOY_THING")
@@ -23,7 +28,7 @@ class ToyMake(io.ComfyNode):
                 io.Int.Input("steps", default=4, min=1, max=100, tooltip="More for a bigger thing."),
                 io.Float.Input("scale", default=1.0, min=0.0, max=2.0, step=0.1, round=0.01),
                 io.Combo.Input("mode", options=["relative", "absolute"], default="relative"),
-                io.Boolean.Input("loud", default=False, optional=True, label_on="loud", label_off="quiet"),
+                io.Boolean.Input("loud", default=False, optional=True),
                 io.String.Input("note", default="", optional=True, multiline=True),
             ],
             outputs=[Thing.Output(display_name="thing"), io.Int.Output()],
@@ -86,7 +91,7 @@ class ToyFail(io.ComfyNode):
 
     @classmethod
     def execute(cls):
-        raise InputError("There is no face in the picture; choose another.")
+        raise InputError("There is no face in the image; choose another.")
 
 
 class ToyWhole(io.ComfyNode):
@@ -122,16 +127,28 @@ class ToySlow(io.ComfyNode):
 
 
 TOYS = [ToyMake, ToyJoin, ToySave, ToyFail, ToyWhole, ToySlow]
+CLASSES = {cls.GET_SCHEMA().node_id: cls for cls in [*BUILTIN_NODES, *TOYS]}
 
 
 def node(kind, title=None, **inputs):
+    """An entry of an API-format graph."""
     entry = {"class_type": kind, "inputs": inputs}
     return entry | ({"_meta": {"title": title}} if title else {})
 
 
 def make(title="maker", **changes):
+    """An entry of ToyMake."""
     return node("ToyMake", title, **({"steps": 4, "scale": 1.0, "mode": "relative"} | changes))
 
 
-def infos():
-    return {cls.GET_SCHEMA().node_id: cls.GET_NODE_INFO_V1() for cls in TOYS}
+def check(graph, folders=()):
+    """The problems of a graph, as text."""
+    problems = validate(graph, object_info(CLASSES), folders=list(folders), classes=CLASSES)
+    return [str(problem) for problem in problems]
+
+
+def run(graph, tmp_path):
+    """Run a sound graph, with files from and to `tmp_path`; gives the written files."""
+    assert check(graph, [tmp_path]) == []
+    host = TerminalHost(outputs=tmp_path / "out", temp=tmp_path / "temp", inputs=tmp_path)
+    return run_graph(graph, CLASSES, host)

@@ -1,7 +1,7 @@
-"""The ablation: what each switch leaves out, the estimators, and a run of all variants that goes on where it was."""
+"""The ablation: the effect of each switch, the estimators, a run of all variants that resumes."""
 
-import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,18 +10,18 @@ from mimaface.cli import main as cli
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.training import ablation
 from mimaface.mimaface_core.training.ablation import VARIANTS, boundaries, interval, variant_config, verdict
-from mimaface.mimaface_core.training.config import load_config
+from mimaface.mimaface_core.training.config import CONFIGS, AblateConfig, parse_config
 from mimaface.mimaface_core.training.models.estimators import Estimators, frechet, score
 from mimaface.mimaface_core.training.models.latent_cache import Latents
-from mimaface.mimaface_core.training.models.networks import build_parts, clip_context, seen
-from mimaface.mimaface_core.training.models.validation import carried_frames, sample_track
+from mimaface.mimaface_core.training.models.networks import build_networks, clip_context, conditioning_render
+from mimaface.mimaface_core.training.models.validation import TrackSampler
 from mimaface.mimaface_core.training.recipe import run_stage
 
 
 @pytest.fixture
-def config():
-    """The tiny size with everything that the ablation needs."""
-    config = copy.deepcopy(load_config("tiny"))
+def content():
+    """A configuration file of the tiny size with everything that the ablation needs."""
+    config = json.loads((CONFIGS / "tiny.json").read_text())
     config["latents"] |= {"target": "picture", "size": 128, "frames": 4}
     config["video"] |= {"frames": 3, "steps": 2}
     for stage in ("vae", "image"):
@@ -39,9 +39,14 @@ def config():
     return config
 
 
-def test_all_variants_are_trained_measured_and_reported(config, tiny_people, tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def config(content):
+    return parse_config(content, "small.json")
+
+
+def test_all_variants_are_trained_measured_and_reported(content, tiny_people, tmp_path, capsys, monkeypatch):
     path, out = tmp_path / "small.json", tmp_path / "out"
-    path.write_text(json.dumps(config))
+    path.write_text(json.dumps(content))
     monkeypatch.setattr(ablation, "VARIANTS", {name: VARIANTS[name] for name in ("base", "render")})
     command = ["train", "ablation", "--config", str(path), "--data", str(tiny_people), "--out", str(out)]
     assert cli.main(command) == 0
@@ -55,16 +60,15 @@ def test_all_variants_are_trained_measured_and_reported(config, tiny_people, tmp
     assert cli.main(command) == 0
     assert {file: file.stat().st_mtime_ns for file in out.rglob("*.safetensors")} == trained
     assert json.loads((out / "ablation.json").read_text())["runs"] == runs
-    config["image"]["rate"] = 0.5
-    path.write_text(json.dumps(config))
+    content["image"]["rate"] = 0.5
+    path.write_text(json.dumps(content))
     assert cli.main(command) == 2 and "image.rate was 0.003 and is 0.5" in capsys.readouterr().err
 
 
 def test_only_one_switch_and_the_seed_differ(config, tmp_path):
     base, other = (variant_config(config, name, 3, tmp_path) for name in ("base", "identity"))
-    assert base["ablate"] == {} and other["ablate"] == {"identity": True}
-    other["ablate"] = {}
-    assert base == other and base["image"]["seed"] == 6 and config["image"]["seed"] == 2
+    assert base.ablate == AblateConfig() and other.ablate == AblateConfig(identity=True)
+    assert base == replace(other, ablate=AblateConfig()) and base.image.seed == 6 and config.image.seed == 2
 
 
 def test_without_modulation_the_motion_changes_nothing(config):
@@ -72,27 +76,27 @@ def test_without_modulation_the_motion_changes_nothing(config):
 
     def spread(variant):
         one = variant_config(config, variant, 1, "out")
-        context = clip_context(one, build_parts(one)["appearance"], source, motion)
+        context = clip_context(build_networks(one).appearance, source, motion, one.ablate.average)
         assert context.shape[0] == 3
         return (context - context[:1]).abs().max()
 
     assert spread("base") > 1e-3 and spread("motion") == 0 and spread("average") == 0
 
 
-def test_without_render_and_carrying_the_unet_gets_neither(config):
+def test_the_unet_gets_neither_an_ablated_render_nor_ablated_frames(config):
     render = torch.rand(1, 4, 3, 2, 2)
     for variant, shown, carried in (("base", render, 1), ("render", torch.zeros_like(render), 1), ("ica", render, 0)):
         one = variant_config(config, variant, 1, "out")
-        assert torch.equal(seen(one, render), shown) and carried_frames(one) == carried
+        assert torch.equal(conditioning_render(one.ablate, render), shown) and one.overlap == carried
     # clips of 3 frames: 0 1 2 | 2 3 4 | 4 5, or 0 1 2 | 3 4 5
     base, ica = (variant_config(config, name, 1, "out") for name in ("base", "ica"))
-    assert boundaries(base, 6) == [3, 5] and boundaries(ica, 6) == [3]
+    assert boundaries(6, 3, base.overlap) == [3, 5] and boundaries(6, 3, ica.overlap) == [3]
 
 
 def test_a_track_is_sampled_clip_after_clip(config):
     latents = fake_latents(7)
-    made = sample_track(config, build_parts(config), latents, 0)
-    assert made.shape == (7, 4, 8, 8) and made.abs().max() < 1e-5  # a new U-Net says nothing
+    track = TrackSampler.of(config).sample(build_networks(config), latents, 0)
+    assert track.shape == (7, 4, 8, 8) and track.abs().max() < 1e-5  # the output layer of a new U-Net is zero
 
 
 def fake_latents(frames, people=2):
@@ -104,7 +108,7 @@ def fake_latents(frames, people=2):
     samples = [
         {
             "render": drawn(frames, 4, 8, 8),
-            "target": drawn(1, 4, 8, 8).expand(frames, -1, -1, -1),  # a picture that stands still
+            "target": drawn(1, 4, 8, 8).expand(frames, -1, -1, -1),  # frames without motion
             "motion": drawn(frames, 71),
             "weight": torch.full((frames, 8, 8), 1.5),
             "source": torch.zeros(3, 224, 224, dtype=torch.uint8),
@@ -124,7 +128,7 @@ def test_the_score_prefers_the_truth():
     best, worse = score(estimators, truth, held, [4]), score(estimators, wrong, held, [4])
     assert best.distance == 0 < worse.distance and best.identity == pytest.approx(1) and worse.identity < 0.99
     assert worse.jump == pytest.approx(1, abs=0.2)
-    # an error that begins with the second clip is a jump, and nowhere else a change
+    # an error that begins with the second clip changes at the boundary only
     step = torch.cat([torch.zeros(4), torch.ones(4)])[:, None, None, None]
     late = [clip + step + 0.01 * torch.randn(clip.shape) for clip in truth]
     assert score(estimators, late, held, [4]).jump > 20
@@ -161,7 +165,13 @@ def test_intervals_and_verdicts():
     )
 
 
-def test_what_no_pack_can_express_is_refused(config, tmp_path):
-    config["ablate"] = {"render": True}
+def test_a_pack_without_render_is_refused(config, tmp_path):
+    config = replace(config, ablate=AblateConfig(render=True))
     with pytest.raises(InputError, match="cannot do without the render"):
         run_stage("pack", config, tmp_path, tmp_path)
+
+
+def test_an_ablation_without_its_sections_is_refused(config, tmp_path):
+    for section in ("estimators", "ablation"):
+        with pytest.raises(InputError, match=f"lacks the section '{section}'; take configs/ablation.json"):
+            ablation.run_ablation(replace(config, **{section: None}), tmp_path, tmp_path)

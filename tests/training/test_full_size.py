@@ -1,6 +1,7 @@
-"""The full size: Stable Diffusion 1.5, AnimateDiff v3 and CLIP carried over key by key, and its whole path at small widths."""
+"""The full size: pretrained weights carried over key by key, and all its stages with narrow networks."""
 
-import copy
+import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ import torch
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.packs.pack import ModelPack
 from mimaface.mimaface_core.packs.parts import build_part
-from mimaface.mimaface_core.training.config import load_config
-from mimaface.mimaface_core.training.models.networks import build_parts, unet_entry
+from mimaface.mimaface_core.training.config import CONFIGS, load_config, parse_config
+from mimaface.mimaface_core.training.models.networks import build_networks, unet_entry
 from mimaface.mimaface_core.training.models.pretrained import grown, unet_state
 from mimaface.mimaface_core.training.recipe import run_stage, stages_of
 from mimaface.mimaface_core.weights import compare
@@ -33,27 +34,28 @@ def shapes(module):
     return {key: tuple(value.shape) for key, value in module.state_dict().items()}
 
 
-def test_every_key_of_stable_diffusion_and_animatediff_has_its_place():
+def test_every_key_of_stable_diffusion_and_animatediff_is_used():
     from diffusers import MotionAdapter, UNet2DConditionModel
 
     config = load_config("full")
     with torch.device("meta"):
-        # as their published configurations say
+        # as their released configurations
         picture = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
         motion = MotionAdapter(motion_max_seq_length=32, use_motion_mid_block=False)
-        unet = build_part("unet", unet_entry(config))
+        entry = unet_entry(config.unet)
+        unet = build_part("unet", entry["config"], entry.get("class"))
         state = unet_state(unet.state_dict(), picture.state_dict(), motion.state_dict())
     assert not compare(shapes(unet), state) and state.keys() == picture.state_dict().keys() | motion.state_dict().keys()
     assert unet.conv_in.weight.shape == (320, 13, 3, 3) and picture.conv_in.weight.shape == (320, 4, 3, 3)
     assert sum(p.numel() for p in unet.parameters()) > 1.2e9
 
 
-def test_the_vision_encoder_and_the_autoencoder_are_the_published_ones():
+def test_the_vision_encoder_and_the_autoencoder_are_the_released_ones():
     from mimaface.mimaface_core.appearance.tokens_released import CLIP_L
     from mimaface.mimaface_core.packs.released.autoencoder import CONFIG
 
     config = load_config("full")
-    assert config["appearance"]["vision"] == CLIP_L and config["vae"]["config"] == CONFIG
+    assert config.appearance.vision == CLIP_L and config.vae.config == CONFIG
     assert stages_of(config) == ["data", "image", "video", "pack"]
     with pytest.raises(InputError, match="nothing for the stage 'vae'; it has data, image"):
         run_stage("vae", config, None, None)
@@ -67,7 +69,7 @@ def test_the_input_layer_grows_by_zeros():
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """The full configuration with narrow networks, whose weights lie in folders of diffusers' and transformers'."""
+    """The full configuration with narrow networks, whose weights lie in folders of diffusers and transformers."""
     from diffusers import AutoencoderKL, MotionAdapter, UNet2DConditionModel
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
@@ -81,7 +83,7 @@ def small(tmp_path_factory):
     }
     for name, module in modules.items():
         module.save_pretrained(folder / name)
-    config = copy.deepcopy(load_config("full"))
+    config = json.loads((CONFIGS / "full.json").read_text())
     config["start"] = {name: str(folder / name) for name in modules}
     config["vae"]["config"] = VAE
     config["unet"] |= {**PICTURE, "num_attention_heads": 2, "motion_num_attention_heads": 2}
@@ -92,21 +94,21 @@ def small(tmp_path_factory):
     for stage in ("image", "video"):
         config[stage] |= {"batch": 2, "accumulate": 2, "steps": 1}
     config["identity"] |= {"bank": 8, "pictures": 1}
-    return config, modules
+    return parse_config(config, "small.json"), modules
 
 
-def test_what_it_starts_from_is_carried_over_exactly(small):
+def test_pretrained_weights_are_carried_over_exactly(small):
     config, modules = small
-    parts = build_parts(config)
-    state = parts["unet"].state_dict()
+    networks = build_networks(config)
+    state = networks.unet.state_dict()
     for name in ("unet", "motion"):
         for key, value in modules[name].state_dict().items():
             if key != "conv_in.weight":
                 assert torch.equal(state[key], value), key
     own = modules["unet"].conv_in.weight
     assert torch.equal(state["conv_in.weight"][:, :4], own) and not state["conv_in.weight"][:, 4:].any()
-    seen = {key.removeprefix("vision_model."): value for key, value in modules["vision"].state_dict().items()}
-    assert all(torch.equal(parts["appearance"].vision.state_dict()[key], value) for key, value in seen.items())
+    vision = {key.removeprefix("vision_model."): value for key, value in modules["vision"].state_dict().items()}
+    assert all(torch.equal(networks.appearance.vision.state_dict()[key], value) for key, value in vision.items())
 
 
 def test_it_trains_and_becomes_a_pack(small, tiny_people, tmp_path):
@@ -120,14 +122,10 @@ def test_it_trains_and_becomes_a_pack(small, tiny_people, tmp_path):
     assert (pack.unet.conv_in.weight[:, 8:] != 0).any()
 
 
-def test_a_missing_start_says_what_from_where_and_where_to(small, tmp_path):
-    config = copy.deepcopy(small[0])
-    config["start"]["motion"] = str(tmp_path / "nothing")
+def test_the_refusal_of_missing_weights_names_file_source_and_folder(small, tmp_path):
+    config = replace(small[0], start=replace(small[0].start, motion=str(tmp_path / "nothing")))
     with pytest.raises(InputError) as refused:
         run_stage("image", config, tmp_path, tmp_path)
     text = str(refused.value)
     assert "nothing/diffusion_pytorch_model.safetensors is missing" in text.replace("\\", "/")
     assert "huggingface.co/guoyww/animatediff-motion-adapter-v1-5-3" in text and text.count(". ") == 0
-    config["start"] = {**small[0]["start"], "lora": "x"}
-    with pytest.raises(InputError, match="start.lora is not known"):
-        run_stage("image", config, tmp_path, tmp_path)

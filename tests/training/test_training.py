@@ -1,7 +1,7 @@
-"""Training on synthetic people: seeded pictures, a tiny run end to end, and the pack that it writes."""
+"""Training on synthetic people: seeded samples, a tiny run end to end, the pack that it writes."""
 
-import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,15 +11,23 @@ from mimaface.cli import main as cli
 from mimaface.mimaface_core.diffusion.latents import build_vae
 from mimaface.mimaface_core.diffusion.unet import predict
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.packs.manifest import SchedulerEntry
 from mimaface.mimaface_core.packs.pack import ModelPack
-from mimaface.mimaface_core.training.config import load_config
+from mimaface.mimaface_core.training.config import CONFIGS, load_config, parse_config
 from mimaface.mimaface_core.training.data.dataset import StoredSample, sample_path, stored_samples
 from mimaface.mimaface_core.training.engine.checkpoint import read_checkpoint
-from mimaface.mimaface_core.training.models.networks import Noising, build_parts, clip_context, split
-from mimaface.mimaface_core.training.models.vae import PictureLoss, crops, load_pairs, load_vae
+from mimaface.mimaface_core.training.engine.record import recorded
+from mimaface.mimaface_core.training.models.networks import (
+    ForwardDiffusion,
+    build_networks,
+    clip_context,
+    split_latents,
+    without_motion_modules,
+)
+from mimaface.mimaface_core.training.models.vae import AutoencoderLoss, crops, load_pairs, load_vae
 from mimaface.mimaface_core.training.people.camera import from_jpeg
-from mimaface.mimaface_core.training.people.drawer import make_sample
 from mimaface.mimaface_core.training.people.person import random_person
+from mimaface.mimaface_core.training.people.synthesis import make_sample
 from mimaface.mimaface_core.training.recipe import run_stage
 
 
@@ -39,39 +47,39 @@ def log_of(folder, stage):
 
 def test_the_same_seed_gives_the_same_person(trained):
     folder, config = trained
-    stored, again = StoredSample(sample_path(folder / "data", 1)), make_sample(1, config["data"]["frames"])
+    stored, again = StoredSample(sample_path(folder / "data", 1)), make_sample(1, config.data.frames)
     assert torch.equal(stored.source(), from_jpeg(again.source))
-    assert torch.equal(stored.picture("render", 2), from_jpeg(again.renders[2]))
+    assert torch.equal(stored.image("render", 2), from_jpeg(again.renders[2]))
     assert torch.equal(stored.motion, again.motion)
     other = random_person(0)
     assert (random_person(1).skin - other.skin).abs().mean() > 0.01
     assert stored.person == "1"
 
 
-def test_a_sample_shows_what_the_render_gets_wrong(trained):
+def test_a_sample_differs_from_its_render(trained):
     folder, config = trained
     sample = StoredSample(sample_path(folder / "data", 0))
-    assert sample.frames == config["data"]["frames"] and sample.motion.shape == (sample.frames, 71)
-    target, render = (sample.picture(kind, 3).float() / 255 for kind in ("target", "render"))
+    assert sample.frames == config.data.frames and sample.motion.shape == (sample.frames, 71)
+    target, render = (sample.image(kind, 3).float() / 255 for kind in ("target", "render"))
     assert target.shape == (3, 512, 512)
     difference = (target - render).abs().mean(0)
     assert 0.001 < difference.mean() < 0.2
-    # the corners stand still in both
+    # the corners do not move
     assert difference[:40, :40].mean() < 0.03
     weight = sample.weight
     assert weight.shape == (sample.frames, 64, 64) and weight.min() == 0.5 and weight.max() > 3
 
 
-def test_the_pack_loads_and_fits(trained, capsys):
+def test_the_pack_holds_the_averaged_weights(trained, capsys):
     folder, config = trained
     pack = ModelPack.load(folder / "out" / "pack")
     report = pack.verify()
-    assert set(report) == {"vae", "appearance", "unet"} and pack.clip_frames == config["data"]["frames"]
+    assert set(report) == {"vae", "appearance", "unet"} and pack.clip_frames == config.data.frames
     assert cli.main(["pack", "verify", str(pack.folder)]) == 0 and "every part loads" in capsys.readouterr().out
     tensors, _ = read_checkpoint(folder / "out" / "video.safetensors")
     trained_weight = tensors["average/unet.conv_in.weight"]
     assert torch.allclose(pack.unet.conv_in.weight, trained_weight, atol=1e-3)
-    # the image stage cannot see carried latents, the video stage learns to
+    # carried latents have zero weights in the image stage; the video stage trains them
     before, _ = read_checkpoint(folder / "out" / "image.safetensors")
     assert float(before["weights/scale"]) == pytest.approx(pack.latents.scale, rel=1e-3)
     before = before["average/unet.conv_in.weight"]
@@ -79,7 +87,7 @@ def test_the_pack_loads_and_fits(trained, capsys):
     assert torch.equal(before[:, :8], trained_weight[:, :8])
 
 
-def test_the_video_stage_leaves_the_image_stage_alone(trained):
+def test_the_video_stage_trains_motion_modules_and_input_layer_only(trained):
     folder, _ = trained
     image, video = (read_checkpoint(folder / "out" / f"{stage}.safetensors")[0] for stage in ("image", "video"))
     before = {key.removeprefix("weights/"): value for key, value in image.items() if key.startswith("weights/")}
@@ -89,46 +97,68 @@ def test_the_video_stage_leaves_the_image_stage_alone(trained):
     assert not any("appearance" in key for key in video)
 
 
-def test_the_losses_are_logged_and_drawn(trained):
+def test_losses_are_logged_and_plotted(trained):
     folder, _ = trained
     log = log_of(folder / "out", "image")
     assert {"loss", "denoise", "identity", "steps_a_second"} <= log[0].keys()
-    assert {"left", "jump"} <= log[-1].keys() and log[-1]["step"] == 20 and log[0]["identity"] > 0
+    assert (
+        {"residual_error", "residual_change_error"} <= log[-1].keys()
+        and log[-1]["step"] == 20
+        and log[0]["identity"] > 0
+    )
     for stage, step in (("image", 20), ("video", 6)):
-        # source, render, made and truth of the one person kept apart
+        # source, render, sampled frame and truth of the held-out person
         assert Image.open(folder / "out" / "samples" / f"{stage}-{step:06d}.jpg").size == (4 * 192, 192)
         assert Image.open(folder / "out" / f"{stage}-loss.png").width > 300
 
 
 def test_the_autoencoder_learns(trained):
     folder, config = trained
-    pictures = load_pairs(folder / "data", 3, 2)
-    batch = crops(list(pictures[:2]), pictures[2], 64, 8, torch.Generator().manual_seed(0))
-    torch.manual_seed(config["vae"]["seed"])
-    new = build_vae("AutoencoderTiny", config["vae"]["config"])
+    targets, renders, weights = load_pairs(folder / "data", 3, 2)
+    batch = crops([targets, renders], weights, 64, 8, torch.Generator().manual_seed(0))
+    torch.manual_seed(config.vae.seed)
+    new = build_vae("AutoencoderTiny", config.vae.config)
     with torch.no_grad():
         before, after = (
-            float(PictureLoss(vae)(*batch, torch.zeros(16, 4, 8, 8))["loss"])
-            for vae in (new, load_vae(config, folder / "out"))
+            float(AutoencoderLoss(vae)(*batch, torch.zeros(16, 4, 8, 8))["loss"])
+            for vae in (new, load_vae(config.vae, None, folder / "out"))
         )
     assert after < 0.9 * before
 
 
 @pytest.mark.parametrize("name", ["bundled", "ablation"])
-def test_a_shipped_configuration_sees_its_latents(name):
+def test_the_networks_of_a_shipped_configuration_fit_its_latents(name):
     config = load_config(name)
-    parts, side = build_parts(config), config["latents"]["size"] // 8
-    context = clip_context(config, parts["appearance"], torch.zeros(1, 3, 224, 224), torch.zeros(2, 71))
+    networks, side = build_networks(config), config.latents.size // 8
+    context = clip_context(networks.appearance, torch.zeros(1, 3, 224, 224), torch.zeros(2, 71), average=False)
     with torch.no_grad():
-        made = predict(parts["unet"], torch.zeros(1, 13, 2, side, side), torch.tensor([999]), context[None])
-    assert made.shape == (1, 4, 2, side, side)
+        output = predict(networks.unet, torch.zeros(1, 13, 2, side, side), torch.tensor([999]), context[None])
+    assert output.shape == (1, 4, 2, side, side)
 
 
-def test_latents_are_coded_once_and_persons_are_kept_apart(trained):
+def test_motion_modules_are_left_out_and_come_back():
+    unet = build_networks(load_config("tiny")).unet
+    sample, context = torch.randn(1, 13, 2, 8, 8), torch.randn(1, 2, 5, 16)
+    names = list(unet.state_dict())
+    with torch.no_grad():
+        for parameter in unet.parameters():
+            parameter.normal_(0, 0.1)
+        with_modules = predict(unet, sample, torch.tensor([500]), context)
+        with without_motion_modules(unet):
+            one_by_one = [
+                predict(unet, sample[:, :, i : i + 1], torch.tensor([500]), context[:, i : i + 1]) for i in range(2)
+            ]
+            together = predict(unet, sample, torch.tensor([500]), context)
+        assert torch.allclose(torch.cat(one_by_one, 2), together, atol=1e-5) and not torch.equal(together, with_modules)
+        assert torch.equal(predict(unet, sample, torch.tensor([500]), context), with_modules)
+    assert list(unet.state_dict()) == names
+
+
+def test_latents_are_encoded_once_and_people_are_held_out(trained):
     folder, config = trained
     files = sorted((folder / "out" / "latents").iterdir())
     written = [file.stat().st_mtime_ns for file in files]
-    learned, held, _ = split(config, folder / "data", folder / "out")
+    learned, held, _ = split_latents(config, folder / "data", folder / "out")
     assert [file.stat().st_mtime_ns for file in files] == written
     assert set(learned.person.tolist()).isdisjoint(held.person.tolist()) and len(held.samples) == 1
     views = learned.views(torch.tensor([0, 0, 0]), torch.Generator().manual_seed(0))
@@ -137,19 +167,18 @@ def test_latents_are_coded_once_and_persons_are_kept_apart(trained):
 
 
 @pytest.mark.parametrize("kind", ["sample", "epsilon", "v_prediction"])
-def test_what_is_predicted_gives_the_clean_latents_back(kind):
-    config = {"scheduler": {"prediction_type": kind, "timestep_spacing": "trailing"}}
-    noising = Noising(config, "even")
+def test_the_prediction_target_determines_the_clean_latents(kind):
+    diffusion = ForwardDiffusion(SchedulerEntry(prediction_type=kind, timestep_spacing="trailing"), "even")
     clean, noise = torch.randn(2, 3, 4, 1, 5, 5).unbind()
-    time = noising.draw_times(3, torch.Generator().manual_seed(0))
-    noisy, wanted, counts = noising(clean, time, noise)
-    alpha = noising.alphas[time].view(-1, 1, 1, 1, 1)
+    time = diffusion.draw_times(3, torch.Generator().manual_seed(0))
+    noisy, target, weight = diffusion(clean, time, noise)
+    alpha = diffusion.alphas[time].view(-1, 1, 1, 1, 1)
     back = {
-        "sample": wanted,
-        "epsilon": (noisy - (1 - alpha).sqrt() * wanted) / alpha.sqrt(),
-        "v_prediction": alpha.sqrt() * noisy - (1 - alpha).sqrt() * wanted,
+        "sample": target,
+        "epsilon": (noisy - (1 - alpha).sqrt() * target) / alpha.sqrt(),
+        "v_prediction": alpha.sqrt() * noisy - (1 - alpha).sqrt() * target,
     }[kind]
-    assert torch.allclose(back, clean, atol=2e-3) and (counts > 0).all() and counts.max() <= 5
+    assert torch.allclose(back, clean, atol=2e-3) and (weight > 0).all() and weight.max() <= 5
 
 
 def test_refusals(tmp_path, capsys):
@@ -162,14 +191,57 @@ def test_refusals(tmp_path, capsys):
     (tmp_path / "half.json").write_text('{"data": {}}')
     with pytest.raises(InputError, match="lacks the section 'vae'"):
         load_config(str(tmp_path / "half.json"))
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(InputError, match="broken.json is not JSON"):
+        load_config(str(tmp_path / "broken.json"))
     assert cli.main(["train", "data", "--config", "tiny", "--part", "2/2"]) == 2
     assert "--part 2/2" in capsys.readouterr().err
 
 
 def test_one_person_alone_is_refused(tmp_path, trained):
     folder, config = trained
-    config = copy.deepcopy(config)
-    config["latents"]["people"] = 1
+    config = replace(config, latents=replace(config.latents, people=1))
     (tmp_path / "vae.safetensors").write_bytes((folder / "out" / "vae.safetensors").read_bytes())
     with pytest.raises(InputError, match="show 1 of the 2 people"):
         run_stage("image", config, folder / "data", tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.json")))
+def test_the_record_of_a_shipped_configuration_is_its_file(name):
+    content = json.loads((CONFIGS / f"{name}.json").read_text())
+    record = {"precision": "fp32", **json.loads(json.dumps(recorded(load_config(name))))}
+    assert record == content
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "message"),
+    [
+        ("imaeg", {}, "'imaeg' is unknown, the closest known key is 'image'"),
+        ("image", {"stepz": 20}, "'image.stepz' is unknown, the closest known key is 'steps'"),
+        ("vae", {"peopel": 3}, "'vae.peopel' is unknown, the closest known key is 'people'"),
+        ("latents", {"size": "512"}, "'latents.size' is not of type int"),
+        ("latents", {"target": "image"}, "latents.target 'image' is not one of picture, residual"),
+        ("ablate", {"ica": 1}, "'ablate.ica' is not of type bool"),
+        ("start", {"lora": "x"}, "'start.lora' is unknown, known keys are unet, motion, vision, vae"),
+        ("video", {"steps": 0}, "steps, minutes and accumulate must be above 0"),
+    ],
+)
+def test_settings_that_are_unknown_or_of_another_type_are_refused(section, settings, message):
+    content = json.loads((CONFIGS / "tiny.json").read_text())
+    content[section] = {**content.get(section, {}), **settings}
+    with pytest.raises(InputError, match=f"mine.json: .*{message}; correct it"):
+        parse_config(content, "mine.json")
+
+
+def test_an_autoencoder_is_trained_or_pretrained():
+    content = json.loads((CONFIGS / "tiny.json").read_text())
+    content["vae"] = {"config": content["vae"]["config"]}
+    with pytest.raises(InputError, match="'vae' has no settings of training, and 'start.vae' names no autoencoder"):
+        parse_config(content, "mine.json")
+    assert parse_config({**content, "start": {"vae": "folder"}}, "mine.json").pretrained.vae == "folder"
+
+
+def test_arguments_that_a_network_does_not_have_are_refused():
+    config = load_config("tiny")
+    with pytest.raises(InputError, match="cannot be built .*widht.*correct unet or appearance"):
+        build_networks(replace(config, unet={**config.unet, "widht": 3}))

@@ -1,12 +1,10 @@
-"""A folder of videos becomes training samples: whose they are, what is skipped, and going on after an interruption."""
+"""Training samples from a folder of videos: labels, skipped videos, resuming after an interruption."""
 
 import errno
 import os
 import shutil
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import PurePosixPath
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,20 +17,18 @@ from torch.utils.data import DataLoader
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import Cancelled, InputError
-from mimaface.mimaface_core.training.data import torch_datasets as torch_data
 from mimaface.mimaface_core.training.data import videos
 from mimaface.mimaface_core.training.data.dataset import StoredSample
-from mimaface.mimaface_core.training.data.footage import Footage, find_footage, person_of
-from mimaface.mimaface_core.training.data.torch_datasets import SampleFolder, SyntheticFaces
-from mimaface.mimaface_core.training.data.videos import Unusable, choose, find_shots, gather, make_video_data
+from mimaface.mimaface_core.training.data.torch_datasets import SampleFolder
+from mimaface.mimaface_core.training.data.video_folder import PersonVideo, find_videos, person_of
+from mimaface.mimaface_core.training.data.videos import make_video_data
 from mimaface.mimaface_core.training.people.camera import from_jpeg
-from mimaface.mimaface_core.training.people.drawer import make_sample
 
 FRAMES = 2  # of the samples here
 
 
-def pictures(folder, frames):
-    """A folder of numbered PNGs."""
+def image_folder(folder, frames):
+    """Write a folder of numbered PNGs."""
     folder.mkdir(parents=True)
     for number, frame in enumerate(frames):
         Image.fromarray(frame).save(folder / f"frame_{number}.png")
@@ -40,11 +36,11 @@ def pictures(folder, frames):
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """Videos of each kind, three that show a face and three that cannot be used."""
+    """A folder with videos of each kind: three with a face and three that cannot be used."""
     root = tmp_path_factory.mktemp("tree") / "clips"
     (root / "id00012" / "abc").mkdir(parents=True)
     clip(root / "id00012" / "abc" / "00001.mp4", nodding(8))
-    pictures(root / "Clip+x_Y-z+P2+C1+F1-11", nodding(11))
+    image_folder(root / "Clip+x_Y-z+P2+C1+F1-11", nodding(11))
     (root / "anna").mkdir()
     clip(root / "anna" / "monday.mp4", nodding(3))
     (root / "anna" / "broken.mp4").write_bytes(b"no video at all")
@@ -56,22 +52,24 @@ def tree(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(tree, tmp_path_factory):
-    """The samples of the tree, and what was said."""
+    """Folder of the tree's samples, and the outcome."""
     data = tmp_path_factory.mktemp("made") / "data"
     return data, make_video_data(tree, data, frames=FRAMES)
 
 
 def contents(data):
-    """What the samples hold, whatever the order in which a file says it."""
-    found = {}
+    """Tensors and metadata of all samples, independent of their order in a file."""
+    samples = {}
     for path in data.glob("*.safetensors"):
         with safe_open(str(path), "pt") as file:
-            found[path.name] = {name: file.get_tensor(name).numpy().tobytes() for name in file.keys()} | file.metadata()
-    return found
+            samples[path.name] = {
+                name: file.get_tensor(name).numpy().tobytes() for name in file.keys()
+            } | file.metadata()
+    return samples
 
 
-def test_whose_a_video_is():
-    known = {
+def test_person_label_comes_from_the_path():
+    labels = {
         "id10001/1zcIwhmdeo4/00001.mp4": "id10001",
         "train/id10001#7gWzIy6yIIk#001023#001290.mp4": "id10001",
         "Clip+1qf8-pL_D0+P2+C1+F5731-5855.mp4": "1qf8-pL_D0+P2",
@@ -80,13 +78,12 @@ def test_whose_a_video_is():
         "walk.mov": "walk",
         "idea/walk.mov": "idea",
     }
-    assert {path: person_of(PurePosixPath(path)) for path in known} == known
+    assert {path: person_of(PurePosixPath(path)) for path in labels} == labels
 
 
 @needs_faces
-def test_what_is_a_video(tree):
-    found = {video.name: video.person for video in find_footage(tree)}
-    assert found == {
+def test_videos_below_a_folder(tree):
+    assert {video.name: video.person for video in find_videos(tree)} == {
         "clips/Clip+x_Y-z+P2+C1+F1-11": "x_Y-z+P2",
         "clips/anna/broken.mp4": "anna",
         "clips/anna/monday.mp4": "anna",
@@ -96,51 +93,17 @@ def test_what_is_a_video(tree):
     }
 
 
-def test_frames_come_in_order_and_about_25_a_second(tmp_path):
-    pictures(tmp_path / "p", [np.full((8, 8, 3), 9 * i, np.uint8) for i in range(12)])
-    levels = [int(frame[0, 0, 0]) for frame in Footage(tmp_path / "p", "p", "p").frames()]
+def test_frames_are_in_order_at_about_25_fps(tmp_path):
+    image_folder(tmp_path / "p", [np.full((8, 8, 3), 9 * i, np.uint8) for i in range(12)])
+    levels = [int(frame[0, 0, 0]) for frame in PersonVideo(tmp_path / "p", "p", "p").frames()]
     assert levels == [9 * i for i in range(12)]
     fast = films.write(tmp_path / "fast.mp4", films.greys(12), fps=50)
-    levels = [float(frame.float().mean()) for frame in Footage(fast, "fast", "fast").frames()]
+    levels = [float(frame.float().mean()) for frame in PersonVideo(fast, "fast", "fast").frames()]
     assert np.allclose(levels, [16 * i for i in range(6)], atol=4)
 
 
-def test_a_clip_and_its_source_lie_in_one_shot(tmp_path):
-    dark, light = films.noise(20, seed=1)[:1] * 20, [frame // 4 + 190 for frame in films.noise(1, seed=2)] * 40
-    path = films.write(tmp_path / "cut.mp4", [*dark, *light])
-    video = Footage(path, "cut", "cut")
-    assert list(find_shots(video.frames())) == [range(20), range(20, 60)]
-    chosen = choose(video.frames(), 12, "cut")
-    assert chosen == choose(video.frames(), 12, "cut") and len(chosen) == 3
-    for source, *numbers in chosen:
-        assert numbers == list(range(numbers[0], numbers[0] + 12)) and source not in numbers
-        assert len({number < 20 for number in [source, *numbers]}) == 1
-    assert chosen != choose(video.frames(), 12, "other")
-
-
-def test_gathering_reads_once_and_keeps_little():
-    chosen, alive = [[9, 1, 2], [4, 5, 6], [30, 31, 32]], set()
-
-    class Frame:
-        def __init__(self, number):
-            self.number = number
-            alive.add(number)
-
-        def __del__(self):
-            alive.discard(self.number)
-
-    found, most = [], 0
-    for group in gather((Frame(number) for number in range(100)), chosen):
-        found.append([frame.number for frame in group])
-        most = max(most, len(alive))
-        del group
-    assert sorted(found) == sorted(chosen) and most <= 8
-    with pytest.raises(Unusable, match="changed"):
-        list(gather(range(20), chosen))
-
-
 @needs_faces
-def test_samples_show_the_same_face_moved(tree, made):
+def test_renders_are_nearer_to_targets_than_the_source(tree, made):
     data, result = made
     assert result.videos == 6 and result.samples == len(contents(data)) == 5
     people = {}
@@ -152,18 +115,18 @@ def test_samples_show_the_same_face_moved(tree, made):
         assert sample.motion.shape == (FRAMES, 71) and sample.weight.shape == (FRAMES, 64, 64)
         for frame in range(FRAMES):
             source, target, render = (
-                x.float() for x in (sample.source(), sample.picture("target", frame), sample.picture("render", frame))
+                x.float() for x in (sample.source(), sample.image("target", frame), sample.image("render", frame))
             )
             weight = sample.weight[frame]
             assert weight[28:36, 28:36].min() >= 1.5 and weight.max() > 3
             face = (weight >= 1.5).repeat_interleave(8, 0).repeat_interleave(8, 1)
-            still, drawn = ((target - picture).abs().mean(0)[face].mean() for picture in (source, render))
-            assert drawn < max(0.7 * still, 4), (path.name, float(drawn), float(still))
+            unmoved, rendered = ((target - image).abs().mean(0)[face].mean() for image in (source, render))
+            assert rendered < max(0.7 * unmoved, 4), (path.name, float(rendered), float(unmoved))
     assert people == {"id00012": 2, "x_Y-z+P2": 2, "anna": 1}
 
 
 @needs_faces
-def test_what_lies_beyond_the_frame_has_no_weight():
+def test_weights_are_zero_beyond_the_frame():
     from mimaface.mimaface_core.face.detect import face_tracker
 
     # the head at the upper border
@@ -173,12 +136,12 @@ def test_what_lies_beyond_the_frame_has_no_weight():
     empty = (sample.weight[0] == 0).all(1)
     rows = int(empty.float().argmin())
     assert 2 < rows < 30 and empty[:rows].all() and not empty[rows:40].any()
-    # there the border's pixels stand in
+    # the border's pixels are continued there
     assert target[: 8 * rows - 8].std(0).mean() < 2 and target[8 * rows + 8 : 8 * rows + 64].std(0).mean() > 4
 
 
 @needs_faces
-def test_what_cannot_be_used_is_said_in_a_line_each(made):
+def test_unusable_videos_are_listed_with_reasons(made):
     data, result = made
     lines = (data / "skipped.txt").read_text(encoding="utf-8").splitlines()
     assert lines == result.skipped and len(lines) == 3
@@ -189,19 +152,19 @@ def test_what_cannot_be_used_is_said_in_a_line_each(made):
 
 
 @needs_faces
-def test_a_second_run_reads_nothing_and_a_changed_video_is_read_again(tree, made, tmp_path, monkeypatch):
+def test_second_run_reads_only_changed_videos(tree, made, tmp_path, monkeypatch):
     copy, data = tmp_path / "clips", tmp_path / "data"
     shutil.copytree(tree, copy)
     shutil.copytree(made[0], data)
     before = contents(data)
     read = []
-    frames = Footage.frames
+    frames = PersonVideo.frames
 
-    def noted(self) -> Iterator:
+    def recorded(self) -> Iterator:
         read.append(self.name)
         return frames(self)
 
-    monkeypatch.setattr(Footage, "frames", noted)
+    monkeypatch.setattr(PersonVideo, "frames", recorded)
     assert make_video_data(copy, data, frames=FRAMES) == made[1] and not read
     assert contents(data) == before
     clip(copy / "anna" / "short.mp4", nodding(3))
@@ -238,7 +201,7 @@ def test_parts_and_interruptions_give_the_same_samples(tree, made, tmp_path, mon
 @pytest.mark.parametrize(
     "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), SafetensorError("I/O error: No space left on device")]
 )
-def test_a_full_disk_keeps_what_is_finished(tree, made, tmp_path, monkeypatch, error):
+def test_full_disk_keeps_finished_videos(tree, made, tmp_path, monkeypatch, error):
     data = tmp_path / "data"
     shutil.copytree(made[0], data)
     record = next((data / "videos").glob("*monday*"))
@@ -259,22 +222,22 @@ def test_a_full_disk_keeps_what_is_finished(tree, made, tmp_path, monkeypatch, e
 
 @needs_faces
 def test_cancelling_stops_at_the_next_frame(tree, tmp_path):
-    watched = host.Host()
+    canceller = host.Host()
     shown = []
 
     def show(progress, preview=None):
         shown.append(progress.label)
         if len(shown) == 4:
-            watched.cancel()
+            canceller.cancel()
 
-    watched.show = show
-    with host.use(watched), pytest.raises(Cancelled):
+    canceller.show = show
+    with host.use(canceller), pytest.raises(Cancelled):
         make_video_data(tree, tmp_path / "data", frames=FRAMES)
     assert len(shown) == 5 and "looking for cuts" in shown[2]
     assert not list((tmp_path / "data").rglob("*.*"))
 
 
-def test_nothing_to_learn_from_is_refused(tmp_path):
+def test_folders_without_videos_are_refused(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "notes.txt").write_text("no video")
@@ -290,7 +253,7 @@ def test_nothing_to_learn_from_is_refused(tmp_path):
 
 
 @needs_faces
-def test_only_unusable_videos_are_refused(tmp_path):
+def test_folder_of_unusable_videos_is_refused(tmp_path):
     one = tmp_path / "one"
     one.mkdir()
     clip(one / "short.mp4", [moved()] * 12)
@@ -304,7 +267,7 @@ def test_only_unusable_videos_are_refused(tmp_path):
 
 
 @needs_faces
-def test_a_folder_of_samples_feeds_a_trainer(made):
+def test_sample_folder_feeds_a_data_loader(made):
     folder = SampleFolder(made[0])
     assert folder.people == ["anna", "id00012", "x_Y-z+P2"]
     batch = next(iter(DataLoader(folder, batch_size=5)))
@@ -313,18 +276,3 @@ def test_a_folder_of_samples_feeds_a_trainer(made):
     assert batch["motion"].shape == (5, FRAMES, 71) and batch["weight"].shape == (5, FRAMES, 64, 64)
     assert -1 <= batch["targets"].min() < -0.8 and 0.8 < batch["targets"].max() <= 1
     assert sorted(batch["person"].tolist()) == [0, 1, 1, 2, 2]
-
-
-def test_people_without_end():
-    item, again = next(iter(SyntheticFaces(1, start=5))), make_sample(5, 1)
-    assert item["person"] == 5 and torch.equal(item["motion"], again.motion)
-    assert item["targets"].shape == (1, 3, 512, 512) and item["weight"].min() == 0.5
-
-
-def test_workers_share_the_seeds(monkeypatch):
-    sample, seen = make_sample(0, 1), []
-    monkeypatch.setattr(torch_data, "make_sample", lambda seed, frames: sample)
-    for worker in (SimpleNamespace(id=number, num_workers=2) for number in range(2)):
-        monkeypatch.setattr(torch_data, "get_worker_info", lambda worker=worker: worker)
-        seen.append([item["person"] for item in islice(SyntheticFaces(1, start=1, step=3), 3)])
-    assert seen == [[1, 7, 13], [4, 10, 16]]

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ... import host
 from ...errors import InputError
-from ...morphable.bundled.blendshapes import NAMES
-from ...morphable.bundled.face import LID_MIDDLES, ProceduralFace
-from ...morphable.bundled.lip_contact import SHUT, closed_mouth, lip_gaps
+from ...morphable.bundled.blendshapes import BLENDSHAPES, blendshapes
+from ...morphable.bundled.face import ProceduralFace
+from ...morphable.bundled.face_mesh import LID_MIDDLES
+from ...morphable.bundled.lip_contact import SHUT_GAP, closed_mouth, lip_gaps
 from ...motion.rotation import angles_of, rotation_of
 from ...motion.track import PROCEDURAL, FaceCoefficients, MotionTrack
 from ..mel import HOP, loudness, mel_stream
@@ -95,14 +96,14 @@ class VoiceDriver:
         """How much of the source's own small lip gap open mouths [N, K] keep [N]: lips that are shut are often seen apart
         by so much, and an opening counts from there."""
         gap = lip_gaps(self.face, source.coefficients.identity, source.coefficients.expression).amax()
-        return (2 - gap / SHUT).clamp(0, 1) * self.lips.apart(mouth).amax(1).clamp(0, 1)
+        return (2 - gap / SHUT_GAP).clamp(0, 1) * self.lips.apart(mouth).amax(1).clamp(0, 1)
 
     def _shut(self, lids: Tensor, source: MotionTrack) -> Tensor:
         """What closures of lids [N, 2], 0–1, add to the expression [N, 64]: at 1 they meet, however wide the eyes are."""
         wide = self.face.eye_opening(source.coefficients.identity, source.coefficients.expression)[0]
-        added = torch.zeros(len(lids), len(NAMES))
+        added = torch.zeros(len(lids), len(BLENDSHAPES))
         for i, side in enumerate(("right", "left")):
-            modes = [NAMES.index(f"{lid}_lid_{side}") for lid in ("upper", "lower")]
+            modes = blendshapes(f"upper_lid_{side}", f"lower_lid_{side}")
             upper, lower = (self.face.model.expression_basis[k, 1][modes].sum() for k in LID_MIDDLES[i])
             added[:, modes] = (lids[:, i] * wide[i] / (lower - upper))[:, None]
         return added
@@ -117,7 +118,7 @@ def emphasis(levels: Tensor, speaking: Tensor) -> Tensor:
 
 def _raised() -> Tensor:
     """What raised brows add to the expression [64]."""
-    out = torch.zeros(len(NAMES))
+    out = torch.zeros(len(BLENDSHAPES))
     for name, value in BROWS.items():
-        out[[NAMES.index(f"{name}_{side}") for side in ("right", "left")]] = value
+        out[blendshapes(name)] = value
     return out

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ...errors import InputError
-from ...morphable.bundled.face import EYE_RADIUS
+from ...morphable.bundled.geometry import EYE_RADIUS
 
 STYLES = 46
 GRID = 100  # steps a second, on which rates are summed up

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ...morphable.bundled.blendshapes import NAMES
+from ...morphable.bundled.blendshapes import BLENDSHAPES, blendshapes
 
 # in this order: p b m | f v | t d n l s z θ ð k ɡ ŋ j h … | ʃ ʒ tʃ dʒ | a ɑ æ ʌ … | e ɛ i ɪ ə … | o ɔ u ʊ y w …
 VISEMES = ("rest", "closed", "lip_teeth", "tongue", "hushing", "open", "spread", "round")
@@ -23,9 +23,9 @@ MOUTH = (
 @lru_cache(maxsize=1)
 def _modes() -> Tensor:
     """Which of the 64 modes [K, 64] each number of a mouth vector moves."""
-    moves = torch.zeros(len(MOUTH), len(NAMES))
+    moves = torch.zeros(len(MOUTH), len(BLENDSHAPES))
     for row, name in zip(moves, MOUTH, strict=True):
-        row[[i for i, known in enumerate(NAMES) if known in (name, f"{name}_right", f"{name}_left")]] = 1
+        row[blendshapes(name)] = 1
     return moves
 
 

@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...appearance.identity import COLUMNS, ROWS, SIDE
+from ...appearance.identity import COLUMNS, INPUT_SIZE, ROWS
 from ...face.crop import crop_matrix, warp
 from ...face.five_points import five_points, similarity
 from ...motion.alignment import aligned
@@ -65,7 +65,7 @@ def recognition_face(image: Tensor, landmarks: Tensor) -> Tensor:
         [1, 3, 112, 112] in ±1.
     """
     face = aligned(image[None], similarity(five_points(landmarks[None])))
-    return F.interpolate(face[:, :, ROWS, COLUMNS], (SIDE, SIDE), mode="area")
+    return F.interpolate(face[:, :, ROWS, COLUMNS], (INPUT_SIZE, INPUT_SIZE), mode="area")
 
 
 def framing(landmarks: Tensor) -> Tensor:

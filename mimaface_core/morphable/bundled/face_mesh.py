@@ -6,9 +6,11 @@ the right side first.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 FACE_POINTS = 468  # vertices of the face mesh
 IRIS_POINTS = 5  # landmarks of one iris: its centre and four on its rim
-LANDMARKS = FACE_POINTS + 2 * IRIS_POINTS  # what a tracker finds
+LANDMARK_COUNT = FACE_POINTS + 2 * IRIS_POINTS  # of a tracked face
 
 # -- single landmarks
 
@@ -70,6 +72,28 @@ LEFT_BROW = [300, 293, 334, 296, 336, 276, 283, 282, 295, 285]
 # iris centre, then the rim's rightmost, top, leftmost and bottom point in the image, in the tracker's order
 RIGHT_IRIS = [468, 469, 470, 471, 472]
 LEFT_IRIS = [473, 474, 475, 476, 477]
+
+
+class EyeLandmarks(NamedTuple):
+    """Landmarks of one eye.
+
+    Attributes:
+        upper_lid, lower_lid: edges of the lids, from the outer to the inner corner.
+        brow_edge: lower edge of the brow, from outside to inside.
+        iris: its centre, then four points of its rim.
+    """
+
+    upper_lid: list[int]
+    lower_lid: list[int]
+    brow_edge: list[int]
+    iris: list[int]
+
+
+# keys as the eyes are called among the parts of the bundled face
+EYE_LANDMARKS = {
+    "right_eye": EyeLandmarks(RIGHT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_BROW[5:], RIGHT_IRIS),
+    "left_eye": EyeLandmarks(LEFT_UPPER_LID, LEFT_LOWER_LID, LEFT_BROW[5:], LEFT_IRIS),
+}
 # outline of the face: from the top of the forehead along the subject's left to the chin and back on the right
 OVAL = [
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
@@ -83,3 +107,12 @@ IBUG_LANDMARKS = [
     33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
     61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91, 78, 81, 13, 311, 308, 402, 14, 178,
 ]  # fmt: skip
+
+# -- groups whose weight in the pose is alike, see face/fit.py
+
+FOREHEAD_OUTLINE = OVAL[:5] + OVAL[-4:]
+CHIN_OUTLINE = OVAL[16:21]
+EAR_OUTLINE = [RIGHT_TRAGION, 127, LEFT_TRAGION, 356]  # the tragions and the landmarks above them
+NOSE_RIDGE = [168, 6, 197, 195, 5, NOSE_TIP, NOSE_TIP_LOWER]
+GLABELLA = [8, BETWEEN_BROWS, 151]
+CHIN_MIDLINE = [175, 199, CHIN_FRONT]

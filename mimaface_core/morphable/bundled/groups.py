@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ...motion.groups import ExpressionGroups
 from ...motion.track import PROCEDURAL
-from .blendshapes import LID_MODES, MOUTH_MODES
+from .blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES
 from .face import procedural_face
 from .lip_contact import lip_gap
-from .sliders import quick_modes
+from .sliders import QUICK_BLENDSHAPES
 
 
 def expression_groups(basis: str) -> ExpressionGroups:
@@ -19,9 +19,9 @@ def expression_groups(basis: str) -> ExpressionGroups:
         return ExpressionGroups(quick=range(64))
     face = procedural_face()
     return ExpressionGroups(
-        lids=LID_MODES,
-        mouth=MOUTH_MODES,
-        quick=quick_modes(),
+        lids=LID_BLENDSHAPES,
+        mouth=MOUTH_BLENDSHAPES,
+        quick=QUICK_BLENDSHAPES,
         eye_opening=face.eye_opening,
         lip_gap=lambda identity, expression: lip_gap(face, identity, expression),
     )

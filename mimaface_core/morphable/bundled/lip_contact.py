@@ -1,4 +1,4 @@
-"""The mouth at rest: how far the lips stand apart, and the least change of a face that lets them lie together."""
+"""Contact of the lips: gaps between them, the smallest change of expression that closes them, and a collision limit."""
 
 from __future__ import annotations
 
@@ -6,103 +6,135 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .blendshapes import NAMES
+from .blendshapes import blendshapes
 from .face import ProceduralFace
-from .face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LOWER_LIP, UPPER_LIP
+from .face_mesh import (
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LOWER_LIP,
+    LOWER_LIP_POINTS,
+    UPPER_LIP,
+    UPPER_LIP_POINTS,
+)
 
-PAIRS = INNER_UPPER_LIP[1:-1], INNER_LOWER_LIP[1:-1]  # between the corners, right to left
-CENTRAL = len(PAIRS[0]) // 2
-SHUT = 0.02  # model units: lips that a photograph shows less far apart count as shut
-TOUCH = 0.001  # model units: lips this near lie together
-OVERLAP = 0.005, 0.015  # how far lips may come to pass each other, and how far those may that do already
-CLOSING = ["jaw_open"] + [
-    f"{lip}_lip{part}"
-    for lip in ("upper", "lower")
-    for part in ("_mid", "_right", "_left", "_quarter_right", "_quarter_left", "_roll", "_thick_right", "_thick_left")
-]  # the modes that shut a mouth
-JAW_COST = 0.3  # of what its movement of the lips would cost: the jaw shuts before the lips stretch
-STIFFNESS = 0.02  # model units a unit: what a coefficient costs beside the movement that it makes
+UPPER_EDGE, LOWER_EDGE = INNER_UPPER_LIP[1:-1], INNER_LOWER_LIP[1:-1]  # between the corners, right to left
+MIDDLE_PAIR = len(UPPER_EDGE) // 2
+# lengths in model units (100 mm)
+SHUT_GAP = 0.02  # in a photograph: lips nearer than this count as shut
+CONTACT_GAP = 0.001  # lips this near touch
+MAX_OVERLAP = 0.005  # by which a closed lip may pass the other
+MAX_PRIOR_OVERLAP = 0.015  # the same for lips that overlapped before: trackers report closed lips so
+STIFFNESS = 0.02  # cost of a coefficient's unit beside the movement that it makes
+JAW_COST = 0.3  # against the cost of the lip movement that the jaw makes: the jaw shuts before the lips stretch
+# blendshapes that shut a mouth, the jaw first
+CLOSING_BLENDSHAPES = blendshapes(
+    "jaw_open",
+    *(f"{lip}_lip{part}" for lip in ("upper", "lower") for part in ("_mid", "", "_quarter", "_roll", "_thick")),
+)
 
 
 def lip_gap(face: ProceduralFace, identity: Tensor, expression: Tensor) -> Tensor:
-    """How far the middles of the inner lips stand apart in N frames: [N], in units of 100 mm, below 0 where they overlap.
+    """Distance between the middles of the inner lips.
 
-    identity: [N, 80] or [1, 80]; expression: [N, 64].
+    Args:
+        face: the bundled face.
+        identity: [N, 80] or [1, 80].
+        expression: [N, 64].
+
+    Returns:
+        [N] in model units of 100 mm, below 0 where the lips overlap.
     """
-    return lip_gaps(face, identity, expression)[:, CENTRAL]
+    return lip_gaps(face, identity, expression)[:, MIDDLE_PAIR]
 
 
 def lip_gaps(face: ProceduralFace, identity: Tensor, expression: Tensor) -> Tensor:
-    """The same at each pair of the inner lips between the corners of the mouth: [N, 9], right to left."""
+    """Distances between the inner lips, pair by pair.
+
+    Args:
+        face: the bundled face.
+        identity: [N, 80] or [1, 80].
+        expression: [N, 64].
+
+    Returns:
+        [N, 9] for the pairs between the corners of the mouth, right to left, in model units of 100 mm; below 0 where
+        the lips overlap.
+    """
     model = face.model
 
-    def heights(ids: list[int]) -> Tensor:
+    def heights(points: list[int]) -> Tensor:
         return (
-            model.mean_shape[ids, 1]
-            + identity @ model.identity_basis[ids, 1].T
-            + expression @ model.expression_basis[ids, 1].T
+            model.mean_shape[points, 1]
+            + identity @ model.identity_basis[points, 1].T
+            + expression @ model.expression_basis[points, 1].T
         )
 
-    return heights(PAIRS[0]) - heights(PAIRS[1])
+    return heights(UPPER_EDGE) - heights(LOWER_EDGE)
 
 
 def closed_mouth(face: ProceduralFace, identity: Tensor, expression: Tensor) -> Tensor:
-    """The same face with its lips lying together: expression [1, 64] of a face's identity [1, 80] and expression [1, 64].
+    """The same expression with the lips together, by the least movement of the lips.
 
-    The least movement of the lips that brings each pair of them within TOUCH and lets none pass by more than OVERLAP (a
-    tracker sees lips that are shut so). An open jaw may shut, up to the teeth, and does not open. Corners, cheeks, lids and
-    brows stay, and a shut mouth as a whole.
+    Each pair of the lips comes within CONTACT_GAP, and none passes the other by more than MAX_OVERLAP. An open jaw may
+    shut, up to the teeth, and does not open. Corners, cheeks, lids and brows stay, and so does a shut mouth as a whole.
+
+    Args:
+        face: the bundled face.
+        identity: [1, 80].
+        expression: [1, 64].
+
+    Returns:
+        [1, 64].
     """
-    modes = [NAMES.index(name) for name in CLOSING]
-    root, lever = _lips(face)
+    root, lever = _closing_cost(face)
     gaps = lip_gaps(face, identity, expression)[0].double().numpy()
-    jaw = float(expression[0, modes[0]])
-    along = np.eye(1, len(modes))
-    within = np.concatenate([-lever, lever, along, -along])
-    passed = (-gaps).clip(*OVERLAP)
-    limits = np.concatenate([gaps - TOUCH, -passed - gaps, [-max(jaw, 0.0), 0.0]])
-    change = _least_change(root, within, limits)
+    jaw = float(expression[0, CLOSING_BLENDSHAPES[0]])
+    jaw_alone = np.eye(1, len(CLOSING_BLENDSHAPES))
+    constraints = np.concatenate([-lever, lever, jaw_alone, -jaw_alone])
+    overlap = (-gaps).clip(MAX_OVERLAP, MAX_PRIOR_OVERLAP)
+    limits = np.concatenate([gaps - CONTACT_GAP, -overlap - gaps, [-max(jaw, 0.0), 0.0]])
+    change = _least_change(root, constraints, limits)
     closed = expression.clone()
-    closed[0, modes] += torch.from_numpy(change).to(expression)
+    closed[0, CLOSING_BLENDSHAPES] += torch.from_numpy(change).to(expression)
     return closed
 
 
-def meet(shape: Tensor, rest: Tensor, apart: Tensor) -> None:
-    """Bring the lips of shapes [N, V, 3] to touch, in place, where `apart` [N] is 0, and let none pass another.
+def limit_lips(shape: Tensor, rest: Tensor, openness: Tensor) -> None:
+    """Move lips so that they touch where they should and none passes the other, in place.
 
-    rest: [V, 3], the shape before it moved; lips that overlap there may stay so. apart: share of the gaps that stays.
+    Args:
+        shape: [N, V, 3], changed.
+        rest: [V, 3], the shape before it moved; lips that overlap there may stay so.
+        openness: [N], share of the gaps that stays; at 0 the lips touch.
     """
-    upper, lower = PAIRS
-    gaps = shape[:, upper] - shape[:, lower]
-    wanted = gaps * apart[:, None, None]
-    wanted[..., 1] = torch.maximum(wanted[..., 1], (rest[upper, 1] - rest[lower, 1]).clamp(max=0))
+    gaps = shape[:, UPPER_EDGE] - shape[:, LOWER_EDGE]
+    target = gaps * openness[:, None, None]
+    target[..., 1] = torch.maximum(target[..., 1], (rest[UPPER_EDGE, 1] - rest[LOWER_EDGE, 1]).clamp(max=0))
     # the red of the lips follows, from its outline inwards
     for share, above, below in zip(torch.linspace(0, 0.5, len(UPPER_LIP)), UPPER_LIP, LOWER_LIP, strict=True):
-        push = share * (wanted - gaps)
+        push = share * (target - gaps)
         shape[:, above[1:-1]] += push
         shape[:, below[1:-1]] -= push
 
 
-def _lips(face: ProceduralFace) -> tuple[np.ndarray, np.ndarray]:
-    """A root R of the cost |R·c|² of moving the closing modes by c, and how they change the gaps [9, modes]."""
-    modes = [NAMES.index(name) for name in CLOSING]
-    basis = face.model.expression_basis[:, :, modes].double().numpy()
-    lips = sorted({i for ring in UPPER_LIP + LOWER_LIP for i in ring})
-    moved = basis[lips].reshape(-1, len(modes))
+def _closing_cost(face: ProceduralFace) -> tuple[np.ndarray, np.ndarray]:
+    """A root R of the cost |R·c|² of moving the closing blendshapes by c, and their effect on the gaps [9, C]."""
+    basis = face.model.expression_basis[:, :, CLOSING_BLENDSHAPES].double().numpy()
+    lips = sorted({*UPPER_LIP_POINTS, *LOWER_LIP_POINTS})
+    moved = basis[lips].reshape(-1, len(CLOSING_BLENDSHAPES))
     moved[:, 0] *= JAW_COST
-    cost = moved.T @ moved / len(lips) + STIFFNESS**2 * np.eye(len(modes))
-    return np.linalg.cholesky(cost).T, basis[PAIRS[0], 1] - basis[PAIRS[1], 1]
+    cost = moved.T @ moved / len(lips) + STIFFNESS**2 * np.eye(len(CLOSING_BLENDSHAPES))
+    return np.linalg.cholesky(cost).T, basis[UPPER_EDGE, 1] - basis[LOWER_EDGE, 1]
 
 
-def _least_change(root: np.ndarray, within: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """The c with the least |root·c| for which within·c ≥ limits, by non-negative least squares (Lawson and Hanson 1974)."""
+def _least_change(root: np.ndarray, constraints: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """The c of least |root·c| with constraints·c ≥ limits, by non-negative least squares (Lawson and Hanson 1974)."""
     from scipy.optimize import nnls
 
     if (limits <= 0).all():
         return np.zeros(root.shape[1])
-    rows = np.linalg.solve(root.T, within.T).T
+    rows = np.linalg.solve(root.T, constraints.T).T
     system = np.concatenate([rows.T, limits[None]])
     aim = np.zeros(len(system))
     aim[-1] = 1
-    left = system @ nnls(system, aim)[0] - aim
-    return np.linalg.solve(root, -left[:-1] / left[-1])
+    residual = system @ nnls(system, aim)[0] - aim
+    return np.linalg.solve(root, -residual[:-1] / residual[-1])

@@ -1,1 +1,1 @@
-"""The authors' published weights: their files, checked key by key and converted to a model pack."""
+"""The released weights: their files checked key by key and converted to a model pack."""

@@ -1,4 +1,4 @@
-"""From the published folder to a pack: safetensors, part by part, and a manifest."""
+"""Convert the released folder to a model pack: safetensors, file by file, and a manifest."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ... import weights
-from ...appearance.tokens_released import ReleasedAppearance
-from ...diffusion.latents import build_vae
-from ...diffusion.unet_released import build_image_unet, build_video_unet, combine, to_diffusers
+from ...diffusion.unet_released import combine, to_diffusers
 from ...errors import InputError
-from ...face.d3dfr import CoefficientNetwork
 from ...morphable.model import MorphableModel
 from ..files import write_manifest
+from ..manifest import MANIFEST
+from ..parts import build_part
 from . import autoencoder
-from .check import Report, check_released
-from .layout import SOURCES, Sizes
+from .check import FolderReport, check_released
+from .layout import RELEASED_FILES, Sizes
 
 NAME = "released"
 FORMAT = "1"  # of the conversion; another one converts everything anew
-STAGING = "converting"  # the sub-folder where new files wait for each other
-MADE_FROM = "made_from"  # in a file's head: what tells its sources and options
-# What the manifest says besides the parts.
-MANIFEST = {
+STAGING = "converting"  # sub-folder for new files until all are written
+MADE_FROM = "made_from"  # key in a file's header: hash of its sources and options
+# The manifest without the parts.
+SETTINGS = {
     "name": NAME,
     "version": FORMAT,
     "picture_size": 512,
@@ -53,73 +53,71 @@ MANIFEST = {
 
 
 @dataclass(frozen=True)
-class Part:
-    """A file of the pack.
+class PackFile:
+    """A file of the pack, to be written.
 
-    sources: the files it is made from. read: gives its tensors. entry: what the manifest says of it besides the
-    file. build: its network, made from `entry["config"]`; None for the face model, which is no network and stays in
-    full precision.
+    Attributes:
+        sources: names in the report of the files that it is made from.
+        read: returns its tensors.
+        entry: its entry in the manifest, without the file. The face model's has no `config`: it is no network, and
+            stays in full precision.
     """
 
     sources: tuple[str, ...]
     read: Callable[[], dict[str, Tensor]]
-    entry: dict
-    build: Callable[[dict], nn.Module] | None = None
+    entry: dict[str, Any]
+
+    @property
+    def is_network(self) -> bool:
+        """True for all but the face model."""
+        return "config" in self.entry
 
 
 def convert_released(
     folder: Path, out: Path, vae: str | Path | None = None, half: bool = False, sizes: Sizes | None = None
-) -> Report:
-    """Convert the published folder to a pack.
+) -> FolderReport:
+    """Convert the released folder to a pack.
 
-    Everything is checked first. New files are written into a sub-folder and take their places together at the end:
-    until then a pack that was there before stays whole, and a run that was stopped goes on with the next file.
-    Memory is needed for about the largest source, where that is a pickle of the old kind (5 GB); others are mapped.
+    Everything is checked first. New files are written into a sub-folder and moved to their places together at the end:
+    until then an existing pack stays whole, and a run that was stopped resumes with the next file. The largest source
+    needs as much memory as its size where it is a pickle of the old kind (5 GB); others are memory-mapped.
 
     Args:
-        folder: the published folder.
+        folder: the released folder.
         out: the pack's folder: new, empty, or a pack that was converted before.
         vae: the autoencoder's folder or file, see `autoencoder.find_vae`.
-        half: store matrices and kernels as float16; vectors and the face model stay as they are.
-        sizes: of the networks; as published when None.
+        half: store matrices and kernels as float16; vectors and the face model keep their precision.
+        sizes: of the networks; the released ones when None.
 
     Returns:
-        What was found in the published folder.
+        The report on the released folder.
 
     Raises:
         InputError: a file cannot be used, or the pack cannot be written.
-        Cancelled: the user has asked to stop; what is finished is kept for the next run.
+        Cancelled: the user has asked to stop; finished files are kept for the next run.
     """
     sizes = sizes or Sizes()
     _check_out(folder, out)
     report = check_released(folder, vae, sizes)
     if problems := report.problems():
         raise InputError("\n".join(problems))
-    parts = _plan(report, sizes)
+    plan, paths = _plan(report, sizes), _paths(report)
 
-    paths = {name: one.path for name, one in {**report.files, "vae": report.vae}.items()}
     digests = {path: weights.sha256(path) for path in dict.fromkeys(paths.values())}
-    made_from = {name: _made_from([digests[paths[s]] for s in part.sources], half) for name, part in parts.items()}
+    made_from = {part: _made_from([digests[paths[name]] for name in file.sources], half) for part, file in plan.items()}
     try:
-        (out / STAGING).mkdir(parents=True, exist_ok=True)
-        todo = [name for name in parts if not _is_made(out, name, made_from[name])]
-        room = sum(_size(parts[name], half) for name in todo)
-        if room > (free := shutil.disk_usage(out).free):
-            raise InputError(
-                f"The pack needs {room / 1e9:.1f} GB more and {out} has {free / 1e9:.1f} GB left; make room or choose "
-                "another folder."
-            )
+        _clean_staging(out / STAGING, plan)
+        todo = [part for part in plan if not _is_written(out, part, made_from[part])]
+        _check_room(out, sum(_size(part, plan[part], half) for part in todo))
         written = {}
-        for name in todo:
-            part = parts[name]
-            precision = _halved if half and part.build else _as_it_is
-            head = {MADE_FROM: made_from[name]}
-            written[name] = weights.write(out / STAGING / _file(name), part.read(), head, precision)
-        used = {
-            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name: path for path in digests
+        for part in todo:
+            precision = _half_precision if half and plan[part].is_network else _own_precision
+            header = {MADE_FROM: made_from[part]}
+            written[part] = weights.write(out / STAGING / _file_name(part), plan[part].read(), header, precision)
+        sources = {
+            _place(path, folder): {"sha256": digest, "bytes": path.stat().st_size} for path, digest in digests.items()
         }
-        sources = {name: {"sha256": digests[path], "bytes": path.stat().st_size} for name, path in used.items()}
-        _publish(out, parts, written, sources)
+        _install(out, plan, written, sources)
     except OSError as error:
         raise InputError(
             f"The pack cannot be written to {out} ({error.strerror or error}); make room or choose another folder, "
@@ -128,119 +126,160 @@ def convert_released(
     return report
 
 
-def _plan(report: Report, sizes: Sizes) -> dict[str, Part]:
-    """The pack's parts by their names in the manifest, small ones first."""
-    found = report.files
+# -- planning
+
+
+def _paths(report: FolderReport) -> dict[str, Path]:
+    """Name in the report → file, of a report without problems."""
+    checked = {**report.files, "vae": report.vae}
+    return {name: file.path for name, file in checked.items() if file.path is not None}
+
+
+def _plan(report: FolderReport, sizes: Sizes) -> dict[str, PackFile]:
+    """The pack's files by their parts' names in the manifest, small ones first."""
+    files, paths = report.files, _paths(report)
 
     def state(name: str) -> dict[str, Tensor]:
-        return SOURCES[name].read(found[name].path)
+        return RELEASED_FILES[name].read(paths[name])
 
-    def face() -> dict[str, Tensor]:
-        model = MorphableModel.from_bfm(found["bfm"].path)
+    def face_model() -> dict[str, Tensor]:
+        model = MorphableModel.from_bfm(paths["bfm"])
         values = {field.name: getattr(model, field.name) for field in fields(model)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
-    def appearance(prefix: str) -> Part:
+    def video_unet() -> dict[str, Tensor]:
+        return to_diffusers(combine(state("base"), state("motion")))
+
+    def appearance(prefix: str) -> PackFile:
         sources = {"vision": f"{prefix}vision", "identity": "identity", "fuse": f"{prefix}fuse"}
-        config = {"vision": found[sources["vision"]].config, "context_dim": sizes.width}
+        config = {"vision": files[sources["vision"]].config, "context_dim": sizes.width}
 
         def read() -> dict[str, Tensor]:
-            return {f"{k}.{key}": value for k, name in sources.items() for key, value in state(name).items()}
+            return {f"{module}.{key}": value for module, name in sources.items() for key, value in state(name).items()}
 
-        entry = {"class": "released", "config": config}
-        return Part(tuple(sources.values()), read, entry, lambda config: ReleasedAppearance(**config))
+        return PackFile(tuple(sources.values()), read, {"class": "released", "config": config})
 
-    video = {"cross_attention_dim": sizes.width, **sizes.video, **found["motion"].config}
-    parts = {
-        "morphable": Part(("bfm",), face, {"kind": "file"}),
-        "regressor": Part(
-            ("regressor",), partial(state, "regressor"), {"config": {}}, lambda config: CoefficientNetwork()
-        ),
-        "vae": Part(
-            ("vae",),
-            partial(autoencoder.read_vae, report.vae.path),
-            {"class": autoencoder.CLASS, "config": sizes.vae},
-            partial(build_vae, autoencoder.CLASS),
-        ),
+    video = {"cross_attention_dim": sizes.width, **sizes.video, **files["motion"].config}
+    vae = {"class": autoencoder.CLASS, "config": sizes.vae}
+    plan = {
+        "morphable": PackFile(("bfm",), face_model, {"kind": "file"}),
+        "regressor": PackFile(("regressor",), partial(state, "regressor"), {"config": {}}),
+        "vae": PackFile(("vae",), partial(autoencoder.read_vae, paths["vae"]), vae),
         "appearance": appearance(""),
-        "unet": Part(
-            ("base", "motion"),
-            lambda: to_diffusers(combine(state("base"), state("motion"))),
-            {"class": "video", "config": video},
-            build_video_unet,
-        ),
+        "unet": PackFile(("base", "motion"), video_unet, {"class": "video", "config": video}),
     }
     if report.images:
-        picture = {"cross_attention_dim": sizes.width, **sizes.picture}
-        parts["picture_appearance"] = appearance("picture_")
-        parts["picture_unet"] = Part(
-            ("picture",),
-            partial(state, "picture"),
-            {"class": "picture", "config": picture},
-            build_image_unet,
-        )
-    return parts
+        image = {"cross_attention_dim": sizes.width, **sizes.image}
+        plan["picture_appearance"] = appearance("image_")
+        plan["picture_unet"] = PackFile(("image",), partial(state, "image"), {"class": "picture", "config": image})
+    return plan
 
 
-def _publish(out: Path, parts: dict[str, Part], written: dict[str, dict], sources: dict[str, dict]) -> None:
-    """Put the finished files into their places, and the manifest last."""
-    manifest, files = dict(MANIFEST), {}
-    for name, part in parts.items():
-        fresh, path = out / STAGING / _file(name), out / _file(name)
-        if fresh.is_file():
-            os.replace(fresh, path)
-        manifest[name] = {**part.entry, "file": path.name}
-        files[path.name] = written.get(name) or {"sha256": weights.sha256(path), "bytes": path.stat().st_size}
-    write_manifest(out, {**manifest, "sources": sources, "files": files})
-    for left in (*out.glob("picture_*.safetensors"), *(out / STAGING).iterdir()):
-        if left.name not in files:
-            left.unlink()
-    (out / STAGING).rmdir()
+def _place(path: Path, folder: Path) -> str:
+    """Path of a source in the released folder; of a file elsewhere its name."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def _file(name: str) -> str:
-    """A part's file in the pack."""
-    return "bfm.safetensors" if name == "morphable" else f"{name}.safetensors"
+def _file_name(part: str) -> str:
+    """Name of a part's file in the pack."""
+    return "bfm.safetensors" if part == "morphable" else f"{part}.safetensors"
+
+
+def _size(part: str, file: PackFile, half: bool) -> int:
+    """Approximate size of a part's file in bytes."""
+    if not file.is_network:
+        return sum(value.nbytes for value in file.read().values())
+    values = build_part(part, file.entry["config"], file.entry.get("class")).state_dict().values()
+    return sum(value.numel() for value in values) * (2 if half else 4)
+
+
+def _own_precision(value: Tensor) -> torch.dtype:
+    return value.dtype
+
+
+def _half_precision(value: Tensor) -> torch.dtype:
+    """Half precision for matrices and kernels; vectors are small, and statistics of norms must not be rounded."""
+    return torch.float16 if value.is_floating_point() and value.ndim > 1 else value.dtype
+
+
+# -- the pack's folder
 
 
 def _check_out(folder: Path, out: Path) -> None:
-    """Refuse to write where something else is."""
+    """Refuse a folder that holds something else than a converted pack."""
     if out.resolve() == folder.resolve():
-        raise InputError(f"{out} is the published folder itself; choose another one for the pack.")
+        raise InputError(f"{out} is the released folder itself; choose another one for the pack.")
     if not out.is_dir():
         if out.exists():
             raise InputError(f"{out} is a file; choose a folder for the pack.")
         return
     try:
-        name = json.loads((out / "manifest.json").read_text(encoding="utf-8")).get("name")
+        name = json.loads((out / MANIFEST).read_text(encoding="utf-8")).get("name")
     except (OSError, ValueError, AttributeError):
         name = None
     if name != NAME and {path.name for path in out.iterdir()} - {STAGING}:
         raise InputError(f"{out} holds something else; choose an empty or new folder for the pack.")
 
 
+def _check_room(out: Path, needed: int) -> None:
+    """Refuse a disk without room for this many bytes."""
+    if needed > (free := shutil.disk_usage(out).free):
+        raise InputError(
+            f"The pack needs {needed / 1e9:.1f} GB more and {out} has {free / 1e9:.1f} GB left; make room or choose "
+            "another folder."
+        )
+
+
+def _clean_staging(staging: Path, plan: dict[str, PackFile]) -> None:
+    """Create the sub-folder, or remove what a killed run has left unfinished in it."""
+    staging.mkdir(parents=True, exist_ok=True)
+    names = {_file_name(part) for part in plan}
+    for path in staging.iterdir():
+        if path.name not in names:
+            path.unlink()
+
+
+def _install(out: Path, plan: dict[str, PackFile], written: dict[str, dict], sources: dict[str, dict]) -> None:
+    """Move the finished files to their places, and write the manifest last."""
+    manifest, records = dict[str, Any](SETTINGS), {}
+    for part, file in plan.items():
+        staged, path = out / STAGING / _file_name(part), out / _file_name(part)
+        if staged.is_file():
+            os.replace(staged, path)
+        manifest[part] = {**file.entry, "file": path.name}
+        records[path.name] = written.get(part) or {"sha256": weights.sha256(path), "bytes": path.stat().st_size}
+    write_manifest(out, {**manifest, "sources": sources, "files": records})
+    for path in (*out.glob("picture_*.safetensors"), *(out / STAGING).iterdir()):
+        if path.name not in records:
+            path.unlink()
+    (out / STAGING).rmdir()
+
+
+# -- resuming
+
+
 def _made_from(digests: list[str], half: bool) -> str:
-    """What tells a part's sources and options, for the head of its file."""
+    """Hash of a file's sources and options, for its header."""
     return hashlib.sha256(json.dumps([FORMAT, half, digests]).encode()).hexdigest()
 
 
-def _is_made(out: Path, name: str, made_from: str) -> bool:
-    """Whether a part is there already, from the same sources: in its place, or waiting for the others.
+def _is_written(out: Path, part: str, made_from: str) -> bool:
+    """True where a part is written from the same sources: in its place, or in the sub-folder.
 
-    What waits but was made from other sources is removed.
+    A file in the sub-folder that was made from other sources is removed.
     """
-    waiting = out / STAGING / _file(name)
-    if _head(out / _file(name)) == made_from:
-        waiting.unlink(missing_ok=True)
+    staged = out / STAGING / _file_name(part)
+    if _read_made_from(out / _file_name(part)) == made_from:
+        staged.unlink(missing_ok=True)
         return True
-    if _head(waiting) == made_from:
+    if _read_made_from(staged) == made_from:
         return True
-    waiting.unlink(missing_ok=True)
+    staged.unlink(missing_ok=True)
     return False
 
 
-def _head(path: Path) -> str | None:
-    """What a whole file says that it was made from; None for others."""
+def _read_made_from(path: Path) -> str | None:
+    """The hash in the header of a whole file; None for others."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -248,21 +287,3 @@ def _head(path: Path) -> str | None:
             return (file.metadata() or {}).get(MADE_FROM)
     except (OSError, SafetensorError):
         return None
-
-
-def _size(part: Part, half: bool) -> int:
-    """About how many bytes a part's file will have."""
-    if part.build is None:
-        return sum(value.nbytes for value in part.read().values())
-    with torch.device("meta"):
-        values = part.build(part.entry["config"]).state_dict().values()
-    return sum(value.numel() for value in values) * (2 if half else 4)
-
-
-def _as_it_is(value: Tensor) -> torch.dtype:
-    return value.dtype
-
-
-def _halved(value: Tensor) -> torch.dtype:
-    """Half precision for matrices and kernels; vectors take no room, and statistics of norms no rounding."""
-    return torch.float16 if value.is_floating_point() and value.ndim > 1 else value.dtype

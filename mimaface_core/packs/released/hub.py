@@ -1,8 +1,4 @@
-"""Fetching the published files from the model hub: with resume, progress and a check of every file's hash.
-
-huggingface_hub could do part of it, but its downloads start anew after an interruption (each into a temporary file
-of its own, removed on failure) and are not held against the hash that the hub states.
-"""
+"""Download the released files from the model hub: resumed, with progress, checked against the hub's hashes."""
 
 from __future__ import annotations
 
@@ -17,39 +13,48 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 from urllib.parse import quote
 
 from ... import host
 from ...errors import InputError
-from ...weights import MEGABYTE, PART, sha256
+from ...weights import MEGABYTE, sha256
 from . import autoencoder
-from .layout import BFM, SOURCES
+from .layout import BFM, RELEASED_FILES
 
-HUB = "https://huggingface.co"  # another one where HF_ENDPOINT says so
+# Ours: huggingface_hub 2.4 resumes within a run only. It names each temporary file by a uuid and removes it on failure
+# (`file_download._download_to_tmp_and_move`), and checks a plain HTTP download by its size alone.
+
+HUB = "https://huggingface.co"  # where HF_ENDPOINT names no other
 REPOSITORY = "MIMAFace/MIMAFace"
 VAE_REPOSITORY = f"stabilityai/{autoencoder.NAME}"
 NOTICE = (
     "Before you download: the reference repository states no licence for its weights, and the Basel Face Model (BFM09) "
     "among them is for research only. sd-vae-ft-mse is under the MIT licence."
 )
-TIMEOUT = 30  # seconds without a byte
-TRIES = 5  # in a row without a byte
-WAIT = 2.0  # seconds between them
-ABSENT = (401, 404, 410)  # the hub answers 401 where a repository does not exist or is not public
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # worth another try
+TIMEOUT_SECONDS = 30  # without a byte
+MAX_TRIES = 5  # in a row without a byte
+WAIT_SECONDS = 2.0  # between tries
+ABSENT_CODES = (401, 404, 410)  # the hub answers 401 where a repository does not exist or is not public
+TRANSIENT_CODES = (408, 425, 429, 500, 502, 503, 504)  # worth another try
+PART = ".part"  # suffix of a file that has not wholly arrived; it stays for the next run
 LINKED_SIZE, LINKED_TAG = "X-Linked-Size", "X-Linked-Etag"
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What the hub states of a file: size in bytes and digest (SHA-256, or Git's SHA-1 of small files)."""
+class HubFile:
+    """A file as the hub states it.
+
+    Attributes:
+        size: in bytes; None where it is not stated.
+        digest: SHA-256, or Git's SHA-1 of small files; empty where it is not stated.
+    """
 
     size: int | None = None
     digest: str = ""
 
-    def holds(self, path: Path) -> bool:
-        """Whether a file is the one that is offered, as far as the hub states it."""
+    def matches(self, path: Path) -> bool:
+        """True where a local file has the stated size and digest."""
         if self.size is not None and path.stat().st_size != self.size:
             return False
         if re.fullmatch("[0-9a-f]{64}", self.digest):
@@ -64,23 +69,23 @@ class Absent(Exception):
     """The hub has no such file."""
 
 
-def download_released(folder: Path, with_vae: bool = True, wait: float = WAIT) -> list[Path]:
-    """Fetch what is missing or cut short of the published folder; files of the right size are left as they are.
+def download_released(folder: Path, with_vae: bool = True, wait: float = WAIT_SECONDS) -> list[Path]:
+    """Download the released files that are missing or cut short; files of the right size are left as they are.
 
     Args:
-        folder: made when absent.
-        with_vae: whether the autoencoder is fetched too, into a sub-folder.
+        folder: the released folder, created when absent.
+        with_vae: download the autoencoder too, into a sub-folder.
         wait: seconds between tries.
 
     Returns:
-        The files that were fetched.
+        The files that were downloaded.
 
     Raises:
-        InputError: a file cannot be had or written, or is not what the hub states.
-        Cancelled: the user has asked to stop; what has arrived is kept for the next time.
+        InputError: a file cannot be downloaded or written, or is not the one that the hub states.
+        Cancelled: the user has asked to stop; what has arrived is kept for the next run.
     """
     fetched: list[Path] = []
-    for repository, root, alternatives, needed in _wanted(folder, with_vae):
+    for repository, root, alternatives, needed in _downloads(folder, with_vae):
         for place in alternatives:
             try:
                 if fetch(_address(repository, place), root / place, wait):
@@ -94,13 +99,13 @@ def download_released(folder: Path, with_vae: bool = True, wait: float = WAIT) -
     return fetched
 
 
-def _wanted(folder: Path, with_vae: bool) -> Iterator[tuple[str, Path, tuple[str, ...], bool]]:
-    """Repository, the folder that stands for its root, the places where a file may be, and whether it must be."""
-    for name, source in SOURCES.items():
-        yield REPOSITORY, folder, source.places, not source.image
+def _downloads(folder: Path, with_vae: bool) -> Iterator[tuple[str, Path, tuple[str, ...], bool]]:
+    """Of each file the repository, the local folder of its root, its possible places, and True where it is needed."""
+    for name, file in RELEASED_FILES.items():
+        yield REPOSITORY, folder, file.places, not file.image
         if name.endswith("vision"):
-            config = source.places[0].rpartition("/")[0] + "/config.json"
-            yield REPOSITORY, folder, (config,), not source.image
+            config = file.places[0].rpartition("/")[0] + "/config.json"
+            yield REPOSITORY, folder, (config,), not file.image
     yield REPOSITORY, folder, (BFM,), True
     if with_vae:
         for places in (("config.json",), autoencoder.FILES):
@@ -108,50 +113,50 @@ def _wanted(folder: Path, with_vae: bool) -> Iterator[tuple[str, Path, tuple[str
 
 
 def _address(repository: str, place: str) -> str:
-    """Where a file of a repository is fetched from."""
+    """The address of a file of a repository."""
     hub = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
     return f"{hub}/{repository}/resolve/main/{quote(place)}"
 
 
-def fetch(url: str, path: Path, wait: float = WAIT) -> bool:
-    """Fetch a file unless it is there already; it appears under its name only when complete and verified.
+def fetch(url: str, path: Path, wait: float = WAIT_SECONDS) -> bool:
+    """Download a file unless it is there; it appears under its name only when complete and verified.
 
     Args:
         url: an address of the hub.
-        path: the file; its folder is made. What has arrived of it lies beside it, and is gone on with.
+        path: the file; its folder is created. An earlier download that was interrupted, beside it, is resumed.
         wait: seconds between tries.
 
     Returns:
-        Whether it had to be fetched.
+        True where it was downloaded, False where it was there.
 
     Raises:
         Absent: there is no such file.
-        InputError: it cannot be had or written, or is not what the hub states.
+        InputError: it cannot be downloaded or written, or is not the one that the hub states.
         Cancelled: the user has asked to stop.
     """
     part, failures = path.with_name(path.name + PART), 0
     while True:
         begin = part.stat().st_size if part.is_file() else 0
         try:
-            offer = _receive(url, path, part)
+            stated = _receive(url, path, part)
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             code = getattr(error, "code", None)
-            if code in ABSENT:
+            if code in ABSENT_CODES:
                 raise Absent(url) from error
             if path.is_file():
                 return False  # unreachable, but there
             arrived = part.stat().st_size if part.is_file() else 0
             failures = failures + 1 if arrived <= begin else 1
-            if failures >= TRIES or (code is not None and code not in PASSING):
+            if failures >= MAX_TRIES or (code is not None and code not in TRANSIENT_CODES):
                 raise InputError(
                     f"{url} cannot be fetched ({error}); look after the connection and run it again, what has arrived "
                     "is kept."
                 ) from error
             time.sleep(wait)
             continue
-        if offer is None:
+        if stated is None:
             return False
-        if offer.holds(part):
+        if stated.matches(part):
             os.replace(part, path)
             return True
         part.unlink()
@@ -161,8 +166,8 @@ def fetch(url: str, path: Path, wait: float = WAIT) -> bool:
             )
 
 
-def _receive(url: str, path: Path, part: Path) -> Offer | None:
-    """Bring `part` to its end, from where it ends now; None where `path` is there in its right size.
+def _receive(url: str, path: Path, part: Path) -> HubFile | None:
+    """Download the rest of `part`; None where `path` is there in its right size.
 
     Raises:
         URLError, HTTPException, ConnectionError, TimeoutError: the connection fails or breaks.
@@ -173,15 +178,15 @@ def _receive(url: str, path: Path, part: Path) -> Offer | None:
     headers = {"User-Agent": "mimaface", **({"Range": f"bytes={begin}-"} if begin else {})}
     opener = urllib.request.build_opener(redirects)
     try:
-        response = opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+        response = opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        # Nothing is left to be sent, or more is here than there is.
+        # The partial file is complete, or longer than the hub's.
         if error.code == 416 and begin:
             return redirects.linked
         raise
     with response:
-        offer = _offer(response, redirects.linked, begin)
-        if path.is_file() and offer.size in (None, path.stat().st_size):
+        stated = _stated(response, redirects.linked, begin)
+        if path.is_file() and stated.size in (None, path.stat().st_size):
             return None
         resumed = response.status == 206
         try:
@@ -189,25 +194,25 @@ def _receive(url: str, path: Path, part: Path) -> Offer | None:
                 os.replace(path, part)
                 return _receive(url, path, part)
             path.parent.mkdir(parents=True, exist_ok=True)
-            missing = (offer.size or 0) - (begin if resumed else 0)
+            missing = (stated.size or 0) - (begin if resumed else 0)
             if missing > shutil.disk_usage(path.parent).free:
                 raise InputError(f"{path} needs {missing / 1e9:.1f} GB more than the disk has; make room.")
             with part.open("ab" if resumed else "wb") as file:
-                _pour(response, file, offer, path.name)
+                _copy(response, file, stated, path.name)
         except ConnectionError:
             raise
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written ({error.strerror}); make room or choose another folder, then run it again."
             ) from error
-    if offer.size is not None and part.stat().st_size < offer.size:
+    if stated.size is not None and part.stat().st_size < stated.size:
         raise ConnectionError("the connection broke off")
-    return offer
+    return stated
 
 
-def _pour(response: http.client.HTTPResponse, file: BinaryIO, offer: Offer, name: str) -> None:
-    """Write what comes to the end of a file; ConnectionError when it breaks off."""
-    total = (offer.size or 0) // MEGABYTE
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, stated: HubFile, name: str) -> None:
+    """Append the response to a file; ConnectionError when it breaks off."""
+    total = (stated.size or 0) // MEGABYTE
     with host.current().progress(total, f"fetching {name}, MB") as progress:
         while True:
             progress.update(file.tell() // MEGABYTE - progress.done)
@@ -220,12 +225,12 @@ def _pour(response: http.client.HTTPResponse, file: BinaryIO, offer: Offer, name
             file.write(block)
 
 
-def _offer(response: http.client.HTTPResponse, linked: Offer, begin: int) -> Offer:
-    """What an answer says of the whole file; what the hub said before it sent us on counts more."""
+def _stated(response: http.client.HTTPResponse, linked: HubFile, begin: int) -> HubFile:
+    """The whole file as a response states it; the hub's own statement, before a redirect, takes precedence."""
     size, length = linked.size, response.headers.get("Content-Length")
     if size is None and length is not None:
         size = int(length) + (begin if response.status == 206 else 0)
-    return Offer(size, linked.digest or _digest(response.headers.get("ETag")))
+    return HubFile(size, linked.digest or _digest(response.headers.get("ETag")))
 
 
 def _digest(tag: str | None) -> str:
@@ -233,12 +238,20 @@ def _digest(tag: str | None) -> str:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows the hub to where a large file is stored, and remembers what the hub itself says of it."""
+    """Follows the hub to the storage of a large file, and keeps the hub's own statement of it."""
 
-    linked = Offer()
+    linked = HubFile()
 
-    def redirect_request(self, request, file, code, message, headers, address):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         if LINKED_SIZE in headers or LINKED_TAG in headers:
             size = headers.get(LINKED_SIZE)
-            self.linked = Offer(int(size) if size else None, _digest(headers.get(LINKED_TAG)))
-        return super().redirect_request(request, file, code, message, headers, address)
+            self.linked = HubFile(int(size) if size else None, _digest(headers.get(LINKED_TAG)))
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -1,4 +1,4 @@
-"""The published folder: which file is where, what it holds, and how large the networks are."""
+"""The released folder: its files, their keys and shapes, and the sizes of the networks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,63 +31,87 @@ from . import autoencoder
 from .autoencoder import is_sdxl
 
 REMEDY = f"download it again, in full, from {HOME}"
+# Arguments of `CLIPVisionConfig` that keys and shapes leave open.
+UNSHAPED_ARGUMENTS = ("hidden_act", "num_attention_heads", "layer_norm_eps")
+
 Shapes = dict[str, tuple[int, ...]]
-# Arguments of `CLIPVisionConfig` that no shape tells.
-SHAPELESS = ("hidden_act", "num_attention_heads", "layer_norm_eps")
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the networks are; as published unless said otherwise.
+    """Sizes of the networks; the released ones by default.
 
-    video, picture: what differs from `unet_released`'s configurations. vision: arguments of `CLIPVisionConfig`.
-    width: D of the tokens. vae: arguments of `AutoencoderKL`. vertices: of the face model.
+    Attributes:
+        video: arguments of the video U-Net that differ from `unet_released.VIDEO_CONFIG`.
+        image: arguments of the image U-Net that differ from `unet_released.IMAGE_CONFIG`.
+        vision: arguments of `CLIPVisionConfig`.
+        width: D of the tokens.
+        vae: arguments of `AutoencoderKL`.
+        vertices: of the face model.
     """
 
-    video: dict = field(default_factory=dict)
-    picture: dict = field(default_factory=dict)
-    vision: dict = field(default_factory=lambda: dict(CLIP_L))
+    video: dict[str, Any] = field(default_factory=dict)
+    image: dict[str, Any] = field(default_factory=dict)
+    vision: dict[str, Any] = field(default_factory=lambda: dict(CLIP_L))
     width: int = 768
-    vae: dict = field(default_factory=lambda: dict(autoencoder.CONFIG))
+    vae: dict[str, Any] = field(default_factory=lambda: dict(autoencoder.CONFIG))
     vertices: int = 35709
 
 
 @dataclass(frozen=True)
-class Source:
-    """One published file.
+class ReleasedFile:
+    """One released file.
 
-    places: where it may lie in the folder, the first one that is there counts. wanted: its keys and shapes.
-    tidy: from the file's tensors to those keys. image: whether it is of the image stage, which a pack can do without.
+    Attributes:
+        places: paths in the folder where it may be; the first one that is there counts.
+        expected: its keys and shapes.
+        tidy: from the file's tensors to those keys.
+        image: True for files of the image model, which a pack can do without.
     """
 
     places: tuple[str, ...]
-    wanted: Callable[[Sizes], Shapes]
+    expected: Callable[[Sizes], Shapes]
     tidy: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
     image: bool = False
 
     def find(self, folder: Path) -> Path | None:
-        """The file in a published folder; None without."""
+        """The file in a released folder; None where it is missing."""
         return next((folder / place for place in self.places if (folder / place).is_file()), None)
 
     def read(self, path: Path) -> dict[str, Tensor]:
-        """Its tensors; raises InputError when it cannot be read."""
+        """Its tensors, memory-mapped. Raises InputError when it cannot be read."""
         return self.tidy(read(path, REMEDY))
 
 
-def shapes(build: Callable[..., nn.Module], *arguments) -> Shapes:
-    """Keys and shapes of a network, which is built without memory."""
+def shapes(build: Callable[..., object], *arguments: object) -> Shapes:
+    """Keys and shapes of a network, which is built on the device `meta`.
+
+    Args:
+        build: returns the network, an `nn.Module` (diffusers' models are some, which mypy does not recognise).
+        *arguments: of `build`.
+    """
+    return {key: tuple(value.shape) for key, value in _meta_state(build, *arguments).items()}
+
+
+def _meta_state(build: Callable[..., object], *arguments: object) -> dict[str, Tensor]:
     with torch.device("meta"):
-        return {key: tuple(value.shape) for key, value in build(*arguments).state_dict().items()}
+        module = build(*arguments)
+        assert isinstance(module, nn.Module)
+        return module.state_dict()
 
 
 def _video(sizes: Sizes) -> Shapes:
-    with torch.device("meta"):
-        state = to_released(build_video_unet(sizes.video).state_dict())
-    return {key: tuple(value.shape) for key, value in state.items()}
+    released = to_released(_meta_state(build_video_unet, sizes.video))
+    return {key: tuple(value.shape) for key, value in released.items()}
 
 
 def _motion(sizes: Sizes) -> Shapes:
-    return {key: shape for key, shape in _video(sizes).items() if any(part in key for part in VIDEO_PARTS)}
+    return _of_video_checkpoint(_video(sizes))
+
+
+def _of_video_checkpoint(unet: Shapes) -> Shapes:
+    """The part of the video U-Net that is taken from the video checkpoint."""
+    return {key: shape for key, shape in unet.items() if any(part in key for part in VIDEO_PARTS)}
 
 
 def _vision(sizes: Sizes) -> Shapes:
@@ -97,40 +122,56 @@ def _fuse(sizes: Sizes) -> Shapes:
     return shapes(PostFuse, sizes.width, sizes.vision["hidden_size"], FEATURES)
 
 
-def _picture(sizes: Sizes) -> Shapes:
-    return shapes(build_image_unet, sizes.picture)
+def _image(sizes: Sizes) -> Shapes:
+    return shapes(build_image_unet, sizes.image)
+
+
+def _regressor(_: Sizes) -> Shapes:
+    return shapes(CoefficientNetwork)
+
+
+def _identity(_: Sizes) -> Shapes:
+    return shapes(CurricularFace)
 
 
 _UNET = "checkpoints/image/pretrained_unet/"
 _VISION = ("vision_encoder/model.safetensors", "vision_encoder/pytorch_model.bin")
 _FLAT, _SAVED = "unet.pth", ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
-# The base is what the video U-Net's layers over space are taken from: the reference prefers the flat file there,
-# and diffusers' own file for single pictures.
-SOURCES = {
-    "base": Source(tuple(_UNET + name for name in (_FLAT, *_SAVED)), _picture),
-    "motion": Source(("checkpoints/video/3dunet.pth",), _motion),
-    "fuse": Source(("checkpoints/video/mim.pth",), _fuse),
-    "vision": Source(tuple(f"checkpoints/video/{name}" for name in _VISION), _vision, vision_state),
-    "regressor": Source(("models/D3DFR/netG_epoch_25.pth",), lambda sizes: shapes(CoefficientNetwork)),
-    "identity": Source(("models/ArcFace/CurricularFace_Backbone.pth",), lambda sizes: shapes(CurricularFace)),
-    "picture": Source(tuple(_UNET + name for name in (*_SAVED, _FLAT)), _picture, image=True),
-    "picture_fuse": Source(("checkpoints/image/mim.pth",), _fuse, image=True),
-    "picture_vision": Source(tuple(f"checkpoints/image/{name}" for name in _VISION), _vision, vision_state, image=True),
+# The spatial layers of the video U-Net come from the base. The reference code prefers the flat file for the base, and
+# diffusers' own file for the image model.
+RELEASED_FILES = {
+    "base": ReleasedFile(tuple(_UNET + name for name in (_FLAT, *_SAVED)), _image),
+    "motion": ReleasedFile(("checkpoints/video/3dunet.pth",), _motion),
+    "fuse": ReleasedFile(("checkpoints/video/mim.pth",), _fuse),
+    "vision": ReleasedFile(tuple(f"checkpoints/video/{name}" for name in _VISION), _vision, vision_state),
+    "regressor": ReleasedFile(("models/D3DFR/netG_epoch_25.pth",), _regressor),
+    "identity": ReleasedFile(("models/ArcFace/CurricularFace_Backbone.pth",), _identity),
+    "image": ReleasedFile(tuple(_UNET + name for name in (*_SAVED, _FLAT)), _image, image=True),
+    "image_fuse": ReleasedFile(("checkpoints/image/mim.pth",), _fuse, image=True),
+    "image_vision": ReleasedFile(
+        tuple(f"checkpoints/image/{name}" for name in _VISION), _vision, vision_state, image=True
+    ),
 }
 BFM = "models/D3DFR/BFM09_model_info.mat"
-# Without these two there is no image stage; its U-Net is needed anyway.
-IMAGE_STAGE = ("picture_fuse", "picture_vision")
+# Files of the image model alone; its U-Net is needed for the video model, too.
+IMAGE_MODEL = ("image_fuse", "image_vision")
 
 
-def found_config(name: str, path: Path, state: Mapping[str, Tensor], sizes: Sizes) -> dict:
-    """What a file tells of its network besides keys and shapes: arguments for the manifest.
+def read_arguments(name: str, path: Path, state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Any]:
+    """Arguments of a file's network that the manifest has to state.
 
-    Of the video checkpoint the length of its tables of positions (AnimateDiff's come in several); of a vision
-    encoder the arguments of `CLIPVisionConfig` in the `config.json` beside it.
+    Of the video checkpoint the length of its position tables (AnimateDiff has several lengths); of a vision encoder
+    the arguments of `CLIPVisionConfig` in the `config.json` beside it.
+
+    Args:
+        name: key of `RELEASED_FILES`.
+        path: the file.
+        state: its tensors.
+        sizes: of the networks.
 
     Raises:
-        InputError: the tables differ in length, or the configuration is missing or none.
+        InputError: the tables differ in length, or the configuration is missing or not readable.
     """
     if name == "motion" and any(key.endswith((*TABLES, TABLE)) for key in state):
         return {"motion_max_seq_length": longest_clip(state)}
@@ -140,27 +181,28 @@ def found_config(name: str, path: Path, state: Mapping[str, Tensor], sizes: Size
     try:
         content = json.loads(config.read_text(encoding="utf-8"))
         content = content.get("vision_config", content)
-        return {**sizes.vision, **{key: content[key] for key in SHAPELESS if key in content}}
+        return {**sizes.vision, **{key: content[key] for key in UNSHAPED_ARGUMENTS if key in content}}
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{config} cannot be read ({error}); {REMEDY}.") from error
 
 
-def misfit_of(name: str, state: Mapping[str, Tensor], config: dict, sizes: Sizes) -> Misfit:
-    """How the tensors of a file differ from what is published.
+def compare_released(name: str, state: Mapping[str, Tensor], config: dict[str, Any], sizes: Sizes) -> Misfit:
+    """Differences between a file's tensors and the released ones.
 
-    The video checkpoint may hold, or lack, whatever of the U-Net is not taken from it.
+    The video checkpoint may hold, or lack, those keys of the U-Net that are not taken from it.
 
     Args:
-        name: in `SOURCES`.
-        state: its tensors. config: what `found_config` says of it.
+        name: key of `RELEASED_FILES`.
+        state: the file's tensors.
+        config: its `read_arguments`.
+        sizes: of the networks.
 
     Raises:
-        InputError: it is of SDXL.
+        InputError: it is a file of SDXL.
     """
-    if name in ("base", "picture") and is_sdxl(state):
-        raise InputError("it is of Stable Diffusion XL; the published one is of Stable Diffusion 1.5")
+    if name in ("base", "image") and is_sdxl(state):
+        raise InputError("it is of Stable Diffusion XL; the released one is of Stable Diffusion 1.5")
     if name != "motion":
-        return compare(SOURCES[name].wanted(sizes), state)
-    whole = _video(replace(sizes, video={**sizes.video, **config}))
-    wanted = {key: shape for key, shape in whole.items() if any(part in key for part in VIDEO_PARTS)}
-    return compare(wanted, state, whole)
+        return compare(RELEASED_FILES[name].expected(sizes), state)
+    unet = _video(replace(sizes, video={**sizes.video, **config}))
+    return compare(_of_video_checkpoint(unet), state, unet)

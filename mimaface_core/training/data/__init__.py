@@ -1,1 +1,1 @@
-"""Training samples: made, stored, read back."""
+"""Training samples: made, stored, read."""

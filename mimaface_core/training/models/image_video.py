@@ -1,42 +1,61 @@
-"""Stages `image` and `video`: the U-Net with its appearance encoder on single frames, then its movement on clips."""
+"""Stages `image` and `video`: U-Net and appearance encoder on frames, then motion modules and W_cond on clips."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from ...diffusion.ica import condition, draw_known, perturb
 from ...diffusion.unet import motion_modules, predict
+from ..config import TrainingConfig
 from ..engine.checkpoint import load_averaged, read_checkpoint
-from ..engine.trainer import Training
+from ..engine.trainer import Batch, Trainer
 from .identity_loss import IdentityLoss, Photometric
-from .latent_cache import clip_frames
-from .networks import Noising, build_parts, clean_latents, clip_context, seen, split, still
-from .validation import Report
+from .latent_cache import Latents
+from .networks import (
+    ForwardDiffusion,
+    Networks,
+    build_networks,
+    clean_latents,
+    clip_context,
+    conditioning_render,
+    split_latents,
+    without_motion_modules,
+)
+from .vae import signed
+from .validation import Validation
 
-DROPPED = 0.1  # share of pictures that go without appearance, for classifier-free guidance
-JUMP_COSTS = 0.5  # what a wrong change from frame to frame counts
-# Settings that a checkpoint depends on beside its own section.
+DROP_PROBABILITY = 0.1  # of the appearance, for classifier-free guidance
+CHANGE_WEIGHT = 0.5  # of errors in changes from frame to frame
+MAX_SEED = 1 << 31
+# Sections that a checkpoint depends on, beside its own.
 SECTIONS = ("latents", "unet", "appearance", "scheduler", "start", "ablate")
 
 
 class ImageModel(nn.Module):
     """U-Net and appearance encoder with their loss on single frames: denoising, and L_id.
 
-    scale: of the residual, see `latents.LatentSpace`.
+    Args:
+        config: sections `image`, `latents`, `identity`, `appearance`, `scheduler` and `ablate` are read.
+        networks: trained in place.
+        scale: of the residual, see `diffusion.latents.LatentSpace`.
     """
 
-    def __init__(self, config: dict, parts: dict[str, nn.Module], scale: float) -> None:
+    scale: Tensor
+
+    def __init__(self, config: TrainingConfig, networks: Networks, scale: float) -> None:
         super().__init__()
-        self.config, self.unet, self.appearance = config, parts["unet"], parts["appearance"]
-        self.noising = Noising(config, config["image"]["times"])
+        self.unet, self.appearance = networks.unet, networks.appearance
+        self.target, self.ablate = config.latents.target, config.ablate
+        self.diffusion = ForwardDiffusion(config.scheduler, config.image.times)
         self.register_buffer("scale", torch.tensor(scale))
-        settings = config["identity"]
-        self.identity_weight = 0.0 if config["ablate"].get("identity") else settings["weight"]
+        settings = config.identity
+        self.identity_weight = 0.0 if config.ablate.identity else settings.weight
         self.photometric = Photometric()
-        self.identity = IdentityLoss(config["appearance"]["context_dim"], settings["bank"], settings["temperature"])
+        self.identity = IdentityLoss(config.appearance.context_dim, settings.bank, settings.temperature)
 
     def forward(
         self,
@@ -49,164 +68,203 @@ class ImageModel(nn.Module):
         noise: Tensor,
         **frame: Tensor,
     ) -> dict[str, Tensor]:
-        """The losses of B pictures.
+        """The losses of B images.
 
-        source: uint8 [B, 3, 224, 224]; views: other pictures of the first n of them, uint8 [n, 3, 224, 224], and person [n];
-        seed: of the photometric changes; keep [B]: 0 where appearance is dropped; time [B]; noise and frame's render and
-        target [B, C, h, w], weight [B, h, w], motion [B, 71].
+        Args:
+            source: uint8 [B, 3, 224, 224].
+            views: uint8 [n, 3, 224, 224], other images of the first n persons.
+            person: [n], identity numbers.
+            seed: of the photometric changes.
+            keep: [B], 0 where the appearance is dropped.
+            time: [B], timesteps.
+            noise: [B, C, h, w].
+            frame: `render` and `target` [B, C, h, w], `weight` [B, h, w], `motion` [B, 71].
         """
-        tokens = self.appearance.encode_source(_signed(source))
+        tokens = self.appearance.encode_source(signed(source))
         context = self.appearance.modulate(tokens, frame["motion"]) * keep[:, None, None]
-        render = frame["render"][:, :, None]
-        clean = clean_latents(self.config, frame["target"][:, :, None], render, self.scale)
-        noisy, wanted, counts = self.noising(clean, time, noise[:, :, None])
-        nothing = torch.zeros(1, dtype=torch.bool, device=noisy.device)
-        sample = condition(noisy, seen(self.config, render), torch.zeros_like(noisy), nothing)
-        made = predict(self.unet, sample, time, context[:, None])
-        error = (made.float() - wanted).square() * frame["weight"][:, None, None]
-        denoise = (error.mean((1, 2, 3, 4)) * counts).mean()
+        render, truth, noise = (rearrange(x, "b c h w -> b c 1 h w") for x in (frame["render"], frame["target"], noise))
+        clean = clean_latents(self.target, truth, render, self.scale)
+        noisy, target, loss_weight = self.diffusion(clean, time, noise)
+        known = torch.zeros(1, dtype=torch.bool, device=noisy.device)
+        sample = condition(noisy, conditioning_render(self.ablate, render), torch.zeros_like(noisy), known)
+        predicted = predict(self.unet, sample, time, context[:, None])
+        error = (predicted.float() - target).square() * rearrange(frame["weight"], "b h w -> b 1 1 h w")
+        denoise = (error.mean((1, 2, 3, 4)) * loss_weight).mean()
         if not self.identity_weight:
             return {"loss": denoise}
-        who = self._identity(source[: len(views)], views, person, tokens[: len(views), 0], seed)
-        return {"loss": denoise + self.identity_weight * who, "denoise": denoise, "identity": who}
+        identity = self._identity_loss(source[: len(views)], views, person, tokens[: len(views), 0], seed)
+        return {"loss": denoise + self.identity_weight * identity, "denoise": denoise, "identity": identity}
 
-    def _identity(self, source: Tensor, views: Tensor, person: Tensor, token: Tensor, seed: int) -> Tensor:
-        """L_id: the source against itself as another camera would show it, and against another picture of the person."""
+    def _identity_loss(self, source: Tensor, views: Tensor, person: Tensor, token: Tensor, seed: int) -> Tensor:
+        """L_id of the source's tokens; positives are its photometric change and another image of the person."""
         changed = self.photometric(source.float() / 255, seed) * 2 - 1
-        tokens = self.appearance.encode_source(torch.cat([changed, _signed(views)]))[:, 0]
+        tokens = self.appearance.encode_source(torch.cat([changed, signed(views)]))[:, 0]
         return self.identity(token, list(tokens.chunk(2)), person)
 
 
 class VideoModel(nn.Module):
-    """The motion U-Net with its loss on clips, of which leading frames may be given (ICA); appearance is frozen."""
+    """The motion U-Net with its loss on clips with carried latents (ICA); the appearance encoder is frozen.
 
-    def __init__(self, config: dict, parts: dict[str, nn.Module], scale: float) -> None:
+    Args:
+        config: sections `video`, `latents`, `scheduler` and `ablate` are read.
+        networks: trained in place.
+        scale: of the residual.
+    """
+
+    def __init__(self, config: TrainingConfig, networks: Networks, scale: float) -> None:
         super().__init__()
-        self.config, self.unet = config, parts["unet"].requires_grad_(False)
-        self.appearance = parts["appearance"].eval().requires_grad_(False)
-        self.noising, self.scale = Noising(config, config["video"]["times"]), scale
+        self.unet = networks.unet.requires_grad_(False)
+        self.appearance = networks.appearance.eval().requires_grad_(False)
+        self.target, self.ablate, self.scale = config.latents.target, config.ablate, scale
+        self.diffusion = ForwardDiffusion(config.scheduler, config.video.times)
         for parameter in (self.unet.conv_in.weight, *(p for m in motion_modules(self.unet) for p in m.parameters())):
             parameter.requires_grad_(True)
-        # of the input layer only W_cond learns: noisy latents and render belong to the image stage
-        own = 2 * self.unet.config.out_channels
+        # of the input layer only W_cond is trained: noisy latents and render belong to the image stage
+        frozen = 2 * self.unet.conv_out.out_channels
         self.unet.conv_in.weight.register_hook(
-            lambda grad: torch.cat([torch.zeros_like(grad[:, :own]), grad[:, own:]], 1)
+            lambda grad: torch.cat([torch.zeros_like(grad[:, :frozen]), grad[:, frozen:]], 1)
         )
 
     def forward(
         self, source: Tensor, time: Tensor, noise: Tensor, known: Tensor, blur: Tensor, **clip: Tensor
     ) -> dict[str, Tensor]:
-        """The losses of B clips.
+        """The loss of B clips.
 
-        source: uint8 [B, 3, 224, 224]; time [B]; noise and blur (of the carried latents) [B, C, F, h, w]; known [B, F];
-        clip's render and target [B, F, C, h, w], weight [B, F, h, w], motion [B, F, 71].
+        Args:
+            source: uint8 [B, 3, 224, 224].
+            time: [B], timesteps.
+            noise: [B, C, F, h, w].
+            known: [B, F] bool, frames with carried latents.
+            blur: [B, C, F, h, w], noise of the carried latents.
+            clip: `render` and `target` [B, F, C, h, w], `weight` [B, F, h, w], `motion` [B, F, 71].
         """
-        render, target = clip["render"].transpose(1, 2), clip["target"].transpose(1, 2)
-        clean = clean_latents(self.config, target, render, self.scale)
-        noisy, wanted, counts = self.noising(clean, time, noise)
-        sample = condition(noisy, seen(self.config, render), clean + blur, known)
+        render, truth = (rearrange(clip[name], "b f c h w -> b c f h w") for name in ("render", "target"))
+        clean = clean_latents(self.target, truth, render, self.scale)
+        noisy, target, loss_weight = self.diffusion(clean, time, noise)
+        sample = condition(noisy, conditioning_render(self.ablate, render), clean + blur, known)
         with torch.no_grad():
-            context = torch.stack(
-                [
-                    clip_context(self.config, self.appearance, one[None], motion)
-                    for one, motion in zip(_signed(source), clip["motion"], strict=True)
-                ]
-            )
-        wrong = predict(self.unet, sample, time, context).float() - wanted
+            contexts = [
+                clip_context(self.appearance, pixels[None], motion, self.ablate.average)
+                for pixels, motion in zip(signed(source), clip["motion"], strict=True)
+            ]
+        difference = predict(self.unet, sample, time, torch.stack(contexts)).float() - target
         weight = clip["weight"][:, None]
-        # what changes from frame to frame must change as in the truth
-        jump = ((wrong[:, :, 1:] - wrong[:, :, :-1]).square() * weight[:, :, 1:]).mean((1, 2, 3, 4))
-        error = (wrong.square() * weight).mean((1, 2, 3, 4))
-        return {"loss": ((error + JUMP_COSTS * jump) * counts).mean()}
+        # changes from frame to frame must be those of the truth
+        change = ((difference[:, :, 1:] - difference[:, :, :-1]).square() * weight[:, :, 1:]).mean((1, 2, 3, 4))
+        error = (difference.square() * weight).mean((1, 2, 3, 4))
+        return {"loss": ((error + CHANGE_WEIGHT * change) * loss_weight).mean()}
 
 
-def train_image(config: dict, data: Path, out: Path) -> None:
-    """Stage `image`; leaves `image.safetensors` in `out`."""
-    settings, parts = config["image"], build_parts(config)
-    latents, held, key = split(config, data, out)
-    unet = parts["unet"]
-    for module in motion_modules(unet):
+def train_image(config: TrainingConfig, data: Path, out: Path) -> None:
+    """Stage `image`: train U-Net and appearance encoder; writes `image.safetensors` to `out`.
+
+    Args:
+        config: of the training.
+        data: folder of the training data.
+        out: folder of the checkpoints.
+
+    Raises:
+        InputError: data or pretrained weights are missing, or the checkpoint has other settings.
+    """
+    settings, networks = config.image, build_networks(config)
+    latents, held, key = split_latents(config, data, out)
+    for module in motion_modules(networks.unet):
         module.requires_grad_(False)
-    if settings.get("checkpointing"):
-        unet.enable_gradient_checkpointing()
-    model = ImageModel(config, parts, latents.residual_scale())
-    depends = {**_sections(config), "identity": config["identity"], "autoencoder": key}
-    training = Training("image", out, model, ("unet", "appearance", "identity", "scale"), config, depends)
+    if settings.checkpointing:
+        networks.unet.enable_gradient_checkpointing()
+    model = ImageModel(config, networks, latents.residual_scale())
+    depends = {**_sections(config), "identity": config.identity, "autoencoder": key}
+    saved = ("unet", "appearance", "identity", "scale")
+    trainer = Trainer("image", out, model, saved, settings, config.precision, depends)
 
-    def draw(generator: torch.Generator) -> dict:
-        rows = latents.rows[torch.randint(len(latents.rows), (settings["batch"],), generator=generator)]
-        where = window(latents.samples[0]["render"].shape[-1], settings["crops"], generator)
-        frame = {name: x[(..., *where)] if name != "motion" else x for name, x in latents.frames(rows).items()}
-        some = rows[: config["identity"]["pictures"], 0]
+    def draw(generator: torch.Generator) -> Batch:
+        rows = latents.rows[torch.randint(len(latents.rows), (settings.batch,), generator=generator)]
+        frame = cropped(latents.frames(rows), _window(latents, settings.crops, generator))
+        first = rows[: config.identity.pictures, 0]
         return {
             **frame,
             "source": latents.sources(rows[:, 0]),
-            "views": latents.views(some, generator),
-            "person": latents.person[some],
-            "seed": int(torch.randint(1 << 31, (), generator=generator)),
-            "keep": (torch.rand(len(rows), generator=generator) >= DROPPED).float(),
-            "time": model.noising.draw_times(len(rows), generator),
+            "views": latents.views(first, generator),
+            "person": latents.person[first],
+            "seed": int(torch.randint(MAX_SEED, (), generator=generator)),
+            "keep": (torch.rand(len(rows), generator=generator) >= DROP_PROBABILITY).float(),
+            "time": model.diffusion.draw_times(len(rows), generator),
             "noise": torch.randn(frame["render"].shape, generator=generator),
         }
 
-    with still(unet):
-        training.run(draw, Report("image", config, parts, held, model.scale, data, out))
+    with without_motion_modules(networks.unet):
+        trainer.run(draw, Validation("image", config, networks, held, float(model.scale), data, out))
 
 
-def train_video(config: dict, data: Path, out: Path) -> None:
-    """Stage `video`: motion modules and the eye for carried latents; leaves `video.safetensors` in `out`."""
-    settings, frames = config["video"], clip_frames(config)
-    parts, scale, step = trained_image(config, out)
-    latents, held, key = split(config, data, out)
-    if settings.get("checkpointing"):
-        parts["unet"].enable_gradient_checkpointing()
-    model = VideoModel(config, parts, scale)
-    training = Training(
-        "video", out, model, ("unet",), config, {**_sections(config), "autoencoder": key, "image": {"step": step}}
-    )
+def train_video(config: TrainingConfig, data: Path, out: Path) -> None:
+    """Stage `video`: train motion modules and W_cond, conv_in's weights for the carried latents.
 
-    def draw(generator: torch.Generator) -> dict:
-        chosen = latents.clips[torch.randint(len(latents.clips), (settings["batch"],), generator=generator)]
-        where = window(latents.samples[0]["render"].shape[-1], [settings["crop"]], generator)
+    Writes `video.safetensors` to `out`.
+
+    Args:
+        config: of the training.
+        data: folder of the training data.
+        out: folder of the checkpoints, with `image.safetensors`.
+
+    Raises:
+        InputError: data or the image stage are missing, or the checkpoint has other settings.
+    """
+    settings, frames = config.video, config.clip_frames
+    networks, scale, step = trained_image(config, out)
+    latents, held, key = split_latents(config, data, out)
+    if settings.checkpointing:
+        networks.unet.enable_gradient_checkpointing()
+    model = VideoModel(config, networks, scale)
+    depends = {**_sections(config), "autoencoder": key, "image": {"step": step}}
+    trainer = Trainer("video", out, model, ("unet",), settings, config.precision, depends)
+
+    def draw(generator: torch.Generator) -> Batch:
+        chosen = latents.clips[torch.randint(len(latents.clips), (settings.batch,), generator=generator)]
+        window = _window(latents, (settings.crop,), generator)
         starts = [
             int(torch.randint(len(latents.samples[i]["motion"]) - frames + 1, (), generator=generator)) for i in chosen
         ]
-        clip = latents.clip(chosen, torch.tensor(starts), frames)
-        clip = {name: x[(..., *where)] if name != "motion" else x for name, x in clip.items()}
-        shape = clip["render"].transpose(1, 2).shape
-        known = draw_known(len(chosen), shape[2], generator)
+        clip = cropped(latents.clip(chosen, torch.tensor(starts), frames), window)
+        shape = rearrange(clip["render"], "b f c h w -> b c f h w").shape
+        known = draw_known(len(chosen), frames, generator)
         return {
             **clip,
             "source": latents.sources(chosen),
-            "time": model.noising.draw_times(len(chosen), generator),
+            "time": model.diffusion.draw_times(len(chosen), generator),
             "noise": torch.randn(shape, generator=generator),
-            "known": torch.zeros_like(known) if config["ablate"].get("ica") else known,
+            "known": torch.zeros_like(known) if config.ablate.ica else known,
             "blur": perturb(torch.zeros(shape), generator),
         }
 
-    training.run(draw, Report("video", config, parts, held, scale, data, out))
+    trainer.run(draw, Validation("video", config, networks, held, scale, data, out))
 
 
-def trained_image(config: dict, out: Path) -> tuple[dict[str, nn.Module], float, int]:
-    """The parts as stage `image` left them, the residual's scale, and the steps that were taken."""
-    parts = build_parts({key: value for key, value in config.items() if key != "start"})
+def trained_image(config: TrainingConfig, out: Path) -> tuple[Networks, float, int]:
+    """The networks as stage `image` left them, the residual's scale, and the steps of that stage.
+
+    Raises:
+        InputError: the checkpoint is missing or does not fit.
+    """
+    networks = build_networks(config, pretrained=False)
     path = out / "image.safetensors"
-    load_averaged(path, parts)
+    load_averaged(path, networks.modules())
     tensors, metadata = read_checkpoint(path)
-    return parts, float(tensors["weights/scale"]), int(metadata["step"])
+    return networks, float(tensors["weights/scale"]), int(metadata["step"])
 
 
-def window(side: int, crops: list[int], generator: torch.Generator) -> tuple[slice, slice]:
-    """A random square of the latents, as wide as one of `crops`."""
+def _window(latents: Latents, crops: tuple[int, ...], generator: torch.Generator) -> tuple[slice, slice]:
+    """A random square of the latents, its side drawn from `crops`."""
+    side = latents.samples[0]["render"].shape[-1]
     crop = min(crops[int(torch.randint(len(crops), (), generator=generator))], side)
     y, x = torch.randint(side - crop + 1, (2,), generator=generator).tolist()
     return slice(y, y + crop), slice(x, x + crop)
 
 
-def _signed(pictures: Tensor) -> Tensor:
-    """uint8 pictures in ±1."""
-    return pictures.float() / 127.5 - 1
+def cropped(tensors: dict[str, Tensor], window: tuple[slice, slice]) -> dict[str, Tensor]:
+    """Tensors [..., h, w] cut to a window; `motion` stays whole."""
+    return {name: x if name == "motion" else x[(..., *window)] for name, x in tensors.items()}
 
 
-def _sections(config: dict) -> dict:
-    return {name: config[name] for name in SECTIONS if name in config}
+def _sections(config: TrainingConfig) -> dict[str, object]:
+    """The sections that a checkpoint depends on, those that the configuration has."""
+    return {name: getattr(config, name) for name in SECTIONS if getattr(config, name) is not None}

@@ -1,128 +1,229 @@
-"""The networks of the stages `image` and `video`, new or from weights to start from, and the noise they are trained on."""
+"""The networks of stages `image` and `video`, and the forward diffusion that they are trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ...appearance.mia import AppearanceEncoder
 from ...diffusion.schedule import build_scheduler
-from ...diffusion.unet import motion_modules
 from ...errors import InputError
+from ...packs.manifest import SchedulerEntry
 from ...packs.parts import BUILDERS
-from .latent_cache import Latents, clip_frames, code_latents, load_latents
+from ..config import AblateConfig, Timesteps, TrainingConfig
+from .latent_cache import Latents, encode_latents, load_latents
 from .pretrained import fill_start
+from .vae import load_vae
 
-LEAST_SNR, MOST_SNR = 1.0, 5.0  # an error of the clean latents counts its signal-to-noise ratio + LEAST, at most MOST
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_motion_model import UNetMotionModel
+
+# Loss weight of an error of the clean latents: its signal-to-noise ratio + SNR_OFFSET, at most MAX_SNR_WEIGHT.
+SNR_OFFSET, MAX_SNR_WEIGHT = 1.0, 5.0
+TIMESTEPS = 1000
+LAST_TIMESTEP_SHARE = 0.1  # of the `late` timesteps that are exactly the last
 
 
-def unet_entry(config: dict) -> dict:
-    """The U-Net as a pack's manifest names it: `class`, where it has one, and `config`."""
-    arguments = dict(config["unet"])
-    name = arguments.pop("class", None)
-    return {**({"class": name} if name else {}), "config": arguments}
+@dataclass(frozen=True)
+class Networks:
+    """The motion U-Net and the appearance encoder."""
+
+    unet: UNetMotionModel
+    appearance: AppearanceEncoder
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Name in checkpoints and packs → network."""
+        return {"unet": self.unet, "appearance": self.appearance}
 
 
-def build_parts(config: dict) -> dict[str, nn.Module]:
-    """A U-Net that does not look at carried latents yet, and an appearance encoder, by the configuration's seed."""
-    torch.manual_seed(config["image"].get("seed", 0))
-    entry = unet_entry(config)
-    unet = BUILDERS["unet"][entry.get("class")](entry["config"])
-    appearance = AppearanceEncoder(**config["appearance"])
-    fill_start(config, unet, appearance)
+def unet_entry(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The U-Net as a manifest names it, `class` (where there is one) and `config`.
+
+    Args:
+        arguments: the configuration's section `unet`.
+    """
+    config = dict(arguments)
+    name = config.pop("class", None)
+    return {**({"class": name} if name else {}), "config": config}
+
+
+def build_networks(config: TrainingConfig, pretrained: bool = True) -> Networks:
+    """A new U-Net, with zero weights for carried latents, and a new appearance encoder; seeded by stage `image`.
+
+    Args:
+        config: of the training.
+        pretrained: fill them with the weights that the configuration names under `start`.
+
+    Raises:
+        InputError: a network refuses its arguments, or pretrained weights are missing.
+    """
+    from diffusers.models.unets.unet_motion_model import UNetMotionModel
+
+    torch.manual_seed(config.image.seed)
+    entry, encoder = unet_entry(config.unet), config.appearance
+    try:
+        unet = BUILDERS["unet"][entry.get("class")](entry["config"])
+        appearance = AppearanceEncoder(
+            encoder.vision, encoder.context_dim, encoder.adapter_layers, encoder.adapter_heads
+        )
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"The configuration's networks cannot be built ({error}); correct unet or appearance."
+        ) from error
+    if not isinstance(unet, UNetMotionModel):
+        raise InputError(f"unet.class is '{entry['class']}', which has no motion modules; use video, or leave it out.")
+    if pretrained:
+        fill_start(config.pretrained, unet, appearance)
     with torch.no_grad():
-        unet.conv_in.weight[:, 2 * unet.config.out_channels :] = 0
-        if config["ablate"].get("motion"):
+        unet.conv_in.weight[:, 2 * unet.conv_out.out_channels :] = 0
+        if config.ablate.motion:
             # tokens of zeros change nothing: e' = e + softmax(0)·0
             for parameter in appearance.modulation.parameters():
                 parameter.zero_().requires_grad_(False)
-    return {"unet": unet, "appearance": appearance}
+    return Networks(unet, appearance)
+
+
+class _PassThrough(nn.Module):
+    """In place of a motion module: its input, unchanged."""
+
+    def forward(self, hidden: Tensor, *_: object, **__: object) -> Tensor:
+        return hidden
 
 
 @contextmanager
-def still(unet: nn.Module) -> Iterator[None]:
-    """Leave the motion modules out while single frames are trained (they do nothing there yet, but cost time)."""
-    modules = motion_modules(unet)
-    for module in modules:
-        module.forward = lambda hidden, *_, **__: hidden
+def without_motion_modules(unet: nn.Module) -> Iterator[None]:
+    """A context without motion modules, for single frames: they would change nothing, but take time."""
+    parents = [module for name, module in unet.named_modules() if name.split(".")[-1] == "motion_modules"]
+    own = [dict(parent.named_children()) for parent in parents]
+    for parent, modules in zip(parents, own, strict=True):
+        for name in modules:
+            parent.add_module(name, _PassThrough())
     try:
         yield
     finally:
-        for module in modules:
-            del module.forward
+        for parent, modules in zip(parents, own, strict=True):
+            for name, module in modules.items():
+                parent.add_module(name, module)
 
 
-def clean_latents(config: dict, target: Tensor, render: Tensor, scale: float) -> Tensor:
-    """The variable that is diffused: the picture's latents, or those of its difference from the render."""
-    return target if config["latents"]["target"] == "picture" else (target - render) * scale
+def clean_latents(target: str, truth: Tensor, render: Tensor, scale: float | Tensor) -> Tensor:
+    """The diffused variable z₀ of frames, see `diffusion.latents.LatentSpace`.
+
+    Args:
+        target: `picture` (latents of the truth) or `residual` (their difference from the render, scaled).
+        truth: latents of any shape.
+        render: latents like `truth`.
+        scale: of the residual.
+    """
+    return truth if target == "picture" else (truth - render) * scale
 
 
-def seen(config: dict, render: Tensor) -> Tensor:
-    """The render as the U-Net sees it: nothing of it where that is what is tried out."""
-    return torch.zeros_like(render) if config["ablate"].get("render") else render
+def conditioning_render(ablate: AblateConfig, render: Tensor) -> Tensor:
+    """The render's latents as the U-Net's input: zeros where the render is ablated."""
+    return torch.zeros_like(render) if ablate.render else render
 
 
-def clip_context(config: dict, appearance: nn.Module, pixels: Tensor, motion: Tensor) -> Tensor:
-    """The context [F, T, D] of one source [1, 3, S, S] for a clip's motion [F, 71]."""
-    average = bool(config["ablate"].get("average"))
+def clip_context(appearance: AppearanceEncoder, pixels: Tensor, motion: Tensor, average: bool) -> Tensor:
+    """The context of a clip.
+
+    Args:
+        appearance: the encoder.
+        pixels: [1, 3, S, S] in ±1, the source.
+        motion: [F, 71].
+        average: the mean over the clip instead of a context for each frame.
+
+    Returns:
+        [F, T, D].
+    """
     context = appearance.modulate(appearance.encode_source(pixels), motion, average)
     return context.expand(len(motion), -1, -1)
 
 
-def split(config: dict, data: Path, out: Path) -> tuple[Latents, Latents, str]:
-    """Latents to learn from, those of a few persons kept apart to measure, and the key of both; coded where needed."""
+def split_latents(config: TrainingConfig, data: Path, out: Path) -> tuple[Latents, Latents, str]:
+    """Latents to train on and held-out ones, encoded where they are missing.
+
+    Args:
+        config: of the training.
+        data: folder of the training data.
+        out: folder of the checkpoints.
+
+    Returns:
+        the latents to train on, those of the held-out people, and the key of both (see `latent_cache.cache_key`).
+
+    Raises:
+        InputError: there are too few people or clips.
+    """
     from accelerate import PartialState
 
+    folder = config.shared(out)
     with PartialState().main_process_first():
-        key = code_latents(config, data, out)
-    learned, held = load_latents(config, out, key)
-    for latents, what in ((learned, "to learn from"), (held, "kept apart to measure")):
+        vae = load_vae(config.vae, config.pretrained.vae, folder)
+        key = encode_latents(config.latents, vae, data, folder / "latents", config.precision == "bf16")
+    learned, held = load_latents(folder / "latents", key, config.latents.held, config.clip_frames)
+    for latents, use in ((learned, "to train on"), (held, "held out for validation")):
         if not len(latents.clips):
             raise InputError(
-                f"There is no clip of {clip_frames(config)} frames among the people {what}; raise latents.clips or lower latents.held."
+                f"There is no clip of {config.clip_frames} frames among the people {use}; raise latents.clips or "
+                "lower latents.held."
             )
     return learned, held, key
 
 
-class Noising(nn.Module):
-    """Noise at random times of the schedule; what the U-Net is to say there, and what an error at that time counts.
+class ForwardDiffusion(nn.Module):
+    """Forward diffusion at random timesteps; prediction target and SNR loss weight.
 
-    times: `late`, more often near pure noise, where most is decided when few steps are taken, and a tenth of the time
-    exactly there; or `even`, as the paper's.
+    Args:
+        scheduler: the noise schedule.
+        times: distribution of the timesteps. `even`, as the paper's, or `late`: more often near pure noise, where most
+            is decided when few steps are sampled, and for a tenth of the draws exactly there.
     """
 
-    def __init__(self, config: dict, times: str) -> None:
+    alphas: Tensor  # ᾱ of every timestep
+
+    def __init__(self, scheduler: SchedulerEntry, times: Timesteps) -> None:
+        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
         super().__init__()
-        if times not in ("late", "even"):
-            raise InputError(f"times is '{times}' in the configuration; use late or even.")
-        self.late, self.kind = times == "late", config["scheduler"]["prediction_type"]
-        self.register_buffer(
-            "alphas", build_scheduler("ddim", config["scheduler"], 1).alphas_cumprod.clone(), persistent=False
-        )
+        self.late, self.prediction_type = times == "late", scheduler.prediction_type
+        schedule = build_scheduler("ddim", scheduler.arguments(), 1)
+        assert isinstance(schedule, DDIMScheduler)
+        self.register_buffer("alphas", schedule.alphas_cumprod.clone(), persistent=False)
 
     def draw_times(self, batch: int, generator: torch.Generator) -> Tensor:
-        """Times [batch] of the schedule."""
+        """Random timesteps [batch]."""
         if not self.late:
-            return torch.randint(1000, (batch,), generator=generator)
-        time = (1000 * torch.rand(batch, generator=generator).sqrt()).long().clamp(max=999)
-        return torch.where(torch.rand(batch, generator=generator) < 0.1, torch.full_like(time, 999), time)
+            return torch.randint(TIMESTEPS, (batch,), generator=generator)
+        time = (TIMESTEPS * torch.rand(batch, generator=generator).sqrt()).long().clamp(max=TIMESTEPS - 1)
+        is_last = torch.rand(batch, generator=generator) < LAST_TIMESTEP_SHARE
+        return torch.where(is_last, torch.full_like(time, TIMESTEPS - 1), time)
 
     def forward(self, clean: Tensor, time: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Noisy latents and what is to be predicted, both like clean [B, …], and weights [B].
+        """Noisy latents, prediction target, loss weight.
 
-        An error of the clean latents counts the same whichever of sample and v_prediction is predicted; for
-        epsilon it is min-SNR (Hang et al. 2023), since near pure noise little of the sample can be told from it.
+        An error of the clean latents counts the same for `sample` and `v_prediction`. For `epsilon` the weight is
+        min-SNR (Hang et al. 2023), since near pure noise the prediction hardly determines the clean latents.
+
+        Args:
+            clean: [B, …].
+            time: [B], timesteps.
+            noise: like `clean`, standard normal.
+
+        Returns:
+            noisy latents and prediction target like `clean`, and weights [B].
         """
         alpha = self.alphas[time].view(-1, *[1] * (clean.ndim - 1))
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        # ours: diffusers' compute_snr squares √ᾱ/√(1 − ᾱ), which rounds otherwise (3e-7) and takes 25 µs instead of 9
         snr = self.alphas[time] / (1 - self.alphas[time])
-        counts = (snr + LEAST_SNR).clamp(max=MOST_SNR)
-        if self.kind == "epsilon":
-            return noisy, noise, snr.clamp(max=MOST_SNR) / snr
-        if self.kind == "v_prediction":
-            return noisy, alpha.sqrt() * noise - (1 - alpha).sqrt() * clean, counts / (snr + 1)
-        return noisy, clean, counts
+        weight = (snr + SNR_OFFSET).clamp(max=MAX_SNR_WEIGHT)
+        if self.prediction_type == "epsilon":
+            return noisy, noise, snr.clamp(max=MAX_SNR_WEIGHT) / snr
+        if self.prediction_type == "v_prediction":
+            return noisy, alpha.sqrt() * noise - (1 - alpha).sqrt() * clean, weight / (snr + 1)
+        return noisy, clean, weight

@@ -1,125 +1,174 @@
-"""What a stage has learned, on people it never saw: the error that is left, how well it tells persons apart, a sheet."""
+"""Validation on held-out identities: relative residual error, identity verification AUC, sample grid."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from einops import rearrange
+from torch import Tensor
+from torch.nn.functional import interpolate
 
+from ...appearance.mia import AppearanceEncoder
 from ...diffusion.clips import clip_schedule
 from ...diffusion.denoise import denoise_clip
 from ...diffusion.latents import LatentSpace
 from ...diffusion.schedule import build_scheduler
+from ...packs.manifest import SamplingDefaults, SchedulerEntry
+from ..config import AblateConfig, TrainingConfig
 from ..data.dataset import StoredSample
-from ..engine.plots import save_sheet
-from .identity_loss import identity_accuracy
-from .latent_cache import Latents, clip_frames
-from .networks import clean_latents, clip_context, seen
-from .vae import load_vae
+from ..engine.plots import save_sample_grid
+from .identity_loss import verification_auc
+from .latent_cache import Latents
+from .networks import Networks, clean_latents, clip_context, conditioning_render
+from .vae import load_vae, signed
+
+TOKEN_BATCH = 16  # images encoded together
 
 
-class Report:
-    """Measures a stage after a save: called with the step, returns what is logged; a sheet of samples goes beside it."""
+@dataclass(frozen=True)
+class TrackSampler:
+    """Sampling of whole tracks, clip after clip, as in use.
+
+    Attributes:
+        frames: F, of a clip.
+        overlap: k, latents carried from clip to clip.
+        sampling: sampler, steps and guidance.
+        scheduler: the noise schedule.
+        ablate: parts of the method that are switched off.
+    """
+
+    frames: int
+    overlap: int
+    sampling: SamplingDefaults
+    scheduler: SchedulerEntry
+    ablate: AblateConfig
+
+    @classmethod
+    def of(cls, config: TrainingConfig) -> TrackSampler:
+        """The sampler of a configuration."""
+        return cls(config.clip_frames, config.overlap, config.sampling, config.scheduler, config.ablate)
+
+    @torch.no_grad()
+    def sample(self, networks: Networks, latents: Latents, number: int) -> Tensor:
+        """Sample all frames of one encoded sample.
+
+        Args:
+            networks: on the device that samples.
+            latents: the encoded samples.
+            number: of the sample in them.
+
+        Returns:
+            clean latents [N, C, h, w], on the CPU.
+        """
+        sample, device = latents.samples[number], next(networks.unet.parameters()).device
+        render, motion = sample["render"].float().to(device), sample["motion"].to(device)
+        pixels = signed(sample["source"][None].to(device))
+        shape = (1, render.shape[1], self.frames, *render.shape[2:])
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
+        sampling, arguments = self.sampling, self.scheduler.arguments()
+        track: list[Tensor] = []
+        previous = None
+        for indices in clip_schedule(len(render), self.frames, self.overlap):
+            shown = conditioning_render(self.ablate, rearrange(render[indices], "f c h w -> 1 c f h w"))
+            clip = denoise_clip(
+                networks.unet,
+                build_scheduler(sampling.scheduler, arguments, sampling.steps, device),
+                noise,
+                shown,
+                clip_context(networks.appearance, pixels, motion[indices], self.ablate.average),
+                guidance=sampling.guidance,
+                previous=previous,
+                overlap=self.overlap,
+            )
+            track.append(rearrange(clip, "1 c f h w -> f c h w")[0 if previous is None else self.overlap :])
+            previous = clip
+        return torch.cat(track)[: len(render)].cpu()
+
+
+class Validation:
+    """Measures a stage after each save; a grid of samples is written beside the checkpoint.
+
+    Args:
+        name: of the stage.
+        config: of the training.
+        networks: as they are trained.
+        held: held-out samples.
+        scale: of the residual.
+        data: folder of the training data.
+        out: folder of the checkpoints.
+    """
 
     def __init__(
         self,
         name: str,
-        config: dict,
-        parts: dict[str, nn.Module],
+        config: TrainingConfig,
+        networks: Networks,
         held: Latents,
-        scale: float | Tensor,
+        scale: float,
         data: Path,
         out: Path,
     ) -> None:
-        self.name, self.config, self.parts, self.held = name, config, parts, held
-        self.scale, self.data, self.out = float(scale), data, out
+        self.name, self.networks, self.held, self.scale = name, networks, held, scale
+        self.latents, self.autoencoder, self.pretrained_vae = config.latents, config.vae, config.pretrained.vae
+        self.sampler = TrackSampler.of(config)
+        self.data, self.out, self.shared = data, out, config.shared(out)
 
     @torch.no_grad()
     def __call__(self, step: int) -> dict[str, float]:
-        held = self.held
-        made = [sample_track(self.config, self.parts, held, int(clip)) for clip in held.clips]
-        self._sheet(step, made)
-        told = self._told_apart()
-        return {**self._left(made), **({} if math.isnan(told) else {"told_apart": told})}
+        """Errors, and where there are several people `identity_auc`; writes the sample grid of this step."""
+        tracks = [self.sampler.sample(self.networks, self.held, clip) for clip in self.held.clips.tolist()]
+        self._save_grid(step, tracks)
+        auc = self._identity_auc()
+        return {**self._residual_errors(tracks), **({} if math.isnan(auc) else {"identity_auc": auc})}
 
-    def _left(self, made: list[Tensor]) -> dict[str, float]:
-        """How much of the render's error is left in the clips, by weight: of the frames, and of changes between them."""
-        left = whole = jump = jump_whole = 0.0
-        for number, clip in zip(self.held.clips.tolist(), made, strict=True):
-            sample = {
-                name: value.float()
-                for name, value in self.held.samples[number].items()
-                if name in ("render", "target", "weight")
-            }
-            clean = clean_latents(self.config, sample["target"], sample["render"], self.scale)
-            start = clean_latents(self.config, sample["render"], sample["render"], self.scale)
-            weight = sample["weight"][:, None]
-            wrong, before = clip - clean, start - clean
-            left += float((wrong.square() * weight).sum())
-            whole += float((before.square() * weight).sum())
-            jump += float(((wrong[1:] - wrong[:-1]).square() * weight[1:]).sum())
-            jump_whole += float(((before[1:] - before[:-1]).square() * weight[1:]).sum())
-        return {"left": left / max(whole, 1e-9), "jump": jump / max(jump_whole, 1e-9)}
+    def _residual_errors(self, tracks: list[Tensor]) -> dict[str, float]:
+        """Weighted square errors relative to those of the bare render: of frames, and of changes between frames."""
+        error = render_error = change = render_change = 0.0
+        for number, track in zip(self.held.clips.tolist(), tracks, strict=True):
+            sample = self.held.samples[number]
+            render, truth = sample["render"].float(), sample["target"].float()
+            clean, start = (clean_latents(self.latents.target, x, render, self.scale) for x in (truth, render))
+            weight = sample["weight"].float()[:, None]
+            wrong, before = track - clean, start - clean
+            error += float((wrong.square() * weight).sum())
+            render_error += float((before.square() * weight).sum())
+            change += float(((wrong[1:] - wrong[:-1]).square() * weight[1:]).sum())
+            render_change += float(((before[1:] - before[:-1]).square() * weight[1:]).sum())
+        return {
+            "residual_error": error / max(render_error, 1e-9),
+            "residual_change_error": change / max(render_change, 1e-9),
+        }
 
-    def _told_apart(self) -> float:
-        """How well the ID tokens of held pictures tell persons apart, see `identity.identity_accuracy`."""
-        pictures = torch.cat([torch.cat([s["source"][None], s["views"]]) for s in self.held.samples])
-        person = self.held.person.repeat_interleave(len(pictures) // len(self.held.samples))
-        return identity_accuracy(class_tokens(self.parts["appearance"], pictures), person)
+    def _identity_auc(self) -> float:
+        """`verification_auc` of the ID tokens of held-out images."""
+        images = torch.cat([torch.cat([s["source"][None], s["views"]]) for s in self.held.samples])
+        person = self.held.person.repeat_interleave(len(images) // len(self.held.samples))
+        return verification_auc(class_tokens(self.networks.appearance, images), person)
 
-    def _sheet(self, step: int, made: list[Tensor]) -> None:
-        """The middle frame of every held clip, a row each: source, render, what was made, the truth."""
-        settings = self.config["latents"]
-        space = LatentSpace(load_vae(self.config, self.out), settings["target"], self.scale, colour=settings["colour"])
+    def _save_grid(self, step: int, tracks: list[Tensor]) -> None:
+        """A row for the middle frame of each held-out clip: source, render, sampled frame, truth."""
+        vae = load_vae(self.autoencoder, self.pretrained_vae, self.shared)
+        space = LatentSpace(vae, self.latents.target, self.scale, colour=self.latents.colour)
         rows = []
-        for number, clip in zip(self.held.clips.tolist(), made, strict=True):
-            stored, middle = StoredSample(self.data / self.held.paths[number].name), len(clip) // 2
-            side = clip.shape[-1] * 8
+        for number, track in zip(self.held.clips.tolist(), tracks, strict=True):
+            stored, middle = StoredSample(self.data / self.held.paths[number].name), len(track) // 2
+            side = track.shape[-1] * 8
             source, render, truth = (
-                torch.nn.functional.interpolate(
-                    picture[None].float() / 127.5 - 1, (side, side), mode="bilinear", antialias=True
-                )
-                for picture in (stored.source(), stored.picture("render", middle), stored.picture("target", middle))
+                interpolate(signed(image[None]), (side, side), mode="bilinear", antialias=True)
+                for image in (stored.source(), stored.image("render", middle), stored.image("target", middle))
             )
-            code = self.held.samples[number]["render"][middle, None].float()
-            frame = space.to_frames(clip[middle, None], render, code)
+            render_latents = self.held.samples[number]["render"][middle, None].float()
+            frame = space.to_frames(track[middle, None], render, render_latents)
             rows.append([source[0], render[0], frame[0], truth[0]])
-        save_sheet(self.out / "samples" / f"{self.name}-{step:06d}.jpg", rows)
+        save_sample_grid(self.out / "samples" / f"{self.name}-{step:06d}.jpg", rows)
 
 
 @torch.no_grad()
-def class_tokens(appearance: nn.Module, pictures: Tensor) -> Tensor:
-    """ID tokens [N, D] of pictures, uint8 [N, 3, S, S]."""
+def class_tokens(appearance: AppearanceEncoder, images: Tensor) -> Tensor:
+    """ID tokens [N, D] of images, uint8 [N, 3, S, S], on the CPU."""
     device = next(appearance.parameters()).device
-    return torch.cat(
-        [appearance.encode_source(part.to(device).float() / 127.5 - 1)[:, 0] for part in pictures.split(16)]
-    ).cpu()
-
-
-def carried_frames(config: dict) -> int:
-    """k, frames that a clip is given from the one before."""
-    return 0 if config["ablate"].get("ica") else config["pack"]["overlap"]
-
-
-@torch.no_grad()
-def sample_track(config: dict, parts: dict[str, nn.Module], latents: Latents, number: int) -> Tensor:
-    """Sample all frames of one coded sample as the product does, clip after clip: clean latents [N, C, h, w]."""
-    sample, device = latents.samples[number], next(parts["unet"].parameters()).device
-    render, motion = sample["render"].float().to(device), sample["motion"].to(device)
-    pixels = sample["source"][None].to(device).float() / 127.5 - 1
-    frames, overlap, settings = clip_frames(config), carried_frames(config), config["sampling"]
-    noise = torch.randn(1, render.shape[1], frames, *render.shape[2:], generator=torch.Generator().manual_seed(0)).to(
-        device
-    )
-    made, previous = [], None
-    for indices in clip_schedule(len(render), frames, overlap):
-        scheduler = build_scheduler(settings["scheduler"], config["scheduler"], settings["steps"], device)
-        shown = seen(config, render[indices].transpose(0, 1)[None])
-        context = clip_context(config, parts["appearance"], pixels, motion[indices])
-        options = {"guidance": settings["guidance"], "previous": previous, "overlap": overlap}
-        clip = denoise_clip(parts["unet"], scheduler, noise, shown, context, **options)
-        made.append(clip[0].transpose(0, 1)[overlap if previous is not None else 0 :])
-        previous = clip
-    return torch.cat(made)[: len(render)].cpu()
+    tokens = [appearance.encode_source(signed(part.to(device)))[:, 0] for part in images.split(TOKEN_BATCH)]
+    return torch.cat(tokens).cpu()

@@ -1,8 +1,8 @@
-"""Stage `voice`: the bundled voice network, learned from synthetic speech.
+"""Stage `voice`: the bundled voice network, trained on synthetic speech.
 
 mimaface train speech --data DIR --out OUT
 mimaface train voice --data DIR --out OUT
-python -m mimaface.mimaface_core.training.export --out OUT --pack PACK                          puts it into a pack
+python -m mimaface.mimaface_core.training.export --out OUT --pack PACK                          adds it to a pack
 python -m mimaface.mimaface_core.training.models.voice_validation --data DIR [RECORDING…]       measures it
 """
 
@@ -20,21 +20,25 @@ from ...audio.voice.lips import Lips
 from ...audio.voice.net import VoiceNet
 from ...audio.voice.visemes import VISEMES
 from ...morphable.bundled.face import procedural_face
-from ..engine.trainer import Training
+from ..config import Precision, VoiceConfig
+from ..engine.trainer import Trainer
 from ..speech.augmentation import Recorder
 from ..speech.crops import Batch, Crops, load_clips
 from .voice_validation import measure_net
 
 REST, CLOSED = VISEMES.index("rest"), VISEMES.index("closed")
-SOFT = 1.0  # mm below which an error counts by its square, above by its size
-OPEN_COSTS = {CLOSED: 1.0, REST: 1.0}  # what a mm of lips apart counts where they should touch
-SHIFT_COSTS = 2.0  # what a mm a frame of wrong speed counts
-STRESS_COSTS = 1.0
-SMOOTHING = 0.02  # of the labels
+SOFT_MM = 1.0  # below it an error counts by its square, above by its size
+APART_WEIGHTS = {CLOSED: 1.0, REST: 1.0}  # viseme → loss of a mm between lips that should touch
+SPEED_WEIGHT = 2.0  # of an error in mm a frame
+STRESS_WEIGHT = 1.0
+LABEL_SMOOTHING = 0.02
 
 
 class VoiceLoss(nn.Module):
-    """How wrong a prediction is: class by class, millimetre by millimetre on the lips, and in its movement."""
+    """Loss of visemes (cross-entropy), of the mouth's place and speed on lips and chin (mm), and of stress."""
+
+    root: Tensor
+    gaps: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,20 +46,29 @@ class VoiceLoss(nn.Module):
         self.register_buffer("root", torch.linalg.cholesky(lips.metric))
         self.register_buffer("gaps", lips.gaps)
 
-    def forward(self, made: dict[str, Tensor], batch: Batch) -> Tensor:
-        classes = F.cross_entropy(made["viseme"].flatten(0, 1), batch.viseme.flatten(), label_smoothing=SMOOTHING)
-        wrong = (made["mouth"] - batch.mouth) @ self.root
-        place = self._size(wrong).mean()
-        shift = self._size(wrong[:, 1:] - wrong[:, :-1]).mean()
-        beyond = (made["mouth"] @ self.gaps - (batch.mouth @ self.gaps).clamp(min=0)).clamp(min=0).mean(-1)
-        apart = sum(cost * (beyond * (batch.viseme == index)).mean() for index, cost in OPEN_COSTS.items())
-        stress = F.mse_loss(made["stress"], batch.stress)
-        return classes + place + SHIFT_COSTS * shift + apart + STRESS_COSTS * stress
+    def forward(self, predicted: dict[str, Tensor], batch: Batch) -> Tensor:
+        """The loss, a scalar.
+
+        Args:
+            predicted: `viseme` logits [B, T, 8], `mouth` [B, T, K] and `stress` [B, T], float32.
+            batch: the truth.
+        """
+        visemes = F.cross_entropy(
+            predicted["viseme"].flatten(0, 1), batch.viseme.flatten(), label_smoothing=LABEL_SMOOTHING
+        )
+        error = (predicted["mouth"] - batch.mouth) @ self.root
+        place = self._soft_length(error).mean()
+        speed = self._soft_length(error[:, 1:] - error[:, :-1]).mean()
+        true_gaps = (batch.mouth @ self.gaps).clamp(min=0)
+        excess = (predicted["mouth"] @ self.gaps - true_gaps).clamp(min=0).mean(-1)
+        parted = sum(weight * (excess * (batch.viseme == index)).mean() for index, weight in APART_WEIGHTS.items())
+        stress = F.mse_loss(predicted["stress"], batch.stress)
+        return visemes + place + SPEED_WEIGHT * speed + parted + STRESS_WEIGHT * stress
 
     @staticmethod
-    def _size(wrong: Tensor) -> Tensor:
-        """Lengths [...] of vectors [..., D], softened."""
-        return (wrong.square().sum(-1) + SOFT**2).sqrt() - SOFT
+    def _soft_length(vectors: Tensor) -> Tensor:
+        """Lengths [...] of vectors [..., D], squared near zero (pseudo-Huber)."""
+        return (vectors.square().sum(-1) + SOFT_MM**2).sqrt() - SOFT_MM
 
 
 class VoiceModel(nn.Module):
@@ -66,52 +79,69 @@ class VoiceModel(nn.Module):
         self.net, self.loss = net, VoiceLoss()
 
     def forward(self, mel: Tensor, viseme: Tensor, mouth: Tensor, stress: Tensor) -> dict[str, Tensor]:
-        """Arguments as the fields of `voice_data.Batch`."""
-        made = {name: value.float() for name, value in self.net.inner(mel).items()}
+        """The loss; arguments as the fields of `speech.crops.Batch`."""
+        predicted = {name: value.float() for name, value in self.net.inner(mel).items()}
         with torch.autocast(mel.device.type, enabled=False):
-            return {"loss": self.loss(made, Batch(mel, viseme, mouth, stress))}
+            return {"loss": self.loss(predicted, Batch(mel, viseme, mouth, stress))}
 
 
-class Ahead:
-    """Batches of a seed's steps, each made in a thread of its own while the one before is learned from."""
+class Prefetcher:
+    """Batches by step, seeded; a thread makes the next one while the last is trained on.
+
+    Args:
+        crops: makes the batches.
+        size: B, crops of a batch.
+        seed: of all batches.
+    """
 
     def __init__(self, crops: Crops, size: int, seed: int) -> None:
         self.crops, self.size, self.seed = crops, size, seed
-        self.pool, self.coming = ThreadPoolExecutor(1), {}
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: dict[int, Future[Batch]] = {}
 
     def __call__(self, step: int) -> Batch:
-        wanted = self.coming.pop(step, None) or self._start(step)
-        self.coming = {step + 1: self._start(step + 1)}
-        return wanted.result()
+        """The batch of a step."""
+        future = self._pending.pop(step, None) or self._start(step)
+        self._pending = {step + 1: self._start(step + 1)}
+        return future.result()
 
-    def _start(self, step: int) -> Future:
-        return self.pool.submit(lambda: self.crops.batch(self.size, np.random.default_rng([self.seed, step])))
+    def _start(self, step: int) -> Future[Batch]:
+        return self._pool.submit(lambda: self.crops.batch(self.size, np.random.default_rng([self.seed, step])))
 
 
-def build_net(config: dict) -> VoiceNet:
-    """The untrained network of a configuration; its mouths are learned in millimetres of movement on the lips."""
-    torch.manual_seed(config["voice"].get("seed", 0))
-    net = VoiceNet(**config["voice"]["config"])
-    net.frame.copy_(torch.linalg.inv(torch.linalg.cholesky(Lips(procedural_face()).metric)))
+def build_net(settings: VoiceConfig) -> VoiceNet:
+    """The untrained network; its mouths are learned in millimetres of movement on the lips."""
+    torch.manual_seed(settings.seed)
+    net = VoiceNet(settings.config.width, settings.config.dilations)
+    net.get_buffer("frame").copy_(torch.linalg.inv(torch.linalg.cholesky(Lips(procedural_face()).metric)))
     return net
 
 
-def train_voice(config: dict, data: Path, out: Path) -> None:
-    """Stage `voice`; leaves `voice.safetensors` in `out`. data: where the corpus (`data`/speech) is."""
-    settings = config["voice"]
+def train_voice(settings: VoiceConfig, precision: Precision, data: Path, out: Path) -> None:
+    """Stage `voice`: train the voice network, or resume; writes `voice.safetensors` to `out`.
+
+    Args:
+        settings: of the stage.
+        precision: of the training.
+        data: folder of the training data, with the corpus in `speech`.
+        out: folder of the checkpoints.
+
+    Raises:
+        InputError: the corpus is missing, or the checkpoint has other settings.
+    """
     clips = load_clips(data / "speech", "train")
-    held = load_clips(data / "speech", "held_out", settings["held"])
-    net = build_net(config)
-    recorder = Recorder([clip.wave for clip in clips], np.random.default_rng([settings["seed"], 1]), settings["music"])
-    batches = Ahead(Crops(clips, recorder, settings["frames"], net.reach), settings["batch"], settings["seed"])
-    training = Training("voice", out, VoiceModel(net), ("net",), config)
+    held = load_clips(data / "speech", "held_out", settings.held)
+    net = build_net(settings)
+    recorder = Recorder([clip.wave for clip in clips], np.random.default_rng([settings.seed, 1]), settings.music)
+    batches = Prefetcher(Crops(clips, recorder, settings.frames, net.reach), settings.batch, settings.seed)
+    trainer = Trainer("voice", out, VoiceModel(net), ("net",), settings, precision)
 
     def draw(_: torch.Generator) -> dict[str, Tensor]:
-        return vars(batches(training.step))
+        return vars(batches(trainer.step))
 
-    def check(_: int) -> dict:
-        mean = build_net(config)
-        mean.load_state_dict({key: value.cpu() for key, value in net.state_dict().items()})
-        return measure_net(mean.eval(), held, recorder)
+    def validate(_: int) -> dict[str, float]:
+        averaged = build_net(settings)
+        averaged.load_state_dict({key: value.cpu() for key, value in net.state_dict().items()})
+        return measure_net(averaged.eval(), held, recorder)
 
-    training.run(draw, check)
+    trainer.run(draw, validate)

@@ -1,67 +1,116 @@
-"""The synthetic camera: one look for all pictures of a person, from linear light to an 8-bit JPEG."""
+"""Synthetic camera: linear light to an 8-bit JPEG, with one look for all images of a person."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
-from .noise import blur
+from ...tensors import to_uint8
+from .masks import gaussian_blur
+
+DISPLAY_GAMMA = 2.2
+DARKEST = 1e-4  # linear light, which keeps the gamma curve's slope finite
+HIGHLIGHT_COMPRESSION = 0.25  # of the curve light / (1 + this · light)
+MIDTONE_GAIN = 1.2  # makes up for the compression
+GRAIN_SIGMA = 0.6  # pixels
+GRAIN_GAIN = 1.8  # makes up for the variance that the blur takes
 
 
-def random_look(rng: np.random.Generator) -> dict:
-    """Settings: exposure, gain of each colour, gamma, contrast, saturation, blur (pixels), grain, vignette, quality."""
+@dataclass(frozen=True)
+class CameraLook:
+    """Photometric settings of one camera.
+
+    Attributes:
+        exposure: factor on linear light.
+        gain: factor on each colour channel (white balance).
+        gamma: factor on DISPLAY_GAMMA.
+        contrast: factor about mid-grey.
+        saturation: factor about the pixel's grey; 0 is black and white.
+        blur: standard deviation of the lens blur in pixels.
+        grain: standard deviation of the sensor noise.
+        vignette: share of light that the corners lose.
+        quality: of the JPEG, 1–100.
+        seed: of the sensor noise.
+    """
+
+    exposure: float
+    gain: tuple[float, float, float]
+    gamma: float
+    contrast: float
+    saturation: float
+    blur: float
+    grain: float
+    vignette: float
+    quality: int
+    seed: int
+
+
+def random_look(rng: np.random.Generator) -> CameraLook:
+    """Random settings, 6 % of them black and white."""
     grey = rng.random() < 0.06
-    return {
-        "exposure": float(np.exp(rng.normal(0, 0.2))),
-        "gain": (1 + rng.normal(0, 0.06, 3)).tolist(),
-        "gamma": float(np.exp(rng.normal(0, 0.1))),
-        "contrast": float(rng.uniform(0.8, 1.25)),
-        "saturation": 0.0 if grey else float(rng.uniform(0.6, 1.3)),
-        "blur": float(rng.choice([0.0, rng.uniform(0.4, 1.0), rng.uniform(0.8, 1.6)], p=[0.3, 0.5, 0.2])),
-        "grain": float(rng.choice([0.0, rng.uniform(0.004, 0.03)])),
-        "vignette": float(rng.choice([0.0, rng.uniform(0, 0.4)])),
-        "quality": int(rng.integers(86, 97)),
-        "seed": int(rng.integers(1 << 30)),
-    }
+    exposure = float(np.exp(rng.normal(0, 0.2)))
+    red, green, blue = (1 + rng.normal(0, 0.06, 3)).tolist()
+    return CameraLook(
+        exposure=exposure,
+        gain=(red, green, blue),
+        gamma=float(np.exp(rng.normal(0, 0.1))),
+        contrast=float(rng.uniform(0.8, 1.25)),
+        saturation=0.0 if grey else float(rng.uniform(0.6, 1.3)),
+        blur=float(rng.choice([0.0, rng.uniform(0.4, 1.0), rng.uniform(0.8, 1.6)], p=[0.3, 0.5, 0.2])),
+        grain=float(rng.choice([0.0, rng.uniform(0.004, 0.03)])),
+        vignette=float(rng.choice([0.0, rng.uniform(0, 0.4)])),
+        quality=int(rng.integers(86, 97)),
+        seed=int(rng.integers(1 << 30)),
+    )
 
 
-def photograph(light: Tensor, look: dict) -> Tensor:
-    """Pictures [N, 3, S, S] in 0–1 from linear light of the same shape; grain is the same in every picture."""
+def photograph(light: Tensor, look: CameraLook) -> Tensor:
+    """Take images of linear light.
+
+    Args:
+        light: linear light [N, 3, S, S].
+        look: settings; its noise is the same in every image.
+
+    Returns:
+        Gamma-coded images [N, 3, S, S] in 0–1.
+    """
     size = light.shape[-1]
-    picture = light * look["exposure"] * torch.tensor(look["gain"]).float()[:, None, None]
-    picture = picture.clamp(min=1e-4)
-    picture = picture / (1 + 0.25 * picture) * 1.2  # bright parts give way
-    picture = picture ** (1 / (2.2 * look["gamma"]))
-    picture = (picture - 0.5) * look["contrast"] + 0.5
-    grey = picture.mean(1, keepdim=True)
-    picture = grey + look["saturation"] * (picture - grey)
-    if look["vignette"]:
+    image = light * look.exposure * torch.tensor(look.gain).float()[:, None, None]
+    image = image.clamp(min=DARKEST)
+    image = image / (1 + HIGHLIGHT_COMPRESSION * image) * MIDTONE_GAIN
+    image = image ** (1 / (DISPLAY_GAMMA * look.gamma))
+    image = (image - 0.5) * look.contrast + 0.5
+    grey = image.mean(1, keepdim=True)
+    image = grey + look.saturation * (image - grey)
+    if look.vignette:
         axis = torch.linspace(-1, 1, size)
-        picture = picture * (1 - look["vignette"] * (axis[:, None] ** 2 + axis[None] ** 2) / 2)
-    if look["blur"]:
-        picture = blur(picture, look["blur"])
-    if look["grain"]:
-        noise = np.random.default_rng(look["seed"]).standard_normal((1, 3, size, size), dtype=np.float32)
-        picture = picture + look["grain"] * blur(torch.from_numpy(noise), 0.6) * 1.8
-    return picture.clamp(0, 1)
+        image = image * (1 - look.vignette * (axis[:, None] ** 2 + axis[None] ** 2) / 2)
+    if look.blur:
+        image = gaussian_blur(image, look.blur)
+    if look.grain:
+        noise = np.random.default_rng(look.seed).standard_normal((1, 3, size, size), dtype=np.float32)
+        image = image + look.grain * gaussian_blur(torch.from_numpy(noise), GRAIN_SIGMA) * GRAIN_GAIN
+    return image.clamp(0, 1)
 
 
-def to_jpeg(picture: Tensor, quality: int) -> bytes:
-    """A picture [3, H, W] in 0–1 as JPEG with full colour resolution."""
+def to_jpeg(image: Tensor, quality: int) -> bytes:
+    """JPEG file, without chroma subsampling, of an image [3, H, W] in 0–1."""
     from PIL import Image
 
     file = io.BytesIO()
-    array = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    array = rearrange(to_uint8(image), "c h w -> h w c").numpy()
     Image.fromarray(array).save(file, "jpeg", quality=quality, subsampling=0)
     return file.getvalue()
 
 
 def from_jpeg(data: bytes) -> Tensor:
-    """uint8 [3, H, W] from JPEG."""
+    """Image uint8 [3, H, W] of a JPEG file."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as image:
-        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+        return rearrange(torch.from_numpy(np.array(image.convert("RGB"))), "h w c -> c h w").contiguous()

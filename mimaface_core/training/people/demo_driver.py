@@ -1,41 +1,49 @@
-"""Make the demo's motion clip, a synthetic person who shows everything: `python -m mimaface_core.training.demo_driver`."""
+"""Make the demo's driving clip, an authored performance of a synthetic person.
+
+Run as `python -m mimaface.mimaface_core.training.people.demo_driver`.
+"""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import torch
+from einops import rearrange
 
 from ... import host
 from ...media.write import VideoWriter
-from ...morphable.bundled.blendshapes import NAMES
+from ...morphable.bundled.blendshapes import BLENDSHAPES
+from ...tensors import to_uint8
 from .camera import photograph
-from .drawer import Drawer
-from .performance import SMILE, Performance
+from .performance import SMILE, Performance, add_blendshape
 from .person import random_person
+from .person_renderer import PersonRenderer
 
-PERSON = 5027  # a face that the tracker sees well in every frame
-RATE = 25
+PERSON = 5027  # seed of a face that the tracker finds in every frame
+FPS = 25
 FRAMES = 100
-DEPTH = 4.0  # how far the head stands behind the model's origin
-LIDS = 0.12  # how far the lids hang at rest
-BATCH = 4  # frames drawn together
-NOTES = {
+CRF = 20  # quality of the H.264 stream
+DEPTH = 4.0  # distance of the head behind the model's origin, model units
+RESTING_LIDS = 0.12  # coefficient of the upper lids at rest
+FRAMES_AT_ONCE = 4  # rendered together, which bounds the memory
+METADATA = {
     "comment": "A synthetic person, drawn by MIMAFace's training code; nobody real is shown.",
     "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia",
 }
+BROWS = {"brow_inner": 0.6, "brow_mid": 0.7, "brow_outer": 0.55, "lid_fold": 0.3}
+LAUGH = {"upper_lip_mid": 0.35, "upper_lip_quarter": 0.3}
 
-# What happens when: (second, value) pairs, eased in between. Starts and ends at rest, looking ahead.
-SCORE: dict[str, list[tuple[float, float]]] = {
-    # eyes to the picture's left and right, then along with the head
+# (second, value) pairs, eased in between. Starts and ends at rest, looking ahead.
+KEYFRAMES: dict[str, list[tuple[float, float]]] = {
+    # eyes to the image's left and right, then along with the head
     "gaze_x": [(0.2, 0), (0.36, -0.2), (0.6, -0.2), (0.76, 0.2), (1.0, 0.2), (1.14, 0), (3.96, 0)],
     "gaze_y": [(1.36, 0), (1.46, 0.07), (1.66, 0.07), (1.78, 0)],
     "blink": [(1.02, 0), (1.12, 1.05), (1.2, 1.05), (1.34, 0), (2.48, 0), (2.58, 1.05), (2.66, 1.05), (2.8, 0)],
     "brows": [(1.3, 0), (1.46, 1), (1.66, 1), (1.84, 0), (3.1, 0), (3.3, 0.35), (3.6, 0.35), (3.9, 0)],
-    # degrees: yaw to the picture's right, pitch up, roll clockwise
+    # degrees: yaw to the image's right, pitch up, roll clockwise
     "yaw": [(0.5, 0), (0.9, 3), (1.2, 0), (1.6, 0), (2.0, 17), (2.16, 17), (2.6, -16), (2.76, -16), (3.1, 0)],
     "pitch": [(1.2, 0), (1.5, 3), (1.8, 0), (2.76, 0), (2.94, -10), (3.12, 4), (3.3, 7), (3.6, 5), (3.92, 0)],
     "roll": [(1.6, 0), (2.05, 4), (2.65, -4), (3.1, 0), (3.4, 3), (3.9, 0)],
@@ -52,9 +60,9 @@ SCORE: dict[str, list[tuple[float, float]]] = {
 }  # fmt: skip
 
 
-def _track(name: str, seconds: np.ndarray) -> np.ndarray:
-    """One line of the score at every second of [N]: eased from key to key."""
-    keys = np.array(SCORE[name])
+def _interpolated(name: str, seconds: np.ndarray) -> np.ndarray:
+    """Values of one keyframed quantity at the instants [N], eased from key to key."""
+    keys = np.array(KEYFRAMES[name])
     after = np.clip(np.searchsorted(keys[:, 0], seconds, side="right"), 1, len(keys) - 1)
     (start, low), (end, high) = keys[after - 1].T, keys[after].T
     share = ((seconds - start) / (end - start)).clip(0, 1)
@@ -63,55 +71,62 @@ def _track(name: str, seconds: np.ndarray) -> np.ndarray:
 
 def demo_performance() -> Performance:
     """The authored performance of FRAMES frames."""
-    seconds = np.arange(FRAMES) / RATE
-    at = {name: _track(name, seconds) for name in SCORE}
-    expression = np.zeros((FRAMES, len(NAMES)))
+    seconds = np.arange(FRAMES) / FPS
+    at = {name: _interpolated(name, seconds) for name in KEYFRAMES}
+    expression = np.zeros((FRAMES, len(BLENDSHAPES)))
 
-    def add(mode: str, value: np.ndarray) -> None:
-        for name in (mode, f"{mode}_right", f"{mode}_left"):
-            if name in NAMES:
-                expression[:, NAMES.index(name)] += value
+    def add(name: str, value: np.ndarray) -> None:
+        add_blendshape(expression, name, value)
 
-    for mode, share in SMILE:
-        add(mode, share * at["smile"])
-    add("upper_lip_mid", 0.35 * at["laugh"])
-    add("upper_lip_quarter", 0.3 * at["laugh"])
+    for name, share in SMILE.items():
+        add(name, share * at["smile"])
+    for name, share in LAUGH.items():
+        add(name, share * at["laugh"])
     add("jaw_open", at["jaw"] + at["laugh"])
     add("pucker", at["round"])
     add("funnel", 0.5 * at["round"])
     add("lower_lip_mid", at["lower_lip"])
     add("lower_lip_quarter", 0.6 * at["lower_lip"])
-    for mode, share in (("brow_inner", 0.6), ("brow_mid", 0.7), ("brow_outer", 0.55), ("lid_fold", 0.3)):
-        add(mode, share * at["brows"])
-    add("upper_lid", LIDS * (1 - at["blink"]) + at["blink"] - 0.1 * at["brows"] * (1 - at["blink"]))
+    for name, share in BROWS.items():
+        add(name, share * at["brows"])
+    add("upper_lid", RESTING_LIDS * (1 - at["blink"]) + at["blink"] - 0.1 * at["brows"] * (1 - at["blink"]))
     add("lower_lid", 0.2 * at["smile"] * (1 - at["blink"]) + at["blink"])
 
     angles = np.radians(np.stack([-at["pitch"], at["yaw"], -at["roll"]], 1))
-    away = np.stack([0.004 * at["yaw"], 0.006 * at["pitch"], np.zeros(FRAMES)], 1) - [0, 0, DEPTH]
+    translation = np.stack([0.004 * at["yaw"], 0.006 * at["pitch"], np.zeros(FRAMES)], 1) - [0, 0, DEPTH]
     gaze = np.tile(np.stack([at["gaze_x"], at["gaze_y"]], 1), (1, 2))
-    return Performance(*(torch.from_numpy(np.ascontiguousarray(x)).float() for x in (expression, angles, away, gaze)))
+    return Performance.of(expression, angles, translation, gaze)
 
 
 def make_demo_driver(path: Path, seed: int = PERSON) -> Path:
-    """Write the clip of the synthetic person number `seed`: 512×512, RATE frames a second; returns its path."""
+    """Write the clip, 512×512 at FPS frames a second.
+
+    Args:
+        path: of the video.
+        seed: number of the synthetic person.
+
+    Returns:
+        Path of the finished video.
+    """
     person = random_person(seed)
-    drawer = Drawer(person, demo_performance(), np.random.default_rng(0))
-    look = person.look | {"grain": 0.0}  # grain that stands still would look like dirt on the lens
-    writer = VideoWriter(path, Fraction(RATE), "mp4", metadata=NOTES, crf=20)
+    renderer = PersonRenderer(person, demo_performance(), np.random.default_rng(0))
+    look = replace(person.look, grain=0.0)  # constant grain would look like dirt on the lens
+    writer = VideoWriter(path, Fraction(FPS), "mp4", metadata=METADATA, crf=CRF)
     with writer, host.current().progress(FRAMES, "drawing the demo's clip") as progress:
-        for start in range(0, FRAMES, BATCH):
-            pictures = photograph(drawer.draw(slice(start, start + BATCH)), look)
-            for picture in pictures:
-                writer.write((picture * 255).round().byte().permute(1, 2, 0))
-            progress.update(len(pictures))
+        for start in range(0, FRAMES, FRAMES_AT_ONCE):
+            images = photograph(renderer.draw(slice(start, start + FRAMES_AT_ONCE)), look)
+            for image in images:
+                writer.write(rearrange(to_uint8(image), "c h w -> h w c"))
+            progress.update(len(images))
     return writer.path
 
 
 def main() -> None:
+    """Run as a command."""
     root = Path(__file__).resolve().parents[3]
-    parser = argparse.ArgumentParser(description="Make the motion clip of the demo.")
+    parser = argparse.ArgumentParser(description="Make the driving clip of the demo.")
     parser.add_argument("--out", type=Path, default=root / "assets" / "demo_driver.mp4", metavar="FILE")
-    parser.add_argument("--person", type=int, default=PERSON, metavar="SEED", help="which synthetic person")
+    parser.add_argument("--person", type=int, default=PERSON, metavar="SEED", help="number of the synthetic person")
     options = parser.parse_args()
     print(make_demo_driver(options.out, options.person))
 

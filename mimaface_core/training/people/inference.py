@@ -1,4 +1,4 @@
-"""What the product makes of a source picture and tracked landmarks: motion, renders, and what counts where."""
+"""Inference (fit, retarget, render) on training samples; per-pixel loss weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ...face.crop import CROP_SIZE, PLANE, plane_alignment
 from ...face.fit import fit_landmarks
 from ...morphable.bundled.face import procedural_face
 from ...morphable.bundled.face_mesh import (
+    FACE_POINTS,
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
     LEFT_LOWER_LID,
@@ -23,43 +24,60 @@ from ...morphable.bundled.groups import expression_groups
 from ...morphable.rasterize import rasterize
 from ...motion.retarget import retarget
 from ...motion.track import MotionTrack
-from ...reprojection.renderer import ProjectedRenderer
+from ...reprojection.renderer import ReprojectionRenderer
 
-TOGETHER = 4  # frames that are drawn at once
-WEIGHT_SIDE = 64  # of the weights: the side of the latents
+FPS = Fraction(25)
+FRAMES_AT_ONCE = 4  # rendered together, which bounds the memory
+WEIGHT_PIXELS = 64  # side of the weights, as of the latents
+WEIGHT_UNIT = 1 / 32  # of weights stored as bytes
+BACKGROUND_WEIGHT = 0.5
+FACE_WEIGHT = 1.0  # in addition
+RIM_WEIGHT = 2.5  # in addition, along lids and lips
+RIM_WIDTH = 2  # latent pixels, in which it falls to 1/e
 RIMS = RIGHT_UPPER_LID + RIGHT_LOWER_LID + LEFT_UPPER_LID + LEFT_LOWER_LID + INNER_UPPER_LIP + INNER_LOWER_LIP
 
 
 @torch.no_grad()
-def product_clip(crop: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tensor]:
-    """Track of N frames and renders [N, 3, 512, 512] in ±1: fit, retarget and projected render as in use.
+def fit_and_render(source: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tensor]:
+    """Motion and renders of a clip as inference makes them: fit, retarget, photo re-projection.
 
-    crop: the source [3, 512, 512] in ±1. landmarks: [1 + N, 478, 3] in crop pixels, the source's first.
+    Args:
+        source: source crop [3, 512, 512] in ±1.
+        landmarks: tracked landmarks [1 + N, 478, 3] in crop pixels, the source's first.
+
+    Returns:
+        Track of N frames, and renders [N, 3, 512, 512] in ±1.
     """
     face = procedural_face()
-    source = _track(landmarks[:1])
-    motion = retarget(_track(landmarks), source, expression_groups(source.basis))[1:]
-    renderer = ProjectedRenderer(face, crop, landmarks[0], source)
-    return motion, torch.cat([renderer(motion[i : i + TOGETHER]) for i in range(0, len(motion), TOGETHER)])
+    source_track = _fit(landmarks[:1])
+    motion = retarget(_fit(landmarks), source_track, expression_groups(source_track.basis))[1:]
+    renderer = ReprojectionRenderer(face, source, landmarks[0], source_track)
+    starts = range(0, len(motion), FRAMES_AT_ONCE)
+    return motion, torch.cat([renderer(motion[i : i + FRAMES_AT_ONCE]) for i in starts])
 
 
-def frame_weights(points: Tensor) -> Tensor:
-    """What each place of the frames counts [N, 64, 64]: 0.5 for the background, 1.5 for the face, up to 4 at eyes and mouth.
+def loss_weights(points: Tensor) -> Tensor:
+    """Loss weight of each latent's place: 0.5 on the background, 1.5 on the face, up to 4 at lids and lips.
 
-    points: [N, V, 3] in crop pixels, of which the first 468 are the face's; the depth plays no part.
+    Args:
+        points: [N, V, 3] in crop pixels, the 468 points of the face first; the depth has no effect.
+
+    Returns:
+        Weights [N, 64, 64].
     """
     face = procedural_face()
-    points = points[:, :468] * torch.tensor([WEIGHT_SIDE / CROP_SIZE, WEIGHT_SIDE / CROP_SIZE, 1])
+    points = points[:, :FACE_POINTS] * torch.tensor([WEIGHT_PIXELS / CROP_SIZE, WEIGHT_PIXELS / CROP_SIZE, 1])
     triangles = face.model.triangles[face.part_triangles["face"]]
-    covered = rasterize(points, triangles, WEIGHT_SIDE, WEIGHT_SIDE, near=-math.inf).mask.float()
-    steps = torch.arange(WEIGHT_SIDE) + 0.5
-    place = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(-1, 2)
+    covered = rasterize(points, triangles, WEIGHT_PIXELS, WEIGHT_PIXELS, near=-math.inf).mask.float()
+    centres = torch.arange(WEIGHT_PIXELS) + 0.5
+    place = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), -1).reshape(-1, 2)
     distance = torch.cdist(place.expand(len(points), -1, -1), points[:, RIMS, :2]).amin(-1)
-    return 0.5 + covered + 2.5 * torch.exp(-((distance.view_as(covered) / 2) ** 2))
+    near_rim = torch.exp(-((distance.view_as(covered) / RIM_WIDTH) ** 2))
+    return BACKGROUND_WEIGHT + FACE_WEIGHT * covered + RIM_WEIGHT * near_rim
 
 
-def _track(landmarks: Tensor) -> MotionTrack:
-    """Fit the model to crop landmarks [N, 478, 3]."""
+def _fit(landmarks: Tensor) -> MotionTrack:
+    """Track of the face model fitted to landmarks [N, 478, 3] in crop pixels."""
     coefficients, gaze = fit_landmarks(procedural_face(), landmarks * (PLANE / CROP_SIZE))
     n = len(landmarks)
-    return MotionTrack(coefficients, gaze, plane_alignment(n), torch.ones(n, dtype=torch.bool), Fraction(25))
+    return MotionTrack(coefficients, gaze, plane_alignment(n), torch.ones(n, dtype=torch.bool), FPS)

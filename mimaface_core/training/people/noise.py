@@ -1,4 +1,4 @@
-"""Random fields from which synthetic people are painted: clouds, strands, smooth curves, strokes."""
+"""Procedural noise from a seeded generator: fractal, strand-like, periodic."""
 
 from __future__ import annotations
 
@@ -9,102 +9,95 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+GRID_VARIANCE = 0.45  # of unit noise after bilinear interpolation, averaged over all places
+STRAND_TABLE = (32, 256)  # noise values along and across the strands, beyond which they repeat mirrored
+STRAND_PERSISTENCE = 0.75  # amplitude of an octave across the strands against the one before
+STRAND_LACUNARITY = 1.9  # its frequency against the one before
 
-def cloud(
-    rng: np.random.Generator, size: int, first: int = 4, octaves: int = 4, fall: float = 0.5, channels: int = 1
+
+def fractal_noise(
+    rng: np.random.Generator,
+    size: int,
+    cells: int = 4,
+    octaves: int = 4,
+    persistence: float = 0.5,
+    channels: int = 1,
 ) -> Tensor:
-    """Multi-octave noise [channels, size, size] of about unit variance; first: cells across at the coarsest octave."""
+    """Fractal value noise: octaves of bilinearly interpolated random grids.
+
+    Args:
+        rng: source of randomness.
+        size: side in pixels.
+        cells: grid cells along a side at the coarsest octave; every octave doubles them.
+        octaves: number of octaves.
+        persistence: amplitude of an octave against the one before.
+        channels: independent fields.
+
+    Returns:
+        Noise [channels, size, size] of about unit variance.
+    """
     total, power = torch.zeros(1, channels, size, size), 0.0
-    for k in range(octaves):
-        cells = min(size, first * 2**k)
-        grid = torch.from_numpy(rng.standard_normal((1, channels, cells, cells), dtype=np.float32))
-        total += fall**k * F.interpolate(grid, (size, size), mode="bilinear", align_corners=False)
-        power += fall ** (2 * k) * (1.0 if cells == size else 0.45)
+    for octave in range(octaves):
+        side = min(size, cells * 2**octave)
+        grid = torch.from_numpy(rng.standard_normal((1, channels, side, side), dtype=np.float32))
+        total += persistence**octave * F.interpolate(grid, (size, size), mode="bilinear", align_corners=False)
+        power += persistence ** (2 * octave) * (1.0 if side == size else GRID_VARIANCE)
     return total[0] / math.sqrt(power)
 
 
-def lookup(
-    rng: np.random.Generator, across: Tensor, along: Tensor, fine: float, coarse: float, sharp: int = 3
+def strand_noise(
+    rng: np.random.Generator,
+    across: Tensor,
+    along: Tensor,
+    across_frequency: float,
+    along_frequency: float,
+    octaves: int = 3,
 ) -> Tensor:
-    """Strands: noise [H, W] that changes quickly with `across` and slowly with `along` (both [H, W]).
+    """Anisotropic noise, fine across strands and coarse along them.
 
-    fine, coarse: cells a unit of `across` and `along`; sharp: octaves added across the strands.
+    Args:
+        rng: source of randomness.
+        across: coordinate [H, W] across the strands.
+        along: coordinate [H, W] along the strands.
+        across_frequency: noise cells a unit of `across`.
+        along_frequency: noise cells a unit of `along`.
+        octaves: number of octaves, which refine the noise across the strands only.
+
+    Returns:
+        Noise [H, W] of about unit variance.
     """
     total, power = torch.zeros_like(across), 0.0
-    for k in range(sharp):
-        table = torch.from_numpy(rng.standard_normal((1, 1, 32, 256), dtype=np.float32))
-        place = torch.stack([_fold(across * fine * 1.9**k / 256), _fold(along * coarse / 32)], -1)
-        total += (
-            0.75**k
-            * F.grid_sample(table, place[None], mode="bilinear", padding_mode="border", align_corners=False)[0, 0]
-        )
-        power += 0.45 * 0.75 ** (2 * k)
+    rows, columns = STRAND_TABLE
+    for octave in range(octaves):
+        table = torch.from_numpy(rng.standard_normal((1, 1, rows, columns), dtype=np.float32))
+        u = _mirrored(across * across_frequency * STRAND_LACUNARITY**octave / columns)
+        place = torch.stack([u, _mirrored(along * along_frequency / rows)], -1)
+        sampled = F.grid_sample(table, place[None], mode="bilinear", padding_mode="border", align_corners=False)
+        total += STRAND_PERSISTENCE**octave * sampled[0, 0]
+        power += GRID_VARIANCE * STRAND_PERSISTENCE ** (2 * octave)
     return total / math.sqrt(power)
 
 
-def _fold(x: Tensor) -> Tensor:
-    """Any number to −1…1, there and back again, without a jump."""
+def _mirrored(x: Tensor) -> Tensor:
+    """Triangle wave: any number folded into ±1 without a jump."""
     return 1 - 2 * ((x % 2) - 1).abs()
 
 
-def curve(rng: np.random.Generator, angle: Tensor, waves: int, fall: float = 1.0) -> Tensor:
-    """A smooth periodic function of an angle (rad), about unit variance: sum of `waves` harmonics."""
+def periodic_noise(rng: np.random.Generator, angle: Tensor, harmonics: int, decay: float = 1.0) -> Tensor:
+    """Smooth random function of an angle: a sum of harmonics with random phases.
+
+    Args:
+        rng: source of randomness.
+        angle: rad, any shape.
+        harmonics: number of harmonics.
+        decay: exponent with which their amplitude falls with frequency.
+
+    Returns:
+        Noise of the angle's shape, of about unit variance.
+    """
     total, power = torch.zeros_like(angle), 0.0
-    for k in range(1, waves + 1):
-        a, phase = rng.standard_normal() / k**fall, rng.uniform(0, 2 * math.pi)
-        total += a * torch.cos(k * angle + phase)
-        power += 0.5 / k ** (2 * fall)
+    for k in range(1, harmonics + 1):
+        amplitude, phase = rng.standard_normal() / k**decay, rng.uniform(0, 2 * math.pi)
+        total += amplitude * torch.cos(k * angle + phase)
+        power += 0.5 / k ** (2 * decay)
     return total / math.sqrt(power)
-
-
-def soft(x: Tensor, width: float) -> Tensor:
-    """0 below, 1 above zero, with a soft step of `width`."""
-    return (x / width + 0.5).clamp(0, 1)
-
-
-def blur(x: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of [N, C, H, W] with continued borders; wide ones are taken at a quarter of the size."""
-    if sigma >= 4 and min(x.shape[-2:]) >= 32:
-        small = blur(F.avg_pool2d(x, 4), sigma / 4)
-        return F.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
-    reach = max(1, int(2.5 * sigma + 0.5))
-    k = torch.exp(-((torch.arange(-reach, reach + 1) / sigma) ** 2) / 2)
-    k = (k / k.sum()).tolist()
-    height, width = x.shape[-2:]
-    x = F.pad(x, (reach, reach, reach, reach), mode="replicate")
-    # sums of shifted pictures: faster on a CPU than convolving each channel
-    x = sum((w * x[..., i : i + width] for i, w in enumerate(k[1:], 1)), k[0] * x[..., :width])
-    return sum((w * x[..., i : i + height, :] for i, w in enumerate(k[1:], 1)), k[0] * x[..., :height, :])
-
-
-class Brush:
-    """Strokes and dots on a square mask, drawn at twice its size and averaged down."""
-
-    def __init__(self, size: int) -> None:
-        from PIL import Image, ImageDraw
-
-        self.size = size
-        self.image = Image.new("L", (2 * size, 2 * size))
-        self.draw = ImageDraw.Draw(self.image)
-
-    def line(self, points: np.ndarray, width: float, value: float) -> None:
-        """A polyline through points [P, 2] (mask pixels)."""
-        self.draw.line(
-            [tuple(p) for p in (2 * points).tolist()],
-            fill=int(255 * value),
-            width=max(1, round(2 * width)),
-            joint="curve",
-        )
-
-    def dot(self, x: float, y: float, radius: float, value: float) -> None:
-        self.draw.ellipse(
-            [2 * (x - radius), 2 * (y - radius), 2 * (x + radius), 2 * (y + radius)], fill=int(255 * value)
-        )
-
-    def polygon(self, points: np.ndarray, value: float = 1.0) -> None:
-        self.draw.polygon([tuple(p) for p in (2 * points).tolist()], fill=int(255 * value))
-
-    def mask(self, softness: float = 0.0) -> Tensor:
-        """The drawing [size, size], 0–1, blurred by `softness` pixels."""
-        picture = torch.from_numpy(np.array(self.image.reduce(2), dtype=np.float32) / 255)
-        return blur(picture[None, None], softness)[0, 0] if softness else picture

@@ -1,32 +1,33 @@
-"""Paint one synthetic person: skin, hair, eyes, mouth, clothes, background and light, all from one random generator.
-
-Skin, hair and neck are one texture over the mean face seen from the front (a plane of ±REACH model units).
-"""
+"""Random identity: textures, light, camera and background of one synthetic person."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .camera import random_look
-from .canvas import pick, plane
-from .eyes_and_mouth import make_strange, paint_eyes, paint_mouth
+from ...face.crop import CROP_SIZE
+from .camera import CameraLook, random_look
+from .canvas import canvas, random_colour
+from .domain_randomisation import randomise_colours
+from .eyes_and_mouth import paint_eyes, paint_mouth
 from .hair import add_hair
-from .scenery import background
-from .skin import fold_masks, paint_skin
+from .scenery import paint_background
+from .skin import fold_masks, paint_face
 
-GAMMA = 2.2
-TONES = (
+PERSON_STREAM = 1  # of a seed's random numbers
+GAMMA = 2.2  # of painted colours
+SKIN_TONES = (
     np.array(
         [[247, 219, 201], [235, 192, 166], [219, 166, 134], [192, 136, 100], [150, 98, 68], [104, 66, 46], [66, 43, 33]]
     )
     / 255
 )
-HAIRS = (
+HAIR_COLOURS = (
     np.array(
         [
             [18, 15, 14],
@@ -43,16 +44,39 @@ HAIRS = (
     )
     / 255
 )
+DARK_HAIR = HAIR_COLOURS[:3]  # of most people with dark skin
+IDENTITY_COEFFICIENTS = 80
+TARGET_BRIGHTNESS = 0.3  # linear, of the lit skin at the middle exposure
+EXPOSURE_ADAPTATION = 0.6  # exponent with which the camera's exposure approaches that brightness
+
+
+class Light(NamedTuple):
+    """A directional light: unit vector [3] towards it in world axes, linear colour [3]."""
+
+    direction: Tensor
+    colour: Tensor
 
 
 @dataclass(frozen=True)
 class Person:
-    """Everything that stays the same in all pictures of one synthetic person.
+    """Everything that is the same in all images of one synthetic person.
 
-    identity [80], aspect [3] (scales of the axes); skin [3 + 1 + FOLDS, SIDE, SIDE]: linear colour, cover, folds;
-    eyes [3, P, P] and mouth [3, P, P] linear colours; background [3, 512, 512] linear; ambient [3];
-    lights: (direction [3], colour [3]) of each; gloss: strength and sharpness of the skin's shine; glints: how the
-    eyes mirror the first light; look: settings of the camera (see camera.py).
+    Attributes:
+        identity: coefficients [80] of the face model.
+        aspect: scales [3] of the head's axes.
+        skin: canvas texture [3 + 1 + FOLDS, S, S]: linear colour, opacity, fold masks.
+        eyes: linear texture [3, P, P] of an eyeball.
+        mouth: linear texture [3, P, P] of the mouth's inside.
+        teeth_shift: upward shift of the upper teeth, model units.
+        background: linear image [3, 512, 512].
+        ambient: linear ambient light [3].
+        lights: one to three directional lights.
+        gloss: strength of the skin's specular reflection.
+        gloss_exponent: its Phong exponent.
+        glint: strength with which eyes reflect the first light.
+        stiffness: exponent on the share of the head's movement that the neck follows.
+        depth_scale: factor on the depth of the head behind the face.
+        look: settings of the camera.
     """
 
     identity: Tensor
@@ -63,60 +87,67 @@ class Person:
     teeth_shift: float
     background: Tensor
     ambient: Tensor
-    lights: list[tuple[Tensor, Tensor]]
-    gloss: tuple[float, float]
+    lights: list[Light]
+    gloss: float
+    gloss_exponent: float
     glint: float
     stiffness: float
     depth_scale: float
-    look: dict
+    look: CameraLook
 
 
-def _lights(rng: np.random.Generator) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """Ambient colour and one to three directional lights, given in world axes."""
-    warm = rng.normal(0, 0.08)
-    ambient = rng.uniform(0.2, 0.6) * np.array([1 - warm, 1, 1 + warm])
-    lights = []
-    for k in range(rng.integers(1, 4)):
-        side = rng.uniform(-1.3, 1.3)
-        up = rng.normal(0.45, 0.35)
-        direction = np.array([math.sin(side), up, math.cos(side) + 0.05])
-        warm = rng.normal(0, 0.1)
-        colour = rng.uniform(0.35, 0.95) * 0.55**k * np.array([1 + warm, 1, 1 - warm])
-        lights.append((torch.tensor(direction / np.linalg.norm(direction)).float(), torch.tensor(colour).float()))
-    return torch.tensor(ambient).float(), lights
+def light_level(ambient: Tensor, lights: list[Light], share: float) -> Tensor:
+    """Linear light [3]: the ambient and a share of all directional lights."""
+    return ambient + share * sum((light.colour for light in lights), torch.zeros(3))
 
 
 def random_person(seed: int) -> Person:
-    """The synthetic person number `seed`; the same seed gives the same person."""
-    rng = np.random.default_rng([seed, 1])
-    p = plane()
-    tone = pick(rng, TONES, 0.015)
-    hair = pick(rng, HAIRS[:3] if tone.mean() < 0.5 and rng.random() < 0.7 else HAIRS, 0.01)
+    """Synthetic person number `seed`; one seed always gives the same person."""
+    rng = np.random.default_rng([seed, PERSON_STREAM])
+    tone = random_colour(rng, SKIN_TONES, 0.015)
+    dark = tone.mean() < 0.5 and rng.random() < 0.7
+    hair = random_colour(rng, DARK_HAIR if dark else HAIR_COLOURS, 0.01)
     if rng.random() < 0.06:
         hair = rng.uniform(0, 1, 3)
-    skin = paint_skin(rng, p, tone, hair)
-    colours, cover = add_hair(rng, p, skin, tone, hair)
-    eyes, mouth, scene = paint_eyes(rng), paint_mouth(rng), background(rng, 512)
+    skin, opacity = add_hair(rng, canvas(), paint_face(rng, canvas(), tone, hair), tone, hair)
+    eyes, mouth, background = paint_eyes(rng), paint_mouth(rng), paint_background(rng, CROP_SIZE)
     if rng.random() < 0.33:
-        colours, scene = make_strange(rng, colours), make_strange(rng, scene)
-    folds = fold_masks(rng, p) * float(rng.uniform(0, 0.45))
-    ambient, lights = _lights(rng)
+        skin, background = randomise_colours(rng, skin), randomise_colours(rng, background)
+    folds = fold_masks(rng) * float(rng.uniform(0, 0.45))
+    ambient, lights = _random_lights(rng)
     look = random_look(rng)
-    lit = float(tone.mean() ** GAMMA * (ambient + 0.6 * sum(colour for _, colour in lights)).mean())
-    look["exposure"] *= (0.3 / lit) ** 0.6  # the camera meets the face about halfway
+    lit = float(tone.mean() ** GAMMA * light_level(ambient, lights, 0.6).mean())
+    look = replace(look, exposure=look.exposure * (TARGET_BRIGHTNESS / lit) ** EXPOSURE_ADAPTATION)
     return Person(
-        identity=torch.from_numpy(rng.standard_normal(80)).float() * 0.9,
+        identity=torch.from_numpy(rng.standard_normal(IDENTITY_COEFFICIENTS)).float() * 0.9,
         aspect=torch.tensor(1 + rng.normal(0, [0.04, 0.02, 0.06])).float(),
-        skin=torch.cat([colours**GAMMA, cover[None], folds]),
+        skin=torch.cat([skin**GAMMA, opacity[None], folds]),
         eyes=eyes**GAMMA,
         mouth=mouth**GAMMA,
         teeth_shift=float(rng.normal(0, 0.025)),
-        background=scene**GAMMA,
+        background=background**GAMMA,
         ambient=ambient,
         lights=lights,
-        gloss=(float(rng.uniform(0, 0.22)), float(rng.uniform(6, 24))),
+        gloss=float(rng.uniform(0, 0.22)),
+        gloss_exponent=float(rng.uniform(6, 24)),
         glint=float(rng.uniform(0.2, 1.0)),
         stiffness=float(rng.uniform(0.6, 1.5)),
         depth_scale=float(rng.uniform(0.9, 1.5)),
         look=look,
     )
+
+
+def _random_lights(rng: np.random.Generator) -> tuple[Tensor, list[Light]]:
+    """Ambient colour [3] and one to three directional lights, each weaker than the one before."""
+    warmth = rng.normal(0, 0.08)
+    ambient = rng.uniform(0.2, 0.6) * np.array([1 - warmth, 1, 1 + warmth])
+    lights = []
+    for k in range(rng.integers(1, 4)):
+        azimuth = rng.uniform(-1.3, 1.3)
+        up = rng.normal(0.45, 0.35)
+        direction = np.array([math.sin(azimuth), up, math.cos(azimuth) + 0.05])
+        warmth = rng.normal(0, 0.1)
+        colour = rng.uniform(0.35, 0.95) * 0.55**k * np.array([1 + warmth, 1, 1 - warmth])
+        unit = torch.tensor(direction / np.linalg.norm(direction)).float()
+        lights.append(Light(unit, torch.tensor(colour).float()))
+    return torch.tensor(ambient).float(), lights

@@ -1,1 +1,1 @@
-"""Synthetic speech whose mouth movements are known."""
+"""Synthetic speech with labels of the mouth, and its augmentation."""

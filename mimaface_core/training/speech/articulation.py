@@ -1,80 +1,69 @@
-"""From phonemes to lips and jaw: the viseme of every IPA symbol and a dominance model of coarticulation.
+"""Articulation: mouth movements, visemes and accents of timed phonemes.
 
-Every phoneme pulls the mouth towards its own shape with a strength that fades before and after it; where they overlap
-they are averaged (M. Cohen and D. Massaro, "Modeling coarticulation in synthetic visual speech", 1993). Closures of
-the lips and of lip and teeth are then reached in full, and the lips come to rest in pauses.
+A dominance model of coarticulation: every phoneme pulls the mouth towards its own shape with a dominance that fades
+before and after it, and overlapping pulls are averaged (M. Cohen and D. Massaro, "Modeling coarticulation in synthetic
+visual speech", 1993). Closures of the lips, and lower lip on teeth, are then reached in full, and lips rest in pauses.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...audio.voice.visemes import MOUTH, VISEMES
+from ...audio.mel import HOP
+from ...audio.speech import SAMPLE_RATE
+from ...audio.voice.visemes import MOUTH
 from .espeak import Phone
+from .phonemes import (
+    CLOSED,
+    CONSONANTS,
+    LIP_TEETH,
+    REST,
+    ROUND,
+    VOWELS,
+    ipa_letters,
+    mouth_vector,
+    shape_vector,
+    viseme_of,
+    vowel_vector,
+)
 
-GRID = 80  # mouths a second, the frames of the mel spectrogram
-REST, CLOSED, LIP_TEETH, TONGUE, HUSHING, OPEN, SPREAD, ROUND = range(len(VISEMES))
-VOWELS = (OPEN, SPREAD, ROUND)
-
-# Shapes of the mouth; coefficients of 1 are strong movements (jaw_open = 1 drops the chin by 25 mm)
-SHAPES: dict[str, dict[str, float]] = {
-    "rest": {},
-    "sealed": {"press": 0.4, "chin_raise": 0.15},
-    "lip_teeth": {
-        "jaw_open": 0.12, "press": 0.7, "lower_lip_out": -0.8, "lower_lip_mid": -0.1, "upper_lip_mid": 0.34, "upper_lip_quarter": 0.3, "upper_lip": 0.12,
-        "chin_raise": 0.2,
-    },
-    "lips_near": {"jaw_open": 0.08, "pucker": 0.25, "funnel": 0.1},
-    "dental": {"jaw_open": 0.2, "lower_lip_mid": 0.15, "lower_lip_quarter": 0.12, "upper_lip_mid": 0.1},
-    "alveolar": {"jaw_open": 0.13, "corner_x": 0.15, "lower_lip_mid": 0.22, "lower_lip_quarter": 0.22, "upper_lip_mid": 0.1, "upper_lip_quarter": 0.08},
-    "palatal": {"jaw_open": 0.16, "corner_x": 0.25, "lower_lip_mid": 0.15, "lower_lip_quarter": 0.15, "upper_lip_mid": 0.08},
-    "velar": {"jaw_open": 0.25, "lower_lip_mid": 0.1},
-    "glottal": {"jaw_open": 0.28, "lower_lip_mid": 0.1},
-    "liquid": {"jaw_open": 0.15, "pucker": 0.35, "funnel": 0.2},
-    "hushing": {"jaw_open": 0.09, "pucker": 0.6, "funnel": 0.45, "lower_lip_out": 0.2, "lower_lip_mid": 0.05, "upper_lip_mid": 0.05},
-    "glide": {"jaw_open": 0.05, "pucker": 0.95, "funnel": 0.2},
-}  # fmt: skip
-
-# vowels: how far the jaw opens, roundness and spread of the lips
-_VOWELS = {
-    "i": (0.17, 0, 1.0), "ɨ": (0.18, 0, 0.7), "ɯ": (0.18, 0.1, 0.4), "ɪ": (0.23, 0, 0.7), "ᵻ": (0.22, 0, 0.6), "e": (0.27, 0, 0.8), "ɘ": (0.27, 0, 0.4),
-    "ɤ": (0.28, 0, 0.3), "ə": (0.27, 0, 0.25), "ɚ": (0.26, 0.25, 0.1), "ɜ": (0.33, 0, 0.3), "ɝ": (0.3, 0.25, 0.1), "ɛ": (0.38, 0, 0.6),
-    "æ": (0.48, 0, 0.5), "ɐ": (0.42, 0, 0.2), "ʌ": (0.44, 0, 0.1), "a": (0.54, 0, 0.2), "ɑ": (0.57, 0, 0),
-    "y": (0.1, 0.9, 0), "ʉ": (0.1, 0.85, 0), "u": (0.1, 0.9, 0), "ʏ": (0.15, 0.75, 0), "ʊ": (0.15, 0.75, 0), "ø": (0.2, 0.75, 0), "ɵ": (0.2, 0.7, 0),
-    "o": (0.26, 0.75, 0), "œ": (0.33, 0.55, 0), "ɞ": (0.33, 0.5, 0), "ɔ": (0.4, 0.5, 0), "ɶ": (0.44, 0.4, 0), "ɒ": (0.46, 0.4, 0),
-}  # fmt: skip
-# consonants: viseme, shape, and how much lips and jaw care
-_CONSONANTS = {
-    **dict.fromkeys("pbmɓʙ", (CLOSED, "sealed", 1.0, 0.5)),
-    **dict.fromkeys("fvɱʋⱱ", (LIP_TEETH, "lip_teeth", 1.0, 1.0)),
-    **dict.fromkeys("ɸβ", (LIP_TEETH, "lips_near", 1.0, 1.0)),
-    **dict.fromkeys("θð", (TONGUE, "dental", 0.4, 0.6)),
-    **dict.fromkeys("tdnszlɬɮɾrɫɗ", (TONGUE, "alveolar", 0.35, 0.8)),
-    **dict.fromkeys("ʈɖɳɭɽɻɺ", (TONGUE, "alveolar", 0.25, 0.6)),
-    **dict.fromkeys("ɹ", (TONGUE, "liquid", 0.6, 0.5)),
-    **dict.fromkeys("cɟɲçʝʎjʄ", (TONGUE, "palatal", 0.4, 0.5)),
-    **dict.fromkeys("kɡgŋxɣqɢɴχʁʀɠɰʟɧ", (TONGUE, "velar", 0.12, 0.25)),
-    **dict.fromkeys("hɦħʕʔ?ʜʢ", (TONGUE, "glottal", 0.06, 0.12)),
-    **dict.fromkeys("ʃʒʂʐ", (HUSHING, "hushing", 1.2, 0.9)),
-    **dict.fromkeys("ɕʑ", (HUSHING, "hushing", 0.6, 0.9)),
-    **dict.fromkeys("wɥʍ", (ROUND, "glide", 1.5, 0.9)),
-}
-_ALIKE = {"ε": "ɛ", "ı": "i", "α": "a"}
-_MARKS = set("ːˑʲʰˤʷˠⁿᵝ̪.-\"'^ˈˌ_!ˀ*~0123456789")
-REACH = {"jaw": 0.038, "lips": 0.045, "round": 0.06}  # seconds in which a pull fades to 1/e
-_ROUND = ("pucker", "funnel", "corner_x", "lower_lip_out")
-GROUPS = ["jaw" if name in ("jaw_open", "chin_raise") else "round" if name in _ROUND else "lips" for name in MOUTH]
+MEL_RATE = SAMPLE_RATE // HOP  # mel frames a second, the grid of mouths, visemes and accents
+JAW, LIPS, ROUNDING = "jaw", "lips", "rounding"  # parts of the mouth with a dominance of their own
+FADE_SECONDS = {JAW: 0.038, LIPS: 0.045, ROUNDING: 0.06}  # in which a dominance falls to 1/e
+ROUNDING_LEAD = 1.25  # factor on the fade before a sound: lips round early
+_ROUNDING_NUMBERS = ("pucker", "funnel", "corner_x", "lower_lip_out")
+PARTS = [
+    JAW if name in ("jaw_open", "chin_raise") else ROUNDING if name in _ROUNDING_NUMBERS else LIPS for name in MOUTH
+]
+JAW_OPEN = MOUTH.index("jaw_open")
+ROUND_DOMINANCE = 1.4  # of the lips in a round vowel
+REST_DOMINANCE = 0.6
+REACH_SECONDS = 0.5  # beyond which a dominance is taken for 0
+CORE = 0.2  # share of a phoneme at either end in which its dominance already fades
+TIME_FILTER = (0.2, 0.6, 0.2)  # over mel frames
+BEFORE_SPEECH, AFTER_SPEECH = -9.0, 1e9  # seconds, in which lips rest too
+SETTLE_SECONDS, PREPARE_SECONDS = 0.15, 0.11  # in which lips come to rest in a pause, and leave it
+CLOSING_SECONDS, OPENING_SECONDS = 0.055, 0.05  # of a closure
+STRESSED, PRIMARY_STRESS = 0.4, 0.8  # least stress of an accent, and of a strong one
 
 
 @dataclass(frozen=True)
 class Gesture:
-    """One pull on the mouth: viseme, target [K], its strength for lips and jaw, from start to end (seconds).
+    """One pull on the mouth.
 
-    release: when a closure opens. vowel: how open the mouth depends on stress and time.
+    Attributes:
+        viseme: index of VISEMES.
+        target: mouth vector [K].
+        lips: dominance of the lips.
+        jaw: dominance of the jaw.
+        start: s.
+        end: s.
+        release: end of a closure, s.
+        vowel: whether the opening depends on stress and duration.
+        stress: 0–1.
     """
 
     viseme: int
@@ -88,189 +77,159 @@ class Gesture:
     stress: float = 0.0
 
 
-def shape(**modes: float) -> np.ndarray:
-    """A mouth vector [K] from the values of its modes."""
-    return np.array([modes.get(name, 0.0) for name in MOUTH])
-
-
-def _vowel(jaw: float, roundness: float, spread: float) -> np.ndarray:
-    lips = 0.6 * jaw * (1 - 0.5 * roundness)  # drawn apart as the jaw falls
-    return shape(
-        jaw_open=jaw, pucker=roundness, funnel=0.35 * roundness, corner_x=0.5 * spread - 0.1 * roundness, corner_y=0.1 * spread,
-        upper_lip_mid=0.3 * lips + 0.12 * spread, upper_lip_quarter=0.3 * lips + 0.15 * spread,
-        lower_lip_mid=0.75 * lips + 0.12 * spread, lower_lip_quarter=0.9 * lips + 0.15 * spread, lower_lip=0.7 * lips,
-    )  # fmt: skip
-
-
-def symbols(name: str) -> list[str]:
-    """The sounds in a phoneme's name: letters without marks, an affricate as its second half ("tʃ" → "ʃ").
-
-    Raises KeyError at a letter that is not known.
-    """
-    letters: list[str] = []
-    text = unicodedata.normalize("NFD", name.replace("ç", "\0")).replace("\0", "ç")
-    text = text.replace("s.", "ʂ").replace("z.", "ʐ").replace("r\u031d", "ʒ")  # retroflex in Mandarin, the Czech ř
-    for letter in text:
-        letter = _ALIKE.get(letter, letter)
-        if letter in _MARKS or unicodedata.combining(letter):
-            continue
-        if letter not in _VOWELS and letter not in _CONSONANTS:
-            raise KeyError(f"{letter!r} in {name!r}")
-        if letter in "hɦʔ?" and (letters or len(name) > 1):
-            continue  # a breath or catch in another sound
-        letters.append(letter)
-    if len(letters) > 1 and letters[-1] in "szʃʒʂʐɕʑxɬɮ" and letters[-2] in "tdsck":
-        del letters[-2]
-    return letters or ["j"]  # a mark alone is palatalisation
-
-
-def viseme(letter: str) -> int:
-    """The class of one IPA letter (its number in VISEMES)."""
-    if letter in _VOWELS:
-        roundness = _VOWELS[letter][1]
-        return ROUND if roundness >= 0.4 else OPEN if letter in "æɐʌaɑɶ" else SPREAD
-    return _CONSONANTS[letter][0]
-
-
 def gestures(phones: Sequence[Phone]) -> list[Gesture]:
-    """The pulls of a line of phonemes: diphthongs in two, pauses at rest."""
+    """Gestures of phonemes: one for each letter of a diphthong, rest in pauses."""
     out = []
     for phone in phones:
         if not phone.name:
-            out.append(Gesture(REST, shape(), 0.6, 0.6, phone.start, phone.end, phone.end))
+            rest = Gesture(REST, mouth_vector(), REST_DOMINANCE, REST_DOMINANCE, phone.start, phone.end, phone.end)
+            out.append(rest)
             continue
-        letters = symbols(phone.name)
+        letters = ipa_letters(phone.name)
         # the first part of a diphthong is longer; a closure before another sound opens at the release
-        edges = [
-            phone.start + (phone.end - phone.start) * share for share in np.linspace(0, 1, len(letters) + 1) ** 0.85
-        ]
-        if len(letters) > 1 and viseme(letters[0]) == CLOSED:
+        shares = np.linspace(0, 1, len(letters) + 1) ** 0.85
+        edges = [phone.start + (phone.end - phone.start) * share for share in shares]
+        if len(letters) > 1 and viseme_of(letters[0]) == CLOSED:
             edges[1] = phone.release
         for letter, start, end in zip(letters, edges[:-1], edges[1:], strict=True):
-            if letter in _VOWELS:
-                target = _vowel(*_VOWELS[letter])
-                lips = 1.4 if viseme(letter) == ROUND else 1.0
-                out.append(Gesture(viseme(letter), target, lips, 1.0, start, end, end, True, phone.stress))
+            if letter in VOWELS:
+                target, viseme = vowel_vector(VOWELS[letter]), viseme_of(letter)
+                lips = ROUND_DOMINANCE if viseme == ROUND else 1.0
+                out.append(Gesture(viseme, target, lips, 1.0, start, end, end, True, phone.stress))
             else:
-                kind, name, lips, jaw = _CONSONANTS[letter]
+                viseme, shape, lips, jaw = CONSONANTS[letter]
                 release = phone.release if phone.start < phone.release <= end else end
-                out.append(Gesture(kind, shape(**SHAPES[name]), lips, jaw, start, end, release))
+                out.append(Gesture(viseme, shape_vector(shape), lips, jaw, start, end, release))
     return out
 
 
-def _smooth(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
-
-
-def _hold(times: np.ndarray, start: float, end: float, before: float, after: float) -> np.ndarray:
-    """1 from start to end, eased from and to 0 within `before` and `after` seconds."""
-    return np.minimum(_smooth((times - start) / before + 1), _smooth((end - times) / after + 1))
-
-
-def _said(gesture: Gesture, loudness: float) -> Gesture:
-    """A vowel as it is said: short ones fall short, stressed and loud ones open more."""
-    if not gesture.vowel:
-        return gesture
-    duration = gesture.end - gesture.start
-    target = gesture.target * (1 - 0.3 * np.exp(-duration / 0.07))
-    target[MOUTH.index("jaw_open")] *= (0.85 + 0.3 * gesture.stress) * (1 + 0.25 * loudness)
-    return replace(gesture, target=target)
-
-
 def mouths(phones: Sequence[Phone], count: int, loudness: Sequence[float] | None = None) -> np.ndarray:
-    """The mouth [count, K] at every frame of the grid.
+    """Mouth vectors at mel frames.
 
-    phones: in order and without gaps. loudness of each phone: −1 soft … 0 as usual … 1 loud.
+    Args:
+        phones: in order and without gaps.
+        count: N, number of frames.
+        loudness: of each phone: −1 soft, 0 usual, 1 loud.
+
+    Returns:
+        Mouth vectors [N, K].
     """
-    times = np.arange(count) / GRID
+    times = np.arange(count) / MEL_RATE
     line: list[Gesture] = []
     for i, phone in enumerate(phones):
-        line += [_said(gesture, loudness[i] if loudness is not None else 0.0) for gesture in gestures([phone])]
+        level = loudness[i] if loudness is not None else 0.0
+        line += [_spoken(gesture, level) for gesture in gestures([phone])]
     if not line:
         return np.zeros((count, len(MOUTH)))
     total, weight = np.zeros((count, len(MOUTH))), np.full((count, len(MOUTH)), 1e-6)
     for gesture in line:
-        first, last = (
-            int(np.clip((t + side) * GRID, 0, count)) for t, side in ((gesture.start, -0.5), (gesture.end, 0.5))
-        )
-        now, inset = times[first:last], 0.2 * (gesture.end - gesture.start)
-        away = np.maximum(np.maximum(gesture.start + inset - now, now - gesture.end + inset), 0)
-        pull = {}
-        for group, reach in REACH.items():
-            strength = gesture.jaw if group == "jaw" else gesture.lips
-            early = 1.25 if group == "round" else 1.0  # lips round ahead of their sound
-            pull[group] = strength * np.exp(-away / (reach * np.where(now < gesture.start, early, 1.0)))
-        d = np.stack([pull[group] for group in GROUPS], 1)
-        total[first:last] += d * gesture.target
-        weight[first:last] += d
-    out = total / weight
-    out = np.stack([np.convolve(np.pad(x, 1, mode="edge"), [0.2, 0.6, 0.2], "valid") for x in out.T], 1)
-    return _closures(_pauses(out, line, times), line, times)
+        reach = ((gesture.start, -REACH_SECONDS), (gesture.end, REACH_SECONDS))
+        first, last = (int(np.clip((t + side) * MEL_RATE, 0, count)) for t, side in reach)
+        dominance = _dominance(gesture, times[first:last])
+        total[first:last] += dominance * gesture.target
+        weight[first:last] += dominance
+    mouth = total / weight
+    padded = np.pad(mouth, ((1, 1), (0, 0)), mode="edge")
+    mouth = np.stack([np.convolve(column, TIME_FILTER, "valid") for column in padded.T], 1)
+    return _reach_closures(_rest_in_pauses(mouth, line, times), line, times)
 
 
-def _pauses(mouth: np.ndarray, line: list[Gesture], times: np.ndarray) -> np.ndarray:
-    """Bring the lips together in pauses: within 150 ms of the last sound, until 110 ms before the next."""
+def _spoken(gesture: Gesture, loudness: float) -> Gesture:
+    """A vowel in context: short ones fall short of their target, stressed and loud ones open more."""
+    if not gesture.vowel:
+        return gesture
+    duration = gesture.end - gesture.start
+    target = gesture.target * (1 - 0.3 * np.exp(-duration / 0.07))
+    target[JAW_OPEN] *= (0.85 + 0.3 * gesture.stress) * (1 + 0.25 * loudness)
+    return replace(gesture, target=target)
+
+
+def _dominance(gesture: Gesture, times: np.ndarray) -> np.ndarray:
+    """Dominance [N, K] of a gesture for each mouth number at the times [N] (s)."""
+    inset = CORE * (gesture.end - gesture.start)
+    away = np.maximum(np.maximum(gesture.start + inset - times, times - gesture.end + inset), 0)
+    of_part = {}
+    for part, fade in FADE_SECONDS.items():
+        strength = gesture.jaw if part == JAW else gesture.lips
+        lead = ROUNDING_LEAD if part == ROUNDING else 1.0
+        of_part[part] = strength * np.exp(-away / (fade * np.where(times < gesture.start, lead, 1.0)))
+    return np.stack([of_part[part] for part in PARTS], 1)
+
+
+def _rest_in_pauses(mouth: np.ndarray, line: list[Gesture], times: np.ndarray) -> np.ndarray:
+    """Bring the lips together in pauses, and before and after all speech."""
     rest = np.zeros(len(times))
-    edges = [(-9.0, line[0].start)]
+    pauses = [(BEFORE_SPEECH, line[0].start)]
     for gesture in line:
         if gesture.viseme == REST:
-            start = edges.pop()[0] if edges[-1][1] >= gesture.start - 1e-6 else gesture.start
-            edges.append((start, gesture.end))
-    if edges[-1][1] >= line[-1].end - 1e-6:
-        edges[-1] = (edges[-1][0], 1e9)
-    else:
-        edges.append((line[-1].end, 1e9))
-    for start, end in edges:
-        rest = np.maximum(rest, np.minimum(_smooth((times - start) / 0.15), _smooth((end - times) / 0.11)))
+            start = pauses.pop()[0] if pauses[-1][1] >= gesture.start - 1e-6 else gesture.start
+            pauses.append((start, gesture.end))
+    start = pauses.pop()[0] if pauses[-1][1] >= line[-1].end - 1e-6 else line[-1].end
+    pauses.append((start, AFTER_SPEECH))
+    for start, end in pauses:
+        settled, unprepared = _smooth((times - start) / SETTLE_SECONDS), _smooth((end - times) / PREPARE_SECONDS)
+        rest = np.maximum(rest, np.minimum(settled, unprepared))
     return mouth * (1 - rest)[:, None]
 
 
-def _closures(mouth: np.ndarray, line: list[Gesture], times: np.ndarray) -> np.ndarray:
-    """Lip on teeth for /f v/, lips sealed for /p b m/ from closure to release, whatever is around them."""
-    for kind, name in ((LIP_TEETH, "lip_teeth"), (CLOSED, "sealed")):
-        held = np.zeros(len(times))
+def _reach_closures(mouth: np.ndarray, line: list[Gesture], times: np.ndarray) -> np.ndarray:
+    """Lower lip on teeth for /f v/, and lips sealed for /p b m/ until the release, in any context."""
+    for viseme, shape in ((LIP_TEETH, shape_vector("lip_teeth")), (CLOSED, shape_vector("sealed"))):
+        closed = np.zeros(len(times))
         for gesture in line:
-            if gesture.viseme != kind or not np.array_equal(gesture.target, shape(**SHAPES[name])):
+            if gesture.viseme != viseme or not np.array_equal(gesture.target, shape):
                 continue
-            if kind == CLOSED:
+            if viseme == CLOSED:
                 start, end = gesture.start - 0.012, max(gesture.release, gesture.start + 0.025)
-                start = min(start, end - 0.06)  # seen even when short
+                start = min(start, end - 0.06)  # visible even when short
             else:
                 start, end = gesture.start + 0.01, max(gesture.end - 0.015, gesture.start + 0.02)
-            near = slice(int(max(start - 0.1, 0) * GRID), int((end + 0.1) * GRID) + 2)
-            held[near] = np.maximum(held[near], _hold(times[near], start, end, 0.055, 0.05))
-        target = np.tile(shape(**SHAPES[name]), (len(times), 1))
-        keep = [MOUTH.index("pucker"), MOUTH.index("corner_x")]  # these leave no gap
-        target[:, keep] = mouth[:, keep] * 0.6  # rounding goes on behind a closure
-        mouth = mouth + held[:, None] * (target - mouth)
+            near = slice(int(max(start - 0.1, 0) * MEL_RATE), int((end + 0.1) * MEL_RATE) + 2)
+            closed[near] = np.maximum(closed[near], _bump(times[near], start, end, CLOSING_SECONDS, OPENING_SECONDS))
+        target = np.tile(shape, (len(times), 1))
+        rounding = [MOUTH.index("pucker"), MOUTH.index("corner_x")]  # lips stay closed under these
+        target[:, rounding] = mouth[:, rounding] * 0.6
+        mouth = mouth + closed[:, None] * (target - mouth)
     return mouth
 
 
 def labels(phones: Sequence[Phone], count: int) -> np.ndarray:
-    """The viseme (uint8 [count]) that is heard at every frame of the grid; silence is rest."""
+    """Viseme at each of `count` mel frames, uint8 [N]; silence is rest."""
     out = np.full(count, REST, np.uint8)
     for gesture in gestures(phones):
-        first, last = (int(np.clip(np.ceil(t * GRID), 0, count)) for t in (gesture.start, gesture.end))
+        first, last = (int(np.clip(np.ceil(t * MEL_RATE), 0, count)) for t in (gesture.start, gesture.end))
         out[first:last] = gesture.viseme
     return out
 
 
 def accents(phones: Sequence[Phone], count: int) -> np.ndarray:
-    """How strongly the speech is accented [count], 0–1: a bump on every stressed vowel, the highest on the last of a clause."""
-    times, out = np.arange(count) / GRID, np.zeros(count)
-    last = None
+    """Accent at each of `count` mel frames [N], 0–1: a bump on every stressed vowel, the highest at a clause's end."""
+    times, out = np.arange(count) / MEL_RATE, np.zeros(count)
+    last: int | None = None  # phone with the strongest accent of the clause so far
     strengths = [0.0] * len(phones)
     for i, phone in enumerate(phones):
         if not phone.name:
             last = None
-        elif phone.stress >= 0.4:
-            strengths[i] = 0.6 if phone.stress > 0.8 else 0.3
+        elif phone.stress >= STRESSED:
+            strong = phone.stress > PRIMARY_STRESS
+            strengths[i] = 1.0 if strong else 0.3
             if last is not None and strengths[last] == 1.0:
                 strengths[last] = 0.6
-            if phone.stress > 0.8:
-                strengths[i], last = 1.0, i
+            if strong:
+                last = i
     for phone, strength in zip(phones, strengths, strict=True):
         if strength:
-            out = np.maximum(out, strength * _hold(times, phone.start + 0.02, phone.end - 0.02, 0.08, 0.12))
+            bump = _bump(times, phone.start + 0.02, phone.end - 0.02, 0.08, 0.12)
+            out = np.maximum(out, strength * bump)
     return out
+
+
+def _bump(times: np.ndarray, start: float, end: float, before: float, after: float) -> np.ndarray:
+    """1 from start to end, eased from and to 0 within `before` and `after` seconds."""
+    return np.minimum(_smooth((times - start) / before + 1), _smooth((end - times) / after + 1))
+
+
+def _smooth(x: np.ndarray) -> np.ndarray:
+    """Smoothstep from 0 to 1."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)

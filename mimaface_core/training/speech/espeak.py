@@ -1,6 +1,6 @@
 """Speech from espeak-ng with the times of its phonemes, through its C library (https://github.com/espeak-ng/espeak-ng).
 
-The library holds one state for the whole process: call it from one thread; use processes to make speech in parallel.
+The library has one state for the whole process: call it from one thread; use processes to make speech in parallel.
 """
 
 from __future__ import annotations
@@ -12,26 +12,35 @@ from ctypes import CFUNCTYPE, POINTER, c_char, c_char_p, c_int, c_short, c_uint,
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...errors import InputError
 
 LIBRARY = "libespeak-ng.dylib" if sys.platform == "darwin" else "libespeak-ng.so.1"
-RATE = 22050  # samples a second of its voices
-SYNCHRONOUS, PHONEME_EVENTS, PHONEME_IPA = 2, 1, 2
-SPEED, VOLUME, PITCH, PITCH_RANGE = 1, 2, 3, 4
-UTF8, BY_CHARACTER = 1, 1
-EVENT_END, EVENT_PHONEME = 0, 7
-QUIET = 24  # samples below this level are a pause in the machine's sound
+ESPEAK_RATE = 22050  # Hz, of its voices
+# constants of speak_lib.h
+_OUTPUT_SYNCHRONOUS = 2
+_PHONEME_EVENTS, _PHONEME_IPA = 1, 2
+_PARAMETER_RATE, _PARAMETER_VOLUME, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 2, 3, 4
+_CHARS_UTF8, _POS_CHARACTER = 1, 1
+_EVENT_LIST_TERMINATED, _EVENT_PHONEME = 0, 7
+_ID_BYTES = 8  # of a phoneme's name in an event
+
 STOPS = ("p", "b", "t", "d", "ʈ", "ɖ", "c", "ɟ", "k", "ɡ", "g", "q", "ɢ", "ʔ", "ɓ", "ɗ", "ɠ", "ʄ")
-VOICELESS = ("p", "t", "ʈ", "c", "k", "q")
+VOICELESS_STOPS = ("p", "t", "ʈ", "c", "k", "q")
 NASALS = ("m", "n", "ɱ", "ɳ", "ɲ", "ŋ", "ɴ")
-CLOSURE = 0.1  # the longest closure taken from a pause before a stop, in seconds
+QUIET_LEVEL = 24  # of int16 samples; quieter ones are silence
+MAX_CLOSURE_SECONDS = 0.1  # of the silence before a stop that is taken for its closure
+MAX_ONSET_SECONDS = 0.05  # of the silence before another sound that belongs to it
+MIN_CLOSURE_SECONDS = 0.015  # shorter silences are none
+VOICELESS_CLOSURE_SECONDS = 0.042  # at USUAL_RATE, where an echo fills the silence
+USUAL_RATE = 175  # words a minute
 
 
 class _Id(ctypes.Union):
-    _fields_ = [("number", c_int), ("name", c_char_p), ("string", c_char * 8)]
+    _fields_ = [("number", c_int), ("name", c_char_p), ("string", c_char * _ID_BYTES)]
 
 
 class _Event(ctypes.Structure):  # espeak_EVENT of speak_lib.h
@@ -46,9 +55,14 @@ _CALLBACK = CFUNCTYPE(c_int, POINTER(c_short), c_int, POINTER(_Event))
 
 @dataclass(frozen=True)
 class Phone:
-    """One phoneme: its IPA name ("" is a pause), start and end in seconds, stress 0–1.
+    """One phoneme.
 
-    release: when a closure opens, or the end where nothing is closed.
+    Attributes:
+        name: IPA; "" is a pause.
+        start: s.
+        end: s.
+        release: end of a closure, or `end` of a sound without one, s.
+        stress: 0–1.
     """
 
     name: str
@@ -56,6 +70,13 @@ class Phone:
     end: float
     release: float
     stress: float = 0.0
+
+
+class _PhonemeEvent(NamedTuple):
+    """A phoneme as espeak-ng reports it: its name and sample."""
+
+    name: str
+    sample: int
 
 
 class _Engine:
@@ -66,39 +87,63 @@ class _Engine:
             self.espeak = ctypes.CDLL(LIBRARY)
         except OSError as error:
             raise InputError(
-                "espeak-ng, which speaks the training data, is not installed: install it (on Debian: apt install espeak-ng)."
+                "espeak-ng, which speaks the training data, is not installed: install it (on Debian: apt install "
+                "espeak-ng)."
             ) from error
-        self.sound: list[bytes] = []
-        self.events: list[tuple[str, int]] = []  # name and sample
+        self.audio: list[bytes] = []
+        self.events: list[_PhonemeEvent] = []
         self.callback = _CALLBACK(self._collect)
-        rate = self.espeak.espeak_Initialize(SYNCHRONOUS, 0, None, PHONEME_EVENTS | PHONEME_IPA)
-        if rate != RATE:
+        rate = self.espeak.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, None, _PHONEME_EVENTS | _PHONEME_IPA)
+        if rate != ESPEAK_RATE:
             raise InputError(
-                f"espeak-ng cannot start (it answers {rate}): install its voices (on Debian: apt install espeak-ng-data)."
+                f"espeak-ng cannot start (it answers {rate}): install its voices (on Debian: apt install "
+                "espeak-ng-data)."
             )
         self.espeak.espeak_SetSynthCallback(self.callback)
         self.espeak.espeak_TextToPhonemes.restype = c_char_p
         self.voice = ""
 
-    def _collect(self, wave, count: int, events) -> int:
+    def _collect(self, wave: Any, count: int, events: Any) -> int:  # pointers of ctypes, which have no usable type
+        """Callback of the library: collect samples and phoneme events."""
         if wave and count:
-            self.sound.append(ctypes.string_at(wave, 2 * count))
+            self.audio.append(ctypes.string_at(wave, 2 * count))
         i = 0
-        while events[i].type != EVENT_END:
-            if events[i].type == EVENT_PHONEME:
-                # 8 bytes, which a long name fills without a final zero
-                name = ctypes.string_at(ctypes.addressof(events[i].id), 8).split(b"\0")[0]
-                self.events.append((name.decode("utf-8", "ignore"), events[i].sample))
+        while events[i].type != _EVENT_LIST_TERMINATED:
+            if events[i].type == _EVENT_PHONEME:
+                # a long name fills the bytes without a final zero
+                name = ctypes.string_at(ctypes.addressof(events[i].id), _ID_BYTES).split(b"\0")[0]
+                self.events.append(_PhonemeEvent(name.decode("utf-8", "ignore"), events[i].sample))
             i += 1
         return 0
 
     def choose(self, voice: str) -> None:
+        """Make a voice the current one."""
         if voice != self.voice:
             if self.espeak.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise InputError(
                     f"espeak-ng has no voice {voice}: install its voices (on Debian: apt install espeak-ng-data)."
                 )
             self.voice = voice
+
+    def stresses(self, text: bytes) -> list[tuple[str, float]]:
+        """Phonemes of a text, with their stress: 1 primary, 0.5 secondary, 0 none."""
+        pointer = c_char_p(text)
+        out = []
+        while pointer.value is not None:
+            mode = _PHONEME_IPA | (ord("_") << 8)  # separated by _
+            phonemes = self.espeak.espeak_TextToPhonemes(ctypes.byref(pointer), _CHARS_UTF8, mode)
+            for name in phonemes.decode("utf-8", "ignore").replace(" ", "_").split("_"):
+                stress = 1.0 if "ˈ" in name else 0.5 if "ˌ" in name else 0.0
+                out.append((name.replace("ˈ", "").replace("ˌ", ""), stress))
+        return out
+
+    def synthesise(self, text: bytes) -> tuple[np.ndarray, list[_PhonemeEvent]]:
+        """Samples int16 [T] of a text and its phoneme events, without changes of language."""
+        self.audio, self.events = [], []
+        self.espeak.espeak_Synth(text, len(text) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
+        self.espeak.espeak_Synchronize()
+        wave = np.frombuffer(b"".join(self.audio), np.int16)
+        return wave, [event for event in self.events if not event.name.startswith("(")]
 
 
 @lru_cache(maxsize=1)
@@ -107,7 +152,7 @@ def _engine() -> _Engine:
 
 
 def restart() -> None:
-    """Forget everything spoken so far: what is said next does not depend on what was said before."""
+    """Reset the library, so that speech does not depend on what was spoken before."""
     engine = _engine()
     _engine.cache_clear()
     engine.espeak.espeak_Terminate()
@@ -116,7 +161,7 @@ def restart() -> None:
 
 
 def available() -> bool:
-    """Is the library there?"""
+    """Whether the library can be loaded."""
     try:
         _engine()
     except InputError:
@@ -124,102 +169,106 @@ def available() -> bool:
     return True
 
 
-def _stresses(engine: _Engine, text: bytes) -> list[tuple[str, float]]:
-    """The phonemes of a text as the machine writes them, with their stress (1, 0.5 or 0)."""
-    pointer = c_char_p(text)
-    out = []
-    while pointer.value is not None:
-        mode = PHONEME_IPA | (ord("_") << 8)
-        written = engine.espeak.espeak_TextToPhonemes(ctypes.byref(pointer), UTF8, mode).decode("utf-8", "ignore")
-        for name in written.replace(" ", "_").split("_"):
-            out.append((name.replace("ˈ", "").replace("ˌ", ""), 1.0 if "ˈ" in name else 0.5 if "ˌ" in name else 0.0))
-    return out
-
-
 def speak(text: str, voice: str, rate: int = 175, pitch: int = 50, melody: int = 50) -> tuple[np.ndarray, list[Phone]]:
-    """Speak one sentence: its samples (int16 [T], RATE a second) and its phonemes in order, without gaps.
+    """Speak one sentence.
 
-    voice: a language, and after a + a variant ("en-us+f2"). rate: words a minute. pitch, melody (its range): 0–99.
-    Raises InputError when espeak-ng or the voice is missing.
+    Args:
+        text: the sentence.
+        voice: language, and after a + a variant ("en-us+f2").
+        rate: words a minute.
+        pitch: 0–99.
+        melody: range of the pitch, 0–99.
+
+    Returns:
+        Samples int16 [T] at ESPEAK_RATE, and phonemes in order and without gaps.
+
+    Raises:
+        InputError: espeak-ng or the voice is missing.
     """
     engine = _engine()
     engine.choose(voice)
-    for parameter, value in ((SPEED, rate), (VOLUME, 100), (PITCH, pitch), (PITCH_RANGE, melody)):
+    parameters = {_PARAMETER_RATE: rate, _PARAMETER_VOLUME: 100, _PARAMETER_PITCH: pitch, _PARAMETER_RANGE: melody}
+    for parameter, value in parameters.items():
         engine.espeak.espeak_SetParameter(parameter, value, 0)
     data = text.encode()
-    written = _stresses(engine, data)
-    engine.sound, engine.events = [], []
-    engine.espeak.espeak_Synth(data, len(data) + 1, 0, BY_CHARACTER, 0, UTF8, None, None)
-    engine.espeak.espeak_Synchronize()
-    wave = np.frombuffer(b"".join(engine.sound), np.int16)
-    events = [
-        (name, sample) for name, sample in engine.events if not name.startswith("(")
-    ]  # not the changes of language
-    names = [name for name, _ in events]
+    stressed = engine.stresses(data)
+    wave, events = engine.synthesise(data)
+    names = [event.name for event in events]
     stress = np.zeros(len(names))
-    for block in SequenceMatcher(None, [name for name, _ in written], names, autojunk=False).get_matching_blocks():
-        stress[block.b : block.b + block.size] = [s for _, s in written[block.a : block.a + block.size]]
-    return wave, _timeline(wave, events, stress, 0.042 * 175 / rate)
+    for block in SequenceMatcher(None, [name for name, _ in stressed], names, autojunk=False).get_matching_blocks():
+        stress[block.b : block.b + block.size] = [value for _, value in stressed[block.a : block.a + block.size]]
+    return wave, _timeline(wave, events, stress, VOICELESS_CLOSURE_SECONDS * USUAL_RATE / rate)
 
 
-def _timeline(wave: np.ndarray, events: list[tuple[str, int]], stress: np.ndarray, closure: float) -> list[Phone]:
-    """Phones from the machine's events, put where the sound says.
+def _timeline(wave: np.ndarray, events: list[_PhonemeEvent], stress: np.ndarray, closure: float) -> list[Phone]:
+    """Phones of events, moved to their times in the audio.
 
-    The machine reports a stop at its burst, after the silence of its closure, and a vowel after a voiced closure only
-    when the transition is over. closure: how long an unvoiced stop is taken to be closed (seconds) where a voice with
-    an echo fills the silence.
+    espeak-ng reports a stop at its burst, after the silence of its closure, and a vowel after a voiced closure only
+    when the transition is over.
+
+    Args:
+        wave: samples [T].
+        events: in order.
+        stress: of each event.
+        closure: length of a voiceless stop's closure where an echo fills the silence (s).
     """
-    quiet_until = _quiet_runs(wave)
-    spots = [sample for _, sample in events] + [len(wave)]
-    starts, releases = [], []
-    for i, (name, sample) in enumerate(events):
-        start = sample
-        if name:
-            run = sample - quiet_until[min(max(sample - 1, 0), len(wave) - 1)] if len(wave) else 0
-            before = sample - (spots[i - 1] if i else 0)
-            pause = i > 0 and not events[i - 1][0]
-            longest = CLOSURE if name.startswith(STOPS) else 0.0 if pause else 0.05
-            run = min(run, before, int(longest * RATE))
-            if run < 0.015 * RATE and i and name.startswith(VOICELESS):
-                run = min(int(closure * RATE), before // 2)
-            start = sample - run
-        starts.append(start)
-    for i, (name, sample) in enumerate(events):
-        end = spots[i + 1]
+    starts = [*_starts(wave, events, closure), len(wave)]
+    ends = [event.sample for event in events[1:]] + [len(wave)]
+    releases = []
+    for i, (event, end) in enumerate(zip(events, ends, strict=True)):
         release = end
-        if name.startswith(STOPS) and sample - starts[i] > 0.015 * RATE:
-            release = sample  # the burst
-        elif name.startswith(STOPS + NASALS) and i + 1 < len(events) and events[i + 1][0]:
-            release = _opening(wave, sample, end, spots[i + 2])
-            # what follows the opening is the next sound's
-            if starts[i + 1] == end and not events[i + 1][0].startswith(STOPS + NASALS):
+        if event.name.startswith(STOPS) and event.sample - starts[i] > MIN_CLOSURE_SECONDS * ESPEAK_RATE:
+            release = event.sample  # the burst
+        elif event.name.startswith(STOPS + NASALS) and i + 1 < len(events) and events[i + 1].name:
+            release = _opening(wave, event.sample, end, ends[i + 1])
+            # the audio after the opening belongs to the next sound
+            if starts[i + 1] == end and not events[i + 1].name.startswith(STOPS + NASALS):
                 starts[i + 1] = release + (end - release) // 3
         releases.append(release)
-    starts.append(len(wave))
     phones = []
-    for i, (name, _) in enumerate(events):
+    for i, event in enumerate(events):
         if starts[i + 1] > starts[i]:
-            seconds = [float(x / RATE) for x in (starts[i], starts[i + 1], min(releases[i], starts[i + 1]))]
-            phones.append(Phone(name, *seconds, stress=float(stress[i])))
+            samples = (starts[i], starts[i + 1], min(releases[i], starts[i + 1]))
+            start, stop, opened = (sample / ESPEAK_RATE for sample in samples)
+            phones.append(Phone(event.name, start, stop, opened, float(stress[i])))
     return phones
 
 
-def _quiet_runs(wave: np.ndarray) -> np.ndarray:
-    """For every sample [T] the first sample of the quiet run that it ends or lies in; itself + 1 where it is loud."""
-    loud = np.abs(wave.astype(np.int32)) > QUIET
+def _starts(wave: np.ndarray, events: list[_PhonemeEvent], closure: float) -> list[int]:
+    """First sample of each event: that of the silence before it, as far as it belongs to its closure."""
+    silence_start = _silence_starts(wave)
+    starts = []
+    for i, (name, sample) in enumerate(events):
+        if not name:
+            starts.append(sample)
+            continue
+        silence = int(sample - silence_start[min(max(sample - 1, 0), len(wave) - 1)]) if len(wave) else 0
+        before = sample - (events[i - 1].sample if i else 0)
+        after_pause = i > 0 and not events[i - 1].name
+        longest = MAX_CLOSURE_SECONDS if name.startswith(STOPS) else 0.0 if after_pause else MAX_ONSET_SECONDS
+        silence = min(silence, before, int(longest * ESPEAK_RATE))
+        if silence < MIN_CLOSURE_SECONDS * ESPEAK_RATE and i and name.startswith(VOICELESS_STOPS):
+            silence = min(int(closure * ESPEAK_RATE), before // 2)
+        starts.append(sample - silence)
+    return starts
+
+
+def _silence_starts(wave: np.ndarray) -> np.ndarray:
+    """For every sample [T] the first sample of the silence that it lies in; itself + 1 where it is loud."""
+    loud = np.abs(wave.astype(np.int32)) > QUIET_LEVEL
     last = np.maximum.accumulate(np.where(loud, np.arange(len(wave)), -1))
     return last + 1
 
 
 def _opening(wave: np.ndarray, start: int, end: int, following: int) -> int:
-    """The sample between start and end at which a voiced closure opens: where the sound above 600 Hz jumps up."""
-    step = RATE // 200
-    piece = wave[start : min(following, end + RATE // 20)].astype(np.float64)
+    """Sample between start and end at which a voiced closure opens: where the level above 600 Hz jumps up."""
+    step = ESPEAK_RATE // 200
+    piece = wave[start : min(following, end + ESPEAK_RATE // 20)].astype(np.float64)
     count = len(piece) // step
     if count < 4 or end - start < 5 * step:
         return end
     spectrum = np.fft.rfft(piece[: count * step].reshape(count, step) * np.hanning(step), 256)
-    low = int(600 / RATE * 256)
+    low = int(600 / ESPEAK_RATE * 256)
     level = 10 * np.log10((np.abs(spectrum[:, low : low * 6]) ** 2).sum(1) + 1e3)
     level = np.convolve(np.pad(level, 1, mode="edge"), np.ones(3) / 3, "valid")  # over a period of the voice
     inside = (end - start) // step

@@ -1,8 +1,7 @@
 """The stand-in's `io` namespace."""
 
-from .node import ComfyNode, Hidden, HiddenHolder, NodeOutput, Schema
+from .node import ComfyNode, Hidden, NodeOutput, Schema
 from .widgets import (
-    AnyType,
     Audio,
     Boolean,
     Combo,
@@ -10,21 +9,16 @@ from .widgets import (
     Float,
     FolderType,
     Image,
-    Input,
     Int,
-    Latent,
     Mask,
     MultiType,
     NumberDisplay,
-    Output,
     String,
     UploadType,
     Video,
-    WidgetInput,
 )
 
 __all__ = [
-    "AnyType",
     "Audio",
     "Boolean",
     "Combo",
@@ -33,19 +27,14 @@ __all__ = [
     "Float",
     "FolderType",
     "Hidden",
-    "HiddenHolder",
     "Image",
-    "Input",
     "Int",
-    "Latent",
     "Mask",
     "MultiType",
     "NodeOutput",
     "NumberDisplay",
-    "Output",
     "Schema",
     "String",
     "UploadType",
     "Video",
-    "WidgetInput",
 ]

@@ -1,107 +1,121 @@
-"""The stand-in's VIDEO values: a file, or pictures with sound. Same methods as ComfyUI's `VideoInput`."""
+"""VIDEO values: a file, or images with audio; the methods of ComfyUI's `VideoInput` that this extension calls."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from ....mimaface_core.errors import InputError
+from ....mimaface_core.files import replacing
 from ....mimaface_core.media.audio import Audio, AudioFile, read_audio
 from ....mimaface_core.media.provenance import mark_mp4
 from ....mimaface_core.media.read import Clip
 from ....mimaface_core.media.write import VideoWriter
+from ....mimaface_core.tensors import to_float, to_uint8
 
-# what every player takes in an mp4 and is therefore carried over unchanged
-PICTURE_CODECS, PIXELS, SOUND_CODECS = {"h264"}, {"yuv420p", "yuvj420p"}, {"aac", "mp3"}
+if TYPE_CHECKING:
+    from av import AudioStream, VideoStream
+    from av.container import InputContainer
+
+# Streams that every player takes in an mp4, and that are therefore copied.
+VIDEO_CODECS, PIXEL_FORMATS, AUDIO_CODECS = {"h264"}, {"yuv420p", "yuvj420p"}, {"aac", "mp3"}
+CONTAINER_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 
 
 @dataclass
 class VideoComponents:
-    """A video in memory: images [N, H, W, 3] in 0..1, the exact frame rate, AUDIO or None, the file's notes."""
+    """A video in memory: images [N, H, W, 3] in 0–1, the exact frame rate, AUDIO or None, the file's metadata."""
 
-    images: Any
+    images: Tensor
     frame_rate: Fraction
-    audio: dict | None = None
-    metadata: dict | None = None
+    audio: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class VideoFromFile:
-    """A video file, by path or as a BytesIO; nothing is read before it is asked for."""
+    """A video file; nothing is read before it is asked for."""
 
-    def __init__(self, file: str | Path | io.BytesIO):
-        self._file = file if isinstance(file, io.BytesIO) else str(file)
+    def __init__(self, file: str | Path) -> None:
+        self._file = str(file)
 
-    def get_stream_source(self) -> str | io.BytesIO:
-        """The path or the rewound buffer, for reading frame by frame."""
-        if isinstance(self._file, io.BytesIO):
-            self._file.seek(0)
+    def get_stream_source(self) -> str:
+        """The path, for reading frame by frame."""
         return self._file
 
     def get_dimensions(self) -> tuple[int, int]:
         """(width, height) in pixels."""
-        clip = Clip.open(self.get_stream_source())
+        clip = Clip.open(self._file)
         return clip.width, clip.height
 
-    def get_duration(self) -> float:
-        """Length in seconds."""
-        clip = Clip.open(self.get_stream_source())
-        return float((clip.frames or sum(1 for _ in clip)) / clip.fps)
-
-    def get_container_format(self) -> str:
-        """ffmpeg's name of the container, such as `mov,mp4,m4a,3gp,3g2,mj2`."""
-        import av
-
-        with av.open(self.get_stream_source()) as container:
-            return container.format.name
-
     def get_components(self) -> VideoComponents:
-        """The whole video in memory. Raises InputError for a file that is not a video."""
+        """The whole video in memory.
+
+        Raises:
+            InputError: the file is not a video, or none of its frames can be read.
+        """
         import torch
 
-        clip = Clip.open(self.get_stream_source())
-        frames = [frame.float() / 255 for frame in clip]
+        clip = Clip.open(self._file)
+        frames = [to_float(frame) for frame in clip]
         if not frames:
             raise InputError("The video has no frame that can be read; convert it again with another program.")
-        sound = read_audio(self.get_stream_source()) if clip.has_audio else None
-        audio = sound and {"waveform": sound.waveform[None], "sample_rate": sound.sample_rate}
-        return VideoComponents(torch.stack(frames), clip.fps, audio, self._notes())
+        audio = read_audio(self._file) if clip.has_audio else None
+        value = {"waveform": audio.waveform[None], "sample_rate": audio.sample_rate} if audio else None
+        return VideoComponents(torch.stack(frames), clip.fps, value, self._metadata())
 
-    def save_to(self, path: str | Path, format: str = "auto", codec: str = "auto", metadata=None) -> None:
-        """Write the video as an mp4: streams are copied where an mp4 can carry them, else encoded as h264.
+    def save_to(
+        self,
+        path: str | Path,
+        format: str = "auto",
+        codec: str = "auto",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Write the video as an mp4, which appears when it is whole.
 
-        `metadata` is added to the notes that the file already carries. The file appears when it is whole.
+        Streams are copied where every player takes them in an mp4, else encoded as H.264.
+
+        Args:
+            path: the file to write.
+            format: `auto` or `mp4`.
+            codec: `auto` or `h264`.
+            metadata: entries added to those that the file already carries.
+
+        Raises:
+            InputError: another format or codec is asked for, or the file cannot be read.
         """
         import av
 
-        notes = self._notes() | _texts(metadata)
-        clip = Clip.open(self.get_stream_source())
-        with av.open(self.get_stream_source()) as container:
-            if "mp4" in container.format.name.split(",") and _plays_anywhere(container):
-                _copy(container, Path(path), notes)
+        _require_mp4(format, codec)
+        entries = self._metadata() | _as_text(metadata)
+        clip = Clip.open(self._file)
+        with av.open(self._file) as container:
+            streams = _playable_streams(container)
+            if streams:
+                _copy(container, streams, Path(path), entries)
                 return
-        sound = AudioFile.open(self.get_stream_source()) if clip.has_audio else None
-        with VideoWriter(Path(path), clip.fps, "mp4", audio=sound, metadata=notes) as writer:
+        audio = AudioFile.open(self._file) if clip.has_audio else None
+        with VideoWriter(Path(path), clip.fps, "mp4", audio=audio, metadata=entries) as writer:
             for frame in clip:
                 writer.write(frame)
 
-    def _notes(self) -> dict[str, str]:
+    def _metadata(self) -> dict[str, str]:
         import av
 
-        with av.open(self.get_stream_source()) as container:
-            technical = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-            return {k: v for k, v in container.metadata.items() if k.lower() not in technical}
+        with av.open(self._file) as container:
+            return {k: v for k, v in container.metadata.items() if k.lower() not in CONTAINER_METADATA}
 
 
 class VideoFromComponents:
-    """Pictures with a frame rate and perhaps sound, as a video."""
+    """Images with a frame rate and perhaps audio, as a video."""
 
-    def __init__(self, components: VideoComponents):
+    def __init__(self, components: VideoComponents) -> None:
         self._components = components
 
     def get_components(self) -> VideoComponents:
@@ -112,14 +126,6 @@ class VideoFromComponents:
         """(width, height) in pixels."""
         return self._components.images.shape[2], self._components.images.shape[1]
 
-    def get_duration(self) -> float:
-        """Length in seconds."""
-        return float(len(self._components.images) / self._components.frame_rate)
-
-    def get_container_format(self) -> str:
-        """The container it is written as."""
-        return "mov,mp4,m4a,3gp,3g2,mj2"
-
     def get_stream_source(self) -> io.BytesIO:
         """The encoded video."""
         with tempfile.TemporaryDirectory() as folder:
@@ -127,44 +133,56 @@ class VideoFromComponents:
             self.save_to(path)
             return io.BytesIO(path.read_bytes())
 
-    def save_to(self, path: str | Path, format: str = "auto", codec: str = "auto", metadata=None) -> None:
-        """Encode as an mp4 (h264)."""
-        parts, sound = self._components, None
+    def save_to(
+        self,
+        path: str | Path,
+        format: str = "auto",
+        codec: str = "auto",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Encode as an mp4 (H.264); arguments and errors as `VideoFromFile.save_to`."""
+        _require_mp4(format, codec)
+        parts, audio = self._components, None
         if parts.audio is not None:
-            sound = Audio(parts.audio["waveform"][0], int(parts.audio["sample_rate"]))
-        with VideoWriter(Path(path), parts.frame_rate, "mp4", audio=sound, metadata=_texts(metadata)) as writer:
+            audio = Audio(parts.audio["waveform"][0], int(parts.audio["sample_rate"]))
+        with VideoWriter(Path(path), parts.frame_rate, "mp4", audio=audio, metadata=_as_text(metadata)) as writer:
             for image in parts.images:
-                writer.write((image.clamp(0, 1) * 255).round().byte())
+                writer.write(to_uint8(image))
 
 
-def _texts(metadata: dict | None) -> dict[str, str]:
+def _require_mp4(format: str, codec: str) -> None:
+    if format not in ("auto", "mp4") or codec not in ("auto", "h264"):
+        raise InputError(f"A video cannot be saved as {format} with {codec} here; choose mp4 with h264.")
+
+
+def _as_text(metadata: dict[str, Any] | None) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()}
 
 
-def _plays_anywhere(container) -> bool:
-    picture = container.streams.best("video")
-    return (
-        picture.codec_context.name in PICTURE_CODECS
-        and picture.codec_context.pix_fmt in PIXELS
-        and all(sound.codec_context.name in SOUND_CODECS for sound in container.streams.audio)
-    )
-
-
-def _copy(container, path: Path, notes: dict[str, str]) -> None:
-    """Copy picture and sound of an open PyAV container into an mp4 at `path`, packet by packet."""
+def _playable_streams(container: InputContainer) -> list[VideoStream | AudioStream]:
+    """The video and all audio streams of an mp4, if every player takes them; else none."""
     import av
 
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        with av.open(str(unfinished), "w", format="mp4", options={"movflags": "use_metadata_tags"}) as output:
-            output.metadata.update(notes)
-            wanted = [container.streams.best("video"), *container.streams.audio]
-            copies = {stream.index: output.add_stream_from_template(stream, opaque=True) for stream in wanted}
-            for packet in container.demux(wanted):
+    video = container.streams.best("video")
+    if "mp4" not in container.format.name.split(",") or not isinstance(video, av.VideoStream):
+        return []
+    video_fits = video.codec_context.name in VIDEO_CODECS and video.codec_context.pix_fmt in PIXEL_FORMATS
+    audio_fits = all(audio.codec_context.name in AUDIO_CODECS for audio in container.streams.audio)
+    return [video, *container.streams.audio] if video_fits and audio_fits else []
+
+
+def _copy(
+    container: InputContainer, streams: list[VideoStream | AudioStream], path: Path, metadata: dict[str, str]
+) -> None:
+    """Copy streams of a container into an mp4 at `path`, packet by packet."""
+    import av
+
+    with replacing(path) as part:
+        with av.open(str(part), "w", format="mp4", options={"movflags": "use_metadata_tags"}) as output:
+            output.metadata.update(metadata)
+            copies = {stream.index: output.add_stream_from_template(stream, opaque=True) for stream in streams}
+            for packet in container.demux(streams):
                 if packet.dts is not None:
                     packet.stream = copies[packet.stream.index]
                     output.mux(packet)
-        mark_mp4(unfinished, notes)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        mark_mp4(part, metadata)

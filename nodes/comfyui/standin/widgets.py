@@ -1,14 +1,15 @@
-"""Sockets and widgets of the stand-in schema: ComfyUI's `io.Int`, `io.Image`, `io.Custom`, … with equal options."""
+"""Socket types and widgets: ComfyUI's `io.Int`, `io.Image`, `io.Custom`, … with equal options."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class FolderType(str, Enum):
-    """The three folders a file can lie in, as the front end names them."""
+    """The three folders that a file can lie in, by their names in the front end."""
 
     input = "input"
     output = "output"
@@ -16,7 +17,7 @@ class FolderType(str, Enum):
 
 
 class UploadType(str, Enum):
-    """Which upload button a combo of files gets."""
+    """The upload button of a combo of files."""
 
     image = "image_upload"
     audio = "audio_upload"
@@ -25,116 +26,152 @@ class UploadType(str, Enum):
 
 
 class NumberDisplay(str, Enum):
-    """How a number widget is drawn."""
+    """The look of a number widget."""
 
     number = "number"
     slider = "slider"
 
 
-def _given(**options: Any) -> dict[str, Any]:
+def _without_none(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
 class Input:
-    """A socket: a value that can only come over a link."""
+    """An input that takes its value over a link only.
+
+    Args:
+        id: its name in the graph.
+        display_name: its name on the node.
+        optional: whether the node runs without it.
+        tooltip: the text beside it.
+    """
 
     io_type = "*"
 
-    def __init__(self, id, display_name=None, optional=False, tooltip=None, lazy=None, extra_dict=None):
+    def __init__(
+        self, id: str, *, display_name: str | None = None, optional: bool = False, tooltip: str | None = None
+    ) -> None:
         self.id, self.display_name, self.optional, self.tooltip = id, display_name, optional, tooltip
-        self.lazy, self.extra_dict = lazy, extra_dict or {}
 
     def get_io_type(self) -> str:
+        """Its types, joined by commas."""
         return self.io_type
 
     def as_dict(self) -> dict[str, Any]:
-        options = _given(display_name=self.display_name, optional=self.optional, tooltip=self.tooltip, lazy=self.lazy)
-        return options | _given(**self.extra_dict)
+        """Its options in `object_info`."""
+        return _without_none(display_name=self.display_name, optional=self.optional, tooltip=self.tooltip)
 
 
 class WidgetInput(Input):
-    """A value with a widget; it can also come over a link."""
+    """An input that takes its value from a widget or over a link.
 
-    def __init__(
-        self, id, display_name=None, optional=False, tooltip=None, lazy=None, default=None, socketless=None,
-        widget_type=None, force_input=None, extra_dict=None,
-    ):  # fmt: skip
-        super().__init__(id, display_name, optional, tooltip, lazy, extra_dict)
-        self.default, self.socketless = default, socketless
-        self.widget_type, self.force_input = widget_type, force_input
+    Args:
+        id: its name in the graph.
+        default: the value that the widget starts with.
+        named: display_name, optional and tooltip, as for `Input`.
+    """
 
-    def get_io_type(self) -> str:
-        return self.widget_type if self.widget_type is not None else self.io_type
+    def __init__(self, id: str, *, default: Any = None, **named: Any) -> None:
+        super().__init__(id, **named)
+        self.default = default
+        self.widget_type: str | None = None  # set where the input takes more types than its widget has
 
     def as_dict(self) -> dict[str, Any]:
-        return super().as_dict() | _given(
-            default=self.default,
-            socketless=self.socketless,
-            widgetType=self.widget_type,
-            forceInput=self.force_input,
-        )
+        return super().as_dict() | _without_none(default=self.default, widgetType=self.widget_type)
 
 
 class Output:
-    """One output slot of a node."""
+    """One output slot of a node.
+
+    Args:
+        id: unique among the inputs and outputs of the node; made from its position when None.
+        display_name: its name on the node; the type when None.
+        tooltip: the text beside it.
+        is_output_list: whether each element of the value runs the nodes behind it once.
+    """
 
     io_type = "*"
 
-    def __init__(self, id=None, display_name=None, tooltip=None, is_output_list=False):
+    def __init__(
+        self,
+        id: str | None = None,
+        display_name: str | None = None,
+        tooltip: str | None = None,
+        is_output_list: bool = False,
+    ) -> None:
         self.id, self.display_name, self.tooltip = id, display_name, tooltip
         self.is_output_list = is_output_list
 
 
-def Custom(io_type: str) -> type:
-    """A socket type of one's own: a class with `Input` and `Output`, as ComfyUI's `io.Custom`."""
+class ComfyType:
+    """A socket type: its name and the classes of its inputs and outputs."""
 
-    class CustomType:
+    io_type: ClassVar[str]
+    Input: ClassVar[type[Any]]
+    Output: ClassVar[type[Any]]
+
+    def __init_subclass__(cls, io_type: str) -> None:
+        cls.io_type = io_type
+        cls.Input = cls.__dict__.get("Input") or type("Input", (Input,), {})
+        cls.Output = type("Output", (Output,), {})
+        cls.Input.io_type = cls.Output.io_type = io_type
+
+
+def Custom(io_type: str) -> type[ComfyType]:
+    """A socket type of that name, whose inputs have no widget."""
+
+    class CustomType(ComfyType, io_type=io_type):
         pass
 
-    CustomType.io_type = io_type
-    CustomType.Input = type("Input", (Input,), {"io_type": io_type})
-    CustomType.Output = type("Output", (Output,), {"io_type": io_type})
     return CustomType
 
 
-Image, Mask, Audio, Video, Latent = (Custom(name) for name in ("IMAGE", "MASK", "AUDIO", "VIDEO", "LATENT"))
-AnyType = Custom("*")
+class Image(ComfyType, io_type="IMAGE"):
+    """Images [N, H, W, 3], float in 0–1."""
 
 
-class Boolean(Custom("BOOLEAN")):
+class Mask(ComfyType, io_type="MASK"):
+    """Masks [N, H, W], float in 0–1."""
+
+
+class Audio(ComfyType, io_type="AUDIO"):
+    """A mapping of `waveform` [N, channels, samples] and `sample_rate`."""
+
+
+class Video(ComfyType, io_type="VIDEO"):
+    """A `VideoFromFile` or `VideoFromComponents`."""
+
+
+class Boolean(ComfyType, io_type="BOOLEAN"):
     """True or false."""
 
     class Input(WidgetInput):
-        io_type = "BOOLEAN"
-
-        def __init__(
-            self, id, display_name=None, optional=False, tooltip=None, lazy=None, default=None, label_on=None,
-            label_off=None, socketless=None, force_input=None,
-        ):  # fmt: skip
-            super().__init__(id, display_name, optional, tooltip, lazy, default, socketless, None, force_input)
-            self.label_on, self.label_off = label_on, label_off
-
-        def as_dict(self):
-            return super().as_dict() | _given(label_on=self.label_on, label_off=self.label_off)
+        """A switch."""
 
 
-class Int(Custom("INT")):
+class Int(ComfyType, io_type="INT"):
     """A whole number."""
 
     class Input(WidgetInput):
-        io_type = "INT"
+        """A number widget; `control_after_generate` adds the control that a seed has."""
 
         def __init__(
-            self, id, display_name=None, optional=False, tooltip=None, lazy=None, default=None, min=None,
-            max=None, step=None, control_after_generate=None, display_mode=None, socketless=None,
-            force_input=None,
-        ):  # fmt: skip
-            super().__init__(id, display_name, optional, tooltip, lazy, default, socketless, None, force_input)
+            self,
+            id: str,
+            *,
+            min: int | None = None,
+            max: int | None = None,
+            step: int | None = None,
+            control_after_generate: bool | None = None,
+            display_mode: NumberDisplay | None = None,
+            **named: Any,
+        ) -> None:
+            super().__init__(id, **named)
             self.min, self.max, self.step = min, max, step
             self.control_after_generate, self.display_mode = control_after_generate, display_mode
 
-        def as_dict(self):
-            return super().as_dict() | _given(
+        def as_dict(self) -> dict[str, Any]:
+            return super().as_dict() | _without_none(
                 min=self.min,
                 max=self.max,
                 step=self.step,
@@ -143,98 +180,94 @@ class Int(Custom("INT")):
             )
 
 
-class Float(Custom("FLOAT")):
+class Float(ComfyType, io_type="FLOAT"):
     """A number."""
 
     class Input(WidgetInput):
-        io_type = "FLOAT"
+        """A number widget; values are rounded to multiples of `round`."""
 
         def __init__(
-            self, id, display_name=None, optional=False, tooltip=None, lazy=None, default=None, min=None,
-            max=None, step=None, round=None, display_mode=None, socketless=None, force_input=None,
-        ):  # fmt: skip
-            super().__init__(id, display_name, optional, tooltip, lazy, default, socketless, None, force_input)
+            self,
+            id: str,
+            *,
+            min: float | None = None,
+            max: float | None = None,
+            step: float | None = None,
+            round: float | None = None,
+            display_mode: NumberDisplay | None = None,
+            **named: Any,
+        ) -> None:
+            super().__init__(id, **named)
             self.min, self.max, self.step = min, max, step
             self.round, self.display_mode = round, display_mode
 
-        def as_dict(self):
-            return super().as_dict() | _given(
-                min=self.min, max=self.max, step=self.step, round=self.round, display=self.display_mode
+        def as_dict(self) -> dict[str, Any]:
+            return super().as_dict() | _without_none(
+                min=self.min,
+                max=self.max,
+                step=self.step,
+                round=self.round,
+                display=self.display_mode.value if self.display_mode else None,
             )
 
 
-class String(Custom("STRING")):
+class String(ComfyType, io_type="STRING"):
     """Text."""
 
     class Input(WidgetInput):
-        io_type = "STRING"
+        """A text field."""
 
-        def __init__(
-            self, id, display_name=None, optional=False, tooltip=None, lazy=None, multiline=False,
-            placeholder=None, default=None, dynamic_prompts=None, socketless=None, force_input=None,
-        ):  # fmt: skip
-            super().__init__(id, display_name, optional, tooltip, lazy, default, socketless, None, force_input)
-            self.multiline, self.placeholder = multiline, placeholder
-            self.dynamic_prompts = dynamic_prompts
+        def __init__(self, id: str, *, multiline: bool = False, **named: Any) -> None:
+            super().__init__(id, **named)
+            self.multiline = multiline
 
-        def as_dict(self):
-            return super().as_dict() | _given(
-                multiline=self.multiline, placeholder=self.placeholder, dynamicPrompts=self.dynamic_prompts
-            )
+        def as_dict(self) -> dict[str, Any]:
+            return super().as_dict() | {"multiline": self.multiline}
 
 
-class Combo(Custom("COMBO")):
-    """One of a list of options; with `upload` the options are files."""
+class Combo(ComfyType, io_type="COMBO"):
+    """One of a list of options."""
 
     class Input(WidgetInput):
-        io_type = "COMBO"
+        """A list to choose from; with `upload`, a list of files with a button to add one."""
 
-        def __init__(
-            self, id, options=None, display_name=None, optional=False, tooltip=None, lazy=None, default=None,
-            control_after_generate=None, upload=None, image_folder=None, socketless=None,
-        ):  # fmt: skip
-            if isinstance(options, type) and issubclass(options, Enum):
-                options = [option.value for option in options]
-            if isinstance(default, Enum):
-                default = default.value
-            super().__init__(id, display_name, optional, tooltip, lazy, default, socketless)
-            self.options, self.control_after_generate = options, control_after_generate
-            self.upload, self.image_folder = upload, image_folder
+        def __init__(self, id: str, *, options: list[str], upload: UploadType | None = None, **named: Any) -> None:
+            super().__init__(id, **named)
+            self.options, self.upload = options, upload
 
-        def as_dict(self):
-            return super().as_dict() | _given(
-                multiselect=False,
-                options=self.options,
-                control_after_generate=self.control_after_generate,
-                image_folder=self.image_folder.value if self.image_folder else None,
-                **({self.upload.value: True} if self.upload else {}),
-            )
+        def as_dict(self) -> dict[str, Any]:
+            button = {self.upload.value: True} if self.upload else {}
+            return super().as_dict() | {"multiselect": False, "options": self.options, **button}
 
 
-class MultiType(Custom("COMFY_MULTITYPED_V3")):
-    """A socket that takes several types; given an `Input` instead of an id, that one also draws a widget."""
+class MultiType(ComfyType, io_type="COMFY_MULTITYPED_V3"):
+    """One of several socket types."""
 
     class Input(Input):
-        io_type = "COMFY_MULTITYPED_V3"
+        """An input of several types; given a widget input instead of an id, it also has that widget.
 
-        def __init__(self, id, types, display_name=None, optional=False, tooltip=None, lazy=None, extra_dict=None):
-            self.input_override = None
+        Args:
+            id: its name in the graph, or an `Input` whose name, texts and widget it takes.
+            types: the types it takes over a link.
+            named: display_name, optional and tooltip, as for `Input`; an `Input` given as `id` overrides them.
+        """
+
+        def __init__(self, id: str | Input, types: Sequence[type[ComfyType]], **named: Any) -> None:
+            self.input_override: Input | None = None
             if isinstance(id, Input):
                 self.input_override = copy.copy(id)
                 if isinstance(self.input_override, WidgetInput):
                     self.input_override.widget_type = self.input_override.get_io_type()
-                optional = id.optional or optional
-                tooltip = tooltip if id.tooltip is None else id.tooltip
-                display_name = display_name if id.display_name is None else id.display_name
-                lazy = lazy if id.lazy is None else id.lazy
+                named["optional"] = id.optional or named.get("optional", False)
+                named |= _without_none(tooltip=id.tooltip, display_name=id.display_name)
                 id = id.id
-            super().__init__(id, display_name, optional, tooltip, lazy, extra_dict)
+            super().__init__(id, **named)
             self.types = types
 
-        def get_io_type(self):
-            own = [] if self.input_override is None else [self.input_override.get_io_type()]
-            return ",".join(dict.fromkeys(own + [kind.io_type for kind in self.types]))
+        def get_io_type(self) -> str:
+            widget = [] if self.input_override is None else [self.input_override.get_io_type()]
+            return ",".join(dict.fromkeys(widget + [kind.io_type for kind in self.types]))
 
-        def as_dict(self):
+        def as_dict(self) -> dict[str, Any]:
             widget = {} if self.input_override is None else self.input_override.as_dict()
             return widget | super().as_dict()

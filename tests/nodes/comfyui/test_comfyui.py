@@ -1,29 +1,25 @@
-"""A real ComfyUI with this project as a custom node: it loads, shows every node, and draws what the runner draws.
+"""A real ComfyUI with this extension: it loads, lists every node, and draws the same frames as the runner.
 
-Runs when COMFYUI_DIR names a ComfyUI folder, see comfyui_server.
+Runs when COMFYUI_DIR names a ComfyUI folder, see support/comfyui_server.py.
 """
 
 import json
 import os
 import re
 import subprocess
-import urllib.request
+import urllib.error
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.comfyui_server import COMFYUI, PYTHON, ROOT
+from support.checkout import COMMAND, ROOT
+from support.comfyui_server import COMFYUI, PYTHON, fetched
 from support.scenes import needs_faces
 
 from mimaface.mimaface_core.media.audio import read_audio
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.nodes import NODES
-
-COMMAND = (
-    f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); from support import checkout\n"
-    "from mimaface.mimaface_core import cli\nsys.exit(cli.main(sys.argv[1:]))"
-)
 
 pytestmark = [
     pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to test inside it"),
@@ -31,40 +27,37 @@ pytestmark = [
 ]
 
 
-def test_the_pack_loads_without_a_word_and_shows_every_node(server):
+def test_the_extension_loads_without_warnings_and_lists_every_node(server):
     address, log = server
     text = log.read_text()
     loaded = [line for line in text.splitlines() if "ComfyUI-MIMAFace" in line]
     assert any(re.search(r"\d seconds: ", line) for line in loaded), text[-3000:]
     bad = re.compile(r"warn|error|fail|traceback|exception|skip", re.IGNORECASE)
     assert not [line for line in text.splitlines() if "mimaface" in line.lower() and bad.search(line)]
-    with urllib.request.urlopen(f"{address}/object_info", timeout=60) as answer:
-        shown = json.load(answer)
+    infos = fetched(address, "/object_info")
     for node in NODES:
         name = node.GET_SCHEMA().node_id
-        ours, theirs = node.GET_NODE_INFO_V1(), shown[name]
+        ours, theirs = node.GET_NODE_INFO_V1(), infos[name]
         assert theirs["category"] == "MIMAFace" and theirs["input_order"] == ours["input_order"]
         assert theirs["output"] == ours["output"] and theirs["output_name"] == ours["output_name"]
-    assert "tiny" in shown["MIMAFaceLoadPack"]["input"]["required"]["pack"][1]["options"]
+    assert "tiny" in infos["MIMAFaceLoadPack"]["input"]["required"]["pack"][1]["options"]
 
 
-def test_the_blueprints_are_listed_and_handed_out(server):
+def test_blueprints_are_listed_and_served(server):
     address, _ = server
     try:
-        with urllib.request.urlopen(f"{address}/global_subgraphs", timeout=60) as answer:
-            listed = json.load(answer)
+        listed = fetched(address, "/global_subgraphs")
     except urllib.error.HTTPError:
         pytest.skip("this ComfyUI is older than blueprints")
     ours = {entry["name"]: key for key, entry in listed.items() if "ComfyUI-MIMAFace" in entry["info"]["node_pack"]}
     files = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "subgraphs").glob("*.json")}
     assert ours.keys() == files.keys()
     for name, key in ours.items():
-        with urllib.request.urlopen(f"{address}/global_subgraphs/{key}", timeout=60) as answer:
-            assert json.load(answer)["data"] == files[name]
+        assert fetched(address, f"/global_subgraphs/{key}")["data"] == files[name]
 
 
 def drawn_in_both(server, base, *arguments):
-    """The frames that a graph gives, written as PNG files: {"here": {name: pixels}, "there": …}, the runner's first."""
+    """Frames of a graph as PNG files, from the runner and from ComfyUI: {"here": {name: pixels}, "there": …}."""
     address, log = server
     arguments = [*arguments, "--set", "pack.pack=tiny", "--set", "sampler.steps=2", "--set", "sampler.seed=5"]
     arguments += ["--set", "video.format=png", "--set", "full.format=png"]
@@ -96,7 +89,7 @@ def test_reenact_video_draws_the_same_frames_as_the_runner(server, base):
 
 
 @pytest.mark.parametrize("name", ["talk", "talk_with_clip"])
-def test_a_photograph_speaks_as_in_the_runner(server, base, name):
+def test_talk_draws_the_same_frames_as_the_runner(server, base, name):
     given = ["--input", f"source={base / 'face.png'}", "--input", f"audio={base / 'voice.wav'}"]
     if name == "talk_with_clip":
         given += ["--input", f"driver={base / 'clip.mp4'}", "--set", "speech.borrow=all but the mouth"]
@@ -107,19 +100,19 @@ def test_a_photograph_speaks_as_in_the_runner(server, base, name):
         assert np.abs(frame - drawn["there"][file]).max() <= 1, file
 
 
-def test_a_film_of_comfyui_carries_all_of_the_voice(server, base):
+def test_a_video_of_comfyui_has_the_whole_voice(server, base):
     address, log = server
     arguments = ["run", "talk", "--input", f"source={base / 'face.png'}", "--input", f"audio={base / 'voice.wav'}"]
     arguments += ["--set", "pack.pack=tiny", "--server", address, "--output-dir", str(base / "films")]
     done = subprocess.run([PYTHON, "-c", COMMAND, *arguments], check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:] + log.read_text()[-3000:]
     for file in json.loads(done.stdout.splitlines()[-1])["outputs"]:
-        sound = read_audio(file)
-        assert len(list(Clip.open(file))) == 10 and sound.waveform.shape == (2, 17640)
-        assert torch.nonzero(sound.waveform.abs().amax(0) > 0.2)[0].item() == pytest.approx(4410, abs=90)
+        audio = read_audio(file)
+        assert len(list(Clip.open(file))) == 10 and audio.waveform.shape == (2, 17640)
+        assert torch.nonzero(audio.waveform.abs().amax(0) > 0.2)[0].item() == pytest.approx(4410, abs=90)
 
 
-def test_sadtalker_without_weights_is_refused_by_comfyui_before_anything_runs(server, base):
+def test_sadtalker_without_weights_is_refused_before_anything_runs(server, base):
     address, _ = server
     arguments = ["run", "talk", "--input", f"source={base / 'face.png'}", "--input", f"audio={base / 'voice.wav'}"]
     arguments += ["--set", "pack.pack=tiny", "--set", "speech.driver=sadtalker", "--server", address]

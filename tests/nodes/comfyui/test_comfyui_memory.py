@@ -1,4 +1,4 @@
-"""In a real ComfyUI: memory is given back, cancel is honoured, previews are seen, other packs and folders are respected.
+"""In a real ComfyUI: memory is freed, cancel and previews work, other extensions and folders are respected.
 
 Runs when COMFYUI_DIR names a ComfyUI folder (see test_comfyui.py).
 """
@@ -12,8 +12,9 @@ import urllib.error
 
 import pytest
 from PIL import Image
+from support.checkout import ROOT
 from support.comfyui_process import running
-from support.comfyui_server import COMFYUI, PYTHON, ROOT, bare
+from support.comfyui_server import COMFYUI, PYTHON, bare
 from support.scenes import clip, moved, needs_faces, nodding
 from support.tiny_pack import write_tiny_pack
 
@@ -22,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to test inside it"),
     needs_faces,
 ]
-# another pack with a model of its own under ComfyUI's memory management
+# another extension with a model of its own under ComfyUI's memory management
 OTHER = """
 import comfy.model_management, comfy.model_patcher, torch
 
@@ -42,7 +43,8 @@ class OtherModel:
             cls.patcher = comfy.model_patcher.ModelPatcher(Model(), device, torch.device("cpu"))
         comfy.model_management.load_models_gpu([cls.patcher])
         value = float(cls.patcher.model.inner(torch.full((1, 4), float(number), device=device)).sum())
-        loaded = [type(getattr(one.model, "module", one.model)).__name__ for one in comfy.model_management.loaded_models()]
+        models = [one.model for one in comfy.model_management.loaded_models()]
+        loaded = [type(getattr(model, "module", model)).__name__ for model in models]
         return {"ui": {"loaded": loaded, "value": [value]}, "result": (value,)}
 
 NODE_CLASS_MAPPINGS = {"OtherModel": OtherModel}
@@ -80,12 +82,12 @@ def packs(server):
 
 
 def at(node, step):
-    """Says when that node has made that many steps."""
+    """A condition for `cancel`: that node has made that many steps."""
     return lambda kind, data: kind == "progress" and data["node"] == node and data["value"] >= step
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_returns_after_runs_and_cancels(server):
+def test_memory_is_freed_after_runs_and_cancels(server):
     def bundled(seed, **options):
         return server.run(reenact("bundled", seed), **options)
 
@@ -107,7 +109,7 @@ def test_memory_returns_after_runs_and_cancels(server):
 
 # tracking, drawing, pasting, writing
 @pytest.mark.parametrize(("node", "step"), [("5", 3), ("9", 1), ("10", 4), ("12", 1)])
-def test_a_cancel_stops_the_node_leaves_nothing_half_done_and_the_next_run_works(server, node, step):
+def test_a_cancel_stops_the_node_leaves_no_unfinished_file_and_the_next_run_works(server, node, step):
     seed = 10 * int(node)
     run = server.run(reenact(seed=seed, sampler={"steps": 3}, full={"format": "webm"}), cancel=at(node, step))
     print(f"cancelled at node {node} in {run.latency:.2f} s")
@@ -120,18 +122,18 @@ def test_a_cancel_stops_the_node_leaves_nothing_half_done_and_the_next_run_works
 
 def test_previews_reach_the_page_while_frames_are_drawn(server):
     run = server.run(reenact(seed=3, sampler={"steps": 3}))
-    pictures = [Image.open(io.BytesIO(preview[8:])) for preview in run.previews]  # after two numbers
-    assert len(pictures) == 3
-    assert {(picture.format, picture.size) for picture in pictures} == {("JPEG", (512, 512))}
+    images = [Image.open(io.BytesIO(preview[8:])) for preview in run.previews]  # after two numbers
+    assert len(images) == 3
+    assert {(image.format, image.size) for image in images} == {("JPEG", (512, 512))}
 
 
-def test_only_what_a_slider_changes_runs_again(server):
+def test_a_slider_reruns_only_the_nodes_behind_it(server):
     assert server.run(reenact(seed=4)).status == "success"
     run = server.run(reenact(seed=4, retarget={"pose": 0.5}))
     assert set(run.executed) == {"7", "8", "9", "10", "11", "12"}
 
 
-def test_a_model_of_another_pack_works_before_and_after_ours(server):
+def test_a_model_of_another_extension_works_before_and_after_ours(server):
     graph = reenact(seed=5)
     graph["90"] = {"class_type": "OtherModel", "inputs": {"number": 1}}
     graph["91"] = {"class_type": "OtherModel", "inputs": {"number": 1, "after": ["9", 0]}}
@@ -153,8 +155,11 @@ def test_packs_are_found_in_both_folders_and_while_the_server_runs(server):
     (fresh / "unet.safetensors").unlink()
     with pytest.raises(urllib.error.HTTPError) as refused:
         server.ask("/prompt", {"prompt": reenact("fresh", seed=7)})
-    said = json.load(refused.value)["node_errors"]["3"]["errors"][0]["details"]
-    assert "unet.safetensors is not there; copy them from where the pack came from into" in said and str(fresh) in said
+    details = json.load(refused.value)["node_errors"]["3"]["errors"][0]["details"]
+    assert (
+        "unet.safetensors is not there; copy them from where the pack came from into" in details
+        and str(fresh) in details
+    )
 
 
 FLAGS = """
@@ -165,7 +170,7 @@ import comfy.model_management as management, torch
 from comfy.cli_args import args
 sys.path.insert(0, TESTS)
 from support import checkout
-from mimaface.nodes.comfyui_host import ComfyUIHost
+from mimaface.nodes.comfyui.host import ComfyUIHost
 host, State = ComfyUIHost(), management.VRAMState
 assert host.device.type == "cpu" and host.dtype == torch.float32 and not host.low_memory
 for state, low in ((State.LOW_VRAM, True), (State.NO_VRAM, True), (State.NORMAL_VRAM, False), (State.HIGH_VRAM, False)):

@@ -1,6 +1,6 @@
-"""Queueing in a real ComfyUI: what is refused at once, what runs again after a change and what does not.
+"""Queueing in a real ComfyUI: refusals, and the nodes that run again after a change.
 
-Runs as tests/test_comfyui.py does.
+Runs when COMFYUI_DIR names a ComfyUI folder, see support/comfyui_server.py.
 """
 
 import copy
@@ -9,17 +9,16 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.comfyui_server import COMFYUI
+from support.checkout import ROOT
+from support.comfyui_server import COMFYUI, fetched
 from support.scenes import clip, moved, needs_faces, nodding
 from support.tiny_pack import write_tiny_pack
 from support.tracks import track
 
-ROOT = Path(__file__).resolve().parents[3]
 GRAPH = json.loads((ROOT / "workflows" / "api" / "reenact_video.json").read_text())
 TITLES = {node["_meta"]["title"]: key for key, node in GRAPH.items()}
 TRACKED = {"source_face", "driver_motion"}
@@ -60,8 +59,7 @@ def ended(address, graph):
     assert status == 200, answer
     until = time.monotonic() + 300
     while time.monotonic() < until:
-        with urllib.request.urlopen(f"{address}/history/{answer['prompt_id']}", timeout=60) as found:
-            history = json.load(found).get(answer["prompt_id"])
+        history = fetched(address, f"/history/{answer['prompt_id']}").get(answer["prompt_id"])
         if history:
             return history
         time.sleep(0.2)
@@ -69,14 +67,14 @@ def ended(address, graph):
 
 
 def finished(address, graph):
-    """Run a graph; gives what happened to it, by event."""
+    """Run a graph; gives the messages about it, by event."""
     status = ended(address, graph)["status"]
     assert status["status_str"] == "success", status
     return dict(status["messages"])
 
 
 def executed(address, graph):
-    """Run a graph; gives the titles of the nodes that ran, all but those that ComfyUI took from its cache."""
+    """Run a graph; gives the titles of the nodes that ran: all but those that ComfyUI took from its cache."""
     cached = finished(address, graph)["execution_cached"]["nodes"]
     return {title for title, key in TITLES.items() if key not in cached}
 
@@ -115,7 +113,7 @@ def motion_graph(motion):
     }
 
 
-def test_a_motion_that_was_written_again_is_read_again(server, inputs):
+def test_a_rewritten_motion_file_is_read_again(server, inputs):
     address, _ = server
     for frames in (5, 9):
         track(frames).save(inputs / "own.safetensors")
@@ -125,11 +123,13 @@ def test_a_motion_that_was_written_again_is_read_again(server, inputs):
 
 
 REFUSED = {
-    "an option of a newer version": ({"driver_motion__lost": "guess"}, "driver_motion", "choose interpolate or previous"),
+    "an option of a newer version":
+        ({"driver_motion__lost": "guess"}, "driver_motion", "choose interpolate or previous"),
     "a mode of a newer version": ({"retarget__mode": "physical"}, "retarget", "choose relative or absolute"),
-    "an overlap too long": ({"sampler__clip_frames": 4, "sampler__overlap": 4}, "sampler", "an overlap below clip_frames"),
+    "an overlap too long":
+        ({"sampler__clip_frames": 4, "sampler__overlap": 4}, "sampler", "an overlap below clip_frames"),
     "too many steps": ({"sampler__scheduler": "lcm", "sampler__steps": 60}, "sampler", "at most 50 steps"),
-    "a range that the node judges itself": ({"sampler__steps": 101}, "sampler", "at least 0 and at most 100"),
+    "a range that the node checks itself": ({"sampler__steps": 101}, "sampler", "at least 0 and at most 100"),
     "a file outside": ({"video__filename_prefix": "../../x"}, "video", "leaves the output folder"),
     "a format of a newer version": ({"full__format": "avif"}, "full", "choose mp4 or webm"),
     "no such pack": ({"pack__pack": "other"}, "pack", "There is no model pack 'other'"),
@@ -155,7 +155,7 @@ def broken(base):
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_cannot_run_is_refused_when_queued(server, inputs, broken, what):
+def test_a_graph_that_cannot_run_is_refused_when_queued(server, inputs, broken, what):
     inputs_changed, title, words = REFUSED[what]
     graph = changed(**inputs_changed)
     del graph[TITLES["full" if title == "video" else "video"]]  # so that no output is sound
@@ -169,7 +169,7 @@ def test_what_cannot_run_is_refused_when_queued(server, inputs, broken, what):
 @pytest.mark.parametrize(
     ("name", "words"), [("gone", "no motion file"), ("broken", "cannot be read"), ("newer", "update")]
 )
-def test_a_motion_that_cannot_be_read_is_refused_when_queued(server, inputs, name, words):
+def test_an_unreadable_motion_file_is_refused_when_queued(server, inputs, name, words):
     from safetensors.torch import save_file
 
     (inputs / "broken.safetensors").write_bytes(b"no motion")
@@ -178,23 +178,24 @@ def test_a_motion_that_cannot_be_read_is_refused_when_queued(server, inputs, nam
     assert status == 400 and words in json.dumps(answer["node_errors"]["1"]), answer
 
 
-def test_pictures_made_into_a_video_are_taken_as_they_are(server, base, inputs):
+def test_images_made_into_a_video_are_written_without_loss(server, base, inputs):
     """ComfyUI would encode them, which loses detail and fails for odd sizes."""
     Image.fromarray(moved(size=(63, 49))).save(inputs / "odd.png")
+    video = {"frames": ["3", 0], "filename_prefix": "odd", "format": "png", "fps": 0}
     graph = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "odd.png"}},
         "2": {"class_type": "RepeatImageBatch", "inputs": {"image": ["1", 0], "amount": 2}},
         "3": {"class_type": "CreateVideo", "inputs": {"images": ["2", 0], "fps": 25}},
-        "4": {"class_type": "MIMAFaceCombineVideo", "inputs": {"frames": ["3", 0], "filename_prefix": "odd", "format": "png", "fps": 0}},
-    }  # fmt: skip
+        "4": {"class_type": "MIMAFaceCombineVideo", "inputs": video},
+    }
     finished(server[0], graph)
-    made = sorted((base / "output").glob("odd_*/*.png"))
-    assert len(made) == 2
-    for path in made:
+    written = sorted((base / "output").glob("odd_*/*.png"))
+    assert len(written) == 2
+    for path in written:
         assert np.array_equal(np.array(Image.open(path)), np.array(Image.open(inputs / "odd.png")))
 
 
-def test_a_link_that_only_a_newer_version_knows_is_named(server, inputs):
+def test_an_unknown_input_with_a_link_is_named(server, inputs):
     track(5).save(inputs / "own.safetensors")
     graph = motion_graph("own.safetensors")
     graph["2"]["inputs"]["like"] = ["1", 0]
@@ -203,7 +204,7 @@ def test_a_link_that_only_a_newer_version_knows_is_named(server, inputs):
     assert failure["node_id"] == "2" and "has no input like; update this extension" in failure["exception_message"]
 
 
-def test_a_node_that_only_a_newer_version_knows_is_named(server, inputs):
+def test_an_unknown_node_is_named(server, inputs):
     graph = motion_graph("own.safetensors") | {"4": {"class_type": "MIMAFaceRelight", "inputs": {}}}
     status, answer = queued(server[0], graph)
     assert status == 400 and "MIMAFaceRelight" in answer["error"]["message"]

@@ -1,4 +1,4 @@
-"""`mimaface run --server` and plain curl against a real ComfyUI: steps, cancel, several clients, a server that dies.
+"""`mimaface run --server` and plain curl against a real ComfyUI: progress, cancel, several clients, a killed server.
 
 Runs when COMFYUI_DIR names a ComfyUI folder (see test_comfyui.py).
 """
@@ -14,8 +14,9 @@ import time
 
 import pytest
 from PIL import Image
+from support.checkout import COMMAND, ROOT
 from support.comfyui_process import running
-from support.comfyui_server import COMFYUI, ROOT, bare
+from support.comfyui_server import COMFYUI, bare
 from support.scenes import clip, moved, needs_faces, nodding
 from support.tiny_pack import write_tiny_pack
 
@@ -26,10 +27,6 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals"),
     needs_faces,
 ]
-COMMAND = (
-    f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); from support import checkout\n"
-    "from mimaface.mimaface_core import cli\nsys.exit(cli.main(sys.argv[1:]))"
-)
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +72,12 @@ SLOW = ("sampler.steps=100",)
 
 def queue(server):
     """Ids of the prompts that run and that wait."""
-    told = server.ask("/queue")
-    return [entry[1] for entry in told["queue_running"]], [entry[1] for entry in told["queue_pending"]]
+    state = server.ask("/queue")
+    return [entry[1] for entry in state["queue_running"]], [entry[1] for entry in state["queue_pending"]]
 
 
 def until(happened, seconds=120):
-    """Waits for it."""
+    """Wait until `happened()` is true; gives its value."""
     end = time.monotonic() + seconds
     while not (value := happened()):
         assert time.monotonic() < end, "it did not happen"
@@ -89,7 +86,7 @@ def until(happened, seconds=120):
 
 
 def lines_until(process, word):
-    """What a client says, up to the line with that word."""
+    """Standard error of a client, up to the line with that word."""
     lines = []
     for line in process.stderr:
         lines.append(line.strip())
@@ -98,19 +95,19 @@ def lines_until(process, word):
     raise AssertionError("\n".join(lines))
 
 
-def test_two_clients_at_once_see_nodes_and_get_their_own_files(client):
+def test_two_clients_at_once_show_nodes_and_get_their_own_files(client):
     pytest.importorskip("websocket")
     both = [client(f"sampler.seed={seed}", f"video.filename_prefix=two{seed}") for seed in (1, 2)]
-    said = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    for seed, (out, err) in enumerate(said, 1):
+    printed = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    for seed, (out, err) in enumerate(printed, 1):
         result = json.loads(out.splitlines()[-1])
         assert result["frames"] == 6 and f"two{seed}_" in result["outputs"][0]
         assert any(re.fullmatch(r"\[\d+/\d+\] sampler \(MIMAFaceSampleClips\)", line) for line in err.splitlines()), err
-    assert sum("nodes are unchanged and not run again" in err for _, err in said) >= 1
+    assert sum("nodes are unchanged and not run again" in err for _, err in printed) >= 1
 
 
-def test_ctrl_c_stops_a_run_and_takes_one_that_waits_out_of_the_queue(server, client):
+def test_ctrl_c_stops_a_run_and_unqueues_one_that_waits(server, client):
     busy = client(*SLOW, "sampler.seed=3", pack="slow")
     lines_until(busy, "sampler (")
     waiting = client("sampler.seed=4")
@@ -124,7 +121,7 @@ def test_ctrl_c_stops_a_run_and_takes_one_that_waits_out_of_the_queue(server, cl
     assert not list(server.base.rglob(".unfinished*"))
 
 
-def test_cancelling_on_the_server_is_told(server, client):
+def test_a_cancel_on_the_server_is_reported(server, client):
     busy = client(*SLOW, "sampler.seed=5", pack="slow")
     lines_until(busy, "sampler (")
     waiting = client("sampler.seed=6")
@@ -137,7 +134,7 @@ def test_cancelling_on_the_server_is_told(server, client):
         assert "cancelled by somebody on http" in err.splitlines()[-1] and words in err.splitlines()[-1], err
 
 
-def test_a_client_that_disconnects_leaves_its_run_going(server, client):
+def test_the_run_of_a_killed_client_finishes(server, client):
     gone = client("sampler.seed=7", "video.filename_prefix=left")
     lines_until(gone, "[")
     gone.kill()
@@ -146,7 +143,7 @@ def test_a_client_that_disconnects_leaves_its_run_going(server, client):
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq")
-def test_the_readmes_curl_example_works_as_it_stands(server, tmp_path):
+def test_the_documented_curl_example_works_as_it_stands(server, tmp_path):
     text = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
     example = re.search(r"<!-- tested: curl -->\s*```bash\n(.*?)```", text, re.DOTALL)[1]
     (tmp_path / "workflows").symlink_to(ROOT / "workflows")
@@ -168,7 +165,7 @@ def test_the_readmes_curl_example_works_as_it_stands(server, tmp_path):
     assert len(list(Clip.open(tmp_path / "animated.mp4"))) == 6
 
 
-def test_a_server_that_dies_is_one_sentence(base, client):
+def test_a_killed_server_is_one_sentence(base, client):
     with running(base) as dying:
         process = client(*SLOW, pack="slow", server=dying)
         lines_until(process, "sampler (")

@@ -1,4 +1,4 @@
-"""Fit for the registry: what it reads, any folder's name, every Python from 3.10 on, and Windows."""
+"""Fit for the registry: its metadata, folders of any name, every Python from 3.10 on, and Windows."""
 
 import ast
 import json
@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from support.checkout import ROOT
+from support.comfyui_server import COMFYUI, PYTHON
 from support.scenes import tone
 from support.tiny_pack import write_tiny_pack
 
-from mimaface.headless import builtin_nodes as stock
-from mimaface.headless.execute import infos
-from mimaface.headless.graph import load_graph, override
+from mimaface.headless.graph import load_graph
+from mimaface.headless.node_classes import node_classes, object_info
+from mimaface.headless.overrides import apply_overrides
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.output_path import FORBIDDEN, next_output_path
@@ -26,9 +28,6 @@ from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 from mimaface.nodes import SaveMotion
 
-ROOT = Path(__file__).resolve().parents[3]
-COMFYUI = os.environ.get("COMFYUI_DIR")
-PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
 SHIPPED = [
     ROOT / "__init__.py",
     *(path for top in ("mimaface_core", "nodes") for path in sorted((ROOT / top).rglob("*.py"))),
@@ -37,7 +36,7 @@ PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 UNPINNED = {"torch", "torchvision", "torchaudio", "numpy"}
 inside_comfyui = pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to test inside it")
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows keeps for itself
-LONGEST = 120  # characters of a path in the repository: Windows allows 260 with the folders above it
+MAX_PATH_CHARACTERS = 120  # in the repository; Windows allows 260 with the folders above it
 
 
 @lru_cache
@@ -50,7 +49,7 @@ def tracked():
     return listed.splitlines()
 
 
-# --- what the registry reads
+# --- metadata of the registry
 
 
 def test_the_project_has_what_the_registry_asks_for():
@@ -79,7 +78,7 @@ def test_requirements_leave_comfyuis_own_packages_alone():
     assert not UNPINNED.intersection(lines)
 
 
-def test_what_is_published_is_all_that_the_nodes_need():
+def test_the_published_folders_are_all_that_the_nodes_need():
     ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").splitlines()[1:]
     assert all((ROOT / folder).is_dir() for folder in ignored)
     needed = {
@@ -109,7 +108,7 @@ def test_nothing_shipped_runs_text_as_code_or_installs_packages():
         assert not re.search(r"""["']pip["']|ensurepip""", text), path
 
 
-def test_nothing_asks_for_insightface():
+def test_nothing_requires_insightface():
     for path in (*SHIPPED, ROOT / "pyproject.toml", ROOT / "requirements.txt"):
         assert not re.search("insightface|onnxruntime", path.read_text(encoding="utf-8")), path
 
@@ -140,7 +139,7 @@ import importlib.util
 spec = importlib.util.spec_from_file_location("pack", root / "__init__.py", submodule_search_locations=[str(root)])
 module = sys.modules["pack"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-from pack.nodes.comfyui_host import ComfyUIHost
+from pack.nodes.comfyui.host import ComfyUIHost
 print(*ComfyUIHost().models_folders(), sep="\\n")
 """
 
@@ -155,16 +154,16 @@ def test_comfyuis_extra_model_paths_are_honoured(tmp_path):
     assert {str(tmp_path / "models/mimaface"), str(tmp_path / "other/packs")} <= set(done.stdout.splitlines())
 
 
-# --- what users complain about
+# --- pitfalls
 
 
-def test_every_complaint_has_a_test_that_exists():
+def test_every_pitfall_names_an_existing_test():
     lines = (ROOT / "docs" / "pitfalls.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
     assert len(rows) >= 16 and all(len(row) == 3 and all(row) for row in rows)
-    for complaint, _, shown in rows:
-        named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", shown)
-        assert named, complaint
+    for pitfall, _, tests_cell in rows:
+        named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", tests_cell)
+        assert named, pitfall
         for file, name in named:
             tests = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8")).body
             assert name in {node.name for node in tests if isinstance(node, ast.FunctionDef)}, f"{file}::{name}"
@@ -178,14 +177,14 @@ import torch  # ComfyUI has imported it before any custom node
 import asyncio, PIL.Image, numpy
 for path in sys.argv[1:]:
     name = path.replace(".", "_x_")  # as ComfyUI names the module
-    begun = time.process_time()
+    start = time.process_time()
     spec = importlib.util.spec_from_file_location(name, path + "/__init__.py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     nodes = importlib.import_module(name + ".nodes")
     asyncio.run(nodes.MIMAFaceExtension().get_node_list())
     schemas = [node.GET_SCHEMA() for node in nodes.NODES]
-    seconds = time.process_time() - begun
+    seconds = time.process_time() - start
     pack = importlib.import_module(name + ".mimaface_core.packs.find").find_pack("bundled", [])
     assert pack.name == "bundled" and len(schemas) == len(nodes.NODES)
     heavy = {"diffusers", "transformers", "mediapipe", "cv2", "insightface", "torchvision", "skimage", "matplotlib"}
@@ -222,8 +221,8 @@ for path in sys.stdin.read().splitlines():
 
 def interpreter(version):
     """A Python of that version, or None: on the PATH, or one that pyenv keeps."""
-    kept = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python"))
-    for python in (f"python{version}", *map(str, kept)):
+    pyenv = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python"))
+    for python in (f"python{version}", *map(str, pyenv)):
         try:
             done = subprocess.run(
                 [python, "-c", COMPILE, version], input="", capture_output=True, text=True, check=False
@@ -261,7 +260,7 @@ def test_no_file_is_written_in_the_grammar_of_a_newer_python():
 
 def test_every_file_can_be_checked_out_on_windows():
     for path in tracked():
-        assert len(path) <= LONGEST, path
+        assert len(path) <= MAX_PATH_CHARACTERS, path
         for part in path.split("/"):
             assert not FORBIDDEN.search(part) and not RESERVED.fullmatch(part) and part[-1] not in ". ", path
     assert len({path.lower() for path in tracked()}) == len(tracked())
@@ -305,8 +304,8 @@ def test_no_windows_path_leaves_the_output_folder(tmp_path, prefix):
 
 def test_a_path_with_a_drive_letter_arrives_whole(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    graph, known = load_graph(ROOT / "workflows" / "api" / "talk.json"), infos(stock.node_classes())
-    assert override(graph, known, ["source=C:\\Photos = mine\\me.jpg", "audio=D:/voice.wav"], []) == []
+    graph, infos = load_graph(ROOT / "workflows" / "api" / "talk.json"), object_info(node_classes())
+    assert apply_overrides(graph, infos, ["source=C:\\Photos = mine\\me.jpg", "audio=D:/voice.wav"], []) == []
     given = {node.title: node.inputs for node in graph.values()}
     assert given["source"]["image"].endswith("C:\\Photos = mine\\me.jpg")
     assert given["audio"]["audio"].endswith("D:/voice.wav")
@@ -337,11 +336,11 @@ def test_files_are_closed_before_they_are_put_in_place(tmp_path, monkeypatch):
         move(source, target)
 
     monkeypatch.setattr(os, "replace", watched)
-    pictures = torch.zeros(2, 16, 16, 3, dtype=torch.uint8)
+    images = torch.zeros(2, 16, 16, 3, dtype=torch.uint8)
     for kind, sound in (("mp4", tone(0.02, 0.02)), ("webm", None), ("gif", None), ("png", None)):
-        with VideoWriter(tmp_path / f"film.{kind}", Fraction(25), kind, audio=sound) as film:
-            for picture in pictures:
-                film.write(picture)
+        with VideoWriter(tmp_path / f"video.{kind}", Fraction(25), kind, audio=sound) as video:
+            for image in images:
+                video.write(image)
     still = torch.zeros(3, 4), torch.eye(2, 3).repeat(3, 1, 1), torch.ones(3, dtype=torch.bool)
     motion = MotionTrack(FaceCoefficients.zeros(3), *still, Fraction(25))
     with host.use(host.Host(models=[tmp_path], inputs=tmp_path, outputs=tmp_path, temp=tmp_path)):

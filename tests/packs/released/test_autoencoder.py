@@ -1,8 +1,8 @@
-"""Stable Diffusion 1.5's autoencoder, wherever it lies and under whatever names its tensors go."""
+"""Stable Diffusion 1.5's autoencoder: found in every place, read under all names of its tensors."""
 
 import pytest
 import torch
-from support.published import (
+from support.released import (
     SMALL,
     save,
     vae_state,
@@ -12,11 +12,9 @@ from support.published import (
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.packs.released.autoencoder import find_vae, read_vae
 
-# -- checking
-
 
 def original(key: str, blocks: int = 4) -> str:
-    """A key of diffusers' autoencoder as Stable Diffusion was first published."""
+    """A key of diffusers' autoencoder in Stable Diffusion's original release."""
     half, _, rest = key.partition(".")
     if rest.startswith(("down_blocks.", "up_blocks.")):
         kind, number, what, index, *last = rest.split(".", 4)
@@ -54,7 +52,7 @@ def same(ours, theirs):
     return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
-def test_an_autoencoder_under_every_name(autoencoder, tmp_path):
+def test_an_autoencoder_is_read_under_every_name(autoencoder, tmp_path):
     old = originally(autoencoder)
     assert len(old) == len(autoencoder) and "encoder.mid.attn_1.proj_out.weight" in old
     checkpoint = {f"first_stage_model.{key}": value for key, value in old.items()}
@@ -88,16 +86,16 @@ def test_another_models_autoencoder_is_refused(autoencoder, tmp_path):
         read_vae(tmp_path / "empty")
 
 
-def test_the_autoencoder_is_found(autoencoder, tmp_path):
-    folder, models = tmp_path / "published", tmp_path / "models"
+def test_the_autoencoder_is_found_in_every_place(autoencoder, tmp_path):
+    folder, models = tmp_path / "released", tmp_path / "models"
     packs = [models / "mimaface"]
     assert find_vae(None, folder, packs) is None
-    other, published = models / "vae" / "kl-f8.safetensors", models / "vae" / "vae-ft-mse-840000.safetensors"
+    other, released = models / "vae" / "kl-f8.safetensors", models / "vae" / "vae-ft-mse-840000.safetensors"
     save(autoencoder, other)
     assert find_vae(None, folder, packs) is None
-    save(autoencoder, published)
+    save(autoencoder, released)
     save(autoencoder, models / "checkpoints" / "v1-5.safetensors")
-    assert find_vae(None, folder, packs) == published
+    assert find_vae(None, folder, packs) == released
     assert find_vae("kl-f8.safetensors", folder, packs) == other
     assert find_vae("v1-5.safetensors", folder, packs).parent.name == "checkpoints"
     assert find_vae(str(other), folder, []) == other

@@ -1,4 +1,4 @@
-"""Fetching the published files: resumed after an interruption, held against their hashes, cancelled."""
+"""Downloading the released files: resumed after an interruption, checked against their hashes, cancelled."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from support.published import (
+from support.released import (
     BFM,
     FUSE,
     IDENTITY,
@@ -23,16 +23,14 @@ from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import Cancelled, InputError
 from mimaface.mimaface_core.packs.released import hub
 
-# -- checking
-
 
 class Hub(BaseHTTPRequestHandler):
-    """Serves `files` as the hub does: small ones at once, large ones from a store that it points to."""
+    """Serves `files` like the hub: small ones at once, large ones by a redirect to a store."""
 
     files: dict  # place → content
-    asked: list
-    cut: dict  # place → after how many bytes the connection breaks, as often as there are numbers
-    tags: dict  # place → what the hub states instead of the truth
+    asked: list  # (place, first byte) of each request
+    cut: dict  # place → for each of the next requests the bytes after which the connection breaks
+    tags: dict  # place → a wrong digest to state
 
     def do_GET(self):
         place = unquote(urlsplit(self.path).path).lstrip("/")
@@ -64,7 +62,7 @@ class Hub(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content) - begin))
         self.send_header("ETag", '"elsewhere"' if large else f'W/"{digest}"')
         self.end_headers()
-        with suppress(ConnectionError):  # who has it already hangs up
+        with suppress(ConnectionError):  # a client that has the file hangs up
             self.wfile.write(content[begin:end])
         self.close_connection = True
         return None
@@ -75,7 +73,7 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A hub of our own; its class holds what it serves."""
+    """A local hub; its class holds the files."""
     served = type("Served", (Hub,), {"files": {}, "asked": [], "cut": {}, "tags": {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), served)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -95,7 +93,7 @@ def get(path, wait=0.0):
     return hub.fetch(f"{os.environ['HF_ENDPOINT']}MIMAFace/MIMAFace/resolve/main/a%20b.pth", path, wait)
 
 
-def test_an_interrupted_download_is_gone_on_with(server, tmp_path):
+def test_an_interrupted_download_is_resumed(server, tmp_path):
     path = tmp_path / "new" / "a.pth"
     server.files[FILE] = CONTENT
     server.cut[FILE] = [1_500_000, 300_000]
@@ -103,7 +101,7 @@ def test_an_interrupted_download_is_gone_on_with(server, tmp_path):
     assert path.read_bytes() == CONTENT and [begin for _, begin in server.asked] == [0, 1_500_000, 1_800_000]
     assert get(path) is False and [file.name for file in path.parent.iterdir()] == ["a.pth"]
 
-    # What the network never lets through is an error, and kept for another day.
+    # A connection that stays broken is an error; the partial file is kept for the next run.
     path.unlink()
     server.cut[FILE] = [1_000_000] + [0] * 20
     with pytest.raises(InputError, match="what has arrived is kept"):
@@ -113,7 +111,7 @@ def test_an_interrupted_download_is_gone_on_with(server, tmp_path):
     server.asked.clear()
     assert get(path) is True and path.read_bytes() == CONTENT and server.asked == [(FILE, 1_000_000)]
 
-    # A file that another tool left half done is gone on with, too, and a stale half is fetched anew.
+    # A file cut short by another tool is resumed, too; a partial file with other content is downloaded anew.
     server.asked.clear()
     path.write_bytes(CONTENT[:2_000_000])
     assert get(path) is True and path.read_bytes() == CONTENT and server.asked[-1] == (FILE, 2_000_000)
@@ -126,7 +124,7 @@ def test_an_interrupted_download_is_gone_on_with(server, tmp_path):
 
 
 @pytest.mark.parametrize("content", [CONTENT, b"{}"])
-def test_what_has_another_hash_is_refused(server, tmp_path, content):
+def test_a_file_with_another_hash_is_refused(server, tmp_path, content):
     server.files[FILE] = content
     server.tags[FILE] = hashlib.sha256(b"other").hexdigest()
     with pytest.raises(InputError, match="not the file that the hub states"):
@@ -149,7 +147,7 @@ def test_a_download_can_be_cancelled(server, tmp_path):
     assert get(tmp_path / "a.pth") and (tmp_path / "a.pth").read_bytes() == CONTENT
 
 
-def test_absent_files_and_hubs(server, tmp_path, monkeypatch):
+def test_absent_files_and_unreachable_hubs_are_refused(server, tmp_path, monkeypatch):
     with pytest.raises(hub.Absent):
         get(tmp_path / "a.pth")
     with pytest.raises(InputError, match=r"pretrained_unet/unet.pth is not there"):
@@ -159,22 +157,22 @@ def test_absent_files_and_hubs(server, tmp_path, monkeypatch):
         get(tmp_path / "a.pth")
 
 
-def test_the_published_files_are_fetched_to_their_places(server, tmp_path, capsys):
+def test_the_released_files_are_downloaded_to_their_places(server, tmp_path, capsys):
     places = [UNET_2D, MOTION, FUSE, f"{VIDEO}/vision_encoder/model.safetensors", REGRESSOR, IDENTITY, BFM]
     places.append(f"{VIDEO}/vision_encoder/config.json")
     server.files = {f"MIMAFace/MIMAFace/{place}": place.encode() * 9 for place in places}
     for name in ("config.json", "diffusion_pytorch_model.safetensors"):
         server.files[f"stabilityai/sd-vae-ft-mse/{name}"] = name.encode()
-    (tmp_path / "published").mkdir()
-    fetched = hub.download_released(tmp_path / "published", wait=0)
-    assert {path.relative_to(tmp_path / "published").as_posix() for path in fetched} == {
+    (tmp_path / "released").mkdir()
+    fetched = hub.download_released(tmp_path / "released", wait=0)
+    assert {path.relative_to(tmp_path / "released").as_posix() for path in fetched} == {
         *places,
         "sd-vae-ft-mse/config.json",
         "sd-vae-ft-mse/diffusion_pytorch_model.safetensors",
     }
-    assert hub.download_released(tmp_path / "published", wait=0) == []
-    # The command says so first, fetches, and then finds that these are no weights.
-    assert cli.main(["pack", "convert", str(tmp_path / "published"), str(tmp_path / "out"), "--download"]) == 2
-    said = capsys.readouterr().err
-    assert "states no licence" in said.splitlines()[0] and "research only" in said.splitlines()[0]
-    assert "3dunet.pth cannot be read" in said and not (tmp_path / "out").exists()
+    assert hub.download_released(tmp_path / "released", wait=0) == []
+    # The command prints the notice first, downloads, and then refuses the files, which are no weights.
+    assert cli.main(["pack", "convert", str(tmp_path / "released"), str(tmp_path / "out"), "--download"]) == 2
+    errors = capsys.readouterr().err
+    assert "states no licence" in errors.splitlines()[0] and "research only" in errors.splitlines()[0]
+    assert "3dunet.pth cannot be read" in errors and not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""The released networks: keys, numbers of the published code, key maps, crops, and the reader of pickles."""
+"""The released networks: keys and shapes, parity with the released code, key maps, the clip loop."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,8 +30,8 @@ from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.d3dfr import CoefficientNetwork, regress
 
 EPSILON = {"prediction_type": "epsilon"}
-# All keys and shapes of the published files, in sixteen digits each.
-PUBLISHED = {
+# Fingerprints of all keys and shapes of the released files, see `support.parity.fingerprint`.
+FINGERPRINTS = {
     "d3dfr": "b0e4cb2d86ac924a",
     "curricularface": "01f7f8a7e06aa973",
     "mim": "87f950d87a5c67b4",
@@ -41,7 +41,7 @@ NETWORKS = {"d3dfr": CoefficientNetwork, "curricularface": CurricularFace, "mim"
 GAIN = {"curricularface": 0.7}
 SMALL = {"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1, "cross_attention_dim": 16}
 SMALL_VIDEO = {**SMALL, "num_attention_heads": 2, "motion_num_attention_heads": 2}
-SMALL_PICTURE = {**SMALL, "attention_head_dim": 2}
+SMALL_IMAGE = {**SMALL, "attention_head_dim": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def no_gradients():
 
 
 def empty(build, *arguments):
-    """A network without memory, to look at its keys or to be filled tensor by tensor."""
+    """A network on the device `meta`: its keys and shapes, or to be filled."""
     with torch.device("meta"):
         return build(*arguments)
 
@@ -61,7 +61,7 @@ def shapes(state):
 
 
 def filled(name):
-    """A published network in evaluation mode, under weights that follow from its keys."""
+    """A released network in evaluation mode, with weights that its keys determine."""
     network = empty(NETWORKS[name])
     state = {key: weight(key, shape, GAIN.get(name, 1)) for key, shape in shapes(network.state_dict()).items()}
     network.load_state_dict(state, strict=True, assign=True)
@@ -76,33 +76,33 @@ def small_unet():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_keys_and_shapes_are_the_published_ones(name):
-    assert fingerprint(shapes(empty(NETWORKS[name]).state_dict())) == PUBLISHED[name]
+def test_keys_and_shapes_are_the_released_ones(name):
+    assert fingerprint(shapes(empty(NETWORKS[name]).state_dict())) == FINGERPRINTS[name]
 
 
 def test_the_key_map_of_the_video_unet_is_total():
     ours = empty(build_video_unet, {}).state_dict()
     released = to_released(ours)
-    assert len(released) == 1246 and fingerprint(shapes(released)) == PUBLISHED["unet3d"]
+    assert len(released) == 1246 and fingerprint(shapes(released)) == FINGERPRINTS["unet3d"]
     assert {diffusers_key(key) for key in released} == set(ours)
     for key in ours:
         assert {diffusers_key(name) for name in released_keys(key)} == {key}
-    # Only the tables of positions are two there and one here.
+    # Only the position tables are doubled in the released file.
     doubled = [key for key in ours if len(released_keys(key)) == 2]
     assert len(released) - len(ours) == len(doubled) == 20
     assert all(key.endswith("pos_embed.pe") for key in doubled)
 
 
-def test_the_picture_unet_has_the_video_unets_keys_without_motion():
-    picture = empty(build_image_unet, {}).state_dict()
+def test_the_image_unet_has_the_keys_of_the_video_unet_without_motion():
+    image = empty(build_image_unet, {}).state_dict()
     video = to_released(empty(build_video_unet, {}).state_dict())
-    assert shapes(picture) == shapes({k: v for k, v in video.items() if "motion_modules." not in k})
-    assert picture["conv_in.weight"].shape == (320, 13, 3, 3)
+    assert shapes(image) == shapes({k: v for k, v in video.items() if "motion_modules." not in k})
+    assert image["conv_in.weight"].shape == (320, 13, 3, 3)
     with pytest.raises(ValueError, match="13"):
         build_image_unet({"in_channels": 4})
 
 
-# -- the published code's numbers
+# -- parity with the released code
 
 
 def test_parity_coefficient_network():
@@ -133,7 +133,7 @@ def test_parity_post_fuse_module():
 @pytest.fixture(scope="module")
 def released_unet():
     """The video U-Net at full size (5 GB), filled through the key map from tensors under released keys."""
-    stored("unet3d")  # nothing is built where there is nothing to compare with
+    stored("unet3d")  # skips before the network is built
     unet = empty(build_video_unet, {})
     keys = shapes(to_released(unet.state_dict()))
     with ThreadPoolExecutor(2) as pool:
@@ -172,7 +172,7 @@ def test_parity_two_clips_with_carried_latents(released_unet):
 # -- the U-Nets
 
 
-def test_key_map_there_and_back_keeps_every_value():
+def test_the_key_map_and_its_inverse_keep_every_value():
     state = small_unet().state_dict()
     released = to_released(state)
     back = to_diffusers(released)
@@ -190,7 +190,7 @@ def test_key_map_there_and_back_keeps_every_value():
         assert diffusers_key(key) == key
 
 
-def test_tables_of_positions_must_agree():
+def test_position_tables_that_differ_are_refused():
     released = to_released(small_unet().state_dict())
     key = next(key for key in released if key.endswith("attention_blocks.1.pos_encoder.pe"))
     with pytest.raises(InputError, match="differs"):
@@ -202,7 +202,7 @@ def test_tables_of_positions_must_agree():
     assert longest_clip(released) == longest_clip(to_diffusers(released)) == 32
 
 
-def test_a_motion_module_normalises_each_frame_by_itself():
+def test_motion_modules_normalise_each_frame_by_itself():
     module = motion_modules(small_unet())[0]
     x = torch.randn(1, 32, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     x[:, :, 1] *= 5
@@ -211,23 +211,23 @@ def test_a_motion_module_normalises_each_frame_by_itself():
     assert torch.allclose(norm(x), torch.stack(each, 2), atol=1e-5)
 
 
-def test_the_video_checkpoint_joins_the_picture_unet():
-    picture = awaken(build_image_unet(SMALL_PICTURE), 1).state_dict()
+def test_the_video_checkpoint_is_combined_with_the_image_unet():
+    image = awaken(build_image_unet(SMALL_IMAGE), 1).state_dict()
     video = to_released(small_unet().state_dict())
-    both = combine(picture, video)
+    both = combine(image, video)
     assert set(both) == set(video)
     for key, value in both.items():
-        origin = video if "motion_modules." in key or "conv_in." in key else picture
+        origin = video if "motion_modules." in key or "conv_in." in key else image
         assert torch.equal(value, origin[key])
     build_video_unet(SMALL_VIDEO).load_state_dict(to_diffusers(both), strict=True)
     with pytest.raises(InputError, match="conv_in"):
-        combine(picture, {key: value for key, value in video.items() if "conv_in." not in key})
+        combine(image, {key: value for key, value in video.items() if "conv_in." not in key})
     with pytest.raises(InputError, match="motion_modules"):
-        combine(picture, picture)
+        combine(image, image)
 
 
-def test_the_picture_unet_sees_frames_one_by_one():
-    unet = awaken(build_image_unet(SMALL_PICTURE)).eval()
+def test_the_image_unet_denoises_frames_one_by_one():
+    unet = awaken(build_image_unet(SMALL_IMAGE)).eval()
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(2, 13, 3, 8, 8, generator=generator)
     context = torch.randn(2, 3, 5, 16, generator=generator)
@@ -239,12 +239,12 @@ def test_the_picture_unet_sees_frames_one_by_one():
 
 
 class Latents:
-    """Stands in for an autoencoder: a picture's first pixels are its latents, frames are the latents."""
+    """In place of an autoencoder: an image's pixels and its first channel are its latents, latents are frames."""
 
     batch = 4
 
-    def encode(self, pictures, generator):
-        return torch.cat([pictures, pictures[:, :1]], 1)
+    def encode(self, images, generator):
+        return torch.cat([images, images[:, :1]], 1)
 
     def to_frames(self, latents, renders, render_latents):
         return latents
@@ -258,10 +258,10 @@ def test_the_clip_loop_as_released():
     contexts = {0: torch.randn(1, 5, 16, generator=generator), 7: torch.randn(1, 5, 16, generator=generator)}
     parts = SimpleNamespace(unet=unet, latents=Latents(), scheduler=EPSILON)
     settings = SamplerSettings(frames=10, overlap=3, steps=2, guidance=5.0)
-    made = list(sample_clips(parts, iter(renders), lambda numbers: contexts[numbers[0]], 17, settings))
+    clips = list(sample_clips(parts, iter(renders), lambda numbers: contexts[numbers[0]], 17, settings))
 
     latents = None
-    for start, clip in zip((0, 7), made, strict=True):
+    for start, clip in zip((0, 7), clips, strict=True):
         latents = denoise_clip(
             unet,
             build_scheduler("euler", EPSILON, 2),
@@ -276,11 +276,11 @@ def test_the_clip_loop_as_released():
         assert torch.allclose(clip, new, rtol=1e-4, atol=1e-4)
 
 
-def test_a_picture_unet_makes_clips_of_one_frame():
-    parts = SimpleNamespace(unet=awaken(build_image_unet(SMALL_PICTURE)).eval(), latents=Latents(), scheduler=EPSILON)
+def test_an_image_unet_draws_clips_of_one_frame():
+    parts = SimpleNamespace(unet=awaken(build_image_unet(SMALL_IMAGE)).eval(), latents=Latents(), scheduler=EPSILON)
     renders, context = torch.randn(2, 3, 8, 8), torch.randn(1, 5, 16)
     settings = SamplerSettings(frames=1, overlap=0, steps=2, guidance=5.0)
-    made = list(sample_clips(parts, iter(renders), lambda numbers: context, 2, settings))
-    assert [clip.shape for clip in made] == [(1, 4, 8, 8)] * 2 and torch.isfinite(torch.cat(made)).all()
+    clips = list(sample_clips(parts, iter(renders), lambda numbers: context, 2, settings))
+    assert [clip.shape for clip in clips] == [(1, 4, 8, 8)] * 2 and torch.isfinite(torch.cat(clips)).all()
     with pytest.raises(InputError, match="at most 1 frames"):
         sample_clips(parts, iter(renders), lambda numbers: context, 2, replace(settings, frames=2))

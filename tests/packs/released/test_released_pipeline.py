@@ -1,4 +1,4 @@
-"""The pipeline as released, with tiny networks of the true classes: crops, blend, context, the image stage, and the graph."""
+"""The released pipeline with tiny networks of its classes: blend, context, image model, precision, the graph."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.published import VISION
+from support.released import VISION
 from support.scenes import clip, moved, needs_faces, portrait
 
 from mimaface.cli import main as cli
@@ -24,6 +24,7 @@ from mimaface.mimaface_core.motion.retarget import RELEASED, retarget
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.motion.track import BFM, FaceCoefficients, MotionTrack
 from mimaface.mimaface_core.packs.files import write_pack
+from mimaface.mimaface_core.packs.manifest import Manifest
 from mimaface.mimaface_core.packs.pack import ModelPack
 from mimaface.mimaface_core.packs.parts import build_part
 from mimaface.mimaface_core.pipeline import render
@@ -41,7 +42,7 @@ VIDEO = {
     "num_attention_heads": 2,
     "motion_num_attention_heads": 2,
 }
-PICTURE = {
+IMAGE = {
     **UNET,
     "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
     "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
@@ -72,19 +73,20 @@ MANIFEST = {
     "vae": {"class": "AutoencoderKL", "config": VAE, "file": "vae.safetensors"},
     "appearance": {"class": "released", "config": LOOK, "file": "appearance.safetensors"},
     "unet": {"class": "video", "config": VIDEO, "file": "unet.safetensors"},
-    # the same file twice: half of it is CurricularFace, which both stages share
+    # the same file twice: half of it is CurricularFace, which both models share
     "picture_appearance": {"class": "released", "config": LOOK, "file": "appearance.safetensors"},
-    "picture_unet": {"class": "picture", "config": PICTURE, "file": "picture_unet.safetensors"},
+    "picture_unet": {"class": "picture", "config": IMAGE, "file": "picture_unet.safetensors"},
     "scheduler": {"prediction_type": "epsilon", "timestep_spacing": "linspace"},
     "sampling": {"scheduler": "euler", "steps": 25, "guidance": 5.0},
 }
-# The stand-in for BFM09 has few vertices; layout and way are the same.
+# Parts with networks; the face model, with fewer vertices than BFM09, is written apart.
 WRITTEN = ("regressor", "vae", "appearance", "unet", "picture_unet")
 
 
 def random_part(name, seed):
-    """A network of the pack with random values that keep activations in bounds."""
-    module, generator = build_part(name, MANIFEST[name]), torch.Generator().manual_seed(seed)
+    """A network of the pack with random values that keep activations bounded."""
+    entry = MANIFEST[name]
+    module, generator = build_part(name, entry["config"], entry.get("class")), torch.Generator().manual_seed(seed)
     values = {}
     for key, value in module.state_dict().items():
         if value.ndim > 1:
@@ -100,7 +102,7 @@ def random_part(name, seed):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """A models folder with a tiny pack of the released layout, called released."""
+    """A models folder with a tiny pack like the converted one, called released."""
     folder = tmp_path_factory.mktemp("models")
     write_pack(folder / "released", MANIFEST, {name: random_part(name, i) for i, name in enumerate(WRITTEN)})
     procedural_face().model.save(folder / "released" / "bfm.safetensors")
@@ -110,6 +112,12 @@ def models(tmp_path_factory):
 @pytest.fixture
 def pack(models):
     return ModelPack.load(models / "released")
+
+
+def opened(models, manifest):
+    """The pack's folder under another manifest."""
+    folder = models / "released"
+    return ModelPack(folder, Manifest.from_json(manifest, folder / "manifest.json"))
 
 
 def track(count=1, seed=0, basis=BFM, alignment=None):
@@ -127,36 +135,36 @@ def track(count=1, seed=0, basis=BFM, alignment=None):
 # -- blend
 
 
-def test_the_blend_is_the_released_one():
+def test_released_retargeting_blends_driver_and_source():
     driver, source = track(3, 1), track(1, 2)
-    made = retarget(driver, source, ExpressionGroups(), RELEASED)
-    d, s, m = driver.coefficients, source.coefficients, made.coefficients
+    blend = retarget(driver, source, ExpressionGroups(), RELEASED)
+    d, s, m = driver.coefficients, source.coefficients, blend.coefficients
     for name in ("identity", "texture", "lighting"):
         assert torch.equal(getattr(m, name), getattr(s, name).expand(3, -1)), name
     for name in ("expression", "angles", "translation"):
         assert torch.equal(getattr(m, name), getattr(d, name)), name
-    assert torch.equal(made.gaze, driver.gaze) and torch.equal(made.alignment, driver.alignment)
-    assert made.basis == BFM and made.fps == driver.fps
+    assert torch.equal(blend.gaze, driver.gaze) and torch.equal(blend.alignment, driver.alignment)
+    assert blend.basis == BFM and blend.fps == driver.fps
     still = retarget(driver, source, ExpressionGroups(), RELEASED, 0, 0.0, 0.0, 0.0)
     assert torch.equal(still.coefficients.values, s.values.expand(3, -1))
     assert torch.equal(still.alignment, source.alignment.expand(3, -1, -1))
 
 
-def test_relative_motion_moves_the_sources_alignment_like_the_drivers():
+def test_relative_retargeting_moves_the_alignment_of_the_source():
     source = track(1, 2)
     driver = track(3, 1)
-    made = retarget(driver, source, ExpressionGroups(), "relative")
-    assert torch.allclose(made.alignment[0], source.alignment[0], atol=1e-4)
+    moved_source = retarget(driver, source, ExpressionGroups(), "relative")
+    assert torch.allclose(moved_source.alignment[0], source.alignment[0], atol=1e-4)
     # a shift of the driver's face in its crop is the same shift in the source's
     shift = torch.tensor([[1.0, 0, 9], [0, 1, -4], [0, 0, 1]])
     whole = torch.cat([driver.alignment[0], torch.tensor([[0.0, 0, 1]])])
     moved_driver = replace(driver[:2], alignment=torch.stack([whole, whole @ shift.inverse()])[:, :2])
-    made = retarget(moved_driver, source, ExpressionGroups(), "relative")
-    back = [torch.linalg.solve(m[:, :2], torch.tensor([128.0, 140]) - m[:, 2]) for m in made.alignment]
+    moved_source = retarget(moved_driver, source, ExpressionGroups(), "relative")
+    back = [torch.linalg.solve(m[:, :2], torch.tensor([128.0, 140]) - m[:, 2]) for m in moved_source.alignment]
     assert torch.allclose(back[1] - back[0], torch.tensor([9.0, -4]), atol=1e-3)
 
 
-def test_motions_of_two_face_models_do_not_mix(tmp_path, pack):
+def test_motions_of_two_face_models_are_not_mixed(tmp_path, pack):
     ours, theirs = track(2, basis="procedural"), track(1)
     for mode in ("relative", RELEASED):
         with pytest.raises(InputError, match="face model procedural, but bfm09.*one pack"):
@@ -170,7 +178,7 @@ def test_motions_of_two_face_models_do_not_mix(tmp_path, pack):
     assert again.basis == BFM and again[:1].basis == again.resample(Fraction(50)).basis == BFM
 
 
-def test_nodes_for_motions_work_where_expressions_have_no_names():
+def test_motion_nodes_work_without_named_blendshapes():
     motion = track(20, 3)
     assert PlotMotion.execute(motion, 400, 320).result[0].shape == (1, 320, 400, 3)
     calm = smooth(motion, expression_groups(BFM), 1, 1, 1)
@@ -180,7 +188,7 @@ def test_nodes_for_motions_work_where_expressions_have_no_names():
     assert torch.equal(turned.coefficients.expression, motion.coefficients.expression)
     with pytest.raises(InputError, match="bundled face model only"):
         EditMotion.execute(motion, **{**sliders, "smile": 1.0}, zoom=1.0)
-    # a tenth of the crop to the right, seen where the alignment puts the plane
+    # a tenth of the crop to the right, in pixels of the crop
     there = edit(motion[:1], shift=(0.1, 0))
     c = [t.coefficients.translation[0] for t in (motion, there)]
     x = [1160 * float(t[0]) / (10 - float(t[2])) / float(motion.alignment[0, 0, 0]) for t in c]
@@ -194,14 +202,14 @@ def test_nodes_for_motions_work_where_expressions_have_no_names():
 # -- the pack
 
 
-def test_only_what_is_used_is_read(pack):
+def test_parts_are_loaded_on_first_use(pack):
     heavy = {
         "vae",
         "unet",
         "appearance",
         "regressor",
-        "picture_unet",
-        "picture_appearance",
+        "image_unet",
+        "image_appearance",
         "morphable",
         "latents",
     }
@@ -212,21 +220,21 @@ def test_only_what_is_used_is_read(pack):
         _ = pack.face
 
 
-def test_one_frame_is_drawn_by_the_image_stage(pack, models):
-    assert pack.stage(1).unet is pack.picture_unet and pack.stage(1).appearance is pack.picture_appearance
+def test_a_single_frame_is_drawn_by_the_image_model(pack, models):
+    assert pack.stage(1).unet is pack.image_unet and pack.stage(1).appearance is pack.image_appearance
     assert pack.stage(1).scheduler == pack.scheduler
     plain = {key: value for key, value in MANIFEST.items() if not key.startswith("picture_u")}
     with pytest.raises(InputError, match="only useful together"):
-        ModelPack(models / "released", plain)
+        opened(models, plain)
     plain.pop("picture_appearance")
-    video_alone = ModelPack(models / "released", plain)
+    video_alone = opened(models, plain)
     assert video_alone.stage(1).unet is video_alone.unet
 
 
 def test_large_parts_take_the_precision_of_the_host(models):
     with host.use(host.Host(device="cpu", dtype=torch.bfloat16)):
         pack = ModelPack.load(models / "released")
-        kinds = {name: next(getattr(pack, name).parameters()).dtype for name in WRITTEN}
+        kinds = {name: next(getattr(pack, name.replace("picture", "image")).parameters()).dtype for name in WRITTEN}
     assert kinds == {
         "regressor": torch.float32,
         "appearance": torch.float32,
@@ -252,10 +260,10 @@ def test_large_parts_take_the_precision_of_the_host(models):
 )
 def test_a_manifest_that_contradicts_itself_is_refused(models, changes, named):
     with pytest.raises(InputError, match=named):
-        ModelPack(models / "released", {**MANIFEST, **changes})
+        opened(models, {**MANIFEST, **changes})
 
 
-def test_context_is_averaged_over_a_clip_or_of_each_frame(pack, monkeypatch):
+def test_context_is_averaged_over_a_clip_or_per_frame(pack, monkeypatch):
     monkeypatch.setattr(CurricularFace, "forward", lambda self, pixels: torch.zeros(len(pixels), FEATURES))
     source = track(1, 5, alignment=torch.tensor([[[0.5, 0, 0], [0, 0.5, 0]]]))
     person = type("Person", (), {"crop": torch.zeros(3, 512, 512), "track": source})
@@ -266,7 +274,7 @@ def test_context_is_averaged_over_a_clip_or_of_each_frame(pack, monkeypatch):
     assert torch.allclose(own.context([0, 1, 1])[0], each.context([0, 1, 1]).mean(0), atol=1e-6)
     assert torch.equal(own.motion, torch.cat([motion.coefficients.values, motion.gaze], 1))
     one = EncodeAppearance.execute(pack, person, motion[:1]).result[0]
-    assert one.encoder is pack.picture_appearance and own.encoder is pack.appearance
+    assert one.encoder is pack.image_appearance and own.encoder is pack.appearance
 
 
 def test_the_render_lies_in_the_drivers_crop(pack):
@@ -286,7 +294,7 @@ def test_latents_of_renders_are_sampled_or_their_mode(models):
     picture = torch.rand(1, 3, 64, 64) * 2 - 1
     drawn = {}
     for sampled in (True, False):
-        pack = ModelPack(models / "released", {**MANIFEST, "latents": {"target": "picture", "sampled": sampled}})
+        pack = opened(models, {**MANIFEST, "latents": {"target": "picture", "sampled": sampled}})
         generators = (torch.Generator().manual_seed(seed) for seed in (0, 0, 1))
         drawn[sampled] = [pack.latents.encode(picture, generator) for generator in generators]
         mode = pack.latents.encode(picture)
@@ -294,7 +302,7 @@ def test_latents_of_renders_are_sampled_or_their_mode(models):
     assert all(torch.equal(latents, mode) for latents in drawn[False])
 
 
-# -- from end to end
+# -- end to end
 
 
 def draw(models, count, dtype=torch.float32, low=False):
@@ -316,7 +324,7 @@ def draw(models, count, dtype=torch.float32, low=False):
         return torch.cat(list(clips))
 
 
-def test_half_precision_draws_about_the_same(models):
+def test_half_precision_draws_nearly_the_same_frames(models):
     exact = draw(models, 2)
     assert exact.shape == (2, 3, 128, 128) and torch.isfinite(exact).all() and exact.std() > 0.01
     for dtype, apart in ((torch.bfloat16, 0.1), (torch.float16, 0.02)):
@@ -324,23 +332,23 @@ def test_half_precision_draws_about_the_same(models):
         assert torch.isfinite(close).all() and (close - exact).abs().mean() < apart * exact.abs().mean(), dtype
 
 
-def test_low_memory_draws_the_same(models):
+def test_low_memory_draws_the_same_frames(models):
     for count in (1, 3):
         assert (draw(models, count, low=True) - draw(models, count)).abs().mean() < 1e-3
 
 
 @needs_faces
 @pytest.mark.parametrize("count", [1, 6])
-def test_the_released_graph(models, tmp_path, monkeypatch, capsys, count):
+def test_the_released_workflow_runs(models, tmp_path, monkeypatch, capsys, count):
     monkeypatch.setenv("MIMAFACE_MODELS", str(models))
     monkeypatch.chdir(tmp_path)
     Image.fromarray(portrait()).save("face.png")
     clip(Path("clip.mp4"), [moved(4 * np.sin(i / 3), 1, (i, 0), size=(320, 256)) for i in range(count)])
-    given = ["--input", "source=face.png", "--input", "driver=clip.mp4", "--set", "sampler.steps=1"]
-    status = cli.main(["run", "reenact_video_released", *given, "--output-dir", "out"])
-    said = capsys.readouterr()
-    assert status == 0, said.err
-    result = json.loads(said.out.splitlines()[-1])
+    inputs = ["--input", "source=face.png", "--input", "driver=clip.mp4", "--set", "sampler.steps=1"]
+    status = cli.main(["run", "reenact_video_released", *inputs, "--output-dir", "out"])
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    result = json.loads(printed.out.splitlines()[-1])
     files = [Path(file) for file in result["outputs"]]
     assert [file.suffix for file in files] == ([".png"] * 2 if count == 1 else [".mp4"] * 2)
     if count == 1:
@@ -349,7 +357,7 @@ def test_the_released_graph(models, tmp_path, monkeypatch, capsys, count):
 
 
 @needs_faces
-def test_a_motion_of_another_pack_is_refused_by_name(pack, models):
+def test_a_motion_of_another_pack_is_refused_with_the_remedy(pack, models):
     picture = torch.from_numpy(portrait() / 255).float()[None]
     source, motion = Extract3DMM.execute(pack, picture, -1, "interpolate").result
     assert source.track.basis == motion.basis == BFM and torch.isfinite(motion.coefficients.values).all()

@@ -1,4 +1,4 @@
-"""A folder as the weights are published, with small networks where sizes allow and zeros that take no room elsewhere."""
+"""A released folder for tests: small networks, and zeros of one stored number where sizes are fixed."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from support.tiny_pack import awaken
 UNET = {"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1, "cross_attention_dim": 16}
 SMALL = Sizes(
     video={**UNET, "num_attention_heads": 2, "motion_num_attention_heads": 2},
-    picture={**UNET, "attention_head_dim": 2},
+    image={**UNET, "attention_head_dim": 2},
     vision={
         "hidden_size": 16,
         "intermediate_size": 32,
@@ -36,24 +36,24 @@ SMALL = Sizes(
     vertices=50,
 )
 VIDEO, IMAGE = "checkpoints/video", "checkpoints/image"
-MOTION, FUSE, PICTURE_FUSE = f"{VIDEO}/3dunet.pth", f"{VIDEO}/mim.pth", f"{IMAGE}/mim.pth"
+MOTION, FUSE, IMAGE_FUSE = f"{VIDEO}/3dunet.pth", f"{VIDEO}/mim.pth", f"{IMAGE}/mim.pth"
 UNET_2D = f"{IMAGE}/pretrained_unet/diffusion_pytorch_model.safetensors"
 REGRESSOR, BFM = "models/D3DFR/netG_epoch_25.pth", "models/D3DFR/BFM09_model_info.mat"
 IDENTITY = "models/ArcFace/CurricularFace_Backbone.pth"
-# the attention's layers as the published autoencoder still calls them
+# Present names of the attention's layers, and those in the released autoencoder.
 OLDER = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
 
 
-def zeros(wanted: dict) -> dict:
-    """Tensors of these shapes, all of one number: saved as a pickle they take no room."""
+def zeros(shapes: dict) -> dict:
+    """Tensors of these shapes that share one stored number: their pickles are small."""
     return {
         key: torch.zeros((), dtype=torch.long if key.endswith("tracked") else None).expand(shape)
-        for key, shape in wanted.items()
+        for key, shape in shapes.items()
     }
 
 
 def save(state: dict, path: Path, **options) -> None:
-    """Write a pickle, or safetensors by its name, into a folder that is made."""
+    """Write safetensors or a pickle, by the suffix; creates the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
         save_file({key: value.contiguous() for key, value in state.items()}, path)
@@ -67,7 +67,7 @@ def save_json(content: dict, path: Path) -> None:
 
 
 def write_bfm(path: Path, vertices: int) -> None:
-    """A face model of any number of vertices, flat and grey."""
+    """A flat, grey face model."""
     path.parent.mkdir(parents=True, exist_ok=True)
     numbers = {"meanshape": 1, "idBase": 80, "exBase": 64, "meantex": 1, "texBase": 80}
     flat = {key: np.zeros((3 * vertices, size), np.float32) for key, size in numbers.items()}
@@ -85,19 +85,19 @@ def vae_state(config: dict, seed: int = 5) -> dict:
 def write_vae(folder: Path, state: dict, **config) -> None:
     """An autoencoder's folder as diffusers writes it, under the older names of the attention's layers."""
 
-    def older(key):
+    def old_name(key):
         for new, old in OLDER.items():
             key = key.replace(new, old) if ".attentions." in key else key
         return key
 
-    save({older(key): value for key, value in state.items()}, folder / "diffusion_pytorch_model.safetensors")
+    save({old_name(key): value for key, value in state.items()}, folder / "diffusion_pytorch_model.safetensors")
     save_json({"_class_name": "AutoencoderKL", **config}, folder / "config.json")
 
 
-def write_published(folder: Path, images: bool = True) -> dict:
-    """Write the folder; returns the state dicts that went into it, by their places."""
+def write_released(folder: Path, images: bool = True) -> dict:
+    """Write the folder; returns its state dicts by their places."""
     states = {
-        UNET_2D: awaken(build_image_unet(SMALL.picture), 1).state_dict(),
+        UNET_2D: awaken(build_image_unet(SMALL.image), 1).state_dict(),
         MOTION: to_released(awaken(build_video_unet(SMALL.video), 2).state_dict()),
         REGRESSOR: {f"module.{key}": value for key, value in zeros(shapes(CoefficientNetwork)).items()},
         IDENTITY: {f"module.{key}": value for key, value in zeros(shapes(CurricularFace)).items()},
@@ -109,7 +109,7 @@ def write_published(folder: Path, images: bool = True) -> dict:
         states[place] = {f"vision_model.{key}": value for key, value in vision.items()}
         save_json({**SMALL.vision, "hidden_act": "gelu"}, (folder / place).with_name("config.json"))
     for place, state in states.items():
-        # the reference saves in the old format
+        # The reference code saves in the old format.
         options = {} if place.endswith(".safetensors") else {"_use_new_zipfile_serialization": place == IDENTITY}
         save(state, folder / place, **options)
     write_bfm(folder / BFM, SMALL.vertices)
@@ -118,7 +118,7 @@ def write_published(folder: Path, images: bool = True) -> dict:
 
 
 class Trap:
-    """A pickle that makes a folder when it is read carelessly."""
+    """A pickle that creates a folder when its code is run."""
 
     def __init__(self, mark):
         self.mark = mark

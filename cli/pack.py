@@ -1,0 +1,104 @@
+"""`mimaface pack`: list, verify or convert model packs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..mimaface_core.errors import InputError
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add `pack` with its own subcommands to the commands."""
+    parser = commands.add_parser("pack", help="list, verify or convert model packs")
+    tasks = parser.add_subparsers(required=True, metavar="WHAT")
+    tasks.add_parser("list", help="the packs that are found, with their folders").set_defaults(work=print_packs)
+    _add_verify(tasks)
+    _add_convert(tasks)
+
+
+def _add_verify(tasks: argparse._SubParsersAction) -> None:
+    parser = tasks.add_parser(
+        "verify",
+        help="load every part of a pack, or check the published weights key by key",
+        description="Load every part of a pack and check its files' hashes; of a folder with the published weights, "
+        "hold every file against the published keys and shapes.",
+    )
+    parser.add_argument("pack", metavar="PACK", help="a pack's name or folder, or a folder with the published weights")
+    parser.set_defaults(work=verify)
+
+
+def _add_convert(tasks: argparse._SubParsersAction) -> None:
+    parser = tasks.add_parser(
+        "convert",
+        help="make a pack of the published weights",
+        description="Make a pack of the published weights: safetensors, checked file by file. Run again after an "
+        "interruption, it goes on with the next file.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the published folder: checkpoints/ and models/")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the pack's folder (models/mimaface/released)")
+    parser.add_argument(
+        "--vae",
+        metavar="PATH",
+        help="sd-vae-ft-mse: a folder, a file (also a whole Stable Diffusion 1.5 checkpoint), or a name in ComfyUI's "
+        "models/vae or models/checkpoints; looked for in DIR and there by itself",
+    )
+    parser.add_argument("--half", action="store_true", help="store in half precision: half the size")
+    parser.add_argument(
+        "--download", action="store_true", help="first fetch into DIR, from the model hub, what it lacks"
+    )
+    parser.set_defaults(work=convert)
+
+
+def print_packs(_: argparse.Namespace) -> int:
+    """`mimaface pack list`: name and folder of each pack."""
+    from ..mimaface_core.packs.find import list_packs
+
+    for name, folder in list_packs().items():
+        print(f"{name}\t{folder}")
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """`mimaface pack verify PACK`: load every part and print its size, or check the folder of released weights."""
+    from ..mimaface_core import host
+    from ..mimaface_core.packs.files import verify_files
+    from ..mimaface_core.packs.find import find_pack, list_packs
+    from ..mimaface_core.packs.manifest import MANIFEST
+    from ..mimaface_core.packs.released.check import check_released
+    from ..mimaface_core.terminal import TerminalHost, interruptible
+
+    terminal, folder = TerminalHost(), Path(options.pack)
+    with interruptible(terminal), host.use(terminal):
+        if options.pack not in list_packs() and folder.is_dir() and not (folder / MANIFEST).is_file():
+            report = check_released(folder)
+            print(*report.lines(), sep="\n")
+            if problems := report.problems(with_vae=report.vae.path is not None):
+                raise InputError("\n".join(problems))
+            print(f"{folder}: every published file fits.")
+            return 0
+        pack = find_pack(options.pack)
+        verify_files(pack.folder, pack.manifest)
+        for part, size in pack.verify().items():
+            print(f"{part}\t{size['parameters']:,} parameters\t{size['bytes'] / 1e6:.1f} MB")
+    print(f"{pack.name}: every part loads.")
+    return 0
+
+
+def convert(options: argparse.Namespace) -> int:
+    """`mimaface pack convert DIR OUT`: download missing files if asked to, check everything, write the pack."""
+    from ..mimaface_core import host
+    from ..mimaface_core.packs.released.convert import convert_released
+    from ..mimaface_core.packs.released.hub import NOTICE, download_released
+    from ..mimaface_core.terminal import TerminalHost, interruptible
+
+    terminal = TerminalHost()
+    with interruptible(terminal), host.use(terminal):
+        if options.download:
+            terminal.say(NOTICE)
+            download_released(options.folder, with_vae=options.vae is None)
+        report = convert_released(options.folder, options.out, options.vae, options.half)
+    print(*report.lines(), sep="\n")
+    size = sum(path.stat().st_size for path in options.out.glob("*.safetensors"))
+    print(f"{options.out}: a model pack of {size / 1e9:.1f} GB. In models/mimaface it is found by its folder's name.")
+    return 0

@@ -1,0 +1,95 @@
+"""Eyeballs and layers of the mouth: the photograph unwrapped onto their textures, and the textures drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..morphable.bundled.face import ProceduralFace
+from ..morphable.rasterize import interpolate, rasterize
+from .sampling import sample
+
+
+class DrawnParts(NamedTuple):
+    """Parts behind the skin, drawn in N frames.
+
+    Attributes:
+        colour: [N, 3, h, w] in ±1, 0 where there is no part.
+        shown: [N, 1, h, w] in 0–1, share of the colour that comes from the photograph.
+        opacity: [N, 1, h, w] in 0–1, 0 where there is no part.
+        mask: bool [N, 1, h, w], where there is a part.
+    """
+
+    colour: Tensor
+    shown: Tensor
+    opacity: Tensor
+    mask: Tensor
+
+
+class Unwrapped(NamedTuple):
+    """The photograph on the texture of a part, T texels to a side.
+
+    Attributes:
+        colour: [3, T, T] in ±1.
+        pixels: [T, T, 2], places in the photograph.
+        mask: bool [T, T], texels that the part's mesh covers.
+    """
+
+    colour: Tensor
+    pixels: Tensor
+    mask: Tensor
+
+
+def unwrap(face: ProceduralFace, name: str, crop: Tensor, vertex_pixels: Tensor, side: int) -> Unwrapped:
+    """Unwrap the photograph onto a part's texture.
+
+    Args:
+        face: the bundled face.
+        name: of the part.
+        crop: [3, S, S] in ±1, the photograph.
+        vertex_pixels: [V, 2 or 3], the face's vertices in the photograph.
+        side: of the texture, in texels.
+    """
+    part = face.parts[name]
+    triangles = face.model.triangles[face.part_triangles[name]] - part.start
+    uv = F.pad(face.uv[part] * side, (0, 1))
+    fragments = rasterize(uv[None], triangles, side, side)
+    pixels = interpolate(fragments, triangles, vertex_pixels[part, :2])[0].permute(1, 2, 0)
+    return Unwrapped(sample(crop, pixels[None])[0], pixels, fragments.mask[0])
+
+
+def draw_parts(
+    face: ProceduralFace,
+    textures: Mapping[str, Tensor],
+    names: Sequence[str],
+    points: Tensor,
+    height: int,
+    width: int,
+) -> DrawnParts:
+    """Draw parts with their textures, the nearest in front.
+
+    Args:
+        face: the bundled face.
+        textures: name → [5, T, T]: colour in ±1, share taken from the photograph, opacity.
+        names: of the parts.
+        points: [N, V, 3], the face's vertices in pixels of the images.
+        height: of the images in pixels.
+        width: of the images in pixels.
+    """
+    spans = [face.part_triangles[name] for name in names]
+    triangles = torch.cat([face.model.triangles[span] for span in spans])
+    fragments = rasterize(points, triangles, height, width)
+    uv = interpolate(fragments, triangles, face.uv).permute(0, 2, 3, 1) * 2 - 1
+    drawn, start = points.new_zeros(len(points), 5, height, width), 0
+    for name, span in zip(names, spans, strict=True):
+        stop = start + span.stop - span.start
+        of_part = (fragments.triangle >= start) & (fragments.triangle < stop)
+        texture = textures[name][None].expand(len(points), -1, -1, -1)
+        texels = F.grid_sample(texture, uv, mode="bilinear", padding_mode="border", align_corners=False)
+        drawn = drawn + of_part[:, None] * texels
+        start = stop
+    return DrawnParts(drawn[:, :3], drawn[:, 3:4], drawn[:, 4:], fragments.mask[:, None])

@@ -1,0 +1,217 @@
+"""Analysis of the photograph, made once: its shape, textures of what skin hides, lids and lips closed, its tone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face_mesh import (
+    BETWEEN_BROWS,
+    CHIN_FRONT,
+    EYE_LANDMARKS,
+    FACE_POINTS,
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LEFT_CHEEK,
+    RIGHT_CHEEK,
+)
+from ..morphable.bundled.mouth_texture import MOUTH_LAYERS, light_of, paint, with_photograph
+from ..motion.track import MotionTrack
+from .eye_textures import closed_opening, iris_texture, without_iris
+from .monochrome import detect_tone
+from .parts import draw_parts, unwrap
+from .photo_shape import inner_lips, lid_scale, nasal_shift, openings, photo_shape, seat_upper_teeth
+from .projection import project
+from .sampling import blur, inside_polygon, line_distance, pixel_box, sample
+
+SKIN_POINTS = [RIGHT_CHEEK, LEFT_CHEEK, BETWEEN_BROWS, CHIN_FRONT]  # where the colour of the skin is taken
+EYE_TEXTURE_SIDE, MOUTH_TEXTURE_SIDE = 128, 256  # texels
+TEETH_OPENING, TONGUE_OPENING = 2.0, 12.0  # pixels: openings of the mouth in which they are visible
+FOLD_HEIGHT = 0.4  # share of the way from the lid up to the brow that the fold of a closed lid reaches
+LIP_SEAM = (0.7, 1.0, 0.95)  # darkness of the line between closed lips in red, green and blue, against a lid's
+SHARP_RATIO = 0.63  # of the finest to the next finest detail in a sharp photograph
+BLUR_SLOPE = 4.6  # pixels of blur that lower that ratio by 1
+MAX_DEFOCUS = 1.5  # pixels
+
+
+class Closing(NamedTuple):
+    """Edges that meet when an opening closes.
+
+    Attributes:
+        upper, lower: landmarks of the edges, between the same corners.
+        brow_edge: for lids, lower edge of the brow; None for lips.
+        margin: of the skin beside the opening that is covered, share of the opening's width.
+    """
+
+    upper: list[int]
+    lower: list[int]
+    brow_edge: list[int] | None
+    margin: float
+
+
+# right eye, left eye, mouth
+CLOSINGS = (
+    *(Closing(eye.upper_lid, eye.lower_lid, eye.brow_edge, 0.07) for eye in EYE_LANDMARKS.values()),
+    Closing(INNER_UPPER_LIP, INNER_LOWER_LIP, None, 0.02),
+)
+
+
+@dataclass(frozen=True)
+class PhotoAnalysis:
+    """One photograph, S pixels to a side, prepared for the renderer.
+
+    Attributes:
+        crop: [3, S, S] in ±1, the photograph.
+        source: its track, one frame.
+        nasal: shift of the eyeballs towards the nose, in eye widths.
+        shape: [V, 3], see `photo_shape`.
+        vertex_pixels: [V, 2], the shape's vertices in the photograph.
+        lid_scale: [2], factors of the lids' coefficients, right and left.
+        openings: [3], of right eye, left eye and mouth in model units.
+        textures: part → [5, T, T] for both eyes and the layers of the mouth, as `draw_parts` takes them.
+        without_irises: [3, S, S] in ±1, the photograph with the irises painted over.
+        closed: [3, 4, S, S], for right eye, left eye and mouth the photograph with it closed: colour in ±1, and the
+            share in which it replaces the photograph.
+        defocus: blur of the photograph, sigma in pixels.
+        tone: see `detect_tone`; None where the photograph has several hues.
+    """
+
+    crop: Tensor
+    source: MotionTrack
+    nasal: float
+    shape: Tensor
+    vertex_pixels: Tensor
+    lid_scale: Tensor
+    openings: Tensor
+    textures: Mapping[str, Tensor]
+    without_irises: Tensor
+    closed: Tensor
+    defocus: float
+    tone: Tensor | None
+
+
+def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> PhotoAnalysis:
+    """Analyse one photograph.
+
+    Args:
+        face: the bundled face.
+        crop: [3, S, S] in ±1.
+        landmarks: [478, 3] in pixels of the crop.
+        source: its track, one frame.
+    """
+    nasal, size = nasal_shift(source.gaze[0]), crop.shape[-1]
+    shape = photo_shape(face, landmarks, source, nasal)
+    vertices = project(face.model, shape[None], source)[0]
+    irises, without_irises, sclera = _eyes(face, crop, landmarks, vertices)
+    light = _light(crop, vertices, sclera)
+    shape = seat_upper_teeth(face, shape, crop, inner_lips(landmarks), light, source)
+    mouth = _mouth(face, crop, landmarks, project(face.model, shape[None], source)[0], light)
+    return PhotoAnalysis(
+        crop=crop,
+        source=source,
+        nasal=nasal,
+        shape=shape,
+        vertex_pixels=vertices[:, :2],
+        lid_scale=lid_scale(face, shape, source),
+        openings=openings(shape[None])[0],
+        textures=irises | mouth,
+        without_irises=without_irises,
+        closed=torch.stack([_closed(crop, landmarks, closing) for closing in CLOSINGS]),
+        defocus=defocus(crop[pixel_box(landmarks[:FACE_POINTS, :2], 0, size).index]),
+        tone=detect_tone(crop),
+    )
+
+
+def defocus(view: Tensor) -> float:
+    """Blur of a photograph [3, h, w]: about the sigma in pixels that blurs a sharp one as much."""
+    fine, coarse = ((view - blur(view[None], sigma)[0]).square().mean().sqrt() for sigma in (1.0, 2.0))
+    ratio = float(fine / coarse.clamp(min=1e-6))
+    return min(MAX_DEFOCUS, max(0.0, BLUR_SLOPE * (SHARP_RATIO - ratio)))
+
+
+def _eyes(
+    face: ProceduralFace, crop: Tensor, landmarks: Tensor, vertices: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Iris textures, the photograph with the irises painted over, and its colours inside the lids [3, P]."""
+    textures, sclera = {}, []
+    whole = crop.clone()
+    for name, eye in EYE_LANDMARKS.items():
+        shown = unwrap(face, name, crop, vertices, EYE_TEXTURE_SIDE)
+        lids = landmarks[eye.upper_lid + eye.lower_lid[::-1], :2]
+        known = inside_polygon(shown.pixels, lids, margin=1.5) * shown.mask
+        width = (landmarks[eye.upper_lid[0], :2] - landmarks[eye.upper_lid[-1], :2]).norm()
+        centre, right, _, left, _ = landmarks[eye.iris, :2]
+        radius = (right - left).norm() / 2
+        textures[name] = iris_texture(shown.colour, known, float(radius / width))
+        box = pixel_box(lids, 2, crop.shape[-1])
+        disc = (radius * 1.15 + 1.5 - (box.centres - centre).norm(dim=-1)).clamp(0, 1)
+        whole[box.index] = without_iris(whole[box.index], inside_polygon(box.centres, lids, margin=0.0), disc)
+        sclera.append(whole[box.index][:, inside_polygon(box.centres, lids, margin=0.5) > 0])
+    return textures, whole, torch.cat(sclera, 1)
+
+
+def _light(crop: Tensor, vertices: Tensor, sclera: Tensor) -> Tensor:
+    """Light of the photograph [3], from its skin and the brighter part of its sclera [3, P]; see `light_of`."""
+    spots = vertices[SKIN_POINTS, :2].long().clamp(0, crop.shape[-1] - 1)
+    skin = (crop[:, spots[:, 1], spots[:, 0]].mean(1) + 1) / 2
+    if not sclera.numel():
+        return light_of(skin, skin)
+    white = (sclera + 1) / 2
+    bright = white.mean(0) >= white.mean(0).quantile(0.6)
+    return light_of(skin, white[:, bright].mean(1))
+
+
+def _mouth(face: ProceduralFace, crop: Tensor, landmarks: Tensor, vertices: Tensor, light: Tensor) -> dict[str, Tensor]:
+    """Textures of the mouth's layers: painted, then taken from the photograph where it shows them, front to back."""
+    side, lips = MOUTH_TEXTURE_SIDE, inner_lips(landmarks)
+    box = pixel_box(lips, 4, crop.shape[-1])
+    height, width = box.centres.shape[:2]
+    opening = 2 * (inside_polygon(box.centres, lips, margin=0.0) * line_distance(box.centres, lips)).amax()
+    teeth_visible, tongue_visible = (((opening - low) / low).clamp(0, 1) for low in (TEETH_OPENING, TONGUE_OPENING))
+    local = (vertices - vertices.new_tensor([*box.corner, 0]))[None]
+    texture = torch.zeros(5, side, side)
+    textures = dict.fromkeys(MOUTH_LAYERS, texture)
+    free = torch.zeros_like(crop[:1])  # share of the view into the mouth that the layers in front leave
+    free[box.index] = 1
+    for number, name in enumerate(MOUTH_LAYERS):
+        teeth = "teeth" in name
+        band = slice(number * side // 4, (number + 1) * side // 4)
+        colour, pixels, mask = unwrap(face, name, crop, vertices, side)
+        known = torch.zeros_like(mask[band], dtype=torch.float32)
+        if teeth_visible > 0 and (teeth or tongue_visible > 0):
+            unhidden = sample(free, pixels[None, band])[0, 0].clamp(0, 1)
+            known = inside_polygon(pixels[band], lips, margin=0.8) * mask[band] * unhidden
+            known = known * (teeth_visible if teeth else tongue_visible)
+        texture[:, band] = with_photograph(
+            paint(name, light, side), colour[:, band], known, light, teeth=teeth, openness=tongue_visible
+        )
+        free[box.index] *= 1 - draw_parts(face, textures, [name], local, height, width).opacity[0]
+    return textures
+
+
+def _closed(crop: Tensor, landmarks: Tensor, closing: Closing) -> Tensor:
+    """The photograph with one opening closed [4, S, S], see `closed_opening`."""
+    upper, lower = landmarks[closing.upper, :2], landmarks[closing.lower, :2]
+    hole = torch.cat([upper, lower.flip(0)])
+    margin = max(1, round(float((upper[0] - upper[-1]).norm()) * closing.margin))
+    covered = hole
+    if closing.brow_edge:  # a lid that comes down smoothes its fold
+        brow = landmarks[closing.brow_edge, :2].T[None]
+        brow = F.interpolate(brow, len(closing.upper), mode="linear", align_corners=True)[0].T
+        covered = torch.cat([upper + FOLD_HEIGHT * (brow - upper), lower.flip(0)])
+    box = pixel_box(covered, 3 * margin + 2, crop.shape[-1])
+    opening, folded = ((inside_polygon(box.centres, area, margin=-1.0) > 0).float() for area in (hole, covered))
+    if closing.brow_edge:  # lashes
+        line = ((2.0 - line_distance(box.centres, upper)) / 1.5).clamp(0, 1)
+    else:  # lips touch in a soft shadow, and what stays open between them is dark
+        beside = line_distance(box.centres, torch.cat([hole, hole[:1]])) * (1 - opening)
+        line = (1 - beside / 3).clamp(0, 1) * box.centres.new_tensor(LIP_SEAM)[:, None, None]
+    layer = torch.cat([crop, torch.zeros_like(crop[:1])])
+    layer[box.index] = closed_opening(crop[box.index], opening, folded, margin, line)
+    return layer

@@ -1,0 +1,121 @@
+"""Image sampling: Gaussian blur, bicubic lookup, distances from lines and polygons, boxes of pixels.
+
+Pixels count from the image's edge: the centre of the first is (0.5, 0.5). Blur and polygon masks are ours, since
+kornia, which has both, may be absent from a ComfyUI.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class PixelBox:
+    """A rectangle of pixels.
+
+    Attributes:
+        rows: of the image.
+        columns: of the image.
+        centres: [h, w, 2], x and y of the pixels' centres.
+    """
+
+    rows: slice
+    columns: slice
+    centres: Tensor
+
+    @property
+    def index(self) -> tuple[slice, slice, slice]:
+        """Index of the box in an image [C, H, W]."""
+        return slice(None), self.rows, self.columns
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Column and row of its first pixel."""
+        return self.columns.start, self.rows.start
+
+
+def pixel_box(points: Tensor, reach: int, size: int) -> PixelBox:
+    """Pixels of a square image near points.
+
+    Args:
+        points: [..., 2], x and y in pixels.
+        reach: pixels by which the box extends beyond the points on every side.
+        size: side of the image; the box is cut to it, and is at least 2 × 2.
+    """
+    low = (points.reshape(-1, 2).amin(0) - reach).floor().long().clamp(0, size - 2).tolist()
+    high = (points.reshape(-1, 2).amax(0) + reach).ceil().long().clamp(2, size).tolist()
+    x, y = slice(low[0], max(high[0], low[0] + 2)), slice(low[1], max(high[1], low[1] + 2))
+    centres = torch.meshgrid(torch.arange(x.start, x.stop) + 0.5, torch.arange(y.start, y.stop) + 0.5, indexing="xy")
+    return PixelBox(y, x, torch.stack(centres, -1))
+
+
+def blur(x: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of [N, C, H, W] by sigma pixels; the border continues."""
+    reach = int(3 * sigma + 0.5)
+    k = torch.exp(-((torch.arange(-reach, reach + 1) / sigma) ** 2) / 2).to(x)
+    k = k / k.sum()
+    flat = F.pad(rearrange(x, "n c h w -> (n c) 1 h w"), (reach, reach, reach, reach), mode="replicate")
+    flat = F.conv2d(F.conv2d(flat, k[None, None, None, :]), k[None, None, :, None])
+    return rearrange(flat, "(n c) 1 h w -> n c h w", n=len(x))
+
+
+def sample(image: Tensor, pixels: Tensor) -> Tensor:
+    """Bicubic lookup in an image; the border continues.
+
+    Args:
+        image: [C, S, S] in ±1.
+        pixels: [N, H, W, 2], x and y in pixels of the image.
+
+    Returns:
+        [N, C, H, W], clamped to ±1.
+    """
+    grid = pixels / image.shape[-1] * 2 - 1
+    images = image[None].expand(len(pixels), -1, -1, -1)
+    return F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
+
+
+def stretch(pixels: Tensor) -> Tensor:
+    """Local distortion of a map: Frobenius norm of its Jacobian less the identity, 0 for a shift.
+
+    Args:
+        pixels: [N, H, W, 2], the place that each pixel is taken from.
+
+    Returns:
+        [N, 1, H, W].
+    """
+    right = F.pad(pixels[:, :, 1:] - pixels[:, :, :-1], (0, 0, 0, 1))
+    down = F.pad(pixels[:, 1:] - pixels[:, :-1], (0, 0, 0, 0, 0, 1))
+    right[:, :, -1], down[:, -1] = pixels.new_tensor([1, 0]), pixels.new_tensor([0, 1])
+    change = torch.cat([right - pixels.new_tensor([1, 0]), down - pixels.new_tensor([0, 1])], -1)
+    return change.norm(dim=-1)[:, None]
+
+
+def line_distance(points: Tensor, line: Tensor) -> Tensor:
+    """Distance [H, W] of points [H, W, 2] from an open line through the corners [P, 2]."""
+    start, edge = line[:-1], line[1:] - line[:-1]
+    offset = points[:, :, None] - start
+    t = ((offset * edge).sum(-1) / edge.square().sum(-1).clamp(min=1e-6)).clamp(0, 1)
+    return (offset - t[..., None] * edge).square().sum(-1).amin(-1).sqrt()
+
+
+def inside_polygon(points: Tensor, polygon: Tensor, margin: float) -> Tensor:
+    """Soft mask of a polygon, by the even–odd rule.
+
+    Args:
+        points: [H, W, 2].
+        polygon: [P, 2], its corners.
+        margin: pixels from the edge inwards that do not count.
+
+    Returns:
+        [H, W]: 0 outside and within the margin, 1 from `margin` + 1 pixels inwards.
+    """
+    a, b, p = polygon, polygon.roll(-1, 0), points[:, :, None]
+    beside = (a[:, 1] > p[..., 1]) != (b[:, 1] > p[..., 1])
+    crosses = beside & (p[..., 0] < (b[:, 0] - a[:, 0]) * (p[..., 1] - a[:, 1]) / (b[:, 1] - a[:, 1] + 1e-9) + a[:, 0])
+    distance = line_distance(points, torch.cat([polygon, polygon[:1]]))
+    return (distance - margin).clamp(0, 1) * (crosses.sum(-1) % 2)

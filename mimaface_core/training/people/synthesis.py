@@ -1,0 +1,71 @@
+"""Training samples of synthetic people: images from true geometry, and the renders that inference would make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .camera import from_jpeg, photograph, to_jpeg
+from .inference import WEIGHT_UNIT, fit_and_render, loss_weights
+from .performance import random_performance
+from .person import random_person
+from .person_renderer import PersonRenderer
+from .tracker_landmarks import tracker_landmarks
+
+PERFORMANCE_STREAM = 2  # of a seed's random numbers
+DEPTHS = (-1, 7)  # least and greatest distance of a head behind the model's origin, model units
+FRAMES_AT_ONCE = 4  # rendered together, which bounds the memory
+RENDER_QUALITY = 97  # of the renders' JPEGs
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A source image and a clip of one person.
+
+    Attributes:
+        source: JPEG file.
+        targets: JPEG file of each of N frames.
+        renders: JPEG file of each frame as inference draws it from the source.
+        motion: coefficients [N, 71] of the track that inference fits.
+        weight: loss weight of each latent's place, uint8 [N, 64, 64] in units of WEIGHT_UNIT.
+    """
+
+    source: bytes
+    targets: list[bytes]
+    renders: list[bytes]
+    motion: Tensor
+    weight: Tensor
+
+
+def make_sample(seed: int, frames: int = 12) -> Sample:
+    """Synthetic sample.
+
+    Args:
+        seed: its number; on one machine the same one always gives the same sample.
+        frames: of the clip.
+    """
+    person = random_person(seed)
+    rng = np.random.default_rng([seed, PERFORMANCE_STREAM])
+    performance = random_performance(rng, frames, depth=float(rng.uniform(*DEPTHS)))
+    renderer = PersonRenderer(person, performance, rng)
+    starts = range(0, frames + 1, FRAMES_AT_ONCE)
+    images = [photograph(renderer.draw(slice(i, i + FRAMES_AT_ONCE)), person.look) for i in starts]
+    files = [to_jpeg(image, person.look.quality) for image in torch.cat(images)]
+    return complete_sample(files, tracker_landmarks(renderer, rng), loss_weights(renderer.points[1:]))
+
+
+def complete_sample(files: list[bytes], landmarks: Tensor, weights: Tensor) -> Sample:
+    """Sample of a source and N targets, with the renders of inference.
+
+    Args:
+        files: JPEG files [1 + N], the source's first, 512×512.
+        landmarks: tracked landmarks [1 + N, 478, 3] in their pixels.
+        weights: loss weights [N, 64, 64].
+    """
+    source = from_jpeg(files[0]).float() / 127.5 - 1
+    motion, renders = fit_and_render(source, landmarks)
+    rendered = [to_jpeg((render + 1) / 2, RENDER_QUALITY) for render in renders]
+    return Sample(files[0], files[1:], rendered, motion.motion, (weights / WEIGHT_UNIT).byte())

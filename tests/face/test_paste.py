@@ -1,0 +1,80 @@
+"""Paste back: masks, soft edges and colours of the pasted crop."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mimaface.mimaface_core.face.crop import warp
+from mimaface.mimaface_core.face.paste import Paster
+from mimaface.mimaface_core.face.source import SourceFace
+from mimaface.mimaface_core.morphable.bundled.face_mesh import OVAL
+
+
+def synthetic_source(height=90, width=140, scale=8.0, corner=(30.0, 20.0)):
+    """A source whose crop is a given square of a smooth image."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    image = torch.stack([0.2 + 0.5 * x, 0.2 + 0.5 * y, 0.5 + 0.2 * torch.sin(6 * x)], -1)
+    matrix = torch.tensor([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
+    crop = warp(image.permute(2, 0, 1) * 2 - 1, matrix)
+    return SourceFace(image, crop, matrix, torch.zeros(478, 3), None)
+
+
+SOURCES = {
+    "small": synthetic_source(),
+    "wider than the image": synthetic_source(scale=4.0),
+    "same size": synthetic_source(600, 900, 1.0, (200, 20)),
+    "shrunk, over the edge": synthetic_source(900, 1200, 0.7, (-100, -50)),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_unchanged_crop_leaves_the_image_as_it_was(source):
+    paster = Paster(source)
+    pasted = paster((source.crop[None] + 1) / 2)[0]
+    assert pasted.shape == source.image.shape and (pasted - source.image).abs().max() < 0.02
+    assert paster.mask.shape == source.image.shape[:2] and paster.mask.max() > 0.99
+
+
+def test_only_the_inside_of_the_crop_changes_and_edges_are_soft():
+    source = synthetic_source()
+    paster = Paster(source)
+    frame = (source.crop + 1) / 2
+    frame[:, 150:360, 150:360] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
+    pasted = paster(frame[None])[0]
+    apart = (pasted - source.image).abs().amax(-1)
+    assert (apart[:20] < 1e-6).all() and (apart[:, :30] < 1e-6).all() and apart[50, 60] > 0.3
+    assert (apart[paster.mask < 0.5] < 0.02).all()
+    assert paster.mask.diff(dim=0).abs().max() < 0.35 and paster.mask[20:, 30:].min() >= 0
+
+
+def test_colours_match_the_image_at_the_seam():
+    source = synthetic_source()
+    shifted = ((source.crop + 1) / 2 + torch.tensor([0.06, -0.04, 0.05])[:, None, None]).clamp(0, 1)
+    assert (Paster(source)(shifted[None])[0] - source.image).abs().max() < 0.02
+
+
+def test_large_images_are_scaled_down_to_even_sizes():
+    source = synthetic_source(901, 1333, 0.9, (300, 100))
+    pasted = Paster(source, 500)((source.crop[None] + 1) / 2)
+    assert pasted.shape == (1, 338, 500, 3)
+    small = torch.nn.functional.interpolate(source.image.permute(2, 0, 1)[None], (338, 500), mode="area")
+    assert (pasted[0].permute(2, 0, 1) - small[0]).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(("scale", "longest"), [(8.0, 1920), (8.0, 70)])
+def test_face_mask_is_the_inside_of_the_outline(scale, longest):
+    source = synthetic_source(88, scale=scale)
+    landmarks = torch.zeros(478, 3)
+    turn = torch.linspace(0, 2 * torch.pi, len(OVAL) + 1)[:-1]
+    landmarks[OVAL, :2] = 256 + torch.stack([100 * turn.sin(), -140 * turn.cos()], 1)
+    paster = Paster(replace(source, landmarks=landmarks), longest)
+    shrunk = min(1, longest / 140)
+    x, y = (shrunk * (corner + 256 / scale) for corner in (30.0, 20.0))
+    assert paster.face.shape == paster.mask.shape and paster.face.amin() == 0
+    assert paster.face[round(y), round(x)] == pytest.approx(1, abs=1e-3)
+    area = torch.pi * 100 * 140 * (shrunk / scale) ** 2
+    assert float(paster.face.sum()) == pytest.approx(float(area), rel=0.03)
+    rows, columns = (torch.arange(n) + 0.5 for n in paster.face.shape)
+    assert float(paster.face.sum(0) @ columns / paster.face.sum()) == pytest.approx(x, abs=0.3)
+    assert float(paster.face.sum(1) @ rows / paster.face.sum()) == pytest.approx(y, abs=0.3)

@@ -1,0 +1,182 @@
+"""The re-projected photograph: unchanged in its own pose, moved with the motion, completed where it shows nothing."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from support.faces import FACE, blended, landmarks, people
+
+from mimaface.mimaface_core.face.crop import plane_alignment
+from mimaface.mimaface_core.face.fit import fit_landmarks
+from mimaface.mimaface_core.morphable.bundled.face_mesh import (
+    EYE_CORNERS,
+    LEFT_CHEEK,
+    LID_MIDDLES,
+    LIP_MIDDLES,
+    RIGHT_CHEEK,
+    UPPER_LIP_MIDDLE,
+)
+from mimaface.mimaface_core.motion.track import MotionTrack
+from mimaface.mimaface_core.reprojection.photo_analysis import defocus
+from mimaface.mimaface_core.reprojection.photo_shape import inner_lips
+from mimaface.mimaface_core.reprojection.projection import project, unproject
+from mimaface.mimaface_core.reprojection.renderer import ReprojectionRenderer
+from mimaface.mimaface_core.reprojection.sampling import blur, inside_polygon
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return noise_source()
+
+
+def noise_source(tint=None):
+    """A source whose image is soft noise, so that every pixel can be followed: renderer, track, crop.
+
+    tint: RGB, makes it monochrome.
+    """
+    draw = torch.Generator().manual_seed(7)
+    coarse = torch.rand(1, 3, 64, 64, generator=draw) * 2 - 1
+    crop = torch.nn.functional.interpolate(coarse, size=512, mode="bicubic", align_corners=False)[0].clamp(-1, 1)
+    if tint:
+        crop = (crop.mean(0) + 1) * torch.tensor(tint)[:, None, None] - 1
+    coefficients, _ = people(1, seed=5, expression=0.0)
+    coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -4.2]]))  # as large as in a real crop
+    gaze = torch.zeros(1, 4)
+    points = landmarks(coefficients, gaze)
+    track = MotionTrack(*fit_landmarks(FACE, points), plane_alignment(1), torch.ones(1, dtype=torch.bool), Fraction(25))
+    return ReprojectionRenderer(FACE, crop, points[0] * 2, track), track, crop
+
+
+def moved(track, *, gaze=(0.0, 0.0, 0.0, 0.0), **change):
+    """The track with a change added to its gaze, and to groups of its coefficients."""
+    c = track.coefficients
+    groups = {name: getattr(c, name) + torch.as_tensor(value) for name, value in change.items()}
+    return track.replace(coefficients=c.replace(**groups), gaze=track.gaze + torch.tensor(gaze))
+
+
+def lip_middles(renderer, track):
+    """Pixels [2, 2] of the middles of the inner lips."""
+    return project(FACE.model, renderer.shapes(track), track)[0, LIP_MIDDLES, :2]
+
+
+def test_unproject_is_the_inverse_of_project(noise):
+    _, track, _ = noise
+    shape = FACE.model.mean_shape[None]
+    pixels = project(FACE.model, shape, track)[0]
+    assert torch.allclose(unproject(FACE.model, pixels[:, :2], pixels[:, 2], track), shape[0], atol=1e-5)
+
+
+def test_the_source_in_its_own_pose_is_the_photograph(noise):
+    renderer, track, crop = noise
+    assert (renderer(track)[0] - crop).abs().mean() < 0.01
+
+
+def test_the_head_turns_and_the_far_background_stays(noise):
+    renderer, track, crop = noise
+    turned = renderer(moved(track, angles=(0.0, 0.3, 0.0)))[0]
+    assert (turned - crop)[:, 200:300, 200:300].abs().mean() > 0.05
+    for corner in (turned - crop)[:, :24, :24], (turned - crop)[:, :24, -24:]:
+        assert corner.abs().max() < 0.02
+
+
+def test_gaze_moves_the_irises_and_nothing_else(noise):
+    renderer, track, _ = noise
+    change = (renderer(moved(track, gaze=(0.12, 0.0, 0.12, 0.0)))[0] - renderer(track)[0]).abs().amax(0)
+    eyes = torch.zeros(512, 512, dtype=torch.bool)
+    for corners in EYE_CORNERS:
+        x, y = renderer.photo.vertex_pixels[corners].mean(0).long().tolist()
+        eyes[y - 30 : y + 30, x - 45 : x + 45] = True
+    assert change[eyes].max() > 0.1
+    assert change[~eyes].max() < 1e-4
+
+
+def test_lids_meet_without_overlap(noise):
+    renderer, track, _ = noise
+    lids = blended(upper_lid_right=1.6, lower_lid_right=1.6, upper_lid_left=1.0, lower_lid_left=1.0)
+    shape = renderer.shapes(moved(track, expression=lids))
+    for upper, lower in LID_MIDDLES:
+        assert -1e-5 < (shape[0, upper, 1] - shape[0, lower, 1]) < 0.012
+
+
+def test_the_inside_of_an_open_mouth_is_not_the_photograph(noise):
+    renderer, track, _ = noise
+    talking = moved(track, expression=blended(jaw_open=1.0))
+    upper, lower = lip_middles(renderer, talking)
+    assert lower[1] - upper[1] > 8
+    x, y = ((upper + lower) / 2).long().tolist()
+    inside = renderer(talking)[0, :, y - 3 : y + 3, x - 6 : x + 6]
+    assert (inside - renderer(track)[0, :, y - 3 : y + 3, x - 6 : x + 6]).abs().mean() > 0.2
+    red, green, blue = inside.mean((1, 2))
+    assert red >= green >= blue - 0.02  # teeth, tongue or throat, whatever colours the photograph has
+
+
+def test_freedom_is_low_where_the_photograph_is_only_shifted_and_in_the_mouth(noise):
+    renderer, track, _ = noise
+    assert renderer.draw(track)[0, 3].mean() < 0.02
+    shifted = renderer.draw(moved(track, translation=(0.1, 0.0, 0.0)))[0, 3]
+    x, y = renderer.photo.vertex_pixels[[RIGHT_CHEEK, LEFT_CHEEK]].mean(0).long().tolist()  # between the cheeks
+    assert shifted[y - 10 : y + 10, x - 10 : x + 10].max() < 0.2
+    turned = renderer.draw(moved(track, angles=(0.0, 0.5, 0.0)))[0, 3]
+    assert turned.mean() > 0.1 and turned[:24, :24].max() < 0.01
+    talking = renderer.draw(moved(track, expression=blended(jaw_open=1.0)))[0, 3]
+    x, y = renderer.photo.vertex_pixels[LIP_MIDDLES].mean(0).long().tolist()
+    assert talking[y + 6 : y + 16, x - 5 : x + 5].max() < 0.3  # the mouth's inside stays as it is painted
+    assert talking[y + 30 : y + 90, x - 5 : x + 5].max() > 0.9  # lip and chin are stretched
+
+
+@pytest.fixture(scope="module")
+def smiling(noise):
+    """A photograph of white teeth over a dark mouth between parted lips: renderer, track, crop, landmarks."""
+    _, track, _ = noise
+    track = moved(track, expression=blended(jaw_open=0.6, upper_lip_mid=0.4, upper_lip_quarter=0.4))
+    points = landmarks(track.coefficients, track.gaze)[0] * 2
+    y, x = torch.meshgrid(torch.arange(512) + 0.5, torch.arange(512) + 0.5, indexing="ij")
+    within = inside_polygon(torch.stack([x, y], -1), inner_lips(points), 0.0) > 0
+    crop = torch.tensor([0.4, 0.1, 0.0])[:, None, None].repeat(1, 512, 512)
+    upper, lower = points[LIP_MIDDLES, 1]
+    edge = upper + 0.6 * (lower - upper)
+    crop[:, within & (y < edge)] = 0.8
+    crop[:, within & (y >= edge)] = -0.9
+    return ReprojectionRenderer(FACE, crop, points, track), track, crop, points
+
+
+def test_a_mouth_that_is_open_as_in_the_photograph_is_the_photograph(smiling):
+    renderer, track, crop, points = smiling
+    x, y = points[LIP_MIDDLES, :2].mean(0).long().tolist()
+    assert (renderer(track)[0] - crop)[:, y - 40 : y + 40, x - 60 : x + 60].abs().max() < 0.02
+
+
+def test_teeth_of_the_photograph_stay_with_the_skull(smiling):
+    renderer, track, crop, points = smiling
+    wider = renderer(moved(track, expression=blended(jaw_open=0.3)))[0].mean(0)
+    x, top = points[UPPER_LIP_MIDDLE, :2].long().tolist()
+    column = wider[top : top + 60, x - 3 : x + 4].mean(1)
+    before = crop.mean(0)[top : top + 60, x - 3 : x + 4].mean(1)
+    ends = [(row < 0.3).nonzero()[:, 0] for row in (column, before)]
+    now, then = (int(end[end > 2][0]) for end in ends)
+    assert abs(now - then) <= 1
+
+
+def test_lips_that_part_show_neither_black_nor_bright_teeth(noise):
+    renderer, track, _ = noise
+    for share in (0.15, 0.8):
+        motion = moved(track, expression=blended(jaw_open=share))
+        x, y = lip_middles(renderer, motion).mean(0).long().tolist()
+        inside = renderer(motion)[0, :, y, x - 4 : x + 4]
+        assert inside.mean() < 0.2 and inside[0].min() > -0.95
+
+
+def test_defocus_grows_with_the_blur_of_a_photograph():
+    sharp = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(1))
+    values = [defocus(blur(sharp[None], sigma)[0]) for sigma in (0.5, 1.0, 2.0)]
+    assert values == sorted(values) and values[0] < 0.6 and values[2] > 1
+
+
+@pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.0, 0.85, 0.65)])
+def test_synthesised_pixels_of_a_monochrome_photograph_have_its_tone(noise, tint):
+    renderer, track, _ = noise_source(tint)
+    motion = moved(track, expression=blended(jaw_open=0.8))
+    opened = (renderer(motion)[0] + 1) / torch.tensor(tint)[:, None, None]
+    assert (opened.amax(0) - opened.amin(0)).max() < 0.06
+    hues = noise[0](motion)[0]
+    assert (hues.amax(0) - hues.amin(0)).max() > 0.2  # another photograph keeps its hues
