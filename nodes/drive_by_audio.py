@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..mimaface_core import host
+from ..mimaface_core.audio.driver import DRIVERS, STYLES, AudioDriver, audio_driver, driver_files
 from ..mimaface_core.audio.speech import Speech
-from ..mimaface_core.audio.voice.liveliness import STYLES
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.morphable.bundled.groups import modes_of
@@ -19,8 +19,6 @@ from .node import Node
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source, sound_in
 from .widgets import frame_rate, random_seed, strength
 
-DRIVERS = ("bundled", "sadtalker")
-
 
 def _speech(voice) -> Speech:
     """An AUDIO, or the sound track of a VIDEO, which is read bit by bit, however long it is."""
@@ -32,20 +30,13 @@ def _speech(voice) -> Speech:
 
 def _weights(driver: str | None) -> tuple[Path, ...]:
     """Files outside the pack that a driver needs. Raises InputError where they are not there."""
-    if driver != "sadtalker":
-        return ()
-    from ..mimaface_core.audio.sadtalker.driver import find_sadtalker_files
-
-    return find_sadtalker_files(host.current().models_folders())
+    return driver_files(driver, host.current().models_folders())
 
 
-def _driver(name: str, pack):
+def _driver(name: str, pack) -> AudioDriver:
     """The driver of that name. Raises InputError where its weights are not there."""
-    if name == "bundled":
-        return pack.audio_driver
-    from ..mimaface_core.audio.sadtalker.driver import find_sadtalker
-
-    return find_sadtalker(host.current().models_folders(), pack.face if pack.basis == PROCEDURAL else None)
+    face = pack.face if pack.basis == PROCEDURAL else None
+    return audio_driver(name, bundled=lambda: pack.audio_driver, face=face, folders=host.current().models_folders())
 
 
 class DriveByAudio(Node):

@@ -164,7 +164,7 @@ def pack(loud, tiny_models):
 
 
 def value(sound):
-    """The sound as a ComfyUI AUDIO."""
+    """A ComfyUI AUDIO."""
     return {"waveform": sound.waveform[None], "sample_rate": sound.sample_rate}
 
 
@@ -175,7 +175,7 @@ def speak(pack, voice, **changes):
     return DriveByAudio.EXECUTE_NORMALIZED(**given)[0]
 
 
-def test_a_sound_of_any_kind_gives_as_many_frames_as_cover_it(pack, loud):
+def test_audio_of_any_rate_is_covered_by_frames(pack, loud):
     for seconds, rate, fps in ((1.01, 48000, 25.0), (0.2, 8000, 29.97), (2.0, 96000, 25.0), (0.001, 22050, 25.0)):
         sound = tone(0.0, seconds, rate=rate, channels=1 if rate == 8000 else 6)
         motion = speak(pack, value(sound), fps=fps)
@@ -187,7 +187,7 @@ def test_a_sound_of_any_kind_gives_as_many_frames_as_cover_it(pack, loud):
     assert loud.asked.items() >= given.items()
 
 
-def test_the_sound_of_a_video_is_a_voice_and_a_silent_one_is_refused(pack, tmp_path):
+def test_the_audio_of_a_video_is_used_and_a_mute_one_is_refused(pack, tmp_path):
     frames = [np.zeros((32, 32, 3), np.uint8)] * 25
     sound = tone(0.3, 0.4, 0.3)
     whole = clip(tmp_path / "said.mp4", frames, audio=sound)
@@ -200,7 +200,7 @@ def test_the_sound_of_a_video_is_a_voice_and_a_silent_one_is_refused(pack, tmp_p
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_reference_moves_the_head_and_the_voice_the_lips(pack, part):
+def test_the_reference_moves_the_head_and_the_speech_the_lips(pack, part):
     reference, own = track(18, Fraction(30), seed=5), still(1)
     plain = speak(pack, value(tone(0.4, 0.6)))
     done = speak(pack, value(tone(0.4, 0.6)), reference=reference, borrow=part)
@@ -232,7 +232,7 @@ def test_sadtalker_without_weights_is_refused_before_anything_runs(tmp_path, run
 
 
 def mouth(film):
-    """How much the mouth's surroundings differ from those in the first frame, for each frame."""
+    """Mean difference of the region of the mouth from that of the first frame, for each frame."""
     frames = [frame.float() for frame in Clip.open(film)]
     height, width = frames[0].shape[:2]
     rows = slice(int(0.45 * height), int(0.9 * height))
@@ -250,10 +250,10 @@ def test_talk(run, loud):
     for file, size in zip(files, [(512, 512), (320, 300)]):
         film = Clip.open(file)
         assert (film.width, film.height) == size and film.fps == FPS and len(list(film)) == 19
-        # all of the sound, where it was
-        heard = read_audio(file)
-        assert heard.sample_rate == 44100 and heard.waveform.shape == sound.waveform.shape
-        there = torch.nonzero(heard.waveform.abs().amax(0) > 0.2).flatten() / 44100
+        # All of the audio, where it was.
+        audio = read_audio(file)
+        assert audio.sample_rate == 44100 and audio.waveform.shape == sound.waveform.shape
+        there = torch.nonzero(audio.waveform.abs().amax(0) > 0.2).flatten() / 44100
         assert abs(float(there[0]) - 0.32) < 0.002 and abs(float(there[-1]) - 0.52) < 0.002
     # the mouth is open from frame 8 to frame 12, while it sounds
     change = mouth(files[0])
@@ -276,7 +276,7 @@ def test_talk_with_clip(run, loud):
 
 
 @needs_faces
-def test_a_pack_speaks_by_itself_or_says_that_it_cannot(run, tmp_path, monkeypatch):
+def test_a_pack_without_an_audio_driver_is_refused(run, tmp_path, monkeypatch):
     Image.fromarray(moved()).save("face.png")
     voice("voice.wav", tone(0.1, 0.1, rate=8000, channels=1))
     given = ["--input", "source=face.png", "--input", "audio=voice.wav"]
@@ -289,7 +289,7 @@ def test_a_pack_speaks_by_itself_or_says_that_it_cannot(run, tmp_path, monkeypat
 
 
 @needs_faces
-def test_a_voice_that_is_none_is_refused(run, loud, tmp_path):
+def test_files_without_speech_are_refused(run, loud, tmp_path):
     Image.fromarray(moved()).save("face.png")
     Path("text.wav").write_text("this is not sound")
     Path("empty.wav").write_bytes(b"")
@@ -303,7 +303,7 @@ def test_a_voice_that_is_none_is_refused(run, loud, tmp_path):
     assert not list(Path("out").rglob("*.mp4"))
 
 
-def test_the_shipped_voice_can_be_heard():
+def test_the_example_voice_is_a_few_seconds_of_speech():
     from mimaface.mimaface_core.audio.speech import Speech
 
     path = Path(__file__).resolve().parents[2] / "assets" / "demo_voice.ogg"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES, spread
+from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES, mouth_expression
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import NAMES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
@@ -44,10 +44,10 @@ def named(numbers: np.ndarray) -> list[str]:
 def test_a_mouth_moves_the_modes_that_it_names():
     mouth = torch.zeros(1, len(MOUTH))
     mouth[0, JAW], mouth[0, MOUTH.index("corner_x")] = 0.4, 0.2
-    expression = spread(mouth)[0]
+    expression = mouth_expression(mouth)[0]
     moved = {NAMES[i]: float(expression[i]) for i in expression.nonzero()[:, 0]}
     assert moved == pytest.approx({"jaw_open": 0.4, "corner_x_right": 0.2, "corner_x_left": 0.2})
-    assert (spread(torch.eye(len(MOUTH))) != 0).any(1).all()
+    assert (mouth_expression(torch.eye(len(MOUTH))) != 0).any(1).all()
 
 
 def test_every_sound_has_its_class():
@@ -131,7 +131,7 @@ def test_lips_close_fully(sound, vowel, length):
     assert mouth[int(0.38 * GRID), JAW] > 0.06
     face, nobody = procedural_face(), torch.zeros(1, 80)
     together = closed_mouth(face, nobody, torch.zeros(1, 64))
-    gaps = lip_gaps(face, nobody, together + spread(torch.from_numpy(shut).float()))
+    gaps = lip_gaps(face, nobody, together + mouth_expression(torch.from_numpy(shut).float()))
     assert gaps.max() < 0.003  # 0.3 mm, between any two points of the lips
 
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...audio.mel import mel_spectrogram
+from ...audio.mel import MEL_RATE, mel_spectrogram
 from ...audio.speech import Speech
-from ...audio.voice.lips import CLOSED, MELS_A_SECOND, REST, Lips, at_frames, average
+from ...audio.voice.lips import CLOSED, REST, Lips, at_frames, average
 from ...audio.voice.net import VoiceNet
 from ...morphable.bundled.face import procedural_face
 from ..speech.augmentation import Recorder
@@ -44,14 +44,14 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
 
 def opening(mouth: Tensor, lips: Lips) -> np.ndarray:
     """How far the middles of the lips stand apart [N], mm."""
-    gaps = lips.apart(mouth)
+    gaps = lips.gaps_of(mouth)
     return gaps[:, gaps.shape[1] // 2].clamp(min=0).numpy()
 
 
 def tally(heard: dict[str, Tensor], clip: Clip, lips: Lips) -> Counter:
     """Counts of what is right and of what there is, of one clip, at the instants of 25 frames a second."""
-    count = (len(clip) - 1) * FPS // MELS_A_SECOND
-    at = (torch.arange(count) + 0.5) * MELS_A_SECOND / FPS
+    count = (len(clip) - 1) * FPS // MEL_RATE
+    at = (torch.arange(count) + 0.5) * MEL_RATE / FPS
     truth = clip.viseme[at.round().long().numpy()]
     right = average(heard["viseme"], at, 1.0).argmax(-1).numpy() == truth
     mouth, _, _ = at_frames(heard, FPS, count, lips)
@@ -63,8 +63,8 @@ def tally(heard: dict[str, Tensor], clip: Clip, lips: Lips) -> Counter:
         seen = (instants >= a - 0.5 - 40 / FPS) & (instants <= b - 0.5 + 40 / FPS)
         out.update(closures=1, closed=int(gap[seen].min(initial=99) <= TOUCHING))
     for a, b in runs(clip.viseme == REST):
-        inner = (instants >= a + SETTLED[0] * MELS_A_SECOND) & (instants <= b - 1 - SETTLED[1] * MELS_A_SECOND)
-        if b - a > PAUSE * MELS_A_SECOND and inner.any():
+        inner = (instants >= a + SETTLED[0] * MEL_RATE) & (instants <= b - 1 - SETTLED[1] * MEL_RATE)
+        if b - a > PAUSE * MEL_RATE and inner.any():
             out.update(pauses=1, kept_shut=int(gap[inner].max() <= TOUCHING))
     own = clip.viseme[: len(heard["mouth"])] != REST
     wrong = np.abs(opening(heard["mouth"], lips) - opening(torch.from_numpy(clip.mouth).float(), lips))
@@ -109,7 +109,7 @@ def measure_recording(driver: VoiceDriver, path: Path) -> dict[str, float | None
 
     speech = Speech.of(path)
     level = heard.levels(torch.cat(list(speech.blocks(False))).numpy())
-    mouth, _, _ = at_frames(driver.listen(speech), FPS, speech.frames(Fraction(FPS)), driver.lips)
+    mouth, _, _ = at_frames(driver.articulation(speech), FPS, speech.frames(Fraction(FPS)), driver.lips)
     gap = opening(mouth, driver.lips) / BETWEEN_EYES
     envelope = heard.envelope(level)
     lags, found = sync.correlations(gap, Fraction(FPS), envelope)
