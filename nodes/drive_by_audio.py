@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..mimaface_core import host
-from ..mimaface_core.audio.driver import DRIVERS, STYLES, AudioDriver, audio_driver, driver_files
+from ..mimaface_core.audio.checks import STYLES
+from ..mimaface_core.audio.driver import DRIVERS, AudioDriver, audio_driver, driver_files
 from ..mimaface_core.audio.speech import Speech
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.media.rate import exact_rate

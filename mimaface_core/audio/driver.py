@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 # A further driver has a package beside `voice` and `sadtalker`, a name here, and its place in the functions below.
 DRIVERS = ("bundled", "sadtalker")
-STYLES = 46  # as many as SadTalker has pose classes; the bundled driver has as many temperaments
 
 
 class AudioDriver(Protocol):
@@ -59,23 +58,11 @@ class AudioDriver(Protocol):
         ...
 
 
-def check_style(style: int) -> None:
-    """Raise `InputError` for a style out of range."""
-    if not 0 <= style < STYLES:
-        raise InputError(f"There is no style {style}; choose 0–{STYLES - 1}.")
-
-
-def check_source(source: MotionTrack) -> None:
-    """Raise `InputError` for a source of several frames, or of none."""
-    if len(source) != 1:
-        raise InputError(f"A voice drives one face: give a source of one frame, not of {len(source)}.")
-
-
 def driver_files(name: str | None, folders: Iterable[Path]) -> tuple[Path, ...]:
     """Weight files outside the model pack that a driver needs.
 
     Args:
-        name: one of `DRIVERS`; None, a name that is not known yet, needs none.
+        name: one of `DRIVERS`; None, for a widget that is linked, needs no files.
         folders: models folders, the first one first.
 
     Raises:

@@ -9,7 +9,8 @@ from support import sadtalker
 from support.sadtalker import speech
 from support.tiny_pack import awaken
 
-from mimaface.mimaface_core.audio.driver import DRIVERS, STYLES, AudioDriver, audio_driver, driver_files
+from mimaface.mimaface_core.audio.checks import STYLES
+from mimaface.mimaface_core.audio.driver import DRIVERS, AudioDriver, audio_driver, driver_files
 from mimaface.mimaface_core.audio.sadtalker.driver import SadTalkerDriver
 from mimaface.mimaface_core.audio.voice.driver import VoiceDriver
 from mimaface.mimaface_core.audio.voice.net import VoiceNet

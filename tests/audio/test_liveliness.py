@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mimaface.mimaface_core.audio.driver import STYLES
+from mimaface.mimaface_core.audio.checks import STYLES
 from mimaface.mimaface_core.audio.voice.liveliness import draw_liveliness
 from mimaface.mimaface_core.audio.voice.saccades import GLANCE_LIMITS
 from mimaface.mimaface_core.errors import InputError

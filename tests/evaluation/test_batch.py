@@ -210,7 +210,7 @@ def test_bad_wishes_are_refused_in_a_sentence(evaluate, tmp_path):
         (["--output", film, "--driver", film, "--overlap", 12], "cannot overlap"),
         (["--output", film, "--same"], "has no sound"),
         (["--output", film, "--driver", "gone.mp4"], "'gone.mp4' was not found"),
-        (["--output", film, "--source", film], "not a readable picture"),
+        (["--output", film, "--source", film], "not a readable image"),
     ):
         status, out, err = evaluate(*arguments)
         assert status == 2 and out == "" and said in err.splitlines()[-1]

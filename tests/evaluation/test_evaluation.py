@@ -332,7 +332,7 @@ def test_bad_input_is_one_sentence(evaluate, tmp_path, monkeypatch):
     for arguments, said in (
         (["--output", mute], "'mute.mp4' has no sound; name the voice with --audio"),
         (["--output", "gone.mp4"], "'gone.mp4' was not found"),
-        (["--output", mute, "--audio", mute], "has no sound"),
+        (["--output", mute, "--audio", mute], "has no audio"),
         (["--output", faceless, "--syncnet", "none.model"], "There are no SyncNet weights at none.model"),
         (["--output", faceless, "--json", "no/folder.json"], "there is no such folder"),
         (["--output", faceless], "No face was found in any of the clip's 3 frames"),

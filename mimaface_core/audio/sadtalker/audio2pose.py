@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..driver import STYLES, check_style
+from ..checks import STYLES, check_style
 from .audio_encoder import AUDIO_FEATURES, audio_encoder
 
 POSE = 6  # numbers: three angles in radians, three of translation

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ... import host
@@ -17,7 +18,7 @@ from ...morphable.expression_map import align, expression_map
 from ...morphable.model import MorphableModel
 from ...motion.rotation import angles_of, rotation_of
 from ...motion.track import FaceCoefficients, MotionTrack
-from ..driver import check_source, check_style
+from ..checks import check_source, check_style
 from ..mel import MEL_RATE, MELS, mel_stream
 from ..speech import Speech
 from .audio2exp import EXPRESSION, Audio2Exp
@@ -211,7 +212,7 @@ def mel_windows(mels: Iterable[Tensor], count: int) -> Iterator[Tensor]:
             else:
                 pending = torch.cat([pending, block])
         index = (begins[:, None] + torch.arange(WINDOW_MELS)).clamp(0, first + len(pending) - 1)
-        yield pending[index - first].transpose(1, 2)[:, None]
+        yield rearrange(pending[index - first], "n frames bands -> n 1 bands frames")
         done = min(max(int(begins[-1]) - first, 0), len(pending) - 1)
         pending, first = pending[done:], first + done
 
@@ -255,5 +256,5 @@ def at_times(values: Tensor, times: list[Fraction]) -> Tensor:
     low = torch.tensor([int(time) for time in at])
     share = torch.tensor([float(time - int(time)) for time in at])[:, None]
     high = (low + 1).clamp(max=len(values) - 1)
-    # Not tensors.between, which rounds otherwise by one unit in the last place: tracks stay as they were, bit for bit.
+    # Not tensors.between, which rounds otherwise (by up to 2.4e-7 in a third of the values): tracks stay bit for bit.
     return torch.lerp(values[low], values[high], share)

@@ -14,7 +14,7 @@ _LEAD, _RISE, _HOLD, _FALL = 0.06, 0.2, 0.15, 0.45  # seconds: before the accent
 
 
 def brow_raise(times: Array, prosody: Prosody, temperament: Temperament, rng: np.random.Generator) -> Array:
-    """How far the brows are raised, 0–1.
+    """Raise of the brows, 0–1.
 
     Args:
         times: [N], seconds of the frames.

@@ -14,7 +14,7 @@ from ...morphable.bundled.face import LID_MIDDLES, ProceduralFace
 from ...morphable.bundled.lip_contact import SHUT, closed_mouth, lip_gaps
 from ...motion.rotation import angles_of, rotation_of
 from ...motion.track import PROCEDURAL, FaceCoefficients, MotionTrack
-from ..driver import check_source
+from ..checks import check_source
 from ..mel import HOP, loudness, mel_stream
 from ..speech import Speech
 from .lips import REST, Lips, at_frames, average, widened

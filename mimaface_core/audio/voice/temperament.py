@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..driver import check_style
+from ..checks import check_style
 
 # Each range from the calmest to the liveliest. The square roots of numbers without common factors spread the styles
 # evenly over all ranges together (additive recurrence); the two rates of blinking share one.

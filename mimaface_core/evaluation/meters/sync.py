@@ -49,7 +49,7 @@ def evaluate_sync(
         "frames": len(landmarks),
         "fps": round(float(clip.fps), 3),
         "seconds": round(len(landmarks) / float(clip.fps), 3),
-        "sound_seconds": round(len(wave) / heard.RATE, 3),
+        "sound_seconds": round(len(wave) / heard.SAMPLE_RATE, 3),
         "face_seen": round(sum(points is not None for points in landmarks) / len(landmarks), 3),
         "mouth": mouth_scores(landmarks, clip.fps, wave),
     }

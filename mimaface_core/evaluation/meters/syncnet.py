@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ... import host, weights
+from ...audio.speech import SAMPLE_RATE
 from ...errors import InputError
 from ...media import Clip
-from .speech_level import RATE, SILENT, levels
+from .speech_level import SILENT, levels
 
 NAMES = ("syncnet_v2.model", "syncnet_v2.safetensors")
 PUBLISHED = "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model"
@@ -127,9 +128,9 @@ def mfcc(wave: np.ndarray) -> np.ndarray:
     signal = np.pad(signal, (0, max(0, (count - 1) * hop + size - len(signal))))
     tiny = np.finfo(float).eps
 
-    top = 2595 * np.log10(1 + RATE / 2 / 700)
+    top = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
     corners = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
-    bins = np.floor((points + 1) * corners / RATE)
+    bins = np.floor((points + 1) * corners / SAMPLE_RATE)
     line = np.arange(points // 2 + 1)
     rising = (line - bins[:-2, None]) / np.diff(bins)[:-1, None]
     falling = (bins[2:, None] - line) / np.diff(bins)[1:, None]
@@ -227,7 +228,7 @@ def scores(net: SyncNet, clip: Clip, landmarks: Sequence[Tensor | None], wave: n
     time.
     """
     result = {"estimator": ESTIMATOR, "lse_c": None, "lse_d": None}
-    seconds = min(Fraction(len(landmarks)) / clip.fps, Fraction(len(wave), RATE))
+    seconds = min(Fraction(len(landmarks)) / clip.fps, Fraction(len(wave), SAMPLE_RATE))
     frames = int(seconds * FPS)
     # what is on the screen in the middle of each of 25 frames a second
     chosen = np.array([int((j + Fraction(1, 2)) / FPS * clip.fps) for j in range(frames)], int)
