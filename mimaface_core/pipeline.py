@@ -18,6 +18,7 @@ from torch import Tensor
 
 from . import host
 from .appearance.frames import Appearance, encode_appearance
+from .audio.driver import AudioDriver, audio_driver
 from .audio.speech import Speech
 from .diffusion.clips import SamplerSettings, count_steps, sample_clips
 from .errors import InputError
@@ -339,12 +340,9 @@ def _speech(audio: str | Path | AnyAudio) -> Speech:
     return Speech.of(sound)
 
 
-def _audio_driver(name: str, pack: ModelPack) -> Any:
-    if name == "bundled":
-        return pack.audio_driver
-    from .audio.sadtalker.driver import find_sadtalker
-
-    return find_sadtalker(host.current().models_folders(), pack.face if pack.basis == PROCEDURAL else None)
+def _audio_driver(name: str, pack: ModelPack) -> AudioDriver:
+    face = pack.face if pack.basis == PROCEDURAL else None
+    return audio_driver(name, bundled=lambda: pack.audio_driver, face=face, folders=host.current().models_folders())
 
 
 def paste_back(source: SourceFace, frames: Iterable[Tensor], longest_side: int = 1920) -> Iterator[Tensor]:
