@@ -33,7 +33,8 @@ class Node(io.ComfyNode):
     def option_fault(cls, **values: Any) -> str | None:
         """The sentence that refuses a widget's value: not one of its options, or out of its range.
 
-        None stands for a linked input. ComfyUI leaves inputs that `validate_inputs` names to it, and older ones do not look at options at all.
+        None stands for a linked input. ComfyUI leaves inputs that `validate_inputs` names to it, and older ones do not
+        look at options at all.
         """
         widgets = {one.id: one for one in cls.define_schema().inputs}
         for name, value in values.items():

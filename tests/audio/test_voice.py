@@ -234,7 +234,7 @@ needs_espeak = pytest.mark.skipif(not espeak.available(), reason="espeak-ng is n
 @needs_espeak
 def test_training_from_speech_to_pack(tmp_path):
     from mimaface.mimaface_core.training.config import load_config
-    from mimaface.mimaface_core.training.models.voice import write_audio
+    from mimaface.mimaface_core.training.export import write_audio
     from mimaface.mimaface_core.training.recipe import run_stage
 
     config = load_config("tiny")
