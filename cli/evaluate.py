@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from ..mimaface_core.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..mimaface_core.evaluation.batch import BatchEvaluation
     from ..mimaface_core.terminal import TerminalHost
 
@@ -59,11 +57,10 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 def work(options: argparse.Namespace) -> int:
     """Score clips, print the scores for people on standard error and the JSON line on standard output."""
     from ..mimaface_core import host
-    from ..mimaface_core.appearance.mia import AppearanceEncoder
     from ..mimaface_core.evaluation.batch import BatchEvaluation
     from ..mimaface_core.evaluation.evaluate import Evaluation
     from ..mimaface_core.evaluation.pairs import find_pairs
-    from ..mimaface_core.packs.find import find_pack
+    from ..mimaface_core.scoring import class_token_encoder
     from ..mimaface_core.terminal import TerminalHost, interruptible
 
     if options.json and not options.json.absolute().parent.is_dir():
@@ -71,19 +68,13 @@ def work(options: argparse.Namespace) -> int:
     if options.frames is not None and options.frames < 1:
         raise InputError(f"--frames {options.frames}: at least one frame is needed.")
     pairs = find_pairs(options.output, options.source, options.driver, options.audio, options.pairs, options.same)
-    terminal, pack = TerminalHost(), find_pack("bundled")
-
-    def encode(crops: Tensor) -> Tensor:  # the encoder is loaded when a meter needs it
-        encoder = pack.appearance
-        assert isinstance(encoder, AppearanceEncoder)  # of the bundled pack
-        return encoder.encode_source(crops)
-
+    terminal = TerminalHost()
     with interruptible(terminal), host.use(terminal):
         batch = BatchEvaluation(
             pairs,
             Evaluation(
                 same=options.same,
-                encoder=encode,
+                encoder=class_token_encoder(),
                 syncnet=options.syncnet,
                 max_frames=options.frames,
                 clip=options.clip,

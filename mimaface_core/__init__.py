@@ -12,7 +12,6 @@ if TYPE_CHECKING:
         SamplerSettings,
         animate,
         edit,
-        evaluate,
         load_pack,
         measure,
         paste_back,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         speak,
         write_video,
     )
+    from .scoring import evaluate
 
 __all__ = [
     "SamplerSettings",
@@ -42,9 +42,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import pipeline
+    from . import pipeline, scoring
 
-    return getattr(pipeline, name)
+    return getattr(scoring if name == "evaluate" else pipeline, name)
 
 
 def __dir__() -> list[str]:

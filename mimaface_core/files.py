@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# Temporary names are hidden and short, however long the final one is. Downloads that resume do without them: they
+# need a name that the next run finds again.
+_PREFIX = ".part-"
 
 
 @contextmanager
@@ -15,10 +21,35 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Whatever ends the block, no temporary file is left behind, and a `path` that was there stays whole until it is
     replaced at once. The folder must exist; errors of the file system (`OSError`) are the caller's to word.
+
+    Args:
+        path: the final file.
+
+    Yields:
+        The path to write to; nothing is there yet.
     """
-    part = path.with_name(f".part-{uuid.uuid4().hex[:12]}{path.suffix}")
+    part = path.with_name(f"{_PREFIX}{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
         yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new hidden folder in `parent`, deleted with its content when the block ends, however it ends.
+
+    For what takes several files or becomes a folder: `os.replace` moves the finished one out, within one file system.
+
+    Args:
+        parent: an existing folder.
+
+    Yields:
+        The path of the new folder.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import host
 from .appearance.frames import Appearance, encode_appearance
+from .audio.driver import AudioDriver, audio_driver
 from .audio.speech import Speech
 from .diffusion.clips import SamplerSettings, count_steps, sample_clips
 from .errors import InputError
@@ -339,12 +340,9 @@ def _speech(audio: str | Path | AnyAudio) -> Speech:
     return Speech.of(sound)
 
 
-def _audio_driver(name: str, pack: ModelPack) -> Any:
-    if name == "bundled":
-        return pack.audio_driver
-    from .audio.sadtalker.driver import find_sadtalker
-
-    return find_sadtalker(host.current().models_folders(), pack.face if pack.basis == PROCEDURAL else None)
+def _audio_driver(name: str, pack: ModelPack) -> AudioDriver:
+    face = pack.face if pack.basis == PROCEDURAL else None
+    return audio_driver(name, bundled=lambda: pack.audio_driver, face=face, folders=host.current().models_folders())
 
 
 def paste_back(source: SourceFace, frames: Iterable[Tensor], longest_side: int = 1920) -> Iterator[Tensor]:
@@ -395,63 +393,3 @@ def write_video(
             for frame in batch if batch.ndim == 4 else batch[None]:
                 writer.write(to_uint8(frame).cpu() if frame.is_floating_point() else frame)
     return writer.path
-
-
-class EvaluationResult(NamedTuple):
-    """The scores of one output.
-
-    Attributes:
-        report: `scores` by name, each with `value`, `unit`, `better` and `estimator`, or the `reason` why there is none;
-            the sections of `mimaface evaluate`.
-        table: frames and scores as an image [H, W, 3] in 0–1.
-    """
-
-    report: dict[str, Any]
-    table: Tensor
-
-
-def evaluate(
-    output: str | Path | Frames,
-    *,
-    source: str | Path | Tensor | None = None,
-    driver: str | Path | Frames | None = None,
-    audio: str | Path | None = None,
-    same: bool = False,
-    video_file: str | Path | None = None,
-) -> EvaluationResult:
-    """Score an output: motion, expression, pose, gaze, likeness, sharpness, and audio where it has any.
-
-    Args:
-        output: the result.
-        source: the photograph that was animated, for likeness and sharpness: a file, or an image [H, W, 3] in 0–1.
-        driver: the video that drove it, for motion, expression, pose and gaze.
-        audio: the voice, where the output has none or another one.
-        same: self-reenactment: the driver's first frame is the source, so that images are compared as well.
-        video_file: the file of an output that is given as `Frames`, whose audio is scored.
-
-    Raises:
-        InputError: a file cannot be read, or a face is never seen.
-    """
-    from .evaluation.batch import BatchEvaluation
-    from .evaluation.evaluate import Evaluation
-    from .evaluation.pairs import Pair
-    from .evaluation.table import table_image
-
-    video_file = output if isinstance(output, (str, Path)) else video_file
-    pair = Pair(
-        Path(output).stem if isinstance(output, (str, Path)) else "output",
-        _path(output),
-        _path(source),
-        _path(driver),
-        _path(audio),
-        _path(video_file),
-    )
-    pack = load_pack()
-    batch = BatchEvaluation([pair], Evaluation(same=same, encoder=lambda crops: pack.appearance.encode_source(crops)))
-    batch.run()
-    report = batch.result()
-    return EvaluationResult(report, table_image(report["scores"], batch.scored[0]))
-
-
-def _path(value: Any) -> Any:
-    return Path(value) if isinstance(value, str) else value

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..mimaface_core import host
-from ..mimaface_core.audio.sadtalker.driver import find_sadtalker_files
-from ..mimaface_core.audio.voice.liveliness import STYLES
+from ..mimaface_core.audio.checks import STYLES
+from ..mimaface_core.audio.driver import DRIVERS, driver_files
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.motion.reference import BORROWED, HEAD
@@ -20,12 +20,10 @@ from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source
 from .streams import audio_of
 from .widgets import frame_rate, random_seed, strength
 
-DRIVERS = ("bundled", "sadtalker")
-
 
 def _weights(driver: str | None) -> tuple[Path, ...]:
     """Files outside the pack that a driver needs. Raises InputError where they are not there."""
-    return find_sadtalker_files(host.current().models_folders()) if driver == "sadtalker" else ()
+    return driver_files(driver, host.current().models_folders())
 
 
 class DriveByAudio(Node):

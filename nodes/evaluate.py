@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from ..mimaface_core.media.frames import Frames
-from ..mimaface_core.pipeline import evaluate
 from .comfyui.schema import io
 from .node import Node
 from .sockets import CATEGORY
@@ -61,6 +60,8 @@ class Evaluate(Node):
 
     @classmethod
     def execute(cls, output: Any, same: bool, source: Tensor | None = None, driver: Any = None) -> io.NodeOutput:
+        from ..mimaface_core.scoring import evaluate
+
         output_frames, driver_frames = _at_one_rate(output, driver)
         file = output.get_stream_source() if is_video(output) else None
         result = evaluate(

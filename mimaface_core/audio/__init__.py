@@ -1,1 +1,1 @@
-"""From a voice to movement: what is heard, and the drivers that make a track of it."""
+"""From speech to a MotionTrack: speech, its mel spectrogram, and the audio drivers."""

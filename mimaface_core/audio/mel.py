@@ -1,8 +1,9 @@
-"""The mel spectrogram that SadTalker hears, of a whole sound or streamed without seams.
+"""Mel spectrogram of SadTalker and Wav2Lip, of a whole waveform or streamed without seams.
 
-As in Wav2Lip and SadTalker: 16 kHz, pre-emphasis 0.97, windows of 800 samples every 200, 80 bands from 55 to 7600 Hz,
-decibels from −100 to 0 below a reference of 20 dB spread over ±4. Both ends are padded with silence, so frame k is
-centred on sample 200·k. It never changes the level of what it is given.
+16 kHz, pre-emphasis 0.97, windows of 800 samples every 200, 80 bands from 55 to 7600 Hz, decibels from −100 to 0 below
+a reference of 20 dB mapped to ±4. Both ends are padded with silence, so frame k is centred on sample 200·k. The level
+is not normalised. Ours, and not torchaudio's or librosa's: a further dependency would replace `_spectra` alone, since
+neither streams; the filter bank is that of transformers.
 """
 
 from __future__ import annotations
@@ -16,54 +17,65 @@ from torch import Tensor
 
 from .speech import SAMPLE_RATE, Speech
 
-HOP = 200
-MELS = 80
-WINDOW = 800
+HOP = 200  # samples from one mel frame to the next
+MELS = 80  # bands
+WINDOW = 800  # samples
+MEL_RATE = SAMPLE_RATE // HOP  # mel frames a second
 _PRE_EMPHASIS = 0.97
 _LOWEST_HZ, _HIGHEST_HZ = 55, 7600
-_FLOOR_DB, _REFERENCE_DB, _SPAN = -100.0, 20.0, 4.0
-_RUMBLE_HZ = 150.0  # below it is more rumble than voice
+_FLOOR_DB, _REFERENCE_DB = -100.0, 20.0
+_RANGE = 4.0  # mels lie within ± this
+_RUMBLE_HZ = 150.0  # bands below it are more rumble than voice
 
 
 def mel_spectrogram(wave: Tensor) -> Tensor:
-    """Mel spectrogram [80, 1 + T // 200] in ±4 of a sound [T] at 16 kHz."""
+    """Mel spectrogram of a waveform at 16 kHz.
+
+    Args:
+        wave: [T], float in ±1.
+
+    Returns:
+        [80, 1 + T // 200] in ±4.
+    """
     return torch.cat(list(_mels([wave]))).T
 
 
 def mel_stream(speech: Speech, normalised: bool = True) -> Iterator[Tensor]:
     """The frames of `mel_spectrogram` in blocks [n, 80], 1 + samples // 200 of them in all.
 
-    normalised: of the voice at the common loudness; False: as recorded, which is what SadTalker was trained on.
+    Args:
+        speech: the voice.
+        normalised: at the common loudness; False: as recorded, which SadTalker was trained on.
     """
     return _mels(speech.blocks(normalised))
 
 
 def loudness(mel: Tensor) -> Tensor:
-    """Loudness [M] of the sound of mel frames [M, 80], in decibels from an arbitrary zero, nearly."""
-    decibels = (mel + _SPAN) / (2 * _SPAN) * -_FLOOR_DB
-    return 10 * (10 ** (decibels / 10) @ _shares()).log10()
+    """Approximate loudness [M] of mel frames [M, 80], in decibels from an arbitrary zero."""
+    decibels = (mel + _RANGE) / (2 * _RANGE) * -_FLOOR_DB
+    return 10 * (10 ** (decibels / 10) @ _band_weights()).log10()
 
 
 def _mels(blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-    before, kept = torch.zeros(1), torch.zeros(WINDOW // 2)
+    last_sample, pending = torch.zeros(1), torch.zeros(WINDOW // 2)
     for block in blocks:
         if not len(block):
             continue
-        kept = torch.cat([kept, block - _PRE_EMPHASIS * torch.cat([before, block[:-1]])])
-        before = block[-1:]
-        if len(kept) >= WINDOW:
-            yield _spectra(kept)
-            kept = kept[(len(kept) - WINDOW) // HOP * HOP + HOP :]
-    kept = torch.cat([kept, torch.zeros(WINDOW // 2)])
-    if len(kept) >= WINDOW:
-        yield _spectra(kept)
+        pending = torch.cat([pending, block - _PRE_EMPHASIS * torch.cat([last_sample, block[:-1]])])
+        last_sample = block[-1:]
+        if len(pending) >= WINDOW:
+            yield _spectra(pending)
+            pending = pending[(len(pending) - WINDOW) // HOP * HOP + HOP :]
+    pending = torch.cat([pending, torch.zeros(WINDOW // 2)])
+    if len(pending) >= WINDOW:
+        yield _spectra(pending)
 
 
 def _spectra(wave: Tensor) -> Tensor:
-    """Frames [n, 80] of pre-emphasised sound, one for each whole window in it."""
+    """Frames [n, 80] of a pre-emphasised waveform, one for each whole window in it."""
     spectrum = torch.stft(wave, WINDOW, HOP, window=torch.hann_window(WINDOW), center=False, return_complex=True)
     decibels = 20 * (_filters() @ spectrum.abs()).clamp(min=10 ** (_FLOOR_DB / 20)).log10() - _REFERENCE_DB
-    return ((decibels - _FLOOR_DB) / -_FLOOR_DB * 2 * _SPAN - _SPAN).clamp(-_SPAN, _SPAN).T
+    return ((decibels - _FLOOR_DB) / -_FLOOR_DB * 2 * _RANGE - _RANGE).clamp(-_RANGE, _RANGE).T
 
 
 @cache
@@ -78,12 +90,12 @@ def _filters() -> Tensor:
 
 
 @cache
-def _shares() -> Tensor:
-    """What each mel band's power counts for in a sound's [80]: its width, and the pre-emphasis taken back."""
+def _band_weights() -> Tensor:
+    """Weight of each mel band's power in the loudness, [80]: its width, divided by the pre-emphasis's gain."""
     from transformers.audio_utils import hertz_to_mel, mel_to_hertz
 
-    ends = [hertz_to_mel(hertz, "slaney") for hertz in (_LOWEST_HZ, _HIGHEST_HZ)]
-    edges = torch.from_numpy(mel_to_hertz(np.linspace(*ends, MELS + 2), "slaney")).float()
+    lowest, highest = (hertz_to_mel(hertz, "slaney") for hertz in (_LOWEST_HZ, _HIGHEST_HZ))
+    edges = torch.from_numpy(mel_to_hertz(np.linspace(lowest, highest, MELS + 2), "slaney")).float()
     centres = edges[1:-1]
     emphasis = 1 + _PRE_EMPHASIS**2 - 2 * _PRE_EMPHASIS * torch.cos(2 * torch.pi * centres / SAMPLE_RATE)
     return (edges[2:] - edges[:-2]) / emphasis * (centres > _RUMBLE_HZ)

@@ -1,71 +1,88 @@
-"""A voice as all drivers hear it: mono, 16 kHz, at one loudness, streamed so that its length costs no memory."""
+"""Speech as all drivers take it: mono, 16 kHz, at one loudness, streamed so that its length costs no memory."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .. import host
 from ..errors import InputError
-from ..media.audio import Audio, AudioFile
+from ..media.audio import AnyAudio, Audio, AudioFile
 from ..media.container import Source, name_of
 
-SAMPLE_RATE = 16000  # samples a second
-LEVEL_DB = -23.0  # integrated loudness that voices are brought to: that of broadcast speech (EBU R 128)
+if TYPE_CHECKING:
+    import av
+    import numpy as np
+
+SAMPLE_RATE = 16000  # Hz
+LEVEL_DB = -23.0  # integrated loudness that voices are brought to, LUFS: that of broadcast speech (EBU R 128)
 MAX_GAIN_DB = 30.0  # a recording that is all but silent stays quiet
 
-# ITU-R BS.1770: blocks of four 100 ms steps that overlap by three of them; the two gates
-_STEP = SAMPLE_RATE // 10
-_STEPS = 4
+# ITU-R BS.1770: blocks of four 100 ms steps, three of which they share with the next block; the two gates.
+_STEP = SAMPLE_RATE // 10  # samples
+_STEPS_A_BLOCK = 4
 _ABSOLUTE_GATE_DB = -70.0
 _RELATIVE_GATE_DB = -10.0
+_OFFSET_DB = -0.691  # of the loudness in LUFS from the mean square in decibels
 
 
 class Speech:
-    """A voice, to be gone through as often as wanted. Made by `Speech.of`.
+    """A voice that can be read repeatedly. Made by `Speech.of`.
 
-    samples: its length at `SAMPLE_RATE`, the original duration to the nearest sample; seconds: that duration, exact.
-    level_db: integrated loudness of the mono sound in LUFS by ITU-R BS.1770, pauses left out by its gates; None
-        for silence.
+    Attributes:
+        audio: the recording, at its own rate and level.
+        seconds: its duration, exact.
+        samples: that duration at `SAMPLE_RATE`, to the nearest sample.
+        level_db: integrated loudness of the mono signal in LUFS by ITU-R BS.1770, whose gates leave pauses out; None
+            for silence.
     """
 
-    def __init__(self, sound: Audio | AudioFile, seconds: Fraction, level_db: float | None):
-        self.sound, self.seconds, self.level_db = sound, seconds, level_db
+    def __init__(self, audio: AnyAudio, seconds: Fraction, level_db: float | None) -> None:
+        self.audio, self.seconds, self.level_db = audio, seconds, level_db
         self.samples = _samples(seconds)
 
     @classmethod
-    def of(cls, source: Audio | AudioFile | Source) -> Speech:
-        """Goes through sound in memory, or through the sound of a file, once: checks it, measures it.
+    def of(cls, source: AnyAudio | Source) -> Speech:
+        """Read audio once, to check it and to measure its loudness.
 
-        Raises InputError where there is no sound, a file is missing or no media, or values are not finite.
+        Args:
+            source: audio, or the path or bytes of an audio or video file.
+
+        Raises:
+            InputError: there is no audio, it is empty, the file is missing or no media, or values are not finite.
         """
-        sound = source if isinstance(source, (Audio, AudioFile)) else AudioFile.open(source)
-        if sound is None:
-            raise InputError(f"{name_of(source, 'the file')} has no sound; give a file with a sound track.")
-        count, meter = 0, _Meter()
+        if isinstance(source, (Audio, AudioFile)):
+            audio: AnyAudio = source
+        else:
+            opened = AudioFile.open(source)
+            if opened is None:
+                raise InputError(f"{name_of(source, 'the file')} has no audio; give a file with an audio track.")
+            audio = opened
+        count, meter = 0, _LoudnessMeter()
 
-        def checked() -> Iterator[Tensor]:
+        def checked_blocks() -> Iterator[Tensor]:
             nonlocal count
-            for block in sound.blocks():
+            for block in audio.blocks():
                 if not block.isfinite().all():
                     raise InputError(
-                        "The sound holds values that are no numbers (NaN or infinite); replace them by zeros or"
-                        " export the sound again."
+                        "The audio holds values that are no numbers (NaN or infinite); replace them by zeros or"
+                        " export the audio again."
                     )
                 count += block.shape[1]
                 progress.update()
                 yield block
 
-        with host.current().progress(0, "listening") as progress:
-            for block in _at_rate(checked(), sound.sample_rate):
+        with host.current().progress(0, "measuring the loudness") as progress:
+            for block in _resampled(checked_blocks(), audio.sample_rate):
                 meter.add(block)
         if not count:
-            raise InputError("The sound is empty; give one that is longer than nothing.")
-        return cls(sound, Fraction(count, sound.sample_rate), meter.level())
+            raise InputError("The audio is empty; give a recording of at least one sample.")
+        return cls(audio, Fraction(count, audio.sample_rate), meter.level())
 
     @property
     def gain(self) -> float:
@@ -77,15 +94,16 @@ class Speech:
     def blocks(self, normalised: bool = True) -> Iterator[Tensor]:
         """The voice in float32 blocks [n] of about a second, together `samples` long.
 
-        normalised: at the common loudness, by one gain for all of it, so that pauses stay quiet; peaks may
-        then exceed ±1. False: as recorded.
+        Args:
+            normalised: at the common loudness, by one gain for all of it, so that pauses stay quiet; peaks may then
+                exceed ±1. False: as recorded.
         """
         gain = self.gain if normalised else 1.0
-        for block in _at_rate(self.sound.blocks(), self.sound.sample_rate):
+        for block in _resampled(self.audio.blocks(), self.audio.sample_rate):
             yield block * gain
 
     def frames(self, fps: Fraction) -> int:
-        """How many video frames cover it: at least 1."""
+        """Number of video frames at `fps` that cover it, at least 1."""
         return max(1, math.ceil(self.seconds * fps))
 
 
@@ -93,8 +111,8 @@ def _samples(seconds: Fraction) -> int:
     return max(1, round(seconds * SAMPLE_RATE))
 
 
-def _at_rate(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Tensor]:
-    """Blocks [C, n] at any rate, channels averaged and resampled to `SAMPLE_RATE`: exactly the nearest whole length."""
+def _resampled(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Tensor]:
+    """Blocks [C, n] at any rate as mono blocks [n] at `SAMPLE_RATE`, in all exactly the nearest whole length."""
     if sample_rate == SAMPLE_RATE:
         for block in blocks:
             yield block.mean(0)
@@ -102,9 +120,9 @@ def _at_rate(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Tensor]:
     import av
 
     resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
-    came = made = 0
+    samples_in = samples_out = 0
 
-    def resampled(frame) -> Iterator[Tensor]:
+    def resample(frame: av.AudioFrame | None) -> Iterator[Tensor]:
         for part in resampler.resample(frame):
             if part.samples:
                 yield torch.from_numpy(part.to_ndarray()[0])
@@ -112,78 +130,78 @@ def _at_rate(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Tensor]:
     for block in blocks:
         frame = av.AudioFrame.from_ndarray(block.mean(0, keepdim=True).numpy(), "fltp", "mono")
         frame.sample_rate = sample_rate
-        came += frame.samples
-        for part in resampled(frame):
-            made += len(part)
+        samples_in += frame.samples
+        for part in resample(frame):
+            samples_out += len(part)
             yield part
-    if not came:
+    if not samples_in:
         return
-    # the resampler's own end is a few samples longer or shorter than the sound
-    missing = _samples(Fraction(came, sample_rate)) - made
-    end = torch.cat([*resampled(None), torch.zeros(max(missing, 0))])[:missing]
+    # The resampler's own end is a few samples longer or shorter than the audio.
+    missing = _samples(Fraction(samples_in, sample_rate)) - samples_out
+    end = torch.cat([*resample(None), torch.zeros(max(missing, 0))])[:missing]
     if len(end):
         yield end
 
 
-class _Meter:
-    """Integrated loudness of mono sound at `SAMPLE_RATE`, of which it keeps ten numbers a second."""
+class _LoudnessMeter:
+    """Integrated loudness of a mono signal at `SAMPLE_RATE`, streamed: it keeps ten numbers a second.
 
-    def __init__(self):
+    Not pyloudnorm, which needs the whole recording in memory.
+    """
+
+    def __init__(self) -> None:
         import numpy as np
 
         self._filter = _k_weighting()
-        self._state = np.zeros((len(self._filter), 2))
-        self._rest = np.zeros(0)
+        self._filter_state = np.zeros((len(self._filter), 2))
+        self._pending = np.zeros(0)  # samples of an unfinished step
         self._steps: list[float] = []  # mean square of each 100 ms
 
     def add(self, block: Tensor) -> None:
+        """Measure the next samples [n]."""
         import numpy as np
         from scipy.signal import sosfilt
 
-        heard, self._state = sosfilt(self._filter, block.numpy(), zi=self._state)
-        heard = np.concatenate([self._rest, heard])
-        whole = len(heard) // _STEP
-        self._steps += (heard[: whole * _STEP].reshape(whole, _STEP) ** 2).mean(1).tolist()
-        self._rest = heard[whole * _STEP :]
+        weighted, self._filter_state = sosfilt(self._filter, block.numpy(), zi=self._filter_state)
+        weighted = np.concatenate([self._pending, weighted])
+        count = len(weighted) // _STEP
+        self._steps += (weighted[: count * _STEP].reshape(count, _STEP) ** 2).mean(1).tolist()
+        self._pending = weighted[count * _STEP :]
 
     def level(self) -> float | None:
         """Loudness in LUFS; None where no block passes the absolute gate."""
         import numpy as np
 
         steps = np.array(self._steps)
-        if len(steps) < _STEPS:
-            # shorter than one block: all of it is one
-            total = steps.sum() * _STEP + (self._rest**2).sum()
-            powers = np.array([total / max(1, len(steps) * _STEP + len(self._rest))])
+        if len(steps) < _STEPS_A_BLOCK:
+            # Shorter than one block: all of it is one.
+            total = steps.sum() * _STEP + (self._pending**2).sum()
+            powers = np.array([total / max(1, len(steps) * _STEP + len(self._pending))])
         else:
-            powers = np.convolve(steps, np.ones(_STEPS) / _STEPS, "valid")
-        powers = powers[powers > _power(_ABSOLUTE_GATE_DB)]
+            powers = np.convolve(steps, np.ones(_STEPS_A_BLOCK) / _STEPS_A_BLOCK, "valid")
+        powers = powers[powers > 10 ** ((_ABSOLUTE_GATE_DB - _OFFSET_DB) / 10)]
         if not len(powers):
             return None
         powers = powers[powers > powers.mean() * 10 ** (_RELATIVE_GATE_DB / 10)]
-        return float(10 * np.log10(powers.mean()) - 0.691)
+        return float(10 * np.log10(powers.mean()) + _OFFSET_DB)
 
 
-def _power(level_db: float) -> float:
-    return 10 ** ((level_db + 0.691) / 10)
-
-
-def _k_weighting():
+def _k_weighting() -> np.ndarray:
     """The filter of BS.1770 (tables 1 and 2, given at 48 kHz) at `SAMPLE_RATE`, as second-order sections."""
     import numpy as np
     from scipy.signal import bilinear_zpk, sosfreqz, tf2zpk, zpk2sos
 
-    published = [
+    standard: list[tuple[list[float], list[float]]] = [
         ([1.53512485958697, -2.69169618940638, 1.19839281085285], [1, -1.69065929318241, 0.73248077421585]),
         ([1, -2, 1], [1, -1.99004745483398, 0.99007225036621]),
     ]
     sections = []
-    for b, a in published:
+    for b, a in standard:
         zeros, poles, _ = tf2zpk(b, a)
-        analogue = [2 * 48000 * (root - 1) / (root + 1) for root in (zeros, poles)]
-        section = zpk2sos(*bilinear_zpk(*analogue, 1, SAMPLE_RATE))
-        # equal at 1 kHz, where the standard is calibrated
-        wanted = np.abs(sosfreqz(np.array([[*b, *a]]), [1000], fs=48000)[1])
-        section[0, :3] *= wanted / np.abs(sosfreqz(section, [1000], fs=SAMPLE_RATE)[1])
+        analogue_zeros, analogue_poles = (2 * 48000 * (root - 1) / (root + 1) for root in (zeros, poles))
+        section = zpk2sos(*bilinear_zpk(analogue_zeros, analogue_poles, 1, SAMPLE_RATE))
+        # Equal at 1 kHz, where the standard is calibrated.
+        gain = np.abs(sosfreqz(np.array([[*b, *a]]), [1000], fs=48000)[1])
+        section[0, :3] *= gain / np.abs(sosfreqz(section, [1000], fs=SAMPLE_RATE)[1])
         sections.append(section)
     return np.concatenate(sections)

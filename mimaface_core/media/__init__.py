@@ -1,4 +1,4 @@
-"""Pictures, clips and sound, read and written a frame at a time so that memory does not grow with length."""
+"""Images, videos and audio, read and written block by block, so that memory does not grow with length."""
 
 from .audio import Audio, AudioFile, read_audio
 from .frames import Frames

@@ -1,75 +1,91 @@
-"""Sound in memory and sound in files, both read block by block."""
+"""Audio in memory and in files, both read block by block."""
+
+from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .container import LONGEST_PAUSE, Source, is_cover, name_of, opened
+from .container import LONGEST_PAUSE_SECONDS, Source, in_seconds, is_cover, name_of, open_container
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
 
 _log = logging.getLogger(__name__)
 
-# Samples in the longest packet of the usual codecs (HE-AAC).
-_LONGEST_PACKET = 2048
+_LONGEST_PACKET = 2048  # samples in the longest packet of the usual codecs (HE-AAC)
 
 
 @dataclass(frozen=True)
 class Audio:
-    """Sound in memory: `waveform` [C, T] in ±1, time 0 being the first video frame, and `sample_rate` in Hz.
+    """Audio in memory; time 0 is the first video frame.
 
-    Raises InputError for another shape or an impossible rate.
+    Attributes:
+        waveform: [C, T] in ±1.
+        sample_rate: in Hz.
+
+    Raises:
+        InputError: another shape or an impossible rate.
     """
 
     waveform: Tensor
     sample_rate: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.sample_rate <= 0:
             raise InputError(
-                f"A sound with {self.sample_rate} samples a second is not possible; give its true rate, such as 44100."
+                f"Audio with {self.sample_rate} samples a second is not possible; give its true rate, such as 44100."
             )
         if self.waveform.ndim != 2 or not self.waveform.shape[0]:
-            raise InputError(f"A sound of shape {list(self.waveform.shape)} is not possible; give channels × samples.")
+            raise InputError(f"Audio of shape {list(self.waveform.shape)} is not possible; give channels × samples.")
 
     @property
     def channels(self) -> int:
-        """How many channels there are."""
+        """Number of channels."""
         return self.waveform.shape[0]
 
     def blocks(self) -> Iterator[Tensor]:
-        """The sound in float32 blocks [C, n] of at most a second."""
+        """The samples in float32 blocks [C, n] of at most a second."""
         for block in self.waveform.split(self.sample_rate, dim=1):
             if block.shape[1]:
                 yield block.float().cpu()
 
 
 class AudioFile:
-    """The first sound track of a video or sound file, decoded anew at each reading. Made by `AudioFile.open`.
+    """The first audio stream of a video or audio file, decoded anew in each reading. Made by `AudioFile.open`.
 
-    `source` is what was opened; `sample_rate` in Hz; `channels`. Time 0 is the first video frame: sound that
-    starts later begins with silence, sound that starts earlier is cut. Damaged sound ends, with a logged
-    warning, before the damage.
+    Time 0 is the first video frame: audio that starts later begins with silence, audio that starts earlier is cut.
+    A damaged stream ends, with a logged warning, before the damage.
+
+    Attributes:
+        source: path or bytes of the file.
+        sample_rate: in Hz.
+        channels: number of channels.
     """
 
-    def __init__(self, source: Source, sample_rate: int, channels: int):
+    def __init__(self, source: Source, sample_rate: int, channels: int) -> None:
         self.source, self.sample_rate, self.channels = source, sample_rate, channels
 
     @classmethod
-    def open(cls, source: Source) -> "AudioFile | None":
-        """Opens a path or the bytes of a file and decodes the beginning; None where there is no sound.
+    def open(cls, source: Source) -> AudioFile | None:
+        """Open a path or the bytes of a file and decode its beginning; None if it has no audio.
 
-        Raises InputError when the file is missing or no media file.
+        Raises:
+            InputError: the file is missing or no media file.
         """
         for sample_rate, block in _decoded(source):
             return cls(source, sample_rate, block.shape[0])
         return None
 
     def blocks(self) -> Iterator[Tensor]:
-        """The sound in float32 blocks [C, n] of about a second."""
+        """The samples in float32 blocks [C, n] of about a second."""
         pieces, length = [], 0
         for _, piece in _decoded(self.source):
             pieces.append(piece)
@@ -86,65 +102,79 @@ AnyAudio = Audio | AudioFile
 
 
 def read_audio(source: Source) -> Audio | None:
-    """The whole sound of a file, as `AudioFile` reads it; None where there is none."""
+    """All audio of a file in memory; None if it has none. Raises as `AudioFile.open`."""
     file = AudioFile.open(source)
-    return file and Audio(torch.cat(list(file.blocks()), dim=1), file.sample_rate)
+    return None if file is None else Audio(torch.cat(list(file.blocks()), dim=1), file.sample_rate)
+
+
+class _Piece(NamedTuple):
+    """Decoded samples [C, n], float32, their rate in Hz, and the time of the stream's first sample in seconds."""
+
+    sample_rate: int
+    begin: Fraction
+    samples: Tensor
 
 
 def _decoded(source: Source) -> Iterator[tuple[int, Tensor]]:
-    """Sample rate and the sound in pieces as the codec packs them, float32 [C, n], from time 0 on."""
-    name = name_of(source, "the sound")
-    with opened(source, name) as container:
+    """Sample rate and float32 samples [C, n] from time 0 on, in pieces as the codec packs them."""
+    name = name_of(source, "the audio")
+    with open_container(source, name) as container:
         if not container.streams.audio:
             return
-        track = container.streams.audio[0]
-        films = [film for film in container.streams.video if not is_cover(film) and film.start_time is not None]
-        start = films[0].start_time * films[0].time_base if films else None
-        late = None
-        for sample_rate, begin, piece in _trimmed(container, track, name):
-            if late is None:
-                late = begin - start if start is not None else 0
-                late = round(late * sample_rate) if abs(late) < LONGEST_PAUSE else 0
-                if late > 0:
-                    yield sample_rate, piece.new_zeros(piece.shape[0], late)
-            cut = min(max(-late, 0), piece.shape[1])
-            late += cut
+        start = _video_start(container)
+        offset: int | None = None  # samples by which the audio starts after the video
+        for sample_rate, begin, piece in _trimmed(container, container.streams.audio[0], name):
+            if offset is None:
+                seconds = Fraction(0) if start is None else begin - start
+                offset = round(seconds * sample_rate) if abs(seconds) < LONGEST_PAUSE_SECONDS else 0
+                if offset > 0:
+                    yield sample_rate, piece.new_zeros(piece.shape[0], offset)
+            cut = min(max(-offset, 0), piece.shape[1])
+            offset += cut
             if cut < piece.shape[1]:
                 yield sample_rate, piece[:, cut:]
 
 
-def _trimmed(container, track, name: str) -> Iterator[tuple[int, Fraction, Tensor]]:
-    """The pieces of `_frames` without the silence that fills up the last packet of an mp4."""
-    pieces = _frames(container, track, name)
-    if "mp4" not in container.format.name or not track.duration:
+def _video_start(container: InputContainer) -> Fraction | None:
+    """Time of the first video frame in seconds; None without a video stream, or where the file does not state it."""
+    for stream in container.streams.video:
+        if not is_cover(stream) and stream.start_time is not None:
+            return in_seconds(stream.start_time, stream)
+    return None
+
+
+def _trimmed(container: InputContainer, stream: AudioStream, name: str) -> Iterator[_Piece]:
+    """The pieces of `_pieces` without the silence that fills up the last packet of an mp4."""
+    pieces = _pieces(container, stream, name)
+    if "mp4" not in container.format.name or not stream.duration:
         yield from pieces
         return
-    count, held = 0, []
+    seconds = in_seconds(stream.duration, stream)
+    count, surplus = 0, []
     for sample_rate, begin, piece in pieces:
-        # the file knows where the sound really ends; what comes behind that only counts if it is long
-        inside = max(0, min(round(track.duration * track.time_base * sample_rate) - count, piece.shape[1]))
+        # The file states the true end of the audio; what lies behind it only counts if it is long.
+        inside = max(0, min(round(seconds * sample_rate) - count, piece.shape[1]))
         count += piece.shape[1]
         if inside:
-            yield sample_rate, begin, piece[:, :inside]
+            yield _Piece(sample_rate, begin, piece[:, :inside])
         if inside < piece.shape[1]:
-            held.append((sample_rate, begin, piece[:, inside:]))
-        if sum(rest.shape[1] for _, _, rest in held) >= _LONGEST_PACKET:
-            yield from held
-            held = []
+            surplus.append(_Piece(sample_rate, begin, piece[:, inside:]))
+        if sum(rest.samples.shape[1] for rest in surplus) >= _LONGEST_PACKET:
+            yield from surplus
             break
     yield from pieces
 
 
-def _frames(container, track, name: str) -> Iterable[tuple[int, Fraction, Tensor]]:
-    """Sample rate, time of the track's first sample in seconds, and the next samples as float32 [C, n]."""
+def _pieces(container: InputContainer, stream: AudioStream, name: str) -> Iterator[_Piece]:
+    """The stream as it is decoded, up to the first damage, which is logged as a warning."""
     import av
 
     planar, begin = av.AudioResampler(format="fltp"), None
     try:
-        for frame in container.decode(track):
+        for frame in container.decode(stream):
             if begin is None:
-                sample_rate, begin = frame.sample_rate, Fraction(frame.pts or 0) * track.time_base
+                sample_rate, begin = frame.sample_rate, in_seconds(frame.pts or 0, stream)
             for part in planar.resample(frame):
-                yield sample_rate, begin, torch.from_numpy(part.to_ndarray())
+                yield _Piece(sample_rate, begin, torch.from_numpy(part.to_ndarray()))
     except (av.FFmpegError, ValueError) as error:
-        _log.warning("The sound of %s is damaged; what comes before is used (%s).", name, error)
+        _log.warning("The audio of %s is damaged; what comes before is used (%s).", name, error)

@@ -1,4 +1,4 @@
-"""Where the next file of a prefix goes: ComfyUI's `prefix_00001_` numbering, in its folders or the runner's."""
+"""Next free output path (`prefix_00001_`), as ComfyUI numbers files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')  # in names on Windows: they becom
 
 
 class OutputPath(NamedTuple):
-    """A free place in a folder: `place.file(".mp4")` is `folder/name_00001_.mp4`."""
+    """A free number in a folder: `output.file(".mp4")` is `folder/name_00001_.mp4`.
+
+    Attributes:
+        folder: absolute path, which exists.
+        name: file name in front of the number.
+        counter: the free number.
+        subfolder: the folder's path below the output folder, with /; empty for the output folder itself.
+    """
 
     folder: Path
     name: str
@@ -23,15 +30,22 @@ class OutputPath(NamedTuple):
     subfolder: str
 
     def file(self, suffix: str, offset: int = 0) -> Path:
-        """The path with the given suffix, `offset` numbers further on."""
+        """The path with the given suffix and a number greater by `offset`."""
         return self.folder / f"{self.name}_{self.counter + offset:05}_{suffix}"
 
 
 def next_output_path(root: str | Path, prefix: str, width: int = 0, height: int = 0) -> OutputPath:
-    """The next free number of `prefix` (which may hold folders and %width%, %date% parts) below `root`.
+    r"""The next free number of `prefix` below `root`; its folders are made.
 
-    Folders may be parted by / or \\; they are made. Raises InputError where the prefix leaves `root` or a folder cannot
-    be made.
+    Args:
+        root: the output folder.
+        prefix: file name, with folders in front of it that are separated by / or \; may hold %width%, %height%, %year%,
+            %month%, %day%, %hour%, %minute% and %second%.
+        width: of the images, in pixels.
+        height: likewise.
+
+    Raises:
+        InputError: the prefix leaves `root`, or a folder cannot be made or read.
     """
     root = Path(root).resolve()
     target = _below(root, prefix, width, height)
@@ -39,8 +53,8 @@ def next_output_path(root: str | Path, prefix: str, width: int = 0, height: int 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         present = [entry.name for entry in folder.iterdir()]
-    except OSError as problem:
-        raise _unwritable(folder, problem.strerror) from problem
+    except OSError as error:
+        raise _unwritable(folder, error.strerror or str(error)) from error
     numbered = re.compile(re.escape(name) + r"_(\d+)(?:_|\.|$)", re.IGNORECASE)
     used = [int(match.group(1)) for match in map(numbered.match, present) if match]
     subfolder = folder.relative_to(root).as_posix()
@@ -48,17 +62,21 @@ def next_output_path(root: str | Path, prefix: str, width: int = 0, height: int 
 
 
 def check_output_path(prefix: str) -> None:
-    """Raises InputError where `next_output_path` would refuse a prefix below the output folder; nothing is made yet."""
+    """Check a prefix against the host's output folder, without making anything.
+
+    Raises:
+        InputError: `next_output_path` would refuse it, or its folder is read-only.
+    """
     folder = _below(host.current().output_folder().resolve(), prefix).parent
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not there.is_dir():
-        raise _unwritable(folder, f"{there} is a file")
-    if not os.access(there, os.W_OK):
-        raise _unwritable(folder, f"{there} is read-only")
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise _unwritable(folder, f"{existing} is a file")
+    if not os.access(existing, os.W_OK):
+        raise _unwritable(folder, f"{existing} is read-only")
 
 
 def _below(root: Path, prefix: str, width: int = 0, height: int = 0) -> Path:
-    """`root`/`prefix` with its %parts% filled in. Raises InputError where that is not inside `root`."""
+    """`root`/`prefix` with its %words% filled in; raises `InputError` if that is not inside `root`."""
     now = time.localtime()
     words = {
         "width": str(width),
@@ -79,5 +97,5 @@ def _below(root: Path, prefix: str, width: int = 0, height: int = 0) -> Path:
     return target
 
 
-def _unwritable(folder: Path, why: str) -> InputError:
-    return InputError(f"The folder {folder} cannot be written ({why}); choose another one.")
+def _unwritable(folder: Path, reason: str) -> InputError:
+    return InputError(f"The folder {folder} cannot be written ({reason}); choose another one.")

@@ -1,26 +1,33 @@
-"""Machine-readable marks in finished files that say the face in them is synthetic.
+"""Machine-readable marks that the face in a finished file is synthetic.
 
-The digital source type is the one that IPTC defines for a real recording into which trained models have
-composed something (https://cv.iptc.org/newscodes/digitalsourcetype/). It is written as a plain tag in every
-container, and as XMP in PNG and MP4, which is where checking tools look for it.
+The digital source type is the one that IPTC defines for a real recording into which trained models have composed
+something (https://cv.iptc.org/newscodes/digitalsourcetype/). It is written as a plain tag in every container, and as
+XMP in PNG and MP4, which is where checking tools look for it.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from PIL.PngImagePlugin import PngInfo
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _NOTICE = "Synthetic media: the face shown was animated by artificial intelligence (MIMAFace)."
 # The box type that part 3 of the XMP specification gives to XMP in ISO media files.
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_GIF_BLOCK_BYTES = 255  # a comment extension is cut into blocks of at most this size
 
 
 def synthetic_metadata() -> dict[str, str]:
-    """Says that the face is synthetic, in words (`comment`) and for tools (`digitalSourceType`)."""
+    """Metadata for `VideoWriter`: the face is synthetic, in words (`comment`) and for tools (`digitalSourceType`)."""
     return {"comment": _NOTICE, "digitalSourceType": SOURCE_TYPE}
 
 
 def xmp_packet(metadata: dict[str, str]) -> str | None:
-    """XMP with the digital source type and comment of `metadata`; None where it names no source type."""
+    """XMP with the digital source type and comment of `metadata`; None if it has no source type."""
     if "digitalSourceType" not in metadata:
         return None
     source_type, comment = escape(metadata["digitalSourceType"]), escape(metadata.get("comment", ""))
@@ -36,8 +43,21 @@ def xmp_packet(metadata: dict[str, str]) -> str | None:
     )
 
 
+def png_info(metadata: dict[str, str]) -> PngInfo:
+    """PNG text chunks of `metadata`, and its XMP packet, for `Image.save(…, pnginfo=…)`."""
+    from PIL.PngImagePlugin import PngInfo
+
+    chunks = PngInfo()
+    for key, value in metadata.items():
+        chunks.add_text(key, value)
+    packet = xmp_packet(metadata)
+    if packet is not None:
+        chunks.add_itxt("XML:com.adobe.xmp", packet)
+    return chunks
+
+
 def mark_mp4(path: Path, metadata: dict[str, str]) -> None:
-    """Appends the XMP packet to a finished MP4 file as a box of its own, which players skip."""
+    """Append the XMP packet of `metadata` to a finished MP4 file as a box of its own, which players skip."""
     packet = xmp_packet(metadata)
     if packet is None:
         return
@@ -47,14 +67,14 @@ def mark_mp4(path: Path, metadata: dict[str, str]) -> None:
 
 
 def mark_gif(path: Path, metadata: dict[str, str]) -> None:
-    """Writes `metadata`, one `key: value` a line, into a finished GIF file as a comment extension."""
+    """Write `metadata`, one `key: value` a line, into a finished GIF file as a comment extension."""
     text = "\n".join(f"{key}: {value}" for key, value in metadata.items()).encode("utf-8")
     if not text:
         return
-    parts = [text[begin : begin + 255] for begin in range(0, len(text), 255)]
-    comment = b"\x21\xfe" + b"".join(bytes([len(part)]) + part for part in parts) + b"\x00"
+    blocks = [text[begin : begin + _GIF_BLOCK_BYTES] for begin in range(0, len(text), _GIF_BLOCK_BYTES)]
+    comment = b"\x21\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\x00"
     with open(path, "r+b") as file:
-        # in front of the trailer, the file's last byte
+        # In front of the trailer, which is the file's last byte.
         file.seek(-1, 2)
         trailer = file.read(1)
         file.seek(-1, 2)

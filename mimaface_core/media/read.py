@@ -1,167 +1,209 @@
-"""Reads pictures and clips, whatever shape they come in, as upright sRGB pixels."""
+"""Images and videos read as upright sRGB pixels, whatever their format, rotation and frame rate."""
+
+from __future__ import annotations
 
 import io
 import logging
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
-from .container import LONGEST_PAUSE, Source, existing, is_cover, name_of, opened
+from .container import LONGEST_PAUSE_SECONDS, Source, existing_file, in_seconds, is_cover, name_of, open_container
 from .rate import exact_rate
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.sidedata.sidedata import SideData
+    from av.video.stream import VideoStream
+
+_DEFAULT_FPS = Fraction(25)  # frames a second of a file that states none
+_CONTAINER_TICKS = 1_000_000  # of a container's clock in a second
 
 _log = logging.getLogger(__name__)
 
 
 def read_image(source: Source) -> torch.Tensor:
-    """Reads a picture as float32 [H, W, 3] in 0–1.
+    """Read an image: upright by its EXIF orientation, transparency on white, in three channels.
 
-    Turns it as its EXIF says, puts transparency on white, spreads grey and palettes to three channels, scales
-    16-bit values and converts CMYK by its own profile. Of an animation, the first frame. Raises InputError
-    when the file is missing, damaged or no picture.
+    16-bit values are scaled, CMYK is converted by its own profile. Of an animation, the first frame is read.
+
+    Args:
+        source: path or bytes of the file.
+
+    Returns:
+        float32 [H, W, 3] in 0–1.
+
+    Raises:
+        InputError: the file is missing, damaged or no image.
     """
-    name = name_of(source, "the picture")
-    file = io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else existing(source)
+    name = name_of(source, "the image")
+    file = io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else existing_file(source)
     try:
-        with Image.open(file) as picture:
-            return _rgb(ImageOps.exif_transpose(picture))
+        with Image.open(file) as image:
+            return _rgb(ImageOps.exif_transpose(image) or image)
     except UnidentifiedImageError as error:
-        raise InputError(f"{name} is not a readable picture; give a JPEG, PNG or WebP file.") from error
+        raise InputError(f"{name} is not a readable image; give a JPEG, PNG or WebP file.") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{name} has too many pixels; scale it down to at most 150 megapixels.") from error
     except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise InputError(f"{name} is damaged and cannot be read; save or copy the picture again.") from error
+        raise InputError(f"{name} is damaged and cannot be read; save or copy the image again.") from error
 
 
-def _rgb(picture: Image.Image) -> torch.Tensor:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        # one wide channel, which Pillow's own conversion would clip at 255
-        grey = torch.from_numpy(np.array(picture, dtype=np.float32))
-        full = 65535 if picture.mode != "F" else 1 if grey.max() <= 1 else 255
+def _rgb(image: Image.Image) -> torch.Tensor:
+    if image.mode.startswith("I") or image.mode == "F":
+        # One wide channel, which Pillow's own conversion would clip at 255.
+        grey = torch.from_numpy(np.array(image, dtype=np.float32))
+        full = 65535 if image.mode != "F" else 1 if grey.max() <= 1 else 255
         return (grey / full).clamp_(0, 1)[..., None].repeat(1, 1, 3)
-    if picture.mode == "CMYK" and picture.info.get("icc_profile"):
-        picture = _by_profile(picture)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return torch.from_numpy(np.array(picture.convert("RGB"))).float().div_(255)
+    if image.mode == "CMYK" and image.info.get("icc_profile"):
+        image = _by_profile(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return torch.from_numpy(np.array(image.convert("RGB"))).float().div_(255)
 
 
-def _by_profile(picture: Image.Image) -> Image.Image:
+def _by_profile(image: Image.Image) -> Image.Image:
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
-        return ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        return image if converted is None else converted
     except (ImageCms.PyCMSError, OSError) as error:
-        _log.warning("The colour profile of a CMYK picture is unusable (%s); its colours may be off.", error)
-        return picture
+        _log.warning("The colour profile of a CMYK image is unusable (%s); its colours may be off.", error)
+        return image
 
 
 class Clip:
-    """A video that yields its frames one at a time; iterating again starts again. Made by `Clip.open`.
+    """A video file, decoded one frame at a time; each iteration starts at the first frame. Made by `Clip.open`.
 
-    `source` is what was opened, `width` and `height` (pixels) are those of the upright picture, `fps` is an
-    exact Fraction, `frames` an estimate of how many frames come (0 = unknown), `has_audio` whether there is a
-    sound track.
+    Frames are uint8 [H, W, 3], turned by the file's rotation. They come at the constant rate `fps`: where the file's
+    own timestamps vary, a frame is repeated or left out so that each is within half a frame of its time. A damaged
+    file ends, with a logged warning, at the last good frame.
 
-    Frames are uint8 [H, W, 3], turned as the file's rotation says. They come at the constant rate `fps`:
-    where the file's own timestamps vary, a frame is repeated or left out so that each is within half a frame
-    of its time. A damaged file ends, with a logged warning, at the last good frame.
+    Attributes:
+        source: path or bytes of the file.
+        width: of the upright frames, in pixels.
+        height: likewise.
+        fps: frames a second, exact.
+        frames: estimated number of frames; 0 if it is unknown.
+        has_audio: the file has an audio stream.
     """
 
-    def __init__(self, source: Source, width: int, height: int, fps: Fraction, frames: int, has_audio: bool):
+    def __init__(self, source: Source, width: int, height: int, fps: Fraction, frames: int, has_audio: bool) -> None:
         self.source, self.width, self.height = source, width, height
         self.fps, self.frames, self.has_audio = fps, frames, has_audio
 
     @classmethod
-    def open(cls, source: Source) -> "Clip":
-        """Opens a path or the bytes of a file, and decodes one frame to be sure of it.
+    def open(cls, source: Source) -> Clip:
+        """Open a path or the bytes of a file, and decode one frame as a check.
 
-        Raises InputError when it is missing, damaged from the start, or no video.
+        Raises:
+            InputError: it is missing, damaged from the start, or no video.
         """
         name = name_of(source, "the video")
-        first, _, _ = next(_frames(source, name), (None, None, None))
+        first = next(_decoded(source, name), None)
         if first is None:
             raise InputError(f"{name} is damaged and has no readable frame; export or copy it again.")
-        height, width = _picture(first, *_pose(first)).shape[:2]
-        with opened(source, name) as container:
-            track = _video_track(container, name)
-            fps, frames = _rate(container, track), track.frames
-            seconds = _seconds(container, track) or Fraction(container.duration or 0, 1_000_000)
+        height, width = _pixels(first.frame, _geometry(first.frame)).shape[:2]
+        with open_container(source, name) as container:
+            stream = _video_stream(container, name)
+            fps, frames = _rate(container, stream), stream.frames
+            seconds = _seconds(container, stream) or Fraction(container.duration or 0, _CONTAINER_TICKS)
             if seconds:
                 frames = max(1, round(seconds * fps))
             return cls(source, width, height, fps, frames, bool(container.streams.audio))
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         # A frame is shown from its own tick of the constant clock until the next frame's tick.
-        held, lasts, tick, start, pose = None, Fraction(0), 0, None, None
-        for frame, time, duration in _frames(self.source, name_of(self.source, "the video")):
-            pose = pose or _pose(frame)
-            after = tick + 1 if held is not None else 0
+        shown, geometry, start = None, None, None
+        duration, tick = Fraction(0), 0
+        for frame, time, its_duration in _decoded(self.source, name_of(self.source, "the video")):
+            geometry = geometry or _geometry(frame)
+            its_tick = tick if shown is None else tick + 1
             if time is not None:
                 start = time if start is None else start
-                if not tick <= round((time - start) * self.fps) <= tick + LONGEST_PAUSE * self.fps:
-                    start = time - after / self.fps
-                after = round((time - start) * self.fps)
-            for _ in range(after - tick):
-                yield _picture(held, *pose)
-            held, lasts, tick = frame, duration, after
-        if held is not None:
-            for _ in range(max(1, round(min(lasts, LONGEST_PAUSE) * self.fps))):
-                yield _picture(held, *pose)
+                if not tick <= round((time - start) * self.fps) <= tick + LONGEST_PAUSE_SECONDS * self.fps:
+                    start = time - its_tick / self.fps
+                its_tick = round((time - start) * self.fps)
+            if shown is not None:
+                for _ in range(its_tick - tick):
+                    yield _pixels(shown, geometry)
+            shown, duration, tick = frame, its_duration, its_tick
+        if shown is not None and geometry is not None:
+            for _ in range(max(1, round(min(duration, Fraction(LONGEST_PAUSE_SECONDS)) * self.fps))):
+                yield _pixels(shown, geometry)
 
 
-def _video_track(container, name: str):
-    for track in container.streams.video:
-        if not is_cover(track):
-            return track
-    raise InputError(f"{name} holds no video; give an mp4, webm or mov file with a picture.")
+class _Decoded(NamedTuple):
+    """A decoded frame, its time and its duration in seconds; None and 0 where the file states none."""
+
+    frame: VideoFrame
+    time: Fraction | None
+    duration: Fraction
 
 
-def _seconds(container, track) -> Fraction | None:
-    if track.duration:
-        return track.duration * track.time_base
-    # only the length of the whole is known: it is the picture's where there is nothing else
+class _Geometry(NamedTuple):
+    """Size of a video's frames before they are turned, in pixels, and the display matrix that turns them."""
+
+    width: int
+    height: int
+    matrix: bytes | None
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    for stream in container.streams.video:
+        if not is_cover(stream):
+            return stream
+    raise InputError(f"{name} holds no video; give an mp4, webm or mov file with a video stream.")
+
+
+def _seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    if stream.duration:
+        return in_seconds(stream.duration, stream)
+    # If only the container has a duration, it is the video's where there is nothing else.
     alone = container.duration and not container.streams.audio
-    return Fraction(container.duration, 1_000_000) if alone else None
+    return Fraction(container.duration or 0, _CONTAINER_TICKS) if alone else None
 
 
-def _rate(container, track) -> Fraction:
-    average = track.average_rate or track.base_rate or Fraction(25)
-    seconds = _seconds(container, track)
-    if container.format.name == "gif" and track.frames and seconds:
-        # its average is guessed from the first frames, whose delays are rounded to hundredths of a second
-        average = track.frames / seconds
-    # Constant: what the file says, to the digit. Variable: a measured average, so the usual rate beside it.
-    return Fraction(average) if average == track.base_rate else exact_rate(float(average))
+def _rate(container: InputContainer, stream: VideoStream) -> Fraction:
+    average = stream.average_rate or stream.base_rate or _DEFAULT_FPS
+    seconds = _seconds(container, stream)
+    if container.format.name == "gif" and stream.frames and seconds:
+        # Its average is guessed from the first frames, whose delays are rounded to hundredths of a second.
+        average = stream.frames / seconds
+    # Constant: the file's rate, to the digit. Variable: a measured average, so the usual rate beside it.
+    return Fraction(average) if average == stream.base_rate else exact_rate(float(average))
 
 
-def _frames(source: Source, name: str):
-    """Yields (frame, its time, its duration) up to the first damage, about which it warns.
-
-    Times are Fractions of a second; the time is None and the duration 0 where the file does not say.
-    """
+def _decoded(source: Source, name: str) -> Iterator[_Decoded]:
+    """Frames up to the first damage, which is logged as a warning."""
     import av
 
-    with opened(source, name) as container:
-        track = _video_track(container, name)
-        packets, durations = container.demux(track), {}
-        good, skipped, harm, end = 0, False, None, None
+    with open_container(source, name) as container:
+        stream = _video_stream(container, name)
+        packets = container.demux(stream)
+        durations: dict[int | None, int] = {}
+        good, skipped, end = 0, False, None
+        harm: av.FFmpegError | str | None = None
         while harm is None:
             try:
                 packet = next(packets)
                 durations[packet.pts] = packet.duration or 0
-                decoded = packet.decode()
+                frames = packet.decode()
             except StopIteration:
                 break
             except av.FFmpegError as error:
-                # after good frames: take what the decoder still holds and stop; before: look for a good one
+                # After good frames: take what the decoder still holds and stop. Before: look for a good one.
                 harm, skipped = (error, skipped) if good else (None, True)
-                decoded = track.codec_context.decode(None) if good else []
-            for frame in decoded:
+                frames = stream.codec_context.decode(None) if good else []
+            for frame in frames:
                 if frame.is_corrupt and good:
                     harm = "a broken frame"
                     break
@@ -169,26 +211,34 @@ def _frames(source: Source, name: str):
                     skipped = True
                     continue
                 good += 1
-                duration = durations.pop(frame.pts, 0) * track.time_base
-                time = frame.pts * track.time_base if frame.pts is not None else None
-                end = time + duration if time is not None else None
-                yield frame, time, duration
-        seconds = _seconds(container, track)
-        if harm is None and good and None not in (seconds, end):
-            lost = seconds - (end - (track.start_time or 0) * track.time_base)
-            harm = "the file ends early" if lost > 0.1 + seconds / 50 else None
+                duration = in_seconds(durations.pop(frame.pts, 0), stream)
+                time = None if frame.pts is None else in_seconds(frame.pts, stream)
+                end = None if time is None else time + duration
+                yield _Decoded(frame, time, duration)
+        if harm is None and _ends_early(container, stream, end):
+            harm = "the file ends early"
         if harm is not None:
             _log.warning("%s is damaged after %d frames; only those are used (%s).", name, good, harm)
 
 
-def _pose(frame) -> tuple[int, int, bytes | None]:
-    """Width, height and rotation of a clip by its first frame; asking each one would keep all alive."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    return frame.width, frame.height, matrix and bytes(matrix)
+def _ends_early(container: InputContainer, stream: VideoStream, end: Fraction | None) -> bool:
+    """True if the last frame ends (at `end`, in seconds) well before the duration that the file states."""
+    seconds = _seconds(container, stream)
+    if seconds is None or end is None:
+        return False
+    missing = seconds - (end - in_seconds(stream.start_time or 0, stream))
+    return missing > 0.1 + seconds / 50
 
 
-def _picture(frame, width: int, height: int, matrix: bytes | None) -> torch.Tensor:
-    """A decoded frame as uint8 [H, W, 3], scaled to width × height before it is turned upright."""
+def _geometry(frame: VideoFrame) -> _Geometry:
+    """Size and rotation of a video from its first frame; side data of each frame would keep all frames alive."""
+    matrix = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+    return _Geometry(frame.width, frame.height, None if matrix is None else bytes(matrix))
+
+
+def _pixels(frame: VideoFrame, geometry: _Geometry) -> torch.Tensor:
+    """A decoded frame as uint8 [H, W, 3], scaled to the size of `geometry` before it is turned upright."""
+    width, height, matrix = geometry
     pixels = torch.from_numpy(frame.to_ndarray(format="rgb24", width=width, height=height))
     if matrix is None:
         return pixels

@@ -1,4 +1,4 @@
-"""Life beside speech: how often eyes blink, how far they and the head go, and mouths that close."""
+"""Liveliness beside speech: rate of blinks, range of gaze and head, and mouths that close."""
 
 import math
 from fractions import Fraction
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from mimaface.mimaface_core.audio.voice.liveliness import GLANCE_LIMITS, STYLES, live
+from mimaface.mimaface_core.audio.checks import STYLES
+from mimaface.mimaface_core.audio.voice.liveliness import draw_liveliness
+from mimaface.mimaface_core.audio.voice.saccades import GLANCE_LIMITS
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
@@ -49,16 +51,16 @@ def test_eyes_blink_10_to_25_times_a_minute_in_every_style(case):
         speaking = torch.ones_like(speaking)
     rates = []
     for style in range(STYLES):
-        life = live(len(speaking), 25, style, 1, speaking, stress)
-        rates.append(blinks(life.lids) / minutes)
-        assert life.lids.min() >= 0 and life.lids.max() <= 1 and (life.lids > 0.95).any()
-        assert (life.lids > 0.5).float().mean() < 0.1
+        liveliness = draw_liveliness(len(speaking), 25, style, 1, speaking, stress)
+        rates.append(blinks(liveliness.lids) / minutes)
+        assert liveliness.lids.min() >= 0 and liveliness.lids.max() <= 1 and (liveliness.lids > 0.95).any()
+        assert (liveliness.lids > 0.5).float().mean() < 0.1
     assert min(rates) >= 10 and max(rates) <= 25 and max(rates) - min(rates) > 2
 
 
 def test_talkers_blink_more_often_and_after_phrases():
     speaking, stress = voice(600)
-    lids = [live(15000, 25, 0, 2, speaking * k, stress * k).lids for k in (1, 0)]
+    lids = [draw_liveliness(15000, 25, 0, 2, speaking * k, stress * k).lids for k in (1, 0)]
     assert blinks(lids[0]) > blinks(lids[1])
     onsets = torch.nonzero((lids[0][:, 0] > 0.5).int().diff() == 1).flatten()
     ended = torch.zeros(15000, dtype=torch.bool)
@@ -68,50 +70,51 @@ def test_talkers_blink_more_often_and_after_phrases():
 
 
 def test_a_blink_shuts_faster_than_it_opens():
-    lids = live(60000, 1000, 0, 3, torch.zeros(60000), torch.zeros(60000)).lids[:, 0]
+    lids = draw_liveliness(60000, 1000, 0, 3, torch.zeros(60000), torch.zeros(60000)).lids[:, 0]
     starts = torch.nonzero((lids > 0.5).int().diff() == 1).flatten().tolist()
     speeds = [(lids[s - 200 : s + 300].diff().max(), -lids[s - 200 : s + 300].diff().min()) for s in starts[:8]]
     assert all(down > 1.3 * up for down, up in speeds)
-    # even between frames of 40 ms each blink is seen shut
-    slow = live(1500, 25, 0, 3, torch.zeros(1500), torch.zeros(1500)).lids[:, 0]
+    # Even between frames of 40 ms each blink is shown shut.
+    slow = draw_liveliness(1500, 25, 0, 3, torch.zeros(1500), torch.zeros(1500)).lids[:, 0]
     tops = [slow[round(s / 40) - 3 : round(s / 40) + 8].max() for s in starts if s > 200]
     assert sum(top > 0.95 for top in tops) > 0.7 * len(tops) and min(tops) > 0.7
 
 
-def test_blinks_can_be_more_or_none():
+def test_blinks_scale_with_their_factor():
     quiet = torch.zeros(1500)
-    counts = [blinks(live(1500, 25, 0, 0, quiet, quiet, blinks=k).lids) for k in (0, 1, 2)]
+    counts = [blinks(draw_liveliness(1500, 25, 0, 0, quiet, quiet, blinks=k).lids) for k in (0, 1, 2)]
     assert counts[0] == 0 and 1.5 * counts[1] < counts[2]
 
 
 def test_eyes_mostly_look_at_the_viewer_and_glances_stay_small():
     speaking, stress = voice(300)
     for style in (0, 9, 30):
-        life = live(7500, 25, style, 4, speaking, stress)
-        # where they look in the world: the turn of eyes and head
-        eyes = torch.rad2deg(torch.asin(life.gaze[:, :2] / EYE_RADIUS))
-        world = eyes + torch.rad2deg(life.angles[:, [1, 0]]) * torch.tensor([1.0, -1.0])
+        liveliness = draw_liveliness(7500, 25, style, 4, speaking, stress)
+        # Where they look in the world: the turn of eyes and head.
+        eyes = torch.rad2deg(torch.asin(liveliness.gaze[:, :2] / EYE_RADIUS))
+        world = eyes + torch.rad2deg(liveliness.angles[:, [1, 0]]) * torch.tensor([1.0, -1.0])
         away = world.norm(dim=1)
         assert (away < 3).float().mean() > 0.6 and away.max() < GLANCE_LIMITS[1] + 2.5
-        assert (away > 4).any() and life.gaze.abs().max() < EYE_RADIUS * math.sin(math.radians(22))
-        assert torch.equal(life.gaze[:, :2], life.gaze[:, 2:])
+        assert (away > 4).any() and liveliness.gaze.abs().max() < EYE_RADIUS * math.sin(math.radians(22))
+        assert torch.equal(liveliness.gaze[:, :2], liveliness.gaze[:, 2:])
 
 
 def test_listeners_look_away_less():
     speaking, stress = voice(600)
     away = [
-        (live(15000, 25, 0, 6, speaking * k, stress * k).gaze[:, :2].norm(dim=1) > 0.05).float().mean() for k in (1, 0)
+        (draw_liveliness(15000, 25, 0, 6, speaking * k, stress * k).gaze[:, :2].norm(dim=1) > 0.05).float().mean()
+        for k in (1, 0)
     ]
     assert away[0] > 2 * away[1]
 
 
-def test_the_head_moves_smoothly_within_natural_bounds_and_comes_back():
+def test_the_head_moves_smoothly_within_natural_bounds_without_drift():
     speaking, stress = voice(240)
-    fine = torch.rad2deg(live(48000, 200, 7, 5, *voice(240, 200)).angles)
+    fine = torch.rad2deg(draw_liveliness(48000, 200, 7, 5, *voice(240, 200)).angles)
     speed, change = fine.diff(dim=0) * 200, fine.diff(dim=0).diff(dim=0) * 200**2
     assert speed.abs().max() < 60 and change.abs().max() < 600  # the speed has no jumps
     for style in range(0, STYLES, 5):
-        turn = torch.rad2deg(live(6000, 25, style, 5, speaking, stress).angles)
+        turn = torch.rad2deg(draw_liveliness(6000, 25, style, 5, speaking, stress).angles)
         assert turn[0].abs().max() < 0.01 and turn.abs().max() < 12
         assert (turn.std(0) > 0.5).all() and (turn.std(0) < 4).all() and (turn.mean(0).abs() < 1).all()
         # no drift: the last minute is no further away than the first
@@ -122,7 +125,9 @@ def test_pauses_are_calmer_and_accents_bring_nods_and_brows():
     count = 3000
     quiet, loud = torch.zeros(count), torch.ones(count)
     stress = torch.exp(-(((torch.arange(count) % 40 - 11) / 2.5) ** 2))
-    spoken, flat, silent = (live(count, 25, 0, 8, *x) for x in ((loud, stress), (loud, quiet), (quiet, quiet)))
+    spoken, flat, silent = (
+        draw_liveliness(count, 25, 0, 8, *x) for x in ((loud, stress), (loud, quiet), (quiet, quiet))
+    )
     speed = [torch.rad2deg(x.angles).diff(dim=0).square().mean().sqrt() for x in (spoken, flat, silent)]
     assert speed[0] > 1.1 * speed[1] > 1.5 * speed[2]
     nod = (spoken.angles - flat.angles)[:, 0]
@@ -133,18 +138,21 @@ def test_pauses_are_calmer_and_accents_bring_nods_and_brows():
 @pytest.mark.parametrize("fps", [Fraction(30), Fraction(30000, 1001), Fraction(50)])
 def test_the_course_is_the_same_at_every_frame_rate(fps):
     seconds = 40
-    a, b = (live(round(seconds * rate), rate, 3, 11, *voice(seconds, rate)) for rate in (Fraction(25), fps))
+    a, b = (draw_liveliness(round(seconds * rate), rate, 3, 11, *voice(seconds, rate)) for rate in (Fraction(25), fps))
     at, other = ((np.arange(len(x.lids)) + 0.5) / float(rate) for x, rate in ((a, 25), (b, fps)))
     turned = np.interp(at, other, b.angles[:, 0].double().numpy())
     assert np.abs(np.degrees(turned - a.angles[:, 0].double().numpy())).max() < 0.35
     assert blinks(a.lids) == blinks(b.lids)
 
 
-def test_it_repeats_itself_and_a_longer_clip_starts_as_a_shorter_one():
+def test_a_seed_repeats_and_a_longer_recording_starts_as_a_shorter_one():
     speaking, stress = voice(120)
-    long = live(3000, 25, 5, 2**63, speaking, stress)
-    again, short = live(3000, 25, 5, 2**63, speaking, stress), live(1500, 25, 5, 2**63, speaking[:1500], stress[:1500])
-    other = live(3000, 25, 5, 1, speaking, stress)
+    long = draw_liveliness(3000, 25, 5, 2**63, speaking, stress)
+    again, short = (
+        draw_liveliness(3000, 25, 5, 2**63, speaking, stress),
+        draw_liveliness(1500, 25, 5, 2**63, speaking[:1500], stress[:1500]),
+    )
+    other = draw_liveliness(3000, 25, 5, 1, speaking, stress)
     for name in ("lids", "gaze", "angles", "brows"):
         now = getattr(long, name)
         assert torch.equal(now, getattr(again, name)) and not torch.equal(now, getattr(other, name))
@@ -152,15 +160,19 @@ def test_it_repeats_itself_and_a_longer_clip_starts_as_a_shorter_one():
         assert torch.isfinite(now).all()
 
 
-def test_short_clips_and_bad_input():
+def test_short_recordings_and_bad_input():
     for count in (1, 2, 5):
-        life = live(count, 25, 45, 0, torch.ones(count), torch.ones(count))
-        assert life.lids.shape == (count, 2) and life.gaze.shape == (count, 4) and life.angles.shape == (count, 3)
-        assert life.brows.shape == (count,)
+        liveliness = draw_liveliness(count, 25, 45, 0, torch.ones(count), torch.ones(count))
+        assert (
+            liveliness.lids.shape == (count, 2)
+            and liveliness.gaze.shape == (count, 4)
+            and liveliness.angles.shape == (count, 3)
+        )
+        assert liveliness.brows.shape == (count,)
     with pytest.raises(InputError, match="choose 0–45"):
-        live(5, 25, 46, 0, torch.ones(5), torch.ones(5))
-    with pytest.raises(InputError, match="5 frames need"):
-        live(5, 25, 0, 0, torch.ones(4), torch.ones(5))
+        draw_liveliness(5, 25, 46, 0, torch.ones(5), torch.ones(5))
+    with pytest.raises(ValueError, match="5 frames need"):
+        draw_liveliness(5, 25, 0, 0, torch.ones(4), torch.ones(5))
 
 
 # --- mouths that close

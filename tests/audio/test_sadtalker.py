@@ -1,53 +1,35 @@
-"""SadTalker: the numbers of the published code, its files and what is wrong with others, and the driver."""
+"""SadTalker: its networks against those of its authors, audio windows, blinks, and the driver."""
 
 import json
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from scipy.io import savemat
+from support import sadtalker
 from support.faces import stand_in
-from support.parity import noise, stored, stored_file, weight
+from support.parity import noise, stored, stored_file
+from support.sadtalker import FPS, speech
 
 from mimaface.mimaface_core.audio.mel import mel_spectrogram
 from mimaface.mimaface_core.audio.sadtalker import driver as sadtalker_driver
-from mimaface.mimaface_core.audio.sadtalker.driver import (
-    OLDER,
-    RELEASED,
-    SadTalkerDriver,
-    blink_course,
-    find_sadtalker,
-    find_sadtalker_files,
-    heard,
-)
-from mimaface.mimaface_core.audio.sadtalker.networks import Audio2Exp, Audio2Pose
+from mimaface.mimaface_core.audio.sadtalker.driver import SadTalkerDriver, at_times, blink_course, mel_windows
 from mimaface.mimaface_core.audio.speech import Speech
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.expression_map import align, expression_map
-from mimaface.mimaface_core.motion.rotation import rotation_of
-from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
-
-FPS = Fraction(25)
+from mimaface.mimaface_core.motion.rotation import angles_of, rotation_of
 
 
 @pytest.fixture(scope="module")
 def values():
-    """State dicts of audio2exp and audio2pose."""
-    nets = {"audio2exp": Audio2Exp(), "audio2pose": Audio2Pose()}
-    return {name: {k: weight(k, tuple(v.shape)) for k, v in net.state_dict().items()} for name, net in nets.items()}
+    return sadtalker.state_dicts()
 
 
 @pytest.fixture(scope="module")
 def nets(values):
-    expression, pose = Audio2Exp(), Audio2Pose()
-    expression.load_state_dict(values["audio2exp"])
-    pose.load_state_dict(values["audio2pose"])
-    return expression.eval().requires_grad_(False), pose.eval().requires_grad_(False)
+    return sadtalker.networks(values)
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +39,7 @@ def driver(nets):
 
 @pytest.fixture(scope="module")
 def source():
-    generator = torch.Generator().manual_seed(1)
-    values = torch.randn(1, 257, generator=generator) * 0.1
-    return MotionTrack(
-        FaceCoefficients(values), torch.full((1, 4), 0.1), torch.eye(2, 3)[None], torch.tensor([True]), FPS
-    )
-
-
-def speech(seconds, seed=0, level=0.1):
-    """Noise whose loudness changes twenty times a second."""
-    count = round(seconds * 16000)
-    generator = torch.Generator().manual_seed(seed)
-    loud = torch.rand(count // 800 + 1, generator=generator).repeat_interleave(800)[:count]
-    return Speech.of(Audio(level * loud * torch.randn(1, count, generator=generator), 16000))
+    return sadtalker.source()
 
 
 def close(ours, theirs, tolerance=1e-4):
@@ -104,24 +74,24 @@ def test_parity_of_poses(nets, count):
 @pytest.mark.parametrize("count", [1, 2, 32, 33, 34, 64, 65])
 def test_windows_of_pose_at_any_length(nets, count):
     net, drawn = nets[1], []
-    voice, reference = noise("voice", count, 6), noise("pose", 1, 6)
+    features, reference = noise("voice", count, 6), noise("pose", 1, 6)
 
     def latent(k):
         drawn.append(k)
         return noise(f"latent{k}", 1, 64)
 
-    moved = net.move(voice, reference, 45, latent)
+    moved = net.move(features, reference, 45, latent)
     whole, rest = divmod(count - 1, 32)
     assert moved.shape == (count, 6) and (moved[0] == 0).all()
     assert drawn == list(range(whole + (rest > 0)))
-    if rest:  # the end of a window over the last 32 frames, led in by the first of them
-        follows = voice[1:][-32:]
+    if rest:  # the end of a window over the last 32 frames, which copies of the first of them precede
+        follows = features[1:][-32:]
         window = torch.cat([follows[:1]] * (32 - len(follows)) + [follows])
         last = net.netG.decoder(window[None], reference, 45, latent(whole))[0]
         torch.testing.assert_close(moved[-rest:], last[-rest:])
 
 
-def test_each_frame_is_by_itself(nets):
+def test_expressions_of_frames_are_independent(nets):
     mel, reference, blink = noise("m", 23, 1, 80, 16), noise("r", 1, 64), noise("b", 23).abs()
     parts = [nets[0](mel[i : i + 10], reference, blink[i : i + 10]) for i in range(0, 23, 10)]
     whole = nets[0](mel, reference, blink)
@@ -129,19 +99,19 @@ def test_each_frame_is_by_itself(nets):
     close(nets[0](mel, reference, 0 * blink) + blink[:, None] * nets[0].blink, whole, 1e-5)
 
 
-# -- what a frame hears, and the blinks
+# -- audio windows and blinks
 
 
 @pytest.mark.parametrize("count", [1, 5, 120])
-def test_windows_are_those_of_the_published_code(count):
+def test_audio_windows_are_those_of_the_released_code(count):
     mel = mel_spectrogram(torch.randn(round(count * 640 * 0.97), generator=torch.Generator().manual_seed(0))).T
-    ours = torch.cat(list(heard(iter(mel.split(37)), count)))
+    ours = torch.cat(list(mel_windows(iter(mel.split(37)), count)))
     for i in range(count):
         index = [min(max(int(80.0 * (i - 2) / 25) + k, 0), len(mel) - 1) for k in range(16)]
         assert torch.equal(ours[i, 0], mel[index].T)
 
 
-def test_blinks_come_and_go():
+def test_blinks_are_five_frames_at_random_intervals():
     course = blink_course(6000, seed=4)
     assert course == blink_course(6000, seed=4) != blink_course(6000, seed=5)
     assert set(course) == {0.0, 0.5, 0.9, 1.0}
@@ -162,7 +132,7 @@ def test_the_driver_is_the_networks_and_a_filter(driver, nets, source):
 
     voice = speech(2)
     track = driver.drive(voice, source, FPS, style=3, seed=8)
-    mel = torch.cat(list(heard([mel_spectrogram(torch.cat(list(voice.blocks(False)))).T], 50)))
+    mel = torch.cat(list(mel_windows([mel_spectrogram(torch.cat(list(voice.blocks(False)))).T], 50)))
     own = source.coefficients
     close(track.coefficients.expression, nets[0](mel, own.expression, torch.tensor(blink_course(50, 8))), 1e-5)
     draws = torch.Generator().manual_seed(8)
@@ -179,7 +149,7 @@ def test_the_driver_is_the_networks_and_a_filter(driver, nets, source):
     )
 
 
-def test_style_and_seed_move_the_head_and_leave_the_lips(driver, source):
+def test_style_and_seed_change_the_head_only(driver, source):
     voice = speech(1)
     first = driver.drive(voice, source, FPS, style=0, seed=1, blinks=0)
     again = driver.drive(voice, source, FPS, style=0, seed=1, blinks=0)
@@ -189,11 +159,11 @@ def test_style_and_seed_move_the_head_and_leave_the_lips(driver, source):
         assert (changed.angles - first.coefficients.angles).abs().max() > 1e-4
         assert torch.equal(changed.expression, first.coefficients.expression)
     for style in (-1, 46):
-        with pytest.raises(InputError, match="0 to 45"):
+        with pytest.raises(InputError, match="choose 0–45"):
             driver.drive(voice, source, FPS, style=style)
 
 
-def test_strengths(driver, source):
+def test_strengths_scale_head_lips_and_blinks(driver, source):
     voice, own = speech(3), source.coefficients
     still = driver.drive(voice, source, FPS, pose=0, lips=0, blinks=0).coefficients
     torch.testing.assert_close(still.values, own.values.expand(75, -1))
@@ -201,7 +171,7 @@ def test_strengths(driver, source):
     for group in ("angles", "expression", "translation"):
         start = getattr(own, group)
         close(getattr(two, group) - start, 2 * (getattr(one, group) - start), 1e-4)
-    # without the lips' part the blinks go on, and nothing else
+    # Without the lips only the blinks move the face.
     blinking = driver.drive(voice, source, FPS, lips=0).coefficients.expression - own.expression
     moving = blinking.abs().amax(1) > 1e-6
     assert moving.tolist() == [value > 0 for value in blink_course(75, 0)] and moving.any()
@@ -215,13 +185,13 @@ def test_short_voices(driver, source, seconds):
         assert len(track) == voice.frames(fps) and track.fps == fps and track.coefficients.values.isfinite().all()
 
 
-def test_silence_is_spoken_without_nonsense(driver, source):
+def test_silence_moves_no_lips(driver, source):
     voice = Speech.of(Audio(torch.zeros(2, 44100), 44100))
     expression = driver.drive(voice, source, FPS, blinks=0).coefficients.expression
     torch.testing.assert_close(expression, expression[:1].expand(25, -1))
 
 
-def test_no_seams(driver, source, monkeypatch):
+def test_chunks_join_without_seams(driver, source, monkeypatch):
     voice = speech(5)
     pieces = driver.drive(voice, source, FPS)
     monkeypatch.setattr(sadtalker_driver, "CHUNK", 1000)
@@ -229,7 +199,7 @@ def test_no_seams(driver, source, monkeypatch):
     close(pieces.coefficients.values, whole.coefficients.values, 1e-5)
 
 
-def test_other_rates_show_the_same_instants(driver, source):
+def test_other_frame_rates_show_the_same_instants(driver, source):
     voice = speech(2.02)
     slow = driver.drive(voice, source, FPS).coefficients.values
     fast = driver.drive(voice, source, Fraction(75))
@@ -240,82 +210,17 @@ def test_other_rates_show_the_same_instants(driver, source):
     close(mixed[2::2], 0.75 * slow[1:] + 0.25 * slow[:-1], 1e-5)
 
 
-# -- files
-
-
-def write_released(folder, values, name=RELEASED[0], **changes):
-    content = {f"{part}.{k}": v for part, state in values.items() for k, v in state.items()}
-    content["face_3drecon.fc.weight"] = torch.zeros(2)
-    save_file({k: v for k, v in (content | changes).items() if v is not None}, folder / name)
-
-
-def test_both_layouts_give_the_same_driver(values, source, driver, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two" / "sadtalker"
-    one.mkdir()
-    two.mkdir(parents=True)
-    write_released(one, values, RELEASED[1])
-    for name, state in zip(OLDER, values.values()):
-        torch.save({"model": state, "epoch": 300}, two / name)
-    wanted = driver.drive(speech(0.4), source, FPS).coefficients.values
-    for folders in ([tmp_path / "nowhere", one], [tmp_path / "two"]):
-        found = find_sadtalker(folders, None)
-        assert torch.equal(found.drive(speech(0.4), source, FPS).coefficients.values, wanted)
-
-
-def test_missing_weights_are_named(values, tmp_path):
-    with pytest.raises(InputError, match=f"{RELEASED[0]}.*OpenTalker/SadTalker") as refused:
-        find_sadtalker_files([tmp_path / "a", tmp_path / "b"])
-    assert str(tmp_path / "a") in str(refused.value) and str(tmp_path / "b") in str(refused.value)
-    torch.save({"model": values["audio2exp"]}, tmp_path / OLDER[0])
-    with pytest.raises(InputError, match=f"{OLDER[0]} lacks its other half"):
-        find_sadtalker([tmp_path])
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"audio2exp.mapping1.bias": None}, "'mapping1.bias' is missing"),
-        ({"audio2exp.mapping2.bias": torch.zeros(64)}, "'mapping2.bias' is unknown"),
-        ({"audio2pose.netG.decoder.pose_linear.bias": torch.zeros(7)}, r"has shape \[7\] instead of \[6\]"),
-    ],
-)
-def test_weights_that_do_not_fit(values, tmp_path, change, words):
-    write_released(tmp_path, values, **change)
-    with pytest.raises(InputError, match=words) as refused:
-        find_sadtalker([tmp_path])
-    assert RELEASED[0] in str(refused.value) and str(refused.value).count(". ") == 0
-
-
-def test_damaged_and_foreign_files(values, tmp_path):
-    released = tmp_path / RELEASED[0]
-    write_released(tmp_path, values)
-    whole = released.read_bytes()
-    for content in (whole[:100_000], whole[:4], b"", b"<html>not found</html>"):
-        released.write_bytes(content)
-        with pytest.raises(InputError, match="cannot be read"):
-            find_sadtalker([tmp_path])
-    released.unlink()
-    expression, pose = (tmp_path / name for name in OLDER)
-    torch.save({"model": values["audio2exp"]}, expression)
-    torch.save({"model": values["audio2pose"]}, pose)
-    whole = pose.read_bytes()
-    for content in (whole[:100_000], whole[:4], b"", b"<html>not found</html>", b"\x80\x02" + bytes(9)):
-        pose.write_bytes(content)
-        with pytest.raises(InputError, match=f"{OLDER[1]} cannot be read"):
-            find_sadtalker([tmp_path])
-    torch.save({"model": values["audio2pose"], "optimizer": Path("anything")}, pose)
-    with pytest.raises(InputError, match="code to be run"):
-        find_sadtalker([tmp_path])
-    for content in ([1], {"model": {"a": 1}}):
-        torch.save(content, pose)
-        with pytest.raises(InputError, match="no state dict"):
-            find_sadtalker([tmp_path])
+def test_interpolation_of_rows_at_exact_times():
+    rows = torch.tensor([[0.0, 1.0], [2.0, 1.0], [2.0, 9.0]])
+    times = [Fraction(-3), Fraction(0), Fraction(1, 4), Fraction(3, 2), Fraction(2), Fraction(7)]
+    wanted = torch.tensor([[0.0, 1.0], [0.0, 1.0], [0.5, 1.0], [2.0, 5.0], [2.0, 9.0], [2.0, 9.0]])
+    assert torch.equal(at_times(rows, times), wanted)
 
 
 # -- another basis
 
 
-def test_a_face_of_another_basis_speaks(nets, source, tmp_path, values):
+def test_another_face_model_moves_as_bfm09_does(nets, source):
     theirs, _, _ = stand_in()
     face = procedural_face()
     driver = SadTalkerDriver(*nets, theirs, face)
@@ -324,37 +229,21 @@ def test_a_face_of_another_basis_speaks(nets, source, tmp_path, values):
     torch.testing.assert_close(still.values, own.values.expand(25, -1), rtol=0, atol=1e-6)
     track = driver.drive(voice, source, FPS, blinks=0).coefficients
 
-    # the lips do what they do in the other basis, and the head moves as a whole as it does there
+    # The lips move as in the other basis, and the head as a whole likewise.
     reference = own.expression @ expression_map(face.model, theirs)
-    facing = driver.turn @ rotation_of(own.angles)
-    seen = source.replace(
-        coefficients=own.replace(
-            expression=reference, angles=sadtalker_driver.angles_of(facing), translation=torch.zeros(1, 3)
-        )
+    facing = driver.placement.rotation @ rotation_of(own.angles)
+    in_bfm = source.replace(
+        coefficients=own.replace(expression=reference, angles=angles_of(facing), translation=torch.zeros(1, 3))
     )
-    told = SadTalkerDriver(*nets).drive(voice, seen, FPS, blinks=0).coefficients
+    direct = SadTalkerDriver(*nets).drive(voice, in_bfm, FPS, blinks=0).coefficients
     placed = align(theirs, face.model)
     lips = torch.cat([theirs.keypoints[48:], theirs.keypoints[:17]])
     ours = torch.cat([face.model.keypoints[48:], face.model.keypoints[:17]])
     change = placed.scale * torch.einsum(
-        "vcm,cd,nm->nvd", theirs.expression_basis[lips], placed.rotation, told.expression - reference
+        "vcm,cd,nm->nvd", theirs.expression_basis[lips], placed.rotation, direct.expression - reference
     )
     moved = torch.einsum("vcm,nm->nvc", face.model.expression_basis[ours], track.expression - own.expression)
     assert (moved - change).norm() < 0.15 * change.norm()
-    there = theirs.transform(theirs.mean_shape[lips].expand(25, -1, -1), told.angles, told.translation)
+    there = theirs.transform(theirs.mean_shape[lips].expand(25, -1, -1), direct.angles, direct.translation)
     here = face.model.transform(placed(theirs.mean_shape[lips]).expand(25, -1, -1), track.angles, track.translation)
     torch.testing.assert_close(here - here[:1], placed.scale * (there - there[:1]), rtol=0, atol=1e-4)
-
-    # the same from files; without the other model it cannot be
-    write_released(tmp_path, values)
-    with pytest.raises(InputError, match="BFM09_model_info.mat.*research only"):
-        find_sadtalker([tmp_path], face)
-    flat = {"meanshape": theirs.mean_shape.reshape(1, -1), "meantex": theirs.mean_texture.reshape(1, -1)}
-    for key, basis in {"idBase": "identity", "exBase": "expression", "texBase": "texture"}.items():
-        flat[key] = getattr(theirs, f"{basis}_basis").flatten(0, 1)
-    flat |= {"tri": theirs.triangles + 1, "keypoints": theirs.keypoints[None] + 1}
-    flat["point_buf"] = torch.full((len(theirs.mean_shape), 8), len(theirs.triangles) + 1)
-    (tmp_path / "D3DFR").mkdir()
-    savemat(tmp_path / "D3DFR" / "BFM09_model_info.mat", {k: v.numpy() for k, v in flat.items()})
-    found = find_sadtalker([tmp_path], face).drive(voice, source, FPS, blinks=0).coefficients
-    torch.testing.assert_close(found.expression, track.expression, rtol=0, atol=1e-3)

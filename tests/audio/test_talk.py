@@ -19,8 +19,7 @@ from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, blendshape
-from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
-from mimaface.mimaface_core.motion.groups import ExpressionGroups
+from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.motion.reference import BORROWED, borrow
 from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.packs.pack import ModelPack
@@ -57,8 +56,8 @@ def groups(motion):
 
 def test_the_head_is_borrowed_and_nothing_else():
     speaking, source, reference = track(30, FPS), still(1), track(30, FPS, seed=8)
-    done = borrow(speaking, reference, source, ExpressionGroups(), "head")
-    asked = retarget(reference, source, ExpressionGroups(), "relative", -1)
+    done = borrow(speaking, reference, source, "head")
+    asked = retarget(reference, source, "relative", -1)
     assert torch.allclose(done.coefficients.angles, asked.coefficients.angles, atol=1e-6)
     assert torch.allclose(done.coefficients.translation, asked.coefficients.translation, atol=1e-6)
     assert torch.equal(done.coefficients.expression, speaking.coefficients.expression)
@@ -70,13 +69,14 @@ def test_the_head_is_borrowed_and_nothing_else():
 
 def test_eyes_come_along_and_all_but_the_mouth():
     speaking, source, reference = track(20, FPS), still(1), track(20, FPS, seed=8)
-    of_the_face = expression_groups("procedural")
-    asked = retarget(reference, source, of_the_face, "relative", -1)
+    opening = procedural_face().eye_opening
+    options = {"lid_modes": LID_BLENDSHAPES, "opening": opening, "mouth": MOUTH_BLENDSHAPES}
+    asked = retarget(reference, source, "relative", -1, opening=opening, lid_modes=LID_BLENDSHAPES)
     taken = {"head": [], "head and eyes": LIDS}
     taken["all but the mouth"] = [i for i in range(64) if i not in MOUTH_BLENDSHAPES]
     assert set(LIDS) < set(taken["all but the mouth"]) and JAW in MOUTH_BLENDSHAPES
     for what, modes in taken.items():
-        done = borrow(speaking, reference, source, of_the_face, what)
+        done = borrow(speaking, reference, source, what, **options)
         kept = [i for i in range(64) if i not in modes]
         own, other = speaking.coefficients.expression, asked.coefficients.expression
         assert torch.equal(done.coefficients.expression[:, kept], own[:, kept]), what
@@ -87,21 +87,21 @@ def test_eyes_come_along_and_all_but_the_mouth():
 def test_a_short_reference_runs_back_and_forth_and_a_long_one_is_cut():
     short = turning([0, 1, 2, 3])
     # counted from its most usual frame, so the course is what matters
-    course = yaw_of(borrow(turning([0] * 12), short, FRONT, ExpressionGroups()))
+    course = yaw_of(borrow(turning([0] * 12), short, FRONT))
     there_and_back = torch.tensor([0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1.0])
     assert torch.allclose(course - course[0], there_and_back, atol=1e-3)
     assert course.diff().abs().min() > 0.99  # the frame at which it turns round is not doubled
-    long = borrow(turning([0] * 5), turning(list(range(40))), FRONT, ExpressionGroups())
+    long = borrow(turning([0] * 5), turning(list(range(40))), FRONT)
     assert len(long) == 5 and torch.allclose(yaw_of(long).diff(), torch.ones(4), atol=1e-3)
     for few in (1, 2):
-        assert len(borrow(turning([0] * 7), turning([5.0] * few), FRONT, ExpressionGroups())) == 7
+        assert len(borrow(turning([0] * 7), turning([5.0] * few), FRONT)) == 7
 
 
 @pytest.mark.parametrize("fps", [Fraction(30000, 1001), Fraction(12), Fraction(60)])
 def test_a_reference_keeps_its_speed_at_another_rate(fps):
     count = int(2 * fps)
     reference = turning([10 * i / float(fps) for i in range(count)], fps)  # ten degrees a second for two
-    done = yaw_of(borrow(turning([0] * 200), reference, FRONT, ExpressionGroups()))
+    done = yaw_of(borrow(turning([0] * 200), reference, FRONT))
     steps = done.diff().abs()
     assert torch.allclose(steps, torch.tensor(10 / 25), atol=1e-3)
     assert abs(float(done.max() - done.min()) - 10 * (count - 1) / float(fps)) < 0.5
@@ -109,22 +109,22 @@ def test_a_reference_keeps_its_speed_at_another_rate(fps):
 
 def test_a_reference_is_counted_from_its_usual_frame_and_may_be_weakened():
     reference = turning([40, 20, 20, 20, 22])
-    done = borrow(turning([0] * 5), reference, turning([-5]), ExpressionGroups())
+    done = borrow(turning([0] * 5), reference, turning([-5]))
     assert torch.allclose(yaw_of(done), torch.tensor([15.0, -5, -5, -5, -3]), atol=1e-3)
-    half = borrow(turning([0] * 5), reference, turning([-5]), ExpressionGroups(), pose=0.5)
+    half = borrow(turning([0] * 5), reference, turning([-5]), pose=0.5)
     assert torch.allclose(yaw_of(half), torch.tensor([5.0, -5, -5, -5, -4]), atol=1e-3)
-    none = borrow(turning([0] * 5), reference, turning([-5]), ExpressionGroups(), pose=0)
+    none = borrow(turning([0] * 5), reference, turning([-5]), pose=0)
     assert torch.allclose(none.coefficients.angles, turning([-5] * 5).coefficients.angles, atol=1e-5)
     assert torch.allclose(none.coefficients.translation, turning([-5] * 5).coefficients.translation, atol=1e-6)
 
 
 def test_what_cannot_be_borrowed_is_refused():
     with pytest.raises(InputError, match="head, head and eyes or all but the mouth, not 'hands'"):
-        borrow(still(3), still(3), still(1), ExpressionGroups(), "hands")
+        borrow(still(3), still(3), still(1), "hands")
     with pytest.raises(InputError, match="cannot tell the mouth"):
-        borrow(still(3), still(3), still(1), ExpressionGroups(), "all but the mouth")
+        borrow(still(3), still(3), still(1), "all but the mouth")
     with pytest.raises(InputError, match="no frame"):
-        borrow(still(3), still(3)[:0], still(1), ExpressionGroups())
+        borrow(still(3), still(3)[:0], still(1))
 
 
 # --- the node
@@ -164,7 +164,7 @@ def pack(loud, tiny_models):
 
 
 def value(sound):
-    """The sound as a ComfyUI AUDIO."""
+    """A ComfyUI AUDIO."""
     return {"waveform": sound.waveform[None], "sample_rate": sound.sample_rate}
 
 
@@ -175,7 +175,7 @@ def speak(pack, voice, **changes):
     return DriveByAudio.EXECUTE_NORMALIZED(**given)[0]
 
 
-def test_a_sound_of_any_kind_gives_as_many_frames_as_cover_it(pack, loud):
+def test_audio_of_any_rate_is_covered_by_frames(pack, loud):
     for seconds, rate, fps in ((1.01, 48000, 25.0), (0.2, 8000, 29.97), (2.0, 96000, 25.0), (0.001, 22050, 25.0)):
         sound = tone(0.0, seconds, rate=rate, channels=1 if rate == 8000 else 6)
         motion = speak(pack, value(sound), fps=fps)
@@ -187,7 +187,7 @@ def test_a_sound_of_any_kind_gives_as_many_frames_as_cover_it(pack, loud):
     assert loud.asked.items() >= given.items()
 
 
-def test_the_sound_of_a_video_is_a_voice_and_a_silent_one_is_refused(pack, tmp_path):
+def test_the_audio_of_a_video_is_used_and_a_mute_one_is_refused(pack, tmp_path):
     frames = [np.zeros((32, 32, 3), np.uint8)] * 25
     sound = tone(0.3, 0.4, 0.3)
     whole = clip(tmp_path / "said.mp4", frames, audio=sound)
@@ -200,7 +200,7 @@ def test_the_sound_of_a_video_is_a_voice_and_a_silent_one_is_refused(pack, tmp_p
 
 
 @pytest.mark.parametrize("part", BORROWED)
-def test_a_reference_moves_the_head_and_the_voice_the_lips(pack, part):
+def test_the_reference_moves_the_head_and_the_speech_the_lips(pack, part):
     reference, own = track(18, Fraction(30), seed=5), still(1)
     plain = speak(pack, value(tone(0.4, 0.6)))
     done = speak(pack, value(tone(0.4, 0.6)), reference=reference, borrow=part)
@@ -234,7 +234,7 @@ def test_sadtalker_without_weights_is_refused_before_anything_runs(tmp_path, run
 
 
 def mouth(film):
-    """How much the mouth's surroundings differ from those in the first frame, for each frame."""
+    """Mean difference of the region of the mouth from that of the first frame, for each frame."""
     frames = [frame.float() for frame in Clip.open(film)]
     height, width = frames[0].shape[:2]
     rows = slice(int(0.45 * height), int(0.9 * height))
@@ -252,10 +252,10 @@ def test_talk(run, loud):
     for file, size in zip(files, [(512, 512), (320, 300)]):
         film = Clip.open(file)
         assert (film.width, film.height) == size and film.fps == FPS and len(list(film)) == 19
-        # all of the sound, where it was
-        heard = read_audio(file)
-        assert heard.sample_rate == 44100 and heard.waveform.shape == sound.waveform.shape
-        there = torch.nonzero(heard.waveform.abs().amax(0) > 0.2).flatten() / 44100
+        # All of the audio, where it was.
+        audio = read_audio(file)
+        assert audio.sample_rate == 44100 and audio.waveform.shape == sound.waveform.shape
+        there = torch.nonzero(audio.waveform.abs().amax(0) > 0.2).flatten() / 44100
         assert abs(float(there[0]) - 0.32) < 0.002 and abs(float(there[-1]) - 0.52) < 0.002
     # the mouth is open from frame 8 to frame 12, while it sounds
     change = mouth(files[0])
@@ -278,7 +278,7 @@ def test_talk_with_clip(run, loud):
 
 
 @needs_faces
-def test_a_pack_speaks_by_itself_or_says_that_it_cannot(run, tmp_path, monkeypatch):
+def test_a_pack_without_an_audio_driver_is_refused(run, tmp_path, monkeypatch):
     Image.fromarray(moved()).save("face.png")
     voice("voice.wav", tone(0.1, 0.1, rate=8000, channels=1))
     given = ["--input", "source=face.png", "--input", "audio=voice.wav"]
@@ -291,7 +291,7 @@ def test_a_pack_speaks_by_itself_or_says_that_it_cannot(run, tmp_path, monkeypat
 
 
 @needs_faces
-def test_a_voice_that_is_none_is_refused(run, loud, tmp_path):
+def test_files_without_speech_are_refused(run, loud, tmp_path):
     Image.fromarray(moved()).save("face.png")
     Path("text.wav").write_text("this is not sound")
     Path("empty.wav").write_bytes(b"")
@@ -305,7 +305,7 @@ def test_a_voice_that_is_none_is_refused(run, loud, tmp_path):
     assert not list(Path("out").rglob("*.mp4"))
 
 
-def test_the_shipped_voice_can_be_heard():
+def test_the_example_voice_is_a_few_seconds_of_speech():
     from mimaface.mimaface_core.audio.speech import Speech
 
     path = Path(__file__).resolve().parents[2] / "assets" / "demo_voice.ogg"

@@ -1,4 +1,4 @@
-"""The bundled driver: a network that streams without seams, lips that close, a head that lives, and its training."""
+"""The bundled driver: its network, lips at video frames, the driven face, and its training."""
 
 import json
 from fractions import Fraction
@@ -8,11 +8,11 @@ import pytest
 import torch
 from support.tiny_pack import awaken, write_tiny_pack
 
-from mimaface.mimaface_core.audio.mel import loudness, mel_spectrogram
+from mimaface.mimaface_core.audio.mel import MEL_RATE, loudness, mel_spectrogram
 from mimaface.mimaface_core.audio.speech import SAMPLE_RATE, Speech
 from mimaface.mimaface_core.audio.voice import net as voice_module
 from mimaface.mimaface_core.audio.voice.driver import NECK, VoiceDriver, emphasis
-from mimaface.mimaface_core.audio.voice.lips import CLOSED, MELS_A_SECOND, REST, Lips, at_frames, widened
+from mimaface.mimaface_core.audio.voice.lips import CLOSED, REST, Lips, at_frames, widened
 from mimaface.mimaface_core.audio.voice.net import SILENCE, VoiceNet
 from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES
 from mimaface.mimaface_core.errors import InputError
@@ -31,7 +31,7 @@ TINY = {"width": 8, "dilations": (1, 2)}
 
 @pytest.fixture(scope="module")
 def driver() -> VoiceDriver:
-    """A random driver that takes silence for rest."""
+    """A random driver whose viseme of silence is rest."""
     net = awaken(VoiceNet(**TINY)).eval().requires_grad_(False)
     quiet = net(torch.full((1, 20, 80), SILENCE))["viseme"][0, 10]
     net.head.bias[REST] += quiet.max() - quiet[REST] + 6
@@ -63,7 +63,7 @@ def noise(seconds: float, seed: int = 0) -> torch.Tensor:
     return 0.1 * torch.randn(int(seconds * SAMPLE_RATE), generator=torch.Generator().manual_seed(seed))
 
 
-def heard(viseme: list[int], mouth: torch.Tensor) -> dict[str, torch.Tensor]:
+def articulation(viseme: list[int], mouth: torch.Tensor) -> dict[str, torch.Tensor]:
     one_hot = torch.nn.functional.one_hot(torch.tensor(viseme), len(VISEMES)).float()
     return {"viseme": one_hot, "mouth": mouth, "stress": torch.zeros(len(viseme))}
 
@@ -71,7 +71,7 @@ def heard(viseme: list[int], mouth: torch.Tensor) -> dict[str, torch.Tensor]:
 # -- the network
 
 
-def test_shapes():
+def test_the_network_returns_an_articulation_per_mel_frame():
     made = VoiceNet(**TINY)(torch.zeros(2, 30, 80))
     assert {name: tuple(value.shape) for name, value in made.items()} == {
         "viseme": (2, 30, 8), "mouth": (2, 30, len(MOUTH)), "stress": (2, 30),
@@ -89,14 +89,14 @@ def test_chunks_join_without_seams(driver, monkeypatch):
             assert torch.allclose(joined, value[0], atol=1e-5)
 
 
-def test_a_result_depends_on_its_surroundings_only(driver):
+def test_a_result_depends_on_its_context_only(driver):
     mel = torch.randn(1, 60, 80)
     other = mel.clone()
     other[:, 30 + driver.net.reach + 1 :] += 1
     assert torch.allclose(driver.net(mel)["mouth"][:, :31], driver.net(other)["mouth"][:, :31], atol=1e-5)
 
 
-def test_bundled_size(bundled):
+def test_the_bundled_network_is_small(bundled):
     assert sum(p.numel() for p in bundled.net.parameters()) <= 1.5e6
     assert (BUNDLED / "audio.safetensors").stat().st_size <= 3e6
 
@@ -105,26 +105,26 @@ def test_bundled_size(bundled):
 
 
 @pytest.mark.parametrize("fps", [12.0, 25.0, 60.0])
-def test_a_short_closure_is_seen(fps):
+def test_every_short_closure_is_shown_by_a_frame(fps):
     lips = Lips(procedural_face())
     mouth = torch.zeros(160, len(MOUTH))
     mouth[:, MOUTH.index("jaw_open")] = 0.4
-    open_gap = lips.apart(mouth)[0].max()
+    open_gap = lips.gaps_of(mouth)[0].max()
     for start in range(70, 80):
         viseme = [CLOSED if start <= k < start + 3 else 5 for k in range(160)]
-        made, _, _ = at_frames(heard(viseme, mouth), fps, int(2 * fps), lips)
-        gap = lips.apart(made).amax(1)
+        made, _, _ = at_frames(articulation(viseme, mouth), fps, int(2 * fps), lips)
+        gap = lips.gaps_of(made).amax(1)
         assert gap.min() < 0.3 and gap[0] > 0.99 * open_gap
-        assert abs((gap.argmin() + 0.5) / fps - (start + 1) / MELS_A_SECOND) <= 0.5 / fps + 0.02
+        assert abs((gap.argmin() + 0.5) / fps - (start + 1) / MEL_RATE) <= 0.5 / fps + 0.02
 
 
 def test_lips_stay_shut_in_a_pause():
     lips, mouth = Lips(procedural_face()), 0.1 * torch.rand(160, len(MOUTH))
-    made, rest, _ = at_frames(heard([REST] * 160, mouth), 25.0, 50, lips)
-    assert lips.apart(made).max() < 0.01 and rest.min() == 1
+    made, rest, _ = at_frames(articulation([REST] * 160, mouth), 25.0, 50, lips)
+    assert lips.gaps_of(made).max() < 0.01 and rest.min() == 1
 
 
-def test_louder_is_wider():
+def test_a_gain_widens_what_parts_the_lips():
     mouth = torch.tensor([[0.2 if name in ("jaw_open", "pucker") else -0.1 for name in MOUTH]] * 2)
     wider = widened(mouth, torch.tensor([0.0, 6.0206]))
     assert torch.equal(wider[0], mouth[0])
@@ -132,7 +132,7 @@ def test_louder_is_wider():
     assert changed.pop("jaw_open") == pytest.approx(2, abs=1e-3) and set(changed.values()) == {1.0}
 
 
-def test_levels_are_those_of_the_sound():
+def test_loudness_of_mels_follows_the_level():
     t = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     tones = [0.1 * np.sin(2 * np.pi * hertz * t) for hertz in (300, 1000, 3000)]
     tones += [2 * tones[1]]
@@ -146,7 +146,7 @@ def test_levels_are_those_of_the_sound():
 # -- a driven face
 
 
-def test_only_the_lips(driver, source):
+def test_without_pose_and_blinks_only_the_lips_move(driver, source):
     track = driver.drive(speech(noise(1)), source, Fraction(25), pose=0, blinks=0)
     assert len(track) == 25 and track.visible.all() and track.fps == 25
     assert torch.allclose(track.coefficients.angles, source.coefficients.angles.expand(25, -1), atol=1e-6)
@@ -158,7 +158,7 @@ def test_only_the_lips(driver, source):
         assert torch.equal(getattr(track.coefficients, group), getattr(source.coefficients, group).expand(25, -1))
 
 
-def test_everything_but_the_lips(driver, source):
+def test_without_lips_the_rest_moves(driver, source):
     track = driver.drive(speech(noise(4)), source, Fraction(25), lips=0)
     mouth = [i for i, name in enumerate(BLENDSHAPES) if "lid" not in name and "brow" not in name]
     assert torch.equal(
@@ -167,7 +167,7 @@ def test_everything_but_the_lips(driver, source):
     assert (track.coefficients.angles - source.coefficients.angles).abs().max() > 0.005
 
 
-def test_the_neck_stays(driver, source):
+def test_the_head_turns_about_the_neck(driver, source):
     track = driver.drive(speech(noise(4)), source, Fraction(25), pose=2)
     neck = torch.tensor(NECK)[None, None]
     places = [
@@ -178,7 +178,7 @@ def test_the_neck_stays(driver, source):
     assert (track.coefficients.angles - source.coefficients.angles).abs().max() < 0.7
 
 
-def test_the_seed_decides(driver, source):
+def test_the_seed_decides_all_but_the_lips(driver, source):
     voice = speech(noise(2))
     tracks = [driver.drive(voice, source, Fraction(25), seed=seed) for seed in (1, 1, 2)]
     values = [track.coefficients.values for track in tracks]
@@ -187,7 +187,7 @@ def test_the_seed_decides(driver, source):
     assert torch.equal(jaw[0], jaw[2])
 
 
-def test_silence_shuts_the_mouth_and_blinks(driver, source):
+def test_in_silence_the_mouth_is_shut_and_the_eyes_blink(driver, source):
     track = driver.drive(speech(torch.zeros(20 * SAMPLE_RATE)), source, Fraction(25))
     c = track.coefficients
     assert lip_gap(driver.face, c.identity, c.expression).max() < 0.005
@@ -196,13 +196,13 @@ def test_silence_shuts_the_mouth_and_blinks(driver, source):
 
 
 @pytest.mark.parametrize("fps", [Fraction(30000, 1001), Fraction(8), Fraction(60)])
-def test_short_sounds_and_other_rates(driver, source, fps):
+def test_short_speech_and_other_frame_rates(driver, source, fps):
     track = driver.drive(speech(noise(0.2)), source, fps)
     assert len(track) == -(-Fraction(1, 5) * fps // 1) and track.coefficients.values.isfinite().all()
     assert len(driver.drive(speech(noise(0.001)), source, fps)) == 1
 
 
-def test_refusals(driver, source):
+def test_sources_of_several_frames_and_unknown_styles_are_refused(driver, source):
     with pytest.raises(InputError, match="one frame"):
         driver.drive(speech(noise(0.2)), source[[0, 0]], Fraction(25))
     with pytest.raises(InputError, match="style"):
@@ -212,7 +212,7 @@ def test_refusals(driver, source):
 # -- recordings
 
 
-def test_recordings_are_not_delayed():
+def test_augmented_recordings_are_not_delayed():
     generator = np.random.default_rng(3)
     wave = np.zeros(SAMPLE_RATE, np.float32)
     wave[SAMPLE_RATE // 2 :] = coloured_noise(SAMPLE_RATE // 2, -1, generator) * 0.1
@@ -248,7 +248,7 @@ def test_training_from_speech_to_pack(tmp_path):
     assert "audio" in pack.verify() and isinstance(pack.audio_driver, VoiceDriver)
 
 
-def test_steps_can_be_repeated():
+def test_batches_can_be_repeated():
     from mimaface.mimaface_core.training.speech.crops import Crops, SpeechClip
 
     wave = coloured_noise(3 * SAMPLE_RATE, -1, np.random.default_rng(0)) * np.float32(0.1)
@@ -264,7 +264,7 @@ def test_steps_can_be_repeated():
 # -- the bundled weights
 
 
-def test_silence_and_noise_are_no_speech(bundled, source):
+def test_silence_and_noise_keep_the_mouth_shut(bundled, source):
     generator = np.random.default_rng(0)
     for loud, slope in ((0.0, 0), (0.003, -1), (0.003, 0)):
         wave = loud * coloured_noise(4 * SAMPLE_RATE, slope, generator)
@@ -274,18 +274,18 @@ def test_silence_and_noise_are_no_speech(bundled, source):
 
 
 @needs_espeak
-def test_unseen_voices_are_understood(bundled):
+def test_visemes_of_held_out_voices(bundled):
     from scipy.signal import resample_poly
 
     from mimaface.mimaface_core.training.speech.articulation import labels
-    from mimaface.mimaface_core.training.speech.items import voice_split
+    from mimaface.mimaface_core.training.speech.corpus import split
 
     right = total = 0
     for voice, text in (("sv+f2", "En gång bodde en man vid havet."), ("sw+m3", "Habari ya asubuhi, mama na baba.")):
-        assert voice_split(voice) == "held_out"
+        assert split(voice) == "held_out"
         wave, phones = espeak.speak(text, voice)
         sound = resample_poly(wave / 32768, 320, 441)
-        made = bundled.listen(speech(sound))["viseme"].argmax(-1).numpy()
+        made = bundled.articulation(speech(sound))["viseme"].argmax(-1).numpy()
         truth = labels(phones, 1 + len(sound) // 200)
         right, total = right + (made == truth).sum(), total + len(truth)
     assert right / total >= 0.75

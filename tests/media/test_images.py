@@ -1,4 +1,4 @@
-"""Pictures of every kind become the same colours, the right way up."""
+"""Images of every kind: colours, channels, orientation, and refusals."""
 
 import io
 import struct
@@ -27,22 +27,22 @@ def png16(values):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def test_a_colour_picture_is_read_exactly(tmp_path):
+def test_a_colour_image_is_read_exactly(tmp_path):
     pixels = noise(1)[0]
     Image.fromarray(pixels.numpy()).save(tmp_path / "a.png")
-    picture = read_image(tmp_path / "a.png")
-    assert picture.dtype == torch.float32 and torch.equal(picture, pixels.float() / 255)
+    image = read_image(tmp_path / "a.png")
+    assert image.dtype == torch.float32 and torch.equal(image, pixels.float() / 255)
 
 
 @pytest.mark.parametrize("mode, value", [("L", 51), ("1", 1), ("P", 51), ("LA", (51, 255)), ("F", 0.2)])
-def test_grey_and_palette_pictures_get_three_channels(tmp_path, mode, value):
+def test_grey_and_palette_images_get_three_channels(tmp_path, mode, value):
     Image.new(mode, (4, 3), value).save(tmp_path / "a.tiff")
-    picture = read_image(tmp_path / "a.tiff")
-    assert picture.shape == (3, 4, 3)
+    image = read_image(tmp_path / "a.tiff")
+    assert image.shape == (3, 4, 3)
     if mode == "P":
-        assert torch.allclose(picture, torch.from_numpy(np.array(Image.new("P", (4, 3), 51).convert("RGB"))) / 255)
+        assert torch.allclose(image, torch.from_numpy(np.array(Image.new("P", (4, 3), 51).convert("RGB"))) / 255)
     else:
-        assert torch.allclose(picture, torch.tensor(1.0 if mode == "1" else 0.2))
+        assert torch.allclose(image, torch.tensor(1.0 if mode == "1" else 0.2))
 
 
 def test_transparency_goes_on_white(tmp_path):
@@ -57,25 +57,25 @@ def test_transparency_goes_on_white(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_16_bit_pictures_keep_their_brightness(tmp_path, channels):
+def test_16_bit_images_keep_their_brightness(tmp_path, channels):
     values = np.full((3, 5, channels), 40000, np.uint16)
     if channels in (2, 4):
         values[..., -1] = 65535
     (tmp_path / "a.png").write_bytes(png16(values[..., 0] if channels == 1 else values))
-    picture = read_image(tmp_path / "a.png")
-    assert picture.shape == (3, 5, 3)
-    assert torch.allclose(picture, torch.tensor(40000 / 65535), atol=1 / 255)
+    image = read_image(tmp_path / "a.png")
+    assert image.shape == (3, 5, 3)
+    assert torch.allclose(image, torch.tensor(40000 / 65535), atol=1 / 255)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path, orientation):
-    picture = Image.new("RGB", (8, 16), "black")
-    picture.paste("white", (0, 0, 4, 4))
+    image = Image.new("RGB", (8, 16), "black")
+    image.paste("white", (0, 0, 4, 4))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture.save(tmp_path / "a.png", exif=exif)
+    image.save(tmp_path / "a.png", exif=exif)
     read = read_image(tmp_path / "a.png")
-    # the stored top left corner is meant to be seen there
+    # The place where the stored top left corner is displayed.
     rows = {1: "top", 2: "top", 3: "bottom", 4: "bottom", 5: "top", 6: "top", 7: "bottom", 8: "bottom"}
     columns = {1: "left", 2: "right", 3: "right", 4: "left", 5: "left", 6: "right", 7: "right", 8: "left"}
     assert read.shape == ((16, 8, 3) if orientation < 5 else (8, 16, 3))
@@ -84,7 +84,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     assert read[row, column, 0] == 1 and read.mean() == 0.125
 
 
-def test_cmyk_pictures_come_out_in_their_colours(tmp_path):
+def test_cmyk_images_keep_their_colours(tmp_path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg")
     red = read_image(tmp_path / "red.jpg").mean((0, 1))
     assert red[0] > 0.9 and red[1:].max() < 0.1
@@ -97,27 +97,27 @@ def test_an_unusable_colour_profile_is_only_a_warning(tmp_path, caplog):
     assert "profile" in caplog.text
 
 
-def test_of_an_animation_the_first_frame_is_read(tmp_path):
+def test_the_first_frame_of_an_animation_is_read(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert torch.equal(read_image(tmp_path / "a.gif")[0, 0], torch.tensor([1.0, 0, 0]))
 
 
-def test_a_24_megapixel_photograph_and_bytes_are_read(tmp_path):
+def test_a_24_megapixel_image_is_read_from_bytes(tmp_path):
     file = io.BytesIO()
     Image.new("RGB", (6000, 4000), (255, 0, 0)).save(file, "JPEG")
-    picture = read_image(file)
-    assert picture.shape == (4000, 6000, 3) and picture[0, 0, 0] > 0.98
+    image = read_image(file)
+    assert image.shape == (4000, 6000, 3) and image[0, 0, 0] > 0.98
 
 
-def test_pictures_that_cannot_be_read_are_refused_in_a_sentence(tmp_path):
+def test_unreadable_images_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(InputError) as error:
         read_image(tmp_path / "none.png")
     one_sentence(error, "none.png", "check the path")
     with pytest.raises(InputError) as error:
         read_image(tmp_path)
     one_sentence(error, "folder")
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     with pytest.raises(InputError) as error:
         read_image(tmp_path / "text.png")
     one_sentence(error, "text.png", "JPEG")
@@ -129,7 +129,7 @@ def test_pictures_that_cannot_be_read_are_refused_in_a_sentence(tmp_path):
     one_sentence(error, "cut.png", "damaged")
 
 
-def test_a_picture_with_too_many_pixels_is_refused(tmp_path, monkeypatch):
+def test_an_image_with_too_many_pixels_is_refused(tmp_path, monkeypatch):
     Image.new("L", (30, 30)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(InputError) as error:

@@ -1,4 +1,4 @@
-"""Pictures, clips and sound in every shape users have, exact rates, and files that are whole or absent."""
+"""Videos and audio of every kind users have, and exact frame rates."""
 
 import io
 import subprocess
@@ -42,7 +42,7 @@ def numbers(clip):
         (Fraction(30001, 1000), Fraction(30001, 1000)),
     ],
 )
-def test_decimal_rates_become_the_exact_ones_that_are_meant(given, exact):
+def test_decimal_rates_become_exact_ones(given, exact):
     assert exact_rate(given) == exact
 
 
@@ -52,7 +52,7 @@ def test_impossible_rates_are_refused(given):
         exact_rate(given)
 
 
-# --- clips
+# --- videos
 
 
 @pytest.mark.parametrize("size", [(24, 32), (33, 47), (1, 1)])
@@ -63,13 +63,13 @@ def test_the_lossless_format_is_bit_exact(tmp_path, size):
     assert (clip.height, clip.width, clip.fps, clip.frames, clip.has_audio) == (*size, NTSC, 5, True)
     assert all(torch.equal(*pair) for pair in zip(frames, clip, strict=True))
     assert all(frame.dtype == torch.uint8 for frame in clip)
-    kept = read_audio(path)
-    assert torch.equal(kept.waveform, sound.waveform[:, : round(5 / NTSC * 44100)])
+    stored = read_audio(path)
+    assert torch.equal(stored.waveform, sound.waveform[:, : round(5 / NTSC * 44100)])
 
 
 @pytest.mark.parametrize("fps", [25, NTSC, Fraction(24000, 1001), 60, Fraction(25, 2)])
 @pytest.mark.parametrize("format", ["mp4", "webm", "lossless"])
-def test_rates_stay_exact_and_no_frame_is_lost_or_doubled(tmp_path, fps, format):
+def test_rates_are_exact_and_no_frame_is_lost_or_doubled(tmp_path, fps, format):
     clip = Clip.open(write(tmp_path / "a", greys(31), fps, format, audio=chirp(16000, 3)))
     assert clip.fps == fps and clip.frames == 31
     assert numbers(clip) == list(range(31))
@@ -84,7 +84,7 @@ def test_colours_survive_in_every_format(tmp_path, format):
         assert (read.float() - pixels.float()).abs().mean((0, 1)).max() <= 3, colour
 
 
-def test_an_odd_sized_clip_is_padded_for_mp4_only(tmp_path):
+def test_odd_sizes_are_padded_for_mp4_only(tmp_path):
     ramp = torch.arange(47, dtype=torch.uint8).mul(5)[None, :, None].expand(33, 47, 3)
     clip = Clip.open(write(tmp_path / "a.mp4", [ramp] * 2))
     assert (clip.height, clip.width) == (34, 48)
@@ -95,12 +95,12 @@ def test_an_odd_sized_clip_is_padded_for_mp4_only(tmp_path):
 
 
 @pytest.mark.parametrize("format", ["mp4", "webm", "gif", "lossless"])
-def test_a_clip_of_one_frame(tmp_path, format):
+def test_a_video_of_one_frame(tmp_path, format):
     clip = Clip.open(write(tmp_path / "a", greys(1), 25, format))
     assert clip.frames == 1 and len(list(clip)) == 1
 
 
-def test_a_clip_iterates_anew_each_time_from_bytes_too(tmp_path):
+def test_each_iteration_starts_at_the_first_frame(tmp_path):
     path = write(tmp_path / "a.mp4", greys(6), audio=chirp(16000, 1))
     for source in (path, str(path), io.BytesIO(path.read_bytes())):
         clip = Clip.open(source)
@@ -143,7 +143,7 @@ def timed(path, times, base=Fraction(1, 600)):
 
 
 def test_a_variable_rate_becomes_constant_with_every_frame_at_its_time(tmp_path):
-    # two seconds, each dense in its first half, sparse in its second and with a pause at its end
+    # Two seconds, each dense in its first half, sparse in its second and with a pause at its end.
     times = [second * 600 + tick for second in (0, 1) for tick in [*range(0, 300, 30), 340, 400, 460]]
     clip = Clip.open(timed(tmp_path / "a.mp4", times))
     frames = numbers(clip)
@@ -151,26 +151,26 @@ def test_a_variable_rate_becomes_constant_with_every_frame_at_its_time(tmp_path)
     assert 0 < len(frames) / clip.fps - Fraction(times[-1], 600) < Fraction(1, 5)
     for tick, number in enumerate(frames):
         now = tick / clip.fps
-        # the picture shown is the latest one that has begun, give or take half a frame
-        begun = [i for i, time in enumerate(times) if Fraction(time, 600) <= now + Fraction(1, 2) / clip.fps]
-        assert number in begun[-2:], (tick, number, begun[-3:])
+        # The frame shown is the latest one that has started, give or take half a frame.
+        started = [i for i, time in enumerate(times) if Fraction(time, 600) <= now + Fraction(1, 2) / clip.fps]
+        assert number in started[-2:], (tick, number, started[-3:])
 
 
-def test_jitter_around_a_constant_rate_neither_drops_nor_doubles(tmp_path):
+def test_jitter_around_a_constant_rate_neither_drops_nor_doubles_frames(tmp_path):
     clip = Clip.open(timed(tmp_path / "a.mp4", [20 * i + (3 if i % 3 == 1 else 0) for i in range(31)]))
     assert abs(float(clip.fps) - 30) < 0.5
     assert numbers(clip) == list(range(31))
 
 
-def test_a_jump_of_the_clock_does_not_fill_the_disk(tmp_path):
+def test_a_jump_of_the_timestamps_is_not_filled_with_frames(tmp_path):
     times = [20 * i for i in range(10)] + [600 * 3600 + 20 * i for i in range(10)]
     assert len(list(Clip.open(timed(tmp_path / "a.mp4", times)))) <= 21
 
 
-# --- clips that are damaged or none
+# --- files that are damaged or no video
 
 
-def test_a_missing_clip_a_folder_and_a_text_are_refused(tmp_path):
+def test_missing_files_folders_and_texts_are_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("this is no video")
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\ntext.mp4\n")
@@ -188,14 +188,14 @@ def test_a_missing_clip_a_folder_and_a_text_are_refused(tmp_path):
     one_sentence(error, "The video")
 
 
-def test_sound_alone_is_no_clip(tmp_path):
+def test_an_audio_file_is_no_video(tmp_path):
     ffmpeg("-f", "lavfi", "-i", "sine=d=0.2", tmp_path / "a.wav")
     with pytest.raises(InputError) as error:
         Clip.open(tmp_path / "a.wav")
     one_sentence(error, "a.wav", "no video")
 
 
-def test_a_song_with_a_cover_is_no_clip_but_has_sound(tmp_path):
+def test_a_song_with_a_cover_has_audio_and_no_video(tmp_path):
     Image.new("RGB", (16, 16), "red").save(tmp_path / "cover.png")
     ffmpeg("-f", "lavfi", "-i", "sine=d=0.5", tmp_path / "a.m4a")
     cover = ["-map", "0", "-map", "1", "-c", "copy", "-disposition:v:0", "attached_pic"]
@@ -226,7 +226,7 @@ def test_a_corrupt_mp4_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_of_a_truncated_clip_the_frames_before_the_damage_are_kept(tmp_path, caplog, suffix):
+def test_the_frames_before_the_damage_of_a_truncated_video_are_read(tmp_path, caplog, suffix):
     write(tmp_path / "whole.mp4", noise(20, 48, 64))  # the index is at the front
     whole = tmp_path / "whole.mp4"
     if suffix == ".mkv":
@@ -238,17 +238,17 @@ def test_of_a_truncated_clip_the_frames_before_the_damage_are_kept(tmp_path, cap
     assert not caplog.text
     after = list(Clip.open(path))
     assert 5 <= len(after) < 20 and path.name in caplog.text and "damaged" in caplog.text
-    # the last one or two may be held for pictures that were stored later
+    # The decoder may hold the last one or two for frames that were stored later.
     assert all(torch.equal(*pair) for pair in zip(before[: len(after) - 3], after, strict=False))
 
 
-def test_a_whole_clip_gives_no_warning(tmp_path, caplog):
+def test_an_undamaged_video_gives_no_warning(tmp_path, caplog):
     for format in ("mp4", "webm", "gif", "lossless"):
         list(Clip.open(write(tmp_path / "a", greys(9), 25, format, audio=chirp(16000, 2))))
     assert not caplog.text
 
 
-# --- sound
+# --- audio
 
 
 def test_a_video_without_audio_has_none(tmp_path):
@@ -258,7 +258,7 @@ def test_a_video_without_audio_has_none(tmp_path):
 
 @pytest.mark.parametrize("sample_rate, channels", [(44100, 2), (48000, 1), (16000, 1)])
 @pytest.mark.parametrize("format", ["mp4", "webm"])
-def test_sound_is_muxed_to_the_sample_and_cut_with_the_video(tmp_path, format, sample_rate, channels):
+def test_audio_is_muxed_to_the_sample_and_cut_with_the_video(tmp_path, format, sample_rate, channels):
     sound = chirp(sample_rate, 3, channels)
     read = read_audio(write(tmp_path / "a", greys(31), NTSC, format, audio=sound))
     assert read.waveform.dtype == torch.float32 and read.waveform.shape[0] == channels
@@ -271,7 +271,7 @@ def test_sound_is_muxed_to_the_sample_and_cut_with_the_video(tmp_path, format, s
         assert read.sample_rate == 48000  # the only rate of the codec
 
 
-def test_sound_shorter_than_the_video_stays_as_it_is(tmp_path):
+def test_audio_shorter_than_the_video_is_not_changed(tmp_path):
     path = write(tmp_path / "a", greys(31), 25, "lossless", audio=chirp(16000, 0.5))
     assert read_audio(path).waveform.shape == (1, 8000) and len(list(Clip.open(path))) == 31
     silent = write(tmp_path / "b.mp4", greys(3), audio=Audio(torch.zeros(1, 0), 16000))
@@ -288,7 +288,7 @@ def test_wav_files_are_read_exactly(tmp_path):
 
 
 @pytest.mark.parametrize("offset", [0.2, -0.2])
-def test_sound_that_starts_beside_the_video_is_put_in_its_place(tmp_path, offset):
+def test_audio_that_starts_before_or_after_the_video_is_aligned(tmp_path, offset):
     write(tmp_path / "a.mp4", greys(25))
     ffmpeg("-f", "lavfi", "-i", "sine=d=0.8:r=16000", tmp_path / "a.wav")
     shifts = ["-itsoffset", max(-offset, 0)], ["-itsoffset", max(offset, 0)]

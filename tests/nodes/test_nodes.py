@@ -60,7 +60,8 @@ def test_a_node_describes_itself(node):
 
 def test_the_pack_is_imported_quickly_and_without_heavy_libraries():
     program = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import torch; from support import checkout; import mimaface.nodes\n"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        "import torch; from support import checkout; import mimaface.nodes\n"
         "heavy = {'diffusers', 'transformers', 'mediapipe', 'cv2', 'av', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

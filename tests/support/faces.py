@@ -42,7 +42,7 @@ def landmarks(coefficients, gaze):
     points = model.project(model.transform(shape, coefficients.angles, coefficients.translation))
     seen = torch.zeros(len(gaze), 478, 3)
     seen[:, :468] = points[:, :468]
-    for side, (name, first) in enumerate(zip(IRISES, (468, 473))):
+    for name, first in zip(IRISES, (468, 473)):
         pupil = points[:, FACE.parts[name]][:, :24].mean(1)
         seen[:, first : first + 5] = pupil[:, None]
         for i, (dx, dy) in enumerate(((1, 0), (0, -1), (-1, 0), (0, 1))):
@@ -52,9 +52,9 @@ def landmarks(coefficients, gaze):
 
 
 def stand_in(seed=0, outside=0.01):
-    """A face model that is not ours: other vertices, place, size and order; its movements are mixtures of ours, and more.
+    """A foreign face model: other vertices, place, size and order, whose blendshapes are mixtures of ours, and more.
 
-    Returns the model, the mixtures [64, 64], and what is more, [V, 3, 64] in our face's place, size and order.
+    Returns the model, the mixtures [64, 64], and what they have beyond ours, [V, 3, 64], in our face's place, size and order.
     """
     face = procedural_face()
     model, triangles = face.model, face.model.triangles[face.part_triangles["face"]]

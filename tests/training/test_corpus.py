@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES, spread
+from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES, mouth_expression
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
@@ -43,10 +43,10 @@ def named(numbers: np.ndarray) -> list[str]:
 def test_mouth_vector_moves_the_named_blendshapes():
     mouth = torch.zeros(1, len(MOUTH))
     mouth[0, JAW], mouth[0, MOUTH.index("corner_x")] = 0.4, 0.2
-    expression = spread(mouth)[0]
+    expression = mouth_expression(mouth)[0]
     moved = {BLENDSHAPES[i]: float(expression[i]) for i in expression.nonzero()[:, 0]}
     assert moved == pytest.approx({"jaw_open": 0.4, "corner_x_right": 0.2, "corner_x_left": 0.2})
-    assert (spread(torch.eye(len(MOUTH))) != 0).any(1).all()
+    assert (mouth_expression(torch.eye(len(MOUTH))) != 0).any(1).all()
 
 
 def test_ipa_letters_and_visemes():
@@ -57,7 +57,7 @@ def test_ipa_letters_and_visemes():
         "ð": "tongue",
         "ʒ": "hushing",
         "ɑ": "open",
-        "ɪ": "spread",
+        "ɪ": "mouth_expression",
         "y": "round",
     }.items():
         assert VISEMES[viseme_of(letter)] == kind
@@ -113,7 +113,7 @@ def test_labels_follow_the_phonemes():
     assert visemes[0] == visemes[15] == visemes[69] == "rest"
     assert visemes[16:24] == ["closed"] * 8
     assert visemes[26] == "open"
-    assert visemes[38] == "spread"
+    assert visemes[38] == "mouth_expression"
     assert visemes[42] == "hushing"
 
 
@@ -130,7 +130,7 @@ def test_lips_close_fully(sound, vowel, length):
     assert mouth[int(0.38 * MEL_RATE), JAW] > 0.06
     face, nobody = procedural_face(), torch.zeros(1, 80)
     together = closed_mouth(face, nobody, torch.zeros(1, 64))
-    gaps = lip_gaps(face, nobody, together + spread(torch.from_numpy(shut).float()))
+    gaps = lip_gaps(face, nobody, together + mouth_expression(torch.from_numpy(shut).float()))
     assert gaps.max() < 0.003  # 0.3 mm, between any two points of the lips
 
 

@@ -1,1 +1,1 @@
-"""SadTalker's published audio driver: its networks and how they move the face model."""
+"""SadTalker as an audio driver, with its released weights."""

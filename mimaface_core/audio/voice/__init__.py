@@ -1,1 +1,1 @@
-"""The bundled audio driver: speech to the bundled face's mouth, head, brows and eyes."""
+"""The bundled audio driver: from speech to the bundled face's mouth, head, brows and eyes."""

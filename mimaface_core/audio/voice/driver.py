@@ -1,4 +1,4 @@
-"""The bundled driver: a voice becomes a talking face, by the voice network for the lips and by `life` for the rest."""
+"""The bundled audio driver: the lips by the voice network, head, gaze, lids and brows by `liveliness`."""
 
 from __future__ import annotations
 
@@ -9,116 +9,146 @@ import torch
 from torch import Tensor
 
 from ... import host
-from ...errors import InputError
 from ...morphable.bundled.blendshapes import BLENDSHAPES, blendshapes
 from ...morphable.bundled.face import ProceduralFace
 from ...morphable.bundled.face_mesh import LID_MIDDLES
 from ...morphable.bundled.lip_contact import SHUT_GAP, closed_mouth, lip_gaps
 from ...motion.rotation import angles_of, rotation_of
 from ...motion.track import PROCEDURAL, FaceCoefficients, MotionTrack
+from ..checks import check_source
 from ..mel import HOP, loudness, mel_stream
 from ..speech import Speech
 from .lips import REST, Lips, at_frames, average, widened
-from .liveliness import live
+from .liveliness import draw_liveliness
 from .net import VoiceNet
-from .visemes import spread
+from .visemes import mouth_expression
 
-NECK = (0.0, -1.0, -0.4)  # where the neck bears the head, on the model's mean face
-BROWS = {"brow_inner": 0.35, "brow_mid": 0.4, "brow_outer": 0.3}  # what raised brows are
-# People say loud syllables with a wide mouth and soft ones with a narrow one; the synthetic voices that the network knows
-# are all but equally loud. Decibels of opening for one of loudness, the least and the most of them, and mel frames in
-# which loudness is taken.
-WIDER, NARROWEST, WIDEST, SYLLABLE = 0.45, -6.0, 2.5, 4.0
+NECK = (0.0, -1.0, -0.4)  # pivot of the head in model units, on the model's mean face
+_RAISED_BROWS = {"brow_inner": 0.35, "brow_mid": 0.4, "brow_outer": 0.3}  # coefficients of brows raised in full
+# People say loud syllables with a wide mouth and soft ones with a narrow one; the synthetic voices that the network is
+# trained on are all but equally loud.
+_OPENING_DB_A_DB = 0.45  # decibels of opening for one of loudness
+_NARROWEST_DB, _WIDEST_DB = -6.0, 2.5  # limits of the opening's gain
+_SYLLABLE = 4.0  # mel frames: half-width of the average in which loudness is taken
 
 
 class VoiceDriver:
-    """Drives the bundled face model by a voice. net: trained, in evaluation mode; face: the model that is driven."""
+    """The `AudioDriver` of the bundled face model.
+
+    Args:
+        net: trained, in evaluation mode.
+        face: the model that is driven.
+    """
 
     def __init__(self, net: VoiceNet, face: ProceduralFace) -> None:
         self.net, self.face, self.lips = net, face, Lips(face)
 
     def drive(
-        self, speech: Speech, source: MotionTrack, fps: Fraction, *,
-        style: int = 0, seed: int = 0, pose: float = 1.0, lips: float = 1.0, blinks: float = 1.0,
-    ) -> MotionTrack:  # fmt: skip
-        """The source speaking: a track as long as the voice, whose frame i shows the instant (i + 0.5) / fps.
+        self,
+        speech: Speech,
+        source: MotionTrack,
+        fps: Fraction,
+        *,
+        style: int = 0,
+        seed: int = 0,
+        pose: float = 1.0,
+        lips: float = 1.0,
+        blinks: float = 1.0,
+    ) -> MotionTrack:
+        """Animate the source by speech; see `AudioDriver.drive`.
 
-        source: one frame; its identity, texture, light and place are kept. style: 0–45, the temperament: how often the
-        eyes blink, how far the head nods, where it likes to look. seed: the course that all this takes. Strengths, 0 none,
-        1 as it is, 2 doubled: pose of head and glances, lips of the mouth, blinks of how often eyes blink and brows rise.
-        Raises InputError for a source of several frames or of another face model, and for a style that does not exist.
+        The style is a temperament: how often the eyes blink, how far the head nods, where it likes to look. `pose`
+        scales head and glances; `blinks` also scales how far the brows rise.
         """
-        if len(source) != 1:
-            raise InputError(f"A voice drives one face: give a source of one frame, not of {len(source)}.")
+        check_source(source)
         source.check_basis(PROCEDURAL)
-        count, s = speech.frames(fps), source.coefficients
-        mouth, rest, stress = at_frames(self.listen(speech), float(fps), count, self.lips)
+        count = speech.frames(fps)
+        mouth, rest, stress = at_frames(self.articulation(speech), float(fps), count, self.lips)
+        liveliness = draw_liveliness(count, fps, style, seed, 1 - rest, stress, blinks)
 
-        moving = live(count, fps, style, seed, 1 - rest, stress, blinks)
-        # lids go down with the glance as well, and as far as the glance goes
-        lowered = moving.lowered[:, None]
-        lids = 1 - (1 - moving.lids) / (1 - lowered) * (1 - (pose * lowered).clamp(max=1))
+        # The lids that follow a glance go down as far as the glance does.
+        lowered = liveliness.lowered[:, None]
+        lids = 1 - (1 - liveliness.lids) / (1 - lowered) * (1 - (pose * lowered).clamp(max=1))
+        expression = self._speaking(source, mouth, lips) + self._lid_closure(source, lids)
+        expression = expression + blinks * liveliness.brows[:, None] * _raised_brows()
 
-        # the mouth comes from the source's to one with its lips together, and from there speaks
-        closed = closed_mouth(self.face, s.identity, s.expression)
-        closing = min(lips, 1.0) * (1 - self._kept(source, lips * mouth))[:, None]
-        expression = s.expression + closing * (closed - s.expression) + spread(lips * mouth)
-        expression = expression + self._shut(lids, source) + blinks * moving.brows[:, None] * _raised()
-
-        # the head turns about the neck
-        before = rotation_of(s.angles)
-        after = before @ rotation_of(pose * moving.angles)
+        own = source.coefficients
+        before = rotation_of(own.angles)
+        after = before @ rotation_of(pose * liveliness.angles)
         neck = torch.tensor(NECK)
-        coefficients = FaceCoefficients(s.values.expand(count, -1)).replace(
-            expression=expression, angles=angles_of(after), translation=s.translation + neck @ before - neck @ after
+        coefficients = FaceCoefficients(own.values.expand(count, -1)).replace(
+            expression=expression, angles=angles_of(after), translation=own.translation + neck @ before - neck @ after
         )
         alignment = source.alignment.expand(count, -1, -1).clone()
-        gaze = source.gaze + pose * moving.gaze
+        gaze = source.gaze + pose * liveliness.gaze
         return MotionTrack(coefficients, gaze, alignment, torch.ones(count, dtype=torch.bool), Fraction(fps))
 
-    def listen(self, speech: Speech) -> dict[str, Tensor]:
-        """What is heard at the instants of M mel frames: viseme (probabilities) [M, 8], mouth [M, K] and stress [M]."""
-        parts, levels = [], []
+    def articulation(self, speech: Speech) -> dict[str, Tensor]:
+        """Articulation at the instants of M mel frames.
+
+        Returns:
+            `viseme` (probabilities) [M, 8], `mouth` [M, K] (see `visemes.MOUTH`) and `stress` [M].
+        """
+        parts: list[dict[str, Tensor]] = []
+        levels: list[Tensor] = []
 
         def mels() -> Iterator[Tensor]:
             for mel in mel_stream(speech):
                 levels.append(loudness(mel))
                 yield mel
 
-        with host.current().progress(1 + speech.samples // HOP, "listening to the voice") as progress:
+        with host.current().progress(1 + speech.samples // HOP, "speech to mouth shapes") as progress:
             for part in self.net.stream(mels()):
                 parts.append({**part, "viseme": part["viseme"].softmax(-1)})
                 progress.update(len(part["stress"]))
-        heard = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        return {**heard, "mouth": widened(heard["mouth"], emphasis(torch.cat(levels), 1 - heard["viseme"][:, REST]))}
+        whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        gain = emphasis(torch.cat(levels), 1 - whole["viseme"][:, REST])
+        return {**whole, "mouth": widened(whole["mouth"], gain)}
 
-    def _kept(self, source: MotionTrack, mouth: Tensor) -> Tensor:
-        """How much of the source's own small lip gap open mouths [N, K] keep [N]: lips that are shut are often seen apart
-        by so much, and an opening counts from there."""
+    def _speaking(self, source: MotionTrack, mouth: Tensor, strength: float) -> Tensor:
+        """Expression [N, 64]: the source's mouth goes to one with its lips together, and from there speaks."""
+        own = source.coefficients
+        closed = closed_mouth(self.face, own.identity, own.expression)
+        closing = min(strength, 1.0) * (1 - self._kept_gap(source, strength * mouth))[:, None]
+        return own.expression + closing * (closed - own.expression) + mouth_expression(strength * mouth)
+
+    def _kept_gap(self, source: MotionTrack, mouth: Tensor) -> Tensor:
+        """Share [N], 0–1, of the source's own small lip gap that open mouths [N, K] keep.
+
+        Trackers often measure such a gap between lips that are shut; an opening is counted from there.
+        """
         gap = lip_gaps(self.face, source.coefficients.identity, source.coefficients.expression).amax()
-        return (2 - gap / SHUT_GAP).clamp(0, 1) * self.lips.apart(mouth).amax(1).clamp(0, 1)
+        return (2 - gap / SHUT_GAP).clamp(0, 1) * self.lips.gaps_of(mouth).amax(1).clamp(0, 1)
 
-    def _shut(self, lids: Tensor, source: MotionTrack) -> Tensor:
-        """What closures of lids [N, 2], 0–1, add to the expression [N, 64]: at 1 they meet, however wide the eyes are."""
-        wide = self.face.eye_opening(source.coefficients.identity, source.coefficients.expression)[0]
-        added = torch.zeros(len(lids), len(BLENDSHAPES))
+    def _lid_closure(self, source: MotionTrack, closure: Tensor) -> Tensor:
+        """Expression [N, 64] added by a closure [N, 2] of the lids, 0–1: at 1 they meet, however wide the eyes are."""
+        opening = self.face.eye_opening(source.coefficients.identity, source.coefficients.expression)[0]
+        expression = torch.zeros(len(closure), len(BLENDSHAPES))
         for i, side in enumerate(("right", "left")):
-            modes = blendshapes(f"upper_lid_{side}", f"lower_lid_{side}")
-            upper, lower = (self.face.model.expression_basis[k, 1][modes].sum() for k in LID_MIDDLES[i])
-            added[:, modes] = (lids[:, i] * wide[i] / (lower - upper))[:, None]
-        return added
+            lids = blendshapes(f"upper_lid_{side}", f"lower_lid_{side}")
+            upper, lower = (self.face.model.expression_basis[k, 1][lids].sum() for k in LID_MIDDLES[i])
+            expression[:, lids] = (closure[:, i] * opening[i] / (lower - upper))[:, None]
+        return expression
 
 
 def emphasis(levels: Tensor, speaking: Tensor) -> Tensor:
-    """How much wider than usual a mouth opens [M], decibels, for loudness [M] and whether there is speech [M], 0–1."""
-    levels = average(levels, torch.arange(len(levels)).float(), SYLLABLE)
+    """Gain of the mouth's opening by the loudness of the syllable.
+
+    Args:
+        levels: [M], loudness in decibels from any zero.
+        speaking: [M], 0–1, whether there is speech; its mean loudness has a gain of 0.
+
+    Returns:
+        [M], decibels.
+    """
+    levels = average(levels, torch.arange(len(levels)).float(), _SYLLABLE)
     usual = (levels * speaking).sum() / speaking.sum().clamp(min=1e-3)
-    return (WIDER * (levels - usual)).clamp(NARROWEST, WIDEST)
+    return (_OPENING_DB_A_DB * (levels - usual)).clamp(_NARROWEST_DB, _WIDEST_DB)
 
 
-def _raised() -> Tensor:
-    """What raised brows add to the expression [64]."""
-    out = torch.zeros(len(BLENDSHAPES))
-    for name, value in BROWS.items():
-        out[blendshapes(name)] = value
-    return out
+def _raised_brows() -> Tensor:
+    """Expression [64] added by raised brows."""
+    expression = torch.zeros(len(BLENDSHAPES))
+    for name, value in _RAISED_BROWS.items():
+        expression[blendshapes(name)] = value
+    return expression

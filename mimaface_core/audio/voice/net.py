@@ -1,4 +1,4 @@
-"""The bundled voice network: from log-mels to visemes, the mouth's shape and stress."""
+"""The bundled voice network: from log-mels to visemes, mouth shapes and stress."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.nn import functional as F
 from ..mel import MELS
 from .visemes import MOUTH, VISEMES
 
-SILENCE = -4.0  # what a mel is where there is no sound
-CENTRE, SCALE = -1.0, 2.0  # mels go through the network as (mel - CENTRE) / SCALE
+SILENCE = -4.0  # mel of digital silence
+CENTRE, SCALE = -1.0, 2.0  # mels enter the network as (mel - CENTRE) / SCALE
 CHUNK = 1600  # mel frames (20 s) that go through the network at once
 
 
 class _Block(nn.Module):
-    """A dilated convolution over time and a mixing of channels, added to what comes in; 2·dilation frames shorter."""
+    """Residual block: a dilated convolution over time and a mixing of channels; its result is 2·dilation shorter."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -27,37 +27,50 @@ class _Block(nn.Module):
         self.mix = nn.Conv1d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        # normalised frame by frame, so that a frame does not depend on how the sound is cut
+        # Normalised frame by frame, so that a frame does not depend on how the recording is cut.
         level = x.square().mean(1, keepdim=True).add(1e-4).rsqrt()
-        moved = self.mix(F.gelu(self.over_time(x * level * self.scale)))
-        return x[..., self.dilation : -self.dilation] + moved
+        residual = self.mix(F.gelu(self.over_time(x * level * self.scale)))
+        return x[..., self.dilation : -self.dilation] + residual
 
 
 class VoiceNet(nn.Module):
-    """What a mouth does while a voice sounds, 80 times a second.
+    """Articulation of a voice, 80 times a second.
 
-    A temporal convolution network that looks equally far into past and future. Levels count: it expects speech of the
-    level that `Speech` gives, so that what is much quieter can be told from it.
+    A temporal convolution network with equal context in past and future. It is trained on speech at the level of
+    `Speech.blocks`; what is much quieter counts as a pause.
 
     Args:
-        width: channels. dilations: of the blocks, in mel frames; their sum + 2 is how far it looks to either side.
+        width: channels.
+        dilations: of the blocks, in mel frames; their sum + 2 is the context to either side.
+
+    Attributes:
+        reach: mel frames to either side that a result depends on.
     """
+
+    frame: Tensor
 
     def __init__(self, width: int = 160, dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 8, 12)) -> None:
         super().__init__()
-        self.reach = 2 + sum(dilations)  # mel frames to either side that a result depends on
+        self.reach = 2 + sum(dilations)
         self.stem = nn.Conv1d(MELS, width, 5)
         self.blocks = nn.ModuleList(_Block(width, dilation) for dilation in dilations)
         self.head = nn.Conv1d(width, len(VISEMES) + len(MOUTH) + 1, 1)
-        # mouths are learned in a frame in which all directions count alike, see `training/voice.py`
+        # Mouths are learned in a frame in which all directions count alike, see `training/models/voice.py`.
         self.register_buffer("frame", torch.eye(len(MOUTH)))
 
     def forward(self, mel: Tensor) -> dict[str, Tensor]:
-        """For mels [B, T, 80]: viseme logits [B, T, 8], mouth [B, T, K] and stress [B, T]; silence lies around them."""
+        """Articulation of a whole recording, with silence around it.
+
+        Args:
+            mel: [B, T, 80].
+
+        Returns:
+            `viseme` (logits) [B, T, 8], `mouth` [B, T, K] and `stress` [B, T].
+        """
         return self.inner(F.pad(mel, (0, 0, self.reach, self.reach), value=SILENCE))
 
     def inner(self, mel: Tensor) -> dict[str, Tensor]:
-        """The same for the T frames in the middle of mels [B, reach + T + reach, 80]."""
+        """As `forward`, for the T frames in the middle of mels [B, reach + T + reach, 80]."""
         x = self.stem((mel.transpose(1, 2) - CENTRE) / SCALE)
         for block in self.blocks:
             x = block(x)
@@ -66,17 +79,24 @@ class VoiceNet(nn.Module):
 
     @torch.no_grad()
     def stream(self, mels: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
-        """Results [t, …] block by block, of one voice's mels [n, 80] block by block: the numbers of the whole at once."""
-        edge = torch.full((self.reach, MELS), SILENCE)
-        held = edge
-        for mel in mels:
-            held = torch.cat([held, mel])
-            while len(held) >= CHUNK + 2 * self.reach:
-                yield self._one(held[: CHUNK + 2 * self.reach])
-                held = held[CHUNK:]
-        held = torch.cat([held, edge])
-        if len(held) > 2 * self.reach:
-            yield self._one(held)
+        """Articulation block by block, equal to that of the whole recording at once.
 
-    def _one(self, mel: Tensor) -> dict[str, Tensor]:
+        Args:
+            mels: blocks [n, 80] of one voice.
+
+        Yields:
+            Blocks as of `forward`, without the batch axis.
+        """
+        edge = torch.full((self.reach, MELS), SILENCE)
+        pending = edge
+        for mel in mels:
+            pending = torch.cat([pending, mel])
+            while len(pending) >= CHUNK + 2 * self.reach:
+                yield self._block(pending[: CHUNK + 2 * self.reach])
+                pending = pending[CHUNK:]
+        pending = torch.cat([pending, edge])
+        if len(pending) > 2 * self.reach:
+            yield self._block(pending)
+
+    def _block(self, mel: Tensor) -> dict[str, Tensor]:
         return {name: value[0] for name, value in self.inner(mel[None]).items()}

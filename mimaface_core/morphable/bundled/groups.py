@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from ...motion.groups import ExpressionGroups
 from ...motion.track import PROCEDURAL
-from .blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES
+from .blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, QUICK_BLENDSHAPES
 from .face import procedural_face
 from .lip_contact import lip_gap
-from .sliders import QUICK_BLENDSHAPES
 
 
 def expression_groups(basis: str) -> ExpressionGroups:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ...audio.mel import mel_spectrogram
 from ...audio.speech import Speech
-from ...audio.voice.lips import CLOSED, MELS_A_SECOND, REST, Lips, at_frames, average
+from ...audio.voice.lips import CLOSED, MEL_RATE, REST, Lips, at_frames, average
 from ...audio.voice.net import VoiceNet
 from ...morphable.bundled.face import procedural_face
 from ..speech.augmentation import Recorder
@@ -58,7 +58,7 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
 
 def opening(mouth: Tensor, lips: Lips) -> np.ndarray:
     """Distance between the middles of the lips [N], mm, of mouths [N, K]."""
-    gaps = lips.apart(mouth)
+    gaps = lips.gaps_of(mouth)
     return gaps[:, gaps.shape[1] // 2].clamp(min=0).numpy()
 
 
@@ -70,8 +70,8 @@ def tally(predicted: dict[str, Tensor], clip: SpeechClip, lips: Lips) -> Counter
         clip: the truth.
         lips: of the face that is driven.
     """
-    count = (len(clip) - 1) * FPS // MELS_A_SECOND
-    at = (torch.arange(count) + 0.5) * MELS_A_SECOND / FPS
+    count = (len(clip) - 1) * FPS // MEL_RATE
+    at = (torch.arange(count) + 0.5) * MEL_RATE / FPS
     truth = clip.viseme[at.round().long().numpy()]
     right = average(predicted["viseme"], at, 1.0).argmax(-1).numpy() == truth
     mouth, _, _ = at_frames(predicted, FPS, count, lips)
@@ -79,15 +79,15 @@ def tally(predicted: dict[str, Tensor], clip: SpeechClip, lips: Lips) -> Counter
     counts: Counter = Counter(
         right=right.sum(), frames=count, spoken_right=right[truth != REST].sum(), spoken=(truth != REST).sum()
     )
-    margin = CLOSURE_FRAMES * MELS_A_SECOND / FPS
+    margin = CLOSURE_FRAMES * MEL_RATE / FPS
     for a, b in runs(clip.viseme == CLOSED):
         shown = (instants >= a - 0.5 - margin) & (instants <= b - 0.5 + margin)
         counts.update(closures=1, closed=int(gap[shown].min(initial=99) <= TOUCHING_MM))
     for a, b in runs(clip.viseme == REST):
-        settled = (instants >= a + SETTLING_SECONDS[0] * MELS_A_SECOND) & (
-            instants <= b - 1 - SETTLING_SECONDS[1] * MELS_A_SECOND
+        settled = (instants >= a + SETTLING_SECONDS[0] * MEL_RATE) & (
+            instants <= b - 1 - SETTLING_SECONDS[1] * MEL_RATE
         )
-        if b - a > MIN_PAUSE_SECONDS * MELS_A_SECOND and settled.any():
+        if b - a > MIN_PAUSE_SECONDS * MEL_RATE and settled.any():
             counts.update(pauses=1, kept_shut=int(gap[settled].max() <= TOUCHING_MM))
     spoken = clip.viseme[: len(predicted["mouth"])] != REST
     error = np.abs(opening(predicted["mouth"], lips) - opening(torch.from_numpy(clip.mouth).float(), lips))
@@ -147,7 +147,7 @@ def measure_recording(driver: VoiceDriver, path: Path) -> dict[str, float | None
 
     speech = Speech.of(path)
     level = speech_level.levels(torch.cat(list(speech.blocks(False))).numpy())
-    mouth, _, _ = at_frames(driver.listen(speech), FPS, speech.frames(Fraction(FPS)), driver.lips)
+    mouth, _, _ = at_frames(driver.articulation(speech), FPS, speech.frames(Fraction(FPS)), driver.lips)
     gap = opening(mouth, driver.lips) / EYE_DISTANCE_MM
     envelope = speech_level.envelope(level)
     lags, correlations = sync.correlations(gap, Fraction(FPS), envelope)
