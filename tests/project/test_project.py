@@ -13,6 +13,7 @@ from mimaface.nodes import NODES
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "mimaface_core"
+UNTRACKED = ("checkpoints/", "latents/", "custom_nodes/", "data/")  # folders that users make
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -99,6 +100,14 @@ def headings(document):
     """The anchors that GitHub gives to a document's headings."""
     titles = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE", "training"])
+def test_paths_in_a_document_exist(name):
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`([\w./]+/(?:\w+\.\w+)?)[`:]", text):
+        places = (ROOT / path, CORE / path)
+        assert any(place.exists() for place in places) or path.startswith(UNTRACKED), path
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
