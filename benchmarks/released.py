@@ -164,7 +164,8 @@ def main() -> None:
     for dtype, result in results.items():
         print(
             f"\n{dtype}: {sum(result['seconds'].values()):.0f} s, peak {result['peak']:.0f} MB, "
-            f"{'finite' if result['finite'] else 'NOT FINITE'}, {result['apart']:.2f} of 255 levels from {options.dtypes[0]}"
+            f"{'finite' if result['finite'] else 'NOT FINITE'}, {result['apart']:.2f} of 255 levels"
+            f" from {options.dtypes[0]}"
         )
 
 

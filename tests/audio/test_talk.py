@@ -19,7 +19,8 @@ from mimaface.mimaface_core.media.audio import Audio, read_audio
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.media.write import VideoWriter
 from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, blendshape
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
+from mimaface.mimaface_core.motion.groups import ExpressionGroups
 from mimaface.mimaface_core.motion.reference import BORROWED, borrow
 from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.packs.pack import ModelPack
@@ -56,8 +57,8 @@ def groups(motion):
 
 def test_the_head_is_borrowed_and_nothing_else():
     speaking, source, reference = track(30, FPS), still(1), track(30, FPS, seed=8)
-    done = borrow(speaking, reference, source, "head")
-    asked = retarget(reference, source, "relative", -1)
+    done = borrow(speaking, reference, source, ExpressionGroups(), "head")
+    asked = retarget(reference, source, ExpressionGroups(), "relative", -1)
     assert torch.allclose(done.coefficients.angles, asked.coefficients.angles, atol=1e-6)
     assert torch.allclose(done.coefficients.translation, asked.coefficients.translation, atol=1e-6)
     assert torch.equal(done.coefficients.expression, speaking.coefficients.expression)
@@ -69,14 +70,13 @@ def test_the_head_is_borrowed_and_nothing_else():
 
 def test_eyes_come_along_and_all_but_the_mouth():
     speaking, source, reference = track(20, FPS), still(1), track(20, FPS, seed=8)
-    opening = procedural_face().eye_opening
-    options = {"lid_modes": LID_BLENDSHAPES, "opening": opening, "mouth": MOUTH_BLENDSHAPES}
-    asked = retarget(reference, source, "relative", -1, opening=opening, lid_modes=LID_BLENDSHAPES)
+    groups_of_the_face = expression_groups("procedural")
+    asked = retarget(reference, source, groups_of_the_face, "relative", -1)
     taken = {"head": [], "head and eyes": LIDS}
     taken["all but the mouth"] = [i for i in range(64) if i not in MOUTH_BLENDSHAPES]
     assert set(LIDS) < set(taken["all but the mouth"]) and JAW in MOUTH_BLENDSHAPES
     for what, modes in taken.items():
-        done = borrow(speaking, reference, source, what, **options)
+        done = borrow(speaking, reference, source, groups_of_the_face, what)
         kept = [i for i in range(64) if i not in modes]
         own, other = speaking.coefficients.expression, asked.coefficients.expression
         assert torch.equal(done.coefficients.expression[:, kept], own[:, kept]), what
@@ -87,21 +87,21 @@ def test_eyes_come_along_and_all_but_the_mouth():
 def test_a_short_reference_runs_back_and_forth_and_a_long_one_is_cut():
     short = turning([0, 1, 2, 3])
     # counted from its most usual frame, so the course is what matters
-    course = yaw_of(borrow(turning([0] * 12), short, FRONT))
+    course = yaw_of(borrow(turning([0] * 12), short, FRONT, ExpressionGroups()))
     there_and_back = torch.tensor([0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1.0])
     assert torch.allclose(course - course[0], there_and_back, atol=1e-3)
     assert course.diff().abs().min() > 0.99  # the frame at which it turns round is not doubled
-    long = borrow(turning([0] * 5), turning(list(range(40))), FRONT)
+    long = borrow(turning([0] * 5), turning(list(range(40))), FRONT, ExpressionGroups())
     assert len(long) == 5 and torch.allclose(yaw_of(long).diff(), torch.ones(4), atol=1e-3)
     for few in (1, 2):
-        assert len(borrow(turning([0] * 7), turning([5.0] * few), FRONT)) == 7
+        assert len(borrow(turning([0] * 7), turning([5.0] * few), FRONT, ExpressionGroups())) == 7
 
 
 @pytest.mark.parametrize("fps", [Fraction(30000, 1001), Fraction(12), Fraction(60)])
 def test_a_reference_keeps_its_speed_at_another_rate(fps):
     count = int(2 * fps)
     reference = turning([10 * i / float(fps) for i in range(count)], fps)  # ten degrees a second for two
-    done = yaw_of(borrow(turning([0] * 200), reference, FRONT))
+    done = yaw_of(borrow(turning([0] * 200), reference, FRONT, ExpressionGroups()))
     steps = done.diff().abs()
     assert torch.allclose(steps, torch.tensor(10 / 25), atol=1e-3)
     assert abs(float(done.max() - done.min()) - 10 * (count - 1) / float(fps)) < 0.5
@@ -109,22 +109,22 @@ def test_a_reference_keeps_its_speed_at_another_rate(fps):
 
 def test_a_reference_is_counted_from_its_usual_frame_and_may_be_weakened():
     reference = turning([40, 20, 20, 20, 22])
-    done = borrow(turning([0] * 5), reference, turning([-5]))
+    done = borrow(turning([0] * 5), reference, turning([-5]), ExpressionGroups())
     assert torch.allclose(yaw_of(done), torch.tensor([15.0, -5, -5, -5, -3]), atol=1e-3)
-    half = borrow(turning([0] * 5), reference, turning([-5]), pose=0.5)
+    half = borrow(turning([0] * 5), reference, turning([-5]), ExpressionGroups(), pose=0.5)
     assert torch.allclose(yaw_of(half), torch.tensor([5.0, -5, -5, -5, -4]), atol=1e-3)
-    none = borrow(turning([0] * 5), reference, turning([-5]), pose=0)
+    none = borrow(turning([0] * 5), reference, turning([-5]), ExpressionGroups(), pose=0)
     assert torch.allclose(none.coefficients.angles, turning([-5] * 5).coefficients.angles, atol=1e-5)
     assert torch.allclose(none.coefficients.translation, turning([-5] * 5).coefficients.translation, atol=1e-6)
 
 
 def test_what_cannot_be_borrowed_is_refused():
     with pytest.raises(InputError, match="head, head and eyes or all but the mouth, not 'hands'"):
-        borrow(still(3), still(3), still(1), "hands")
+        borrow(still(3), still(3), still(1), ExpressionGroups(), "hands")
     with pytest.raises(InputError, match="cannot tell the mouth"):
-        borrow(still(3), still(3), still(1), "all but the mouth")
+        borrow(still(3), still(3), still(1), ExpressionGroups(), "all but the mouth")
     with pytest.raises(InputError, match="no frame"):
-        borrow(still(3), still(3)[:0], still(1))
+        borrow(still(3), still(3)[:0], still(1), ExpressionGroups())
 
 
 # --- the node

@@ -278,11 +278,11 @@ def test_visemes_of_held_out_voices(bundled):
     from scipy.signal import resample_poly
 
     from mimaface.mimaface_core.training.speech.articulation import labels
-    from mimaface.mimaface_core.training.speech.corpus import split
+    from mimaface.mimaface_core.training.speech.items import voice_split
 
     right = total = 0
     for voice, text in (("sv+f2", "En gång bodde en man vid havet."), ("sw+m3", "Habari ya asubuhi, mama na baba.")):
-        assert split(voice) == "held_out"
+        assert voice_split(voice) == "held_out"
         wave, phones = espeak.speak(text, voice)
         sound = resample_poly(wave / 32768, 320, 441)
         made = bundled.articulation(speech(sound))["viseme"].argmax(-1).numpy()

@@ -63,7 +63,7 @@ def test_bad_options_are_refused_in_a_sentence(evaluate, tmp_path):
         (["--output", video, "--driver", video, "--overlap", 12], "cannot overlap"),
         (["--output", video, "--same"], "has no audio"),
         (["--output", video, "--driver", "gone.mp4"], "'gone.mp4' was not found"),
-        (["--output", video, "--source", video], "not a readable picture"),
+        (["--output", video, "--source", video], "not a readable image"),
     ):
         status, out, err = evaluate(*arguments)
         assert status == 2 and out == "" and message in err.splitlines()[-1]

@@ -97,7 +97,10 @@ def order(*names):
 BREAKING = {
     "renamed": (
         toy(without("strength") | {"power": io.Float.Input("power", optional=True)}),
-        ["Toy.strength: the input is gone or has another name", "Toy.strength: the order of the widgets changed: power"],
+        [
+            "Toy.strength: the input is gone or has another name",
+            "Toy.strength: the order of the widgets changed: power",
+        ],
     ),
     "removed": (toy(without("name")), ["Toy.name: the input is gone", "Toy.name: the order"]),
     "retyped": (

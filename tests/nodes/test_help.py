@@ -1,4 +1,4 @@
-"""The help pages, English and Chinese: one for every node, naming inputs, outputs and values as they are, and no others."""
+"""The help pages, English and Chinese: one a node, with the inputs, outputs and values of its schema and no others."""
 
 import json
 import re

@@ -54,7 +54,7 @@ def landmarks(coefficients, gaze):
 def stand_in(seed=0, outside=0.01):
     """A foreign face model: other vertices, place, size and order, whose blendshapes are mixtures of ours, and more.
 
-    Returns the model, the mixtures [64, 64], and what they have beyond ours, [V, 3, 64], in our face's place, size and order.
+    Returns the model, the mixtures [64, 64], and the rest, [V, 3, 64], in our face's place, size and order.
     """
     face = procedural_face()
     model, triangles = face.model, face.model.triangles[face.part_triangles["face"]]

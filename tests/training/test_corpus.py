@@ -57,7 +57,7 @@ def test_ipa_letters_and_visemes():
         "ð": "tongue",
         "ʒ": "hushing",
         "ɑ": "open",
-        "ɪ": "mouth_expression",
+        "ɪ": "spread",
         "y": "round",
     }.items():
         assert VISEMES[viseme_of(letter)] == kind
@@ -113,7 +113,7 @@ def test_labels_follow_the_phonemes():
     assert visemes[0] == visemes[15] == visemes[69] == "rest"
     assert visemes[16:24] == ["closed"] * 8
     assert visemes[26] == "open"
-    assert visemes[38] == "mouth_expression"
+    assert visemes[38] == "spread"
     assert visemes[42] == "hushing"
 
 
