@@ -31,7 +31,7 @@ class EvaluationResult(NamedTuple):
 
 
 def class_token_encoder() -> Callable[[Tensor], Tensor]:
-    """A function that gives class tokens [N, D] of crops [N, 3, S, S] in ±1; the bundled encoder is loaded when needed."""
+    """A function: crops [N, 3, S, S] in ±1 → class tokens [N, D]; the bundled encoder is loaded when needed."""
     pack = find_pack("bundled")
 
     def encode(crops: Tensor) -> Tensor:
