@@ -16,6 +16,7 @@ from ..errors import InputError
 from .denoise import denoise_clip
 from .latents import LatentSpace
 from .schedule import build_scheduler
+from .unet import max_clip_frames
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -191,8 +192,7 @@ def sample_clips(
     Raises:
         InputError: at once for a setting out of range; during the run when the renders end too early.
     """
-    # A U-Net of single images has no limit of its own.
-    longest = getattr(parts.unet.config, "motion_max_seq_length", 1)
+    longest = max_clip_frames(parts.unet)
     if settings.frames > longest:
         raise InputError(f"The pack's U-Net sees at most {longest} frames at once; choose clips no longer than that.")
     schedule = clip_schedule(total, settings.frames, settings.overlap)

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from torch import Tensor
-
 from ...errors import InputError
-from ...media.read import Clip, read_image
-from ...tensors import to_uint8
+from ...media.frames import Frames
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 FPS = 25  # of the samples; faster videos are thinned out
 VOXCELEB_PERSON = re.compile(r"id\d{5}(?!\d)")
 VFHQ_PERSON = re.compile(r"Clip\+(.+\+P\d+)\+C\d+")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class PersonVideo:
         size = len(files) if self.path.is_dir() else self.path.stat().st_size
         return [size, max((file.stat().st_mtime_ns for file in files), default=0)]
 
-    def frames(self) -> Iterator[Tensor]:
+    def frames(self) -> Frames:
         """Frames uint8 [H, W, 3], streamed; of a file about 25 a second.
 
         A damaged video ends at the last good frame, with a logged warning.
@@ -56,21 +48,8 @@ class PersonVideo:
             InputError: no frame can be read.
         """
         if self.path.is_dir():
-            return self._images()
-        clip = Clip.open(self.path)
-        return islice(clip, 0, None, max(1, round(clip.fps / FPS)))
-
-    def _images(self) -> Iterator[Tensor]:
-        """Images of a folder, uint8 [H, W, 3]."""
-        for number, file in enumerate(frame_files(self.path)):
-            try:
-                image = read_image(file)
-            except InputError as error:
-                if not number:
-                    raise
-                _log.warning("%s: only the first %d frames are used; %s", self.name, number, error)
-                return
-            yield to_uint8(image)
+            return Frames.of_stills(frame_files(self.path))
+        return Frames.of_video(self.path).thinned(FPS)
 
 
 def find_videos(folder: Path) -> list[PersonVideo]:
