@@ -37,7 +37,7 @@ def work(options: argparse.Namespace) -> int:
     source = Path(options.source).expanduser() if options.source else None
     driver = Path(options.driver).expanduser() if options.driver else DRIVER
     videos = run_demo(source, driver, options.output_dir.absolute(), options.pack)
-    for label, path in zip(("the face", "the whole picture", "side by side"), videos, strict=True):
+    for label, path in zip(("the face", "the full image", "side by side"), videos, strict=True):
         print(f"{label + ':':<19}{path}")
     return 0
 

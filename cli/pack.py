@@ -20,22 +20,24 @@ def add(commands: argparse._SubParsersAction) -> None:
 def _add_verify(tasks: argparse._SubParsersAction) -> None:
     parser = tasks.add_parser(
         "verify",
-        help="load every part of a pack, or check the published weights key by key",
-        description="Load every part of a pack and check its files' hashes; of a folder with the published weights, "
-        "hold every file against the published keys and shapes.",
+        help="load every part of a pack, or check the released weights key by key",
+        description="Load every part of a pack and check its files' hashes; of a folder with the released weights, "
+        "check every file against the released keys and shapes.",
     )
-    parser.add_argument("pack", metavar="PACK", help="a pack's name or folder, or a folder with the published weights")
+    parser.add_argument("pack", metavar="PACK", help="a pack's name or folder, or a folder with the released weights")
     parser.set_defaults(work=verify)
 
 
 def _add_convert(tasks: argparse._SubParsersAction) -> None:
     parser = tasks.add_parser(
         "convert",
-        help="make a pack of the published weights",
-        description="Make a pack of the published weights: safetensors, checked file by file. Run again after an "
-        "interruption, it goes on with the next file.",
+        help="make a pack of the released weights",
+        description="Make a pack of the released weights: safetensors, checked file by file. Run again after an "
+        "interruption, it resumes with the next file.",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the published folder: checkpoints/ and models/")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="the folder of the released weights: checkpoints/ and models/"
+    )
     parser.add_argument("out", type=Path, metavar="OUT", help="the pack's folder (models/mimaface/released)")
     parser.add_argument(
         "--vae",
@@ -75,7 +77,7 @@ def verify(options: argparse.Namespace) -> int:
             print(*report.lines(), sep="\n")
             if problems := report.problems(with_vae=report.vae.path is not None):
                 raise InputError("\n".join(problems))
-            print(f"{folder}: every published file fits.")
+            print(f"{folder}: every released file fits.")
             return 0
         pack = find_pack(options.pack)
         verify_files(pack.folder, pack.manifest)

@@ -336,7 +336,7 @@ def speak(
 def _speech(audio: str | Path | AnyAudio) -> Speech:
     sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
     if sound is None:
-        raise InputError(f"{audio} has no sound to speak with; give a video with a sound track, or a sound file.")
+        raise InputError(f"{audio} has no audio to speak with; give a video with audio, or an audio file.")
     return Speech.of(sound)
 
 

@@ -49,7 +49,7 @@ EXPRESSION_SLIDERS: dict[str, Slider] = {
     "mouth_side": Slider(
         -1,
         1,
-        "Moves the mouth to the picture's right; below 0 to its left.",
+        "Moves the mouth to the image's right; below 0 to its left.",
         {"mouth_side": 0.6, "jaw_side": 0.2},
     ),
     "brows": Slider(
@@ -73,19 +73,19 @@ EXPRESSION_SLIDERS: dict[str, Slider] = {
     "blink_right": Slider(
         -0.4,
         1,
-        "Closes the person's right eye, the one on the picture's left. 1 is closed; below 0 opens it wider.",
+        "Closes the person's right eye, the one on the image's left. 1 is closed; below 0 opens it wider.",
         {"upper_lid_right": 1.0, "lower_lid_right": 1.0},
     ),
     "blink_left": Slider(
         -0.4,
         1,
-        "Closes the person's left eye, the one on the picture's right. 1 is closed; below 0 opens it wider.",
+        "Closes the person's left eye, the one on the image's right. 1 is closed; below 0 opens it wider.",
         {"upper_lid_left": 1.0, "lower_lid_left": 1.0},
     ),
     "wink": Slider(
         -1,
         1,
-        "Winks with the person's right eye (the picture's left); below 0 with the other.",
+        "Winks with the person's right eye (the image's left); below 0 with the other.",
         {"cheek_raise_right": 0.6, "squint_right": 0.6, "smile_right": 0.25, "brow_outer_right": -0.15},
     ),
 }
