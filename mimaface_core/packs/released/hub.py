@@ -95,7 +95,9 @@ def download_released(folder: Path, with_vae: bool = True, wait: float = WAIT_SE
                 continue
         else:
             if needed:
-                raise InputError(f"{_address(repository, alternatives[0])} is not there; see docs/released_weights.md for the file.")
+                raise InputError(
+                    f"{_address(repository, alternatives[0])} is not there; see docs/released_weights.md for the file."
+                )
     return fetched
 
 
