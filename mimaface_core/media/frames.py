@@ -15,8 +15,9 @@ from torch import Tensor
 from ..errors import InputError
 from ..tensors import to_float, to_uint8
 from .container import Source
+from .image import read_image
 from .rate import exact_rate
-from .read import Clip, read_image
+from .read import Clip
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 STILL_FPS = Fraction(25)  # frames a second of images without a rate of their own

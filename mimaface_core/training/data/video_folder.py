@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from torch import Tensor
 
 from ...errors import InputError
-from ...media.read import Clip, read_image
+from ...media.image import read_image
+from ...media.read import Clip
 from ...tensors import to_uint8
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv")
