@@ -94,7 +94,7 @@ def _durations(source: Source) -> list[int]:
     try:
         with Path(source).open("rb") as file:
             return list(_frame_durations(file))
-    except OSError:  # which the reader of the file will word
+    except (OSError, ValueError):  # which the reader of the file will word
         return []
 
 
