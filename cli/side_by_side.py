@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.media.audio import read_audio
+from ..mimaface_core.media.image import read_image
 from ..mimaface_core.media.provenance import synthetic_metadata
-from ..mimaface_core.media.read import Clip, read_image
+from ..mimaface_core.media.read import Clip
 from ..mimaface_core.media.write import VideoWriter
 from ..mimaface_core.tensors import to_float, to_uint8
 

@@ -1,6 +1,6 @@
 """Stand-ins for the built-in ComfyUI nodes of the shipped graphs: same ids, inputs and types as in ComfyUI 0.3.64.
 
-Images are read more widely than there: CMYK, 16 bits, transparency on white.
+Images are read more widely than there: colour profiles, CMYK, 16 bits, HEIC, cut-outs on white.
 """
 
 from __future__ import annotations
@@ -32,22 +32,13 @@ class LoadImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
-        from ..mimaface_core.media.read import read_image
+        import torch
 
-        return io.NodeOutput(read_image(image)[None], _transparency(image)[None])
+        from ..mimaface_core.media.image import read_image, read_transparency
 
-
-def _transparency(path: str) -> Tensor:
-    """1 − alpha of an image file [H, W]; as in ComfyUI, 64×64 zeros where there is no alpha."""
-    import numpy as np
-    import torch
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as image:
-        if not image.has_transparency_data:
-            return torch.zeros(64, 64)
-        alpha = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
-        return 1 - torch.from_numpy(np.asarray(alpha, dtype=np.float32) / 255)
+        mask = read_transparency(image)
+        # as in ComfyUI, 64×64 zeros where there is no alpha
+        return io.NodeOutput(read_image(image)[None], (torch.zeros(64, 64) if mask is None else mask)[None])
 
 
 class LoadVideo(io.ComfyNode):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import is_file, shortened
 
 NOUNS = {"image": "an image", "video": "a video", "audio": "an audio file"}
 LOADERS = {"image": "LoadImage", "video": "LoadVideo", "audio": "LoadAudio"}
@@ -29,8 +31,8 @@ def find_input(name: str, folders: Sequence[Path]) -> Path | None:
     if not name:
         return None
     for folder in [Path(), *folders]:
-        path = folder / Path(name).expanduser()
-        if path.is_file():
+        path = folder / os.path.expanduser(name)
+        if is_file(path):
             return path.absolute()
     return None
 
@@ -39,8 +41,10 @@ def kinds(path: Path) -> set[str]:
     """The kinds that a file can be taken for, of `image`, `video` and `audio`; empty where that is unknown."""
     from PIL import Image
 
+    from ..mimaface_core.media.image import open_lazily
+
     try:
-        with Image.open(path) as image:
+        with open_lazily(path) as image:
             moving = getattr(image, "is_animated", False)
             return {"image", "video"} if moving or image.format == "GIF" else {"image"}
     except Image.DecompressionBombError:
@@ -77,14 +81,15 @@ def require_writable(folder: Path) -> None:
         InputError: they cannot.
     """
     existing = folder.absolute()
-    while not existing.exists() and existing.parent != existing:
-        existing = existing.parent
     try:
+        while not existing.exists() and existing.parent != existing:
+            existing = existing.parent
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as problem:
         raise InputError(
-            f"The output folder {folder} cannot be written ({problem.strerror}); choose another with --output-dir."
+            f"The output folder {shortened(folder)} cannot be written ({problem.strerror});"
+            " choose another with --output-dir."
         ) from problem
 
 

@@ -13,6 +13,22 @@ from pathlib import Path
 # Temporary names are hidden and short, however long the final one is. Downloads that resume do without them: they
 # need a name that the next run finds again.
 _PREFIX = ".part-"
+_LONGEST_SHOWN = 80  # letters of a name in a message
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a name that is too long for any file is no error."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def shortened(name: str | Path) -> str:
+    """A name or path for a message, with its middle left out where it is long."""
+    text = str(name)
+    half = _LONGEST_SHOWN // 2
+    return text if len(text) <= 3 * _LONGEST_SHOWN else f"{text[:half]}…{text[-half:]}"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from skimage.data import astronaut
 
 from mimaface.cli.demo import DRIVER, portrait, run_demo
 from mimaface.headless.job import run_here
-from mimaface.mimaface_core.media.read import read_image
+from mimaface.mimaface_core.media.image import read_image
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO_FRAMES = (14, 30, 40, 58, 70)  # looking aside, blinking, raised brows, talking, turning

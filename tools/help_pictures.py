@@ -14,7 +14,8 @@ from torch import Tensor
 
 from mimaface.cli.demo import DRIVER
 from mimaface.mimaface_core.face.crop import CROP_SIZE, PLANE
-from mimaface.mimaface_core.media.read import Clip, read_image
+from mimaface.mimaface_core.media.image import read_image
+from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.motion.plot import plot

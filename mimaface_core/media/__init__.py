@@ -2,9 +2,10 @@
 
 from .audio import Audio, AudioFile, read_audio
 from .frames import Frames
+from .image import read_image
 from .provenance import synthetic_metadata
 from .rate import exact_rate
-from .read import Clip, read_image
+from .read import Clip
 from .write import VideoWriter
 
 __all__ = [

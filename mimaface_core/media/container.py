@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..files import is_file, shortened
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -35,11 +37,11 @@ def existing_file(source: str | Path) -> Path:
         InputError: it is missing or a folder.
     """
     path = Path(source)
-    if path.is_dir():
+    if is_file(path):
+        return path
+    if os.path.isdir(path):
         raise InputError(f"'{path.name}' is a folder; give the path of a file in it.")
-    if not path.is_file():
-        raise InputError(f"'{path.name}' was not found at {path.absolute()}; check the path.")
-    return path
+    raise InputError(f"'{shortened(path.name)}' was not found at {shortened(path.absolute())}; check the path.")
 
 
 @contextmanager

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..tensors import to_float, to_uint8
+from .animation import is_animated_webp, open_clip
 from .container import Source
+from .image import read_image
 from .rate import exact_rate
-from .read import Clip, read_image
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 STILL_FPS = Fraction(25)  # frames a second of images without a rate of their own
@@ -46,12 +47,12 @@ class Frames:
 
     @classmethod
     def open(cls, path: str | Path) -> Frames:
-        """Frames of a file: an image (by its suffix, one of `STILL_SUFFIXES`) is a video of one frame.
+        """Frames of a file: an image (by its suffix, one of `STILL_SUFFIXES`) is a video of one frame, unless it moves.
 
         Raises:
             InputError: the file is missing, damaged, or neither an image nor a video.
         """
-        if Path(path).suffix.lower() in STILL_SUFFIXES:
+        if Path(path).suffix.lower() in STILL_SUFFIXES and not is_animated_webp(path):
             return cls([read_image(path)], 1, STILL_FPS)
         return cls.of_video(path)
 
@@ -63,9 +64,9 @@ class Frames:
             source: path or bytes of the file.
 
         Raises:
-            InputError: as `Clip.open`.
+            InputError: as `open_clip`.
         """
-        clip = Clip.open(source)
+        clip = open_clip(source)
         return cls(clip, clip.frames, clip.fps)
 
     @classmethod

@@ -1,20 +1,17 @@
-"""Images and videos read as upright sRGB pixels, whatever their format, rotation and frame rate."""
+"""Videos read as upright sRGB pixels, whatever their format, rotation and frame rate."""
 
 from __future__ import annotations
 
-import io
 import logging
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
-from .container import LONGEST_PAUSE_SECONDS, Source, existing_file, in_seconds, is_cover, name_of, open_container
+from .container import LONGEST_PAUSE_SECONDS, Source, in_seconds, is_cover, name_of, open_container
 from .rate import exact_rate
 
 if TYPE_CHECKING:
@@ -27,57 +24,6 @@ _DEFAULT_FPS = Fraction(25)  # frames a second of a file that states none
 _CONTAINER_TICKS = 1_000_000  # of a container's clock in a second
 
 _log = logging.getLogger(__name__)
-
-
-def read_image(source: Source) -> torch.Tensor:
-    """Read an image: upright by its EXIF orientation, transparency on white, in three channels.
-
-    16-bit values are scaled, CMYK is converted by its own profile. Of an animation, the first frame is read.
-
-    Args:
-        source: path or bytes of the file.
-
-    Returns:
-        float32 [H, W, 3] in 0–1.
-
-    Raises:
-        InputError: the file is missing, damaged or no image.
-    """
-    name = name_of(source, "the image")
-    file = io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else existing_file(source)
-    try:
-        with Image.open(file) as image:
-            return _rgb(ImageOps.exif_transpose(image) or image)
-    except UnidentifiedImageError as error:
-        raise InputError(f"{name} is not a readable image; give a JPEG, PNG or WebP file.") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{name} has too many pixels; scale it down to at most 150 megapixels.") from error
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise InputError(f"{name} is damaged and cannot be read; save or copy the image again.") from error
-
-
-def _rgb(image: Image.Image) -> torch.Tensor:
-    if image.mode.startswith("I") or image.mode == "F":
-        # One wide channel, which Pillow's own conversion would clip at 255.
-        grey = torch.from_numpy(np.array(image, dtype=np.float32))
-        full = 65535 if image.mode != "F" else 1 if grey.max() <= 1 else 255
-        return (grey / full).clamp_(0, 1)[..., None].repeat(1, 1, 3)
-    if image.mode == "CMYK" and image.info.get("icc_profile"):
-        image = _by_profile(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return torch.from_numpy(np.array(image.convert("RGB"))).float().div_(255)
-
-
-def _by_profile(image: Image.Image) -> Image.Image:
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        return image if converted is None else converted
-    except (ImageCms.PyCMSError, OSError) as error:
-        _log.warning("The colour profile of a CMYK image is unusable (%s); its colours may be off.", error)
-        return image
 
 
 class Clip:

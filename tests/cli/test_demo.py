@@ -10,7 +10,8 @@ from support.scenes import clip, needs_faces, nodding
 from mimaface.cli import demo
 from mimaface.cli.side_by_side import panel
 from mimaface.mimaface_core.media.audio import Audio, read_audio
-from mimaface.mimaface_core.media.read import Clip, read_image
+from mimaface.mimaface_core.media.image import read_image
+from mimaface.mimaface_core.media.read import Clip
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
 """Input files found, output paths numbered, unwritable folders refused."""
 
+import json
+
 import pytest
 
 from mimaface.headless.files import find_input, free_path, require_writable
+from mimaface.headless.job import run_here
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.media import Frames, read_audio, read_image
 from mimaface.mimaface_core.media.output_path import next_output_path
 
 
@@ -29,3 +33,31 @@ def test_files_are_found_in_folders_and_unwritable_folders_refused(tmp_path):
     assert not (tmp_path / "new").exists()
     with pytest.raises(InputError, match="choose another"):
         require_writable(tmp_path / "face.png" / "inside")
+
+
+@pytest.mark.parametrize("name", ["a" * 260, "a" * 5000, "b/" * 3000, "~nobody-of-that-name/a.png", "a\0.png"])
+def test_a_name_that_no_file_can_have_is_not_found(tmp_path, name):
+    assert find_input(name, [tmp_path]) is None
+    for read in (read_image, Frames.open, Frames.of_video, read_audio):
+        with pytest.raises(InputError, match="was not found") as error:
+            read(tmp_path / name)
+        assert len(str(error.value)) < 600
+
+
+def test_an_output_folder_with_too_long_a_name_is_refused_with_its_name_cut_short(tmp_path):
+    for folder in ("a" * 260, "b/" * 3000):
+        with pytest.raises(InputError, match="choose another") as error:
+            require_writable(tmp_path / folder)
+        assert len(str(error.value)) < 300
+
+
+def test_a_graph_that_names_such_a_file_is_refused_before_it_runs(tmp_path):
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "a" * 260}, "_meta": {"title": "source"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "copy"}},
+    }
+    (tmp_path / "graph.json").write_text(json.dumps(graph))
+    for files in ([], [f"source={'b' * 260}.png"]):
+        with pytest.raises(InputError, match="there is no file") as error:
+            run_here(str(tmp_path / "graph.json"), files, [], tmp_path)
+        assert len(str(error.value)) < 400

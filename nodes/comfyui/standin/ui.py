@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from ....mimaface_core import host
@@ -16,6 +17,8 @@ from ....mimaface_core.media.output_path import next_output_path
 from ....mimaface_core.tensors import to_uint8
 from .node import ComfyNode, UIOutput
 from .widgets import FolderType
+
+_ROWS = 256  # of an image, converted at a time
 
 
 class SavedResult(dict[str, str]):
@@ -105,7 +108,7 @@ class ImageSaveHelper:
         results = []
         for number, image in enumerate(images):
             path = place.file(".png", number)
-            pixels = to_uint8(image.detach().float().cpu()).numpy()
+            pixels = _eight_bits(image)
             try:
                 with replacing(path) as part:
                     Image.fromarray(pixels).save(part, format="PNG", pnginfo=metadata, compress_level=compress_level)
@@ -120,6 +123,14 @@ class ImageSaveHelper:
     def get_save_images_ui(images: Tensor, filename_prefix: str, cls: type[ComfyNode] | None) -> SavedImages:
         """`save_images` into the output folder, wrapped for a node's `ui`."""
         return SavedImages(ImageSaveHelper.save_images(images, filename_prefix, FolderType.output, cls))
+
+
+def _eight_bits(image: Tensor) -> np.ndarray:
+    """An image [H, W, 3] in 0–1 as uint8, by rows: a copy in float would be as large as the image itself."""
+    pixels = np.empty(image.shape, np.uint8)
+    for top in range(0, len(image), _ROWS):
+        pixels[top : top + _ROWS] = to_uint8(image[top : top + _ROWS].detach().float().cpu()).numpy()
+    return pixels
 
 
 def _folder(kind: FolderType) -> Path:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ....mimaface_core.errors import InputError
 from ....mimaface_core.files import replacing
+from ....mimaface_core.media.animation import is_animated_webp, open_clip
 from ....mimaface_core.media.audio import Audio, AudioFile, read_audio
 from ....mimaface_core.media.provenance import mark_mp4
-from ....mimaface_core.media.read import Clip
 from ....mimaface_core.media.write import VideoWriter
 from ....mimaface_core.tensors import to_float, to_uint8
 
@@ -51,7 +51,7 @@ class VideoFromFile:
 
     def get_dimensions(self) -> tuple[int, int]:
         """(width, height) in pixels."""
-        clip = Clip.open(self._file)
+        clip = open_clip(self._file)
         return clip.width, clip.height
 
     def get_components(self) -> VideoComponents:
@@ -62,7 +62,7 @@ class VideoFromFile:
         """
         import torch
 
-        clip = Clip.open(self._file)
+        clip = open_clip(self._file)
         frames = [to_float(frame) for frame in clip]
         if not frames:
             raise InputError("The video has no frame that can be read; convert it again with another program.")
@@ -94,12 +94,13 @@ class VideoFromFile:
 
         _require_mp4(format, codec)
         entries = self._metadata() | _as_text(metadata)
-        clip = Clip.open(self._file)
-        with av.open(self._file) as container:
-            streams = _playable_streams(container)
-            if streams:
-                _copy(container, streams, Path(path), entries)
-                return
+        clip = open_clip(self._file)
+        if not is_animated_webp(self._file):
+            with av.open(self._file) as container:
+                streams = _playable_streams(container)
+                if streams:
+                    _copy(container, streams, Path(path), entries)
+                    return
         audio = AudioFile.open(self._file) if clip.has_audio else None
         with VideoWriter(Path(path), clip.fps, "mp4", audio=audio, metadata=entries) as writer:
             for frame in clip:
@@ -108,6 +109,8 @@ class VideoFromFile:
     def _metadata(self) -> dict[str, str]:
         import av
 
+        if is_animated_webp(self._file):
+            return {}
         with av.open(self._file) as container:
             return {k: v for k, v in container.metadata.items() if k.lower() not in CONTAINER_METADATA}
 
