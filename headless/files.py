@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import is_file, shown
 
 NOUNS = {"image": "an image", "video": "a video", "audio": "an audio file"}
 LOADERS = {"image": "LoadImage", "video": "LoadVideo", "audio": "LoadAudio"}
@@ -29,8 +31,8 @@ def find_input(name: str, folders: Sequence[Path]) -> Path | None:
     if not name:
         return None
     for folder in [Path(), *folders]:
-        path = folder / Path(name).expanduser()
-        if path.is_file():
+        path = folder / os.path.expanduser(name)
+        if is_file(path):
             return path.absolute()
     return None
 
@@ -77,14 +79,18 @@ def require_writable(folder: Path) -> None:
         InputError: they cannot.
     """
     existing = folder.absolute()
-    while not existing.exists() and existing.parent != existing:
+    while not os.path.exists(existing) and existing.parent != existing:
         existing = existing.parent
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
+        os.stat(folder)
+    except FileNotFoundError:
+        return  # it can be made
     except OSError as problem:
         raise InputError(
-            f"The output folder {folder} cannot be written ({problem.strerror}); choose another with --output-dir."
+            f"The output folder {shown(folder)} cannot be written ({problem.strerror});"
+            " choose another with --output-dir."
         ) from problem
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import is_file, read_json, shown
 from .problems import GraphRefused, Problem, suggestion
 
 ROOT = Path(__file__).resolve().parents[1]  # of this extension
@@ -50,12 +52,12 @@ def find_graph(name: str) -> Path:
     Raises:
         InputError: there is no such file.
     """
-    for path in (Path(name).expanduser(), ROOT / name, SHIPPED / name, SHIPPED / f"{name}.json"):
-        if path.is_file():
+    for path in (Path(os.path.expanduser(name)), ROOT / name, SHIPPED / name, SHIPPED / f"{name}.json"):
+        if is_file(path):
             return path
     graphs = [path.stem for path in SHIPPED.glob("*.json")]
     raise InputError(
-        f"There is no graph file '{name}'; give the path of an API-format graph or the name of a shipped one: "
+        f"There is no graph file '{shown(name)}'; give the path of an API-format graph or the name of a shipped one: "
         + suggestion(Path(name).stem, graphs)
     )
 
@@ -88,7 +90,7 @@ def load_graph(path: Path) -> Graph:
 def _read_object(path: Path) -> dict[str, Any]:
     """The JSON object of a graph file. Raises InputError where the file holds something else."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except OSError as problem:
         raise InputError(f"The graph {path} cannot be read ({problem.strerror}); check the path.") from problem
     except UnicodeDecodeError as problem:
@@ -98,6 +100,10 @@ def _read_object(path: Path) -> dict[str, Any]:
             f"The graph {path} is not valid JSON: {problem.msg} in line {problem.lineno}, column {problem.colno};"
             " export it again."
         ) from problem
+    except ValueError as problem:
+        raise InputError(f"The graph {path} is not an API-format graph: {problem}; give another file.") from problem
+    if isinstance(data, dict) and isinstance(data.get("prompt"), dict) and "class_type" not in data["prompt"]:
+        data = data["prompt"]  # the body of ComfyUI's /prompt
     if isinstance(data, dict) and isinstance(data.get("nodes"), list):
         raise InputError(
             f"The graph {path} is in ComfyUI's UI format; export it with 'Export (API)' or use one of workflows/api."

@@ -29,3 +29,11 @@ def test_files_are_found_in_folders_and_unwritable_folders_refused(tmp_path):
     assert not (tmp_path / "new").exists()
     with pytest.raises(InputError, match="choose another"):
         require_writable(tmp_path / "face.png" / "inside")
+
+
+def test_names_that_no_file_can_have_are_refused(tmp_path):
+    assert find_input("a" * 300 + ".jpg", [tmp_path]) is None
+    assert find_input("~nobody-of-that-name/a.jpg", [tmp_path]) is None
+    with pytest.raises(InputError, match="The output folder .*… cannot|The output folder .*…a+ cannot"):
+        require_writable(tmp_path / ("a" * 300))
+    require_writable(tmp_path / "new" / "folder")
