@@ -12,6 +12,7 @@ from ..mimaface_core.terminal import TerminalHost, interruptible
 from .files import count_frames, require_writable
 from .graph import find_graph, load_graph
 from .overrides import apply_overrides
+from .prefixes import fill_prefixes
 from .problems import GraphRefused, Problem
 from .validate import validate
 
@@ -44,6 +45,7 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
             infos = node_classes.object_info(classes)
             folders = [host.input_folder(), path.parent]
             problems = apply_overrides(nodes, infos, files, values)
+            fill_prefixes(nodes)
             problems += validate(nodes, infos, folders=folders, classes=classes)
             _refuse(problems + _unwritable(output_dir))
             try:
@@ -69,6 +71,7 @@ def run_on_server(
         server = Server(connection, host, output_dir.absolute())
         infos = server.infos()
         problems = apply_overrides(nodes, infos, files, values)
+        fill_prefixes(nodes)
         problems += validate(nodes, infos, folders=[host.input_folder(), path.parent], where=f"on {address}")
         _refuse(problems + _unwritable(output_dir))
         written = server.run(nodes)

@@ -263,7 +263,7 @@ _SLOWEST, _FASTEST = Fraction(1, 100), Fraction(1000)  # frames a second
 
 
 def _numbers(values: Tensor, name: str) -> Tensor:
-    """A part of a file in single precision. Raises InputError where it holds no numbers, or some that are not finite."""
+    """A part of a file in single precision. Raises InputError for others, also infinite ones."""
     if values.dtype == torch.bool or values.is_complex():
         raise InputError(f"its {name} are of type {str(values.dtype).removeprefix('torch.')}, not numbers; {_REMEDY}.")
     values = values.to(torch.float32)
