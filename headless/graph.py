@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.files import is_file, read_json, shown
+from ..mimaface_core.files import is_file, parse_json, read_json, shown
+from .object_info import NodeInfo
 from .problems import GraphRefused, Problem, suggestion
+from .ui_workflow import EXPORT, as_api_graph, is_ui_workflow
 
 ROOT = Path(__file__).resolve().parents[1]  # of this extension
 SHIPPED = ROOT / "workflows" / "api"
@@ -62,8 +65,12 @@ def find_graph(name: str) -> Path:
     )
 
 
-def load_graph(path: Path) -> Graph:
-    """Read an API-format graph.
+def load_graph(path: Path, infos: Mapping[str, NodeInfo] | None = None) -> Graph:
+    """Read a graph.
+
+    Args:
+        path: of an API-format graph, or of a workflow as ComfyUI's page saves it.
+        infos: `object_info` entries by class, by which workflows are converted; without them they are refused.
 
     Returns:
         The nodes by id.
@@ -74,7 +81,7 @@ def load_graph(path: Path) -> Graph:
     """
     graph: Graph = {}
     problems = []
-    for key, entry in _read_object(path).items():
+    for key, entry in _read_object(path, infos).items():
         inputs = entry.get("inputs", {}) if isinstance(entry, dict) else None
         if not isinstance(inputs, dict) or not isinstance(entry.get("class_type"), str):
             problems.append(Problem(f"node {key}", None, "it has no class_type and inputs; export the graph again."))
@@ -87,10 +94,10 @@ def load_graph(path: Path) -> Graph:
     return graph
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_object(path: Path, infos: Mapping[str, NodeInfo] | None) -> dict[str, Any]:
     """The JSON object of a graph file. Raises InputError where the file holds something else."""
     try:
-        data = read_json(path)
+        data = parse_json(_prompt_of_png(path)) if path.suffix.lower() == ".png" else read_json(path)
     except OSError as problem:
         raise InputError(f"The graph {path} cannot be read ({problem.strerror}); check the path.") from problem
     except UnicodeDecodeError as problem:
@@ -104,13 +111,27 @@ def _read_object(path: Path) -> dict[str, Any]:
         raise InputError(f"The graph {path} is not an API-format graph: {problem}; give another file.") from problem
     if isinstance(data, dict) and isinstance(data.get("prompt"), dict) and "class_type" not in data["prompt"]:
         data = data["prompt"]  # the body of ComfyUI's /prompt
-    if isinstance(data, dict) and isinstance(data.get("nodes"), list):
-        raise InputError(
-            f"The graph {path} is in ComfyUI's UI format; export it with 'Export (API)' or use one of workflows/api."
-        )
+    if is_ui_workflow(data):
+        if infos is None:
+            raise InputError(f"The graph {path} is in ComfyUI's UI format; {EXPORT}.")
+        data = as_api_graph(data, infos, str(path))
     if not isinstance(data, dict) or not data:
         raise InputError(f"The graph {path} is not an API-format graph: a JSON object with one entry a node.")
     return data
+
+
+def _prompt_of_png(path: Path) -> str:
+    """The graph that a save node wrote into an image. Raises InputError where there is none."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            prompt = image.info.get("prompt")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        prompt = None
+    if not isinstance(prompt, str):
+        raise InputError(f"The image {path} holds no graph; give the JSON file of a graph.")
+    return prompt
 
 
 def as_prompt(graph: Graph) -> dict[str, Any]:

@@ -39,9 +39,9 @@ def read_text(path: str | Path) -> str:
         ValueError: it is no text, or far too long.
     """
     with open(path, "rb") as file:
-        content = file.read(_LARGEST_TEXT_BYTES + 1)
-    if len(content) > _LARGEST_TEXT_BYTES:
-        raise ValueError(f"it is longer than {_LARGEST_TEXT_BYTES >> 20} MiB")
+        if os.fstat(file.fileno()).st_size > _LARGEST_TEXT_BYTES:
+            raise ValueError(f"it is longer than {_LARGEST_TEXT_BYTES >> 20} MiB")
+        content = file.read()
     return content.decode(json.detect_encoding(content))
 
 

@@ -53,3 +53,18 @@ def test_nested_brackets_are_refused(tmp_path, depth):
 def test_a_name_that_no_file_can_have_is_not_found_and_shown_short():
     with pytest.raises(InputError, match="no graph file 'a{40}…a{35}.json'"):
         find_graph("a" * 260 + ".json")
+
+
+def test_the_graph_in_an_image_is_read(tmp_path):
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    notes = PngInfo()
+    notes.add_text("prompt", GRAPH)
+    Image.new("RGB", (8, 8)).save(tmp_path / "saved.png", pnginfo=notes)
+    assert list(load_graph(tmp_path / "saved.png")) == ["1"]
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    (tmp_path / "text.png").write_text("x")
+    for name in ("plain.png", "text.png"):
+        with pytest.raises(InputError, match="holds no graph"):
+            load_graph(tmp_path / name)
