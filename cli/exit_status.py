@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
 
 from ..mimaface_core.errors import Cancelled, InputError
+from ..mimaface_core.files import shown
 
 
 def exit_status(work: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
@@ -20,6 +22,12 @@ def exit_status(work: Callable[[argparse.Namespace], int], options: argparse.Nam
         return work(options)
     except InputError as refused:
         print(f"\n{refused}" if sys.stderr.isatty() else refused, file=sys.stderr)
+        return 2
+    except OSError as problem:
+        if problem.errno != errno.ENAMETOOLONG:
+            raise
+        # any path among the options may be one
+        print(f"'{shown(problem.filename)}' is too long for the name of a file; check the path.", file=sys.stderr)
         return 2
     except (Cancelled, KeyboardInterrupt):
         print("Cancelled. Files that were finished are kept.", file=sys.stderr)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.media.output_path import next_output_path
+from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from ..nodes.comfyui.schema import VideoComponents, VideoFromComponents, VideoFromFile, io, ui
+from ..nodes.node import fault, verdict
 from ..nodes.streams import StreamedAudio
 
 
@@ -167,6 +168,10 @@ class SaveVideo(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        return verdict(None if filename_prefix is None else fault(check_output_path, filename_prefix, ".mp4"))
+
+    @classmethod
     def execute(
         cls, video: VideoFromFile | VideoFromComponents, filename_prefix: str, format: str, codec: str
     ) -> io.NodeOutput:
@@ -199,6 +204,10 @@ class SaveImage(io.ComfyNode):
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        return verdict(None if filename_prefix is None else fault(check_output_path, filename_prefix, ".png"))
 
     @classmethod
     def execute(cls, images: Tensor, filename_prefix: str = "ComfyUI") -> io.NodeOutput:

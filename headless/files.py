@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.files import is_file, shortened
+from ..mimaface_core.files import is_file, shown
 
 NOUNS = {"image": "an image", "video": "a video", "audio": "an audio file"}
 LOADERS = {"image": "LoadImage", "video": "LoadVideo", "audio": "LoadAudio"}
@@ -86,9 +86,12 @@ def require_writable(folder: Path) -> None:
             existing = existing.parent
         with tempfile.TemporaryFile(dir=existing):
             pass
+        os.stat(folder)
+    except FileNotFoundError:
+        return  # it can be made
     except OSError as problem:
         raise InputError(
-            f"The output folder {shortened(folder)} cannot be written ({problem.strerror});"
+            f"The output folder {shown(folder)} cannot be written ({problem.strerror});"
             " choose another with --output-dir."
         ) from problem
 

@@ -12,6 +12,7 @@ from ..mimaface_core.terminal import TerminalHost, interruptible
 from .files import count_frames, require_writable
 from .graph import find_graph, load_graph
 from .overrides import apply_overrides
+from .prefixes import fill_prefixes
 from .problems import GraphRefused, Problem
 from .validate import validate
 
@@ -36,14 +37,15 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
     from .execute import run_graph
 
     path = find_graph(graph)
-    nodes = load_graph(path)
     with tempfile.TemporaryDirectory(prefix="mimaface-", ignore_cleanup_errors=True) as temp:
         host = TerminalHost(outputs=output_dir.absolute(), temp=Path(temp))
         with interruptible(host), use_host(host):
             classes = node_classes.node_classes()
             infos = node_classes.object_info(classes)
+            nodes = load_graph(path, infos)
             folders = [host.input_folder(), path.parent]
             problems = apply_overrides(nodes, infos, files, values)
+            fill_prefixes(nodes)
             problems += validate(nodes, infos, folders=folders, classes=classes)
             _refuse(problems + _unwritable(output_dir))
             try:
@@ -63,12 +65,13 @@ def run_on_server(
     from .connection import Connection
 
     path = find_graph(graph)
-    nodes = load_graph(path)
     host = TerminalHost(outputs=output_dir.absolute())
     with interruptible(host), Connection(address, host) as connection:
         server = Server(connection, host, output_dir.absolute())
         infos = server.infos()
+        nodes = load_graph(path, infos)
         problems = apply_overrides(nodes, infos, files, values)
+        fill_prefixes(nodes)
         problems += validate(nodes, infos, folders=[host.input_folder(), path.parent], where=f"on {address}")
         _refuse(problems + _unwritable(output_dir))
         written = server.run(nodes)

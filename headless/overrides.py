@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def _set_file(graph: Graph, infos: Mapping[str, NodeInfo], text: str) -> Problem
         loaders = [other.title for other in graph.values() if file_input(infos.get(other.class_type))]
         known = ", ".join(f"'{title}'" for title in loaders) or "none"
         return Problem(option, None, f"{node} takes no file; use --set for its values. File inputs: {known}.")
-    node.inputs[name] = str(Path(path).expanduser().absolute())
+    node.inputs[name] = str(Path(os.path.expanduser(path)).absolute())
     return None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.files import shortened
+from ..mimaface_core.files import shown
 from ..nodes.comfyui.schema import io
 from .files import file_fault, find_input
 from .graph import Graph, GraphNode, is_link
@@ -157,7 +157,7 @@ def _find_file(name: str, node: GraphNode, kind: str, context: _Context) -> str:
     path = find_input(name, context.folders)
     if path is None:
         if context.local or Path(name).is_absolute():
-            raise InputError(f"there is no file '{shortened(name)}'; {_input_advice(node)}")
+            raise InputError(f"there is no file '{shown(name)}'; {_input_advice(node)}")
         return name
     fault = file_fault(path, kind)
     if fault:

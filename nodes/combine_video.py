@@ -26,7 +26,7 @@ IMAGE_FPS = 25.0  # of a batch of images that comes without a rate
 
 
 class CombineVideo(Node):
-    """Writes frames to the output folder; a single frame becomes a PNG image."""
+    """Writes frames to the output folder; a single frame becomes a PNG image, unless webm or gif is chosen."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -34,7 +34,8 @@ class CombineVideo(Node):
             node_id="MIMAFaceCombineVideo",
             display_name="Combine Video (MIMAFace)",
             category=CATEGORY,
-            description="Writes the video to the output folder, with audio. A single frame is written as a PNG image.",
+            description="Writes the video to the output folder, with audio. A single frame is written as a PNG image,"
+            " unless webm or gif is chosen.",
             inputs=[
                 io.MultiType.Input(
                     "frames",
@@ -74,7 +75,7 @@ class CombineVideo(Node):
     def validate_inputs(cls, filename_prefix: str | None = None, format: str | None = None) -> bool | str:
         wrong = cls.option_fault(format=format)
         if wrong is None and filename_prefix is not None:
-            wrong = fault(check_output_path, filename_prefix)
+            wrong = fault(check_output_path, filename_prefix, _longest_suffix(format))
         return verdict(wrong)
 
     @classmethod
@@ -83,7 +84,7 @@ class CombineVideo(Node):
     ) -> io.NodeOutput:
         stream = frames_of(frames, fps or IMAGE_FPS)
         first = list(islice(stream, 2))
-        kind = "png" if len(first) == 1 else format
+        kind = "png" if len(first) == 1 and format == FORMATS[0] else format
         height, width = first[0].shape[:2] if first else (0, 0)
         place = next_output_path(host.current().output_folder(), filename_prefix, width, height)
         notes = synthetic_metadata() | {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
@@ -100,6 +101,10 @@ class CombineVideo(Node):
                 progress.update()
         video = StreamedVideo(str(writer.path)) if kind != "png" else _as_video(frames, stream)
         return io.NodeOutput(video, ui=_shown(writer.path, place.subfolder, kind))
+
+
+def _longest_suffix(format: str | None) -> str:
+    return "_00001.png" if format == "png" else f".{format}" if format else ".webm"  # png: of an image in the folder
 
 
 def _as_uint8(frame: Tensor) -> Tensor:

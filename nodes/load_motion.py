@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import is_file, shown
 from ..mimaface_core.motion.track import MotionTrack
 from .comfyui.schema import io
 from .node import Node, fault, fingerprint, verdict
@@ -15,8 +16,8 @@ from .sockets import CATEGORY, Motion
 def _path(name: str) -> Path:
     """The file at that path, or of that name in the input folder. Raises InputError where there is none."""
     path = host.current().input_folder() / name
-    if not path.is_file():
-        raise InputError(f"There is no motion file '{name}' in {host.current().input_folder()}; copy one there.")
+    if not is_file(path):
+        raise InputError(f"There is no motion file '{shown(name)}' in {host.current().input_folder()}; copy one there.")
     return path
 
 

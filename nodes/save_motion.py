@@ -36,7 +36,7 @@ class SaveMotion(Node):
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
-        return verdict(None if filename_prefix is None else fault(check_output_path, filename_prefix))
+        return verdict(None if filename_prefix is None else fault(check_output_path, filename_prefix, ".safetensors"))
 
     @classmethod
     def execute(cls, motion: MotionTrack, filename_prefix: str) -> io.NodeOutput:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import InputError
+from ..files import is_file, parse_json, read_text, shown
 from ..media.frames import STILL_SUFFIXES, Frames
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
@@ -84,9 +85,9 @@ def find_pairs(
         return _listed_pairs(listed)
     if output is None:
         raise InputError("There is nothing to score; name an output with --output, or a list with --pairs.")
-    if not output.is_dir():
+    if not os.path.isdir(output):
         for name, path in (("--source", source), ("--driver", driver), ("--audio", audio)):
-            if path is not None and path.is_dir():
+            if path is not None and os.path.isdir(path):
                 raise InputError(
                     f"{name} {path} is a folder, but --output is one file; name a folder or a file for both."
                 )
@@ -137,31 +138,44 @@ def _of_stem(files: Files, stem: str) -> Path | None:
 
 def _files(path: Path | None, suffixes: Sequence[str]) -> Files:
     """Files of a folder by stem; a single file, or None, unchanged."""
-    if path is None or path.is_file():
+    if path is None or is_file(path):
         return path
-    if not path.is_dir():
-        raise InputError(f"{path} was not found; check the path.")
+    if not os.path.isdir(path):
+        raise InputError(f"{shown(path)} was not found; check the path.")
     return {file.stem: file for file in sorted(path.iterdir()) if file.suffix.lower() in suffixes}
 
 
 def _listed_pairs(listed: Path) -> list[Pair]:
     """Pairs of a CSV file with a header, or of a JSON list of objects; paths are relative to the list's folder."""
     try:
-        text = listed.read_text(encoding="utf-8-sig")
-        rows = json.loads(text) if listed.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"--pairs {listed} cannot be read ({error}); give a CSV or JSON file.") from error
+        text = read_text(listed)
+        rows = parse_json(text) if listed.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"--pairs {shown(listed)} cannot be read ({reason}); give a CSV or JSON file.") from error
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) and row.get("output") for row in rows):
         raise InputError(f"--pairs {listed} names no outputs; give it the columns {', '.join(PAIR_COLUMNS)}.")
-    pairs = []
-    for row in rows:
-        if unknown := {str(key) for key in row} - set(PAIR_COLUMNS):
-            raise InputError(f"--pairs {listed}: unknown column {min(unknown)}; there are {', '.join(PAIR_COLUMNS)}.")
-        paths = {column: listed.parent / row[column] for column in PAIR_COLUMNS if row.get(column)}
-        for path in paths.values():
-            if not path.is_file():
-                raise InputError(
-                    f"--pairs {listed}: {path} was not found; write paths relative to the list's own folder."
-                )
-        pairs.append(Pair.of(**paths))
-    return pairs
+    return [Pair.of(**_listed_files(row, number, listed)) for number, row in enumerate(rows, 1)]
+
+
+def _listed_files(row: dict, number: int, listed: Path) -> dict[str, Path]:
+    """The files of a row by column; `number` counts rows from 1, without a header."""
+    paths = {}
+    for column, value in row.items():
+        if column not in PAIR_COLUMNS:
+            name = "that has no header" if column is None else str(column)
+            raise InputError(f"--pairs {listed}: unknown column {name}; there are {', '.join(PAIR_COLUMNS)}.")
+        if value in (None, ""):
+            continue
+        if not isinstance(value, str):
+            raise InputError(
+                f"--pairs {listed}: row {number}, column {column} is {shown(repr(value))}, which is no path;"
+                " write it in quotation marks."
+            )
+        paths[column] = listed.parent / value
+        if not is_file(paths[column]):
+            raise InputError(
+                f"--pairs {listed}: {listed.parent / shown(value)} was not found;"
+                " write paths relative to the list's own folder."
+            )
+    return paths

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..files import is_file, shortened
+from ..files import is_file, shown
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -41,7 +41,7 @@ def existing_file(source: str | Path) -> Path:
         return path
     if os.path.isdir(path):
         raise InputError(f"'{path.name}' is a folder; give the path of a file in it.")
-    raise InputError(f"'{shortened(path.name)}' was not found at {shortened(path.absolute())}; check the path.")
+    raise InputError(f"'{shown(path.name)}' was not found at {shown(path.absolute())}; check the path.")
 
 
 @contextmanager

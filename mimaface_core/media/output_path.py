@@ -10,8 +10,16 @@ from typing import NamedTuple
 
 from .. import host
 from ..errors import InputError
+from ..files import shown
 
-FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')  # in names on Windows: they become _ everywhere, so that graphs travel
+FORBIDDEN = re.compile(
+    r'[<>:"|?*\x00-\x1f\ud800-\udfff]'
+)  # in names on Windows: they become _ everywhere, so that graphs travel
+
+_DATE = re.compile(r"%date:([^%]*)%")
+_DATE_PART = re.compile("dd?|MM?|hh?|mm?|ss?|yyyy|yyy|yy")  # as ComfyUI's page reads them
+_LONGEST_NAME_BYTES, _LONGEST_PATH_BYTES = 255, 4000  # of the usual file systems
+_WIDEST = 99999  # pixels, for the length of names whose images are not known yet
 
 
 class OutputPath(NamedTuple):
@@ -40,7 +48,7 @@ def next_output_path(root: str | Path, prefix: str, width: int = 0, height: int 
     Args:
         root: the output folder.
         prefix: file name, with folders in front of it that are separated by / or \; may hold %width%, %height%, %year%,
-            %month%, %day%, %hour%, %minute% and %second%.
+            %month%, %day%, %hour%, %minute%, %second% and %date:yyyy-MM-dd hh-mm-ss%.
         width: of the images, in pixels.
         height: likewise.
 
@@ -52,6 +60,7 @@ def next_output_path(root: str | Path, prefix: str, width: int = 0, height: int 
     folder, name = target.parent, target.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _check_length(target, "")
         present = [entry.name for entry in folder.iterdir()]
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error)) from error
@@ -61,18 +70,49 @@ def next_output_path(root: str | Path, prefix: str, width: int = 0, height: int 
     return OutputPath(folder, name, max(used, default=0) + 1, "" if subfolder == "." else subfolder)
 
 
-def check_output_path(prefix: str) -> None:
+def check_output_path(prefix: str, suffix: str = "") -> None:
     """Check a prefix against the host's output folder, without making anything.
 
+    Args:
+        prefix: as for `next_output_path`.
+        suffix: the longest one that `OutputPath.file` will be asked for.
+
     Raises:
-        InputError: `next_output_path` would refuse it, or its folder is read-only.
+        InputError: `next_output_path` would refuse it, its folder is read-only, or the name is too long.
     """
-    folder = _below(host.current().output_folder().resolve(), prefix).parent
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    target = _below(host.current().output_folder().resolve(), prefix, _WIDEST, _WIDEST)
+    _check_length(target, suffix)
+    folder = target.parent
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     if not existing.is_dir():
         raise _unwritable(folder, f"{existing} is a file")
     if not os.access(existing, os.W_OK):
         raise _unwritable(folder, f"{existing} is read-only")
+
+
+def _check_length(target: Path, suffix: str) -> None:
+    """Refuse a path of which a name, or the whole, is longer in bytes than file systems take."""
+    path = target.with_name(f"{target.name}_00001_{suffix}")
+    longest = max(path.parts, key=lambda part: len(os.fsencode(part)))
+    excess = max(len(os.fsencode(longest)) - _LONGEST_NAME_BYTES, len(os.fsencode(path)) - _LONGEST_PATH_BYTES)
+    if excess > 0:
+        raise InputError(
+            f"The file name '{shown(longest)}' is too long by {excess} bytes (letters beyond a to z take several);"
+            " shorten the prefix."
+        )
+
+
+def _formatted(pattern: str, now: time.struct_time) -> str:
+    """A date by a pattern such as yyyy-MM-dd; what is no part of it stays."""
+    values = {"d": now.tm_mday, "M": now.tm_mon, "h": now.tm_hour, "m": now.tm_min, "s": now.tm_sec}
+
+    def part(match: re.Match[str]) -> str:
+        letters = match.group()
+        if letters[0] == "y":
+            return {"yy": str(now.tm_year)[2:], "yyyy": str(now.tm_year)}.get(letters, letters)
+        return str(values[letters[0]]).zfill(len(letters))
+
+    return _DATE_PART.sub(part, pattern)
 
 
 def _below(root: Path, prefix: str, width: int = 0, height: int = 0) -> Path:
@@ -88,6 +128,7 @@ def _below(root: Path, prefix: str, width: int = 0, height: int = 0) -> Path:
         "minute": f"{now.tm_min:02}",
         "second": f"{now.tm_sec:02}",
     }
+    prefix = _DATE.sub(lambda match: _formatted(match[1], now), prefix)
     for word, value in words.items():
         prefix = prefix.replace(f"%{word}%", value)
     drive = PureWindowsPath(prefix).drive

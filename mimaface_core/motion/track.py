@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..files import shown
 from ..tensors import between
 
 # Groups of the 257 coefficients and their sizes, in D3DFR's order.
@@ -235,11 +237,54 @@ class MotionTrack:
             raise InputError(
                 f"The motion track {path} cannot be read ({error}); choose a file written by Save Motion."
             ) from error
-        return cls(
-            FaceCoefficients(part["coefficients"]),
-            part["gaze"],
-            part["alignment"],
-            part["visible"],
-            Fraction(notes["fps"]),
-            notes.get("basis", PROCEDURAL),  # files of older versions have none
+        missing = [name for name in _FILE_PARTS if name not in part] + [name for name in ("fps",) if name not in notes]
+        if missing:
+            raise InputError(
+                f"The motion track {path} is not whole: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'}"
+                " missing; save it again with Save Motion."
+            )
+        try:
+            return cls(
+                FaceCoefficients(_numbers(part["coefficients"], "coefficients")),
+                _numbers(part["gaze"], "gaze"),
+                _numbers(part["alignment"], "alignment"),
+                _flags(part["visible"]),
+                _rate(notes["fps"]),
+                notes.get("basis", PROCEDURAL),  # files of older versions have none
+            )
+        except InputError as fault:
+            raise InputError(f"The motion track {path} cannot be used: {fault}") from fault
+
+
+_FILE_PARTS = ("coefficients", "gaze", "alignment", "visible")
+_REMEDY = "save the motion again with Save Motion"
+_RATE = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}|/0*[1-9][0-9]{0,17})?")  # as `save` writes it, or a decimal
+_SLOWEST, _FASTEST = Fraction(1, 100), Fraction(1000)  # frames a second
+
+
+def _numbers(values: Tensor, name: str) -> Tensor:
+    """A part of a file in single precision. Raises InputError for others, also infinite ones."""
+    if values.dtype == torch.bool or values.is_complex():
+        raise InputError(f"its {name} are of type {str(values.dtype).removeprefix('torch.')}, not numbers; {_REMEDY}.")
+    values = values.to(torch.float32)
+    if not values.isfinite().all():
+        raise InputError(f"its {name} hold values that are no finite numbers; {_REMEDY}.")
+    return values
+
+
+def _flags(values: Tensor) -> Tensor:
+    """Truth values, also where a tool wrote them as the numbers 0 and 1. Raises InputError for other numbers."""
+    flags = values.float() == 1
+    if not (flags | (values.float() == 0)).all():
+        raise InputError(f"visible holds other values than true and false; {_REMEDY}.")
+    return flags
+
+
+def _rate(text: str) -> Fraction:
+    """A frame rate that a video can have. Raises InputError for others."""
+    rate = Fraction(text) if _RATE.fullmatch(text) else None
+    if rate is None or not _SLOWEST <= rate <= _FASTEST:
+        raise InputError(
+            f"its frame rate '{shown(text)}' is not a number from {float(_SLOWEST)} to {_FASTEST}; {_REMEDY}."
         )
+    return rate

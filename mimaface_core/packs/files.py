@@ -10,7 +10,7 @@ from torch import nn
 
 from .. import weights
 from ..errors import InputError
-from ..files import replacing
+from ..files import is_file, replacing, shown
 from .manifest import MANIFEST, Manifest
 
 REMEDY = "install the pack again, all files of one version"
@@ -99,6 +99,8 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
     """
     for name, record in manifest.files.items():
         path = folder / name
-        whole = path.is_file() and path.stat().st_size == record.bytes
+        whole = is_file(path) and path.stat().st_size == record.bytes
         if not whole or weights.sha256(path) != record.sha256:
-            raise InputError(f"{path} is missing, cut short or damaged; copy or convert the pack again.")
+            raise InputError(
+                f"{folder / shown(name)} is missing, cut short or damaged; copy or convert the pack again."
+            )

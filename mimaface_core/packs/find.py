@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .. import host
 from ..errors import InputError
+from ..files import is_file, shown
 from .manifest import MANIFEST
 from .pack import BUNDLED, ModelPack
 
@@ -44,7 +45,7 @@ def find_pack(name: str, folders: Iterable[Path] | None = None) -> ModelPack:
     packs = list_packs(folders)
     if name in packs:
         return ModelPack.load(packs[name])
-    if (Path(name) / MANIFEST).is_file():
+    if is_file(Path(name) / MANIFEST):
         return ModelPack.load(name)
     known = ", ".join(packs) or "none"
-    raise InputError(f"There is no model pack '{name}'; the packs found are: {known}.")
+    raise InputError(f"There is no model pack '{shown(name)}'; the packs found are: {known}.")

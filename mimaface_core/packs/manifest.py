@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from ..diffusion.unet import condition_channels
 from ..diffusion.unet_released import VIDEO_CONFIG
 from ..errors import InputError
+from ..files import is_file, read_json, shown
 from ..typed_config import read_config
 from .parts import BUILDERS
 
@@ -228,7 +228,7 @@ class Manifest:
         Raises:
             InputError: the sentence names every missing file, where to get it and where to put it.
         """
-        missing = [file for file in self.weight_files.values() if not (folder / file).is_file()]
+        missing = [shown(file) for file in self.weight_files.values() if not is_file(folder / file)]
         if missing:
             raise InputError(
                 f"The pack '{self.name}' is not whole: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not"
@@ -252,10 +252,10 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no model pack: {MANIFEST} is missing; choose a pack's folder.") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); install the pack again.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is not a JSON object; install the pack again.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import InputError
+from ..files import is_file, read_json, shown
 from ..packs.manifest import SamplingDefaults, SchedulerEntry
 from ..typed_config import read_config
 from .engine.record import ALWAYS
@@ -256,12 +256,14 @@ def load_config(name: str) -> TrainingConfig:
         InputError: there is none, it lacks a section or a setting, or it has one that is unknown or of another type.
     """
     shipped = CONFIGS / f"{name}.json"
-    path = shipped if shipped.is_file() else Path(name)
+    path = shipped if is_file(shipped) else Path(name)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except OSError as error:
         known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.json")))
-        raise InputError(f"There is no configuration '{name}'; use {known}, or the path of a JSON file.") from error
+        raise InputError(
+            f"There is no configuration '{shown(name)}'; use {known}, or the path of a JSON file."
+        ) from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); correct it.") from error
     return parse_config(data, str(path))

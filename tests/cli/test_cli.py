@@ -173,3 +173,11 @@ def test_the_project_lists_every_package():
     }
     packages = {".".join(["mimaface", *folder.relative_to(ROOT).parts]) for folder in folders}
     assert listed == packages | {"mimaface"}
+
+
+def test_a_name_that_no_file_can_have_is_refused(capsys):
+    from mimaface.cli.main import main
+
+    for arguments in (["pack", "verify", "a" * 300], ["evaluate", "--output", "a" * 300]):
+        assert main(arguments) == 2
+        assert "too long for the name of a file" in capsys.readouterr().err

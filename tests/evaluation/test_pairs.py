@@ -88,3 +88,30 @@ def test_a_folder_beside_a_single_output_is_refused(folders):
         find_pairs(out.parent / "empty")
     with pytest.raises(InputError, match="gone was not found"):
         find_pairs(out, None, out.parent / "gone")
+
+
+@pytest.mark.parametrize("value", [1, True, ["a.mp4"], {"a": 1}])
+def test_a_value_of_a_list_that_is_no_path_is_named_by_row_and_column(folders, tmp_path, value):
+    folders(out="1.mp4")
+    listed = tmp_path / "pairs.json"
+    listed.write_text(json.dumps([{"output": "out/1.mp4"}, {"output": "out/1.mp4", "driver": value}]))
+    with pytest.raises(InputError, match="row 2, column driver is .* which is no path"):
+        find_pairs(None, listed=listed)
+    listed.write_text(json.dumps([{"output": value}]))
+    with pytest.raises(InputError, match="row 1, column output"):
+        find_pairs(None, listed=listed)
+
+
+def test_lists_are_read_as_editors_save_them(folders, tmp_path):
+    folders(out="1.mp4")
+    table, other = tmp_path / "pairs.csv", tmp_path / "pairs.json"
+    table.write_bytes("output\nout/1.mp4\n".encode("utf-16"))
+    other.write_bytes(b"\xef\xbb\xbf" + json.dumps([{"output": "out/1.mp4"}]).encode())
+    assert names(find_pairs(None, listed=table)) == names(find_pairs(None, listed=other))
+    other.write_text("[" * 5000 + "]" * 5000)
+    with pytest.raises(InputError, match="nested too deeply"):
+        find_pairs(None, listed=other)
+    with pytest.raises(InputError, match="cannot be read"):
+        find_pairs(None, listed=tmp_path / ("a" * 300))
+    with pytest.raises(InputError, match="was not found"):
+        find_pairs(tmp_path / "out", tmp_path / ("a" * 300))

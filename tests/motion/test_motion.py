@@ -294,3 +294,75 @@ def test_an_expression_on_top_of_another_stays_one_that_a_face_can_make():
     driver = driver.replace(coefficients=driver.coefficients.replace(expression=louder))
     moved = retarget(driver, source, OWN, "relative", 0).coefficients.expression[:, 3]
     assert torch.allclose(moved[:2], torch.tensor([0.9, 0.95])) and 1.2 < moved[2] <= 1.4
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """`saved(parts, notes)`: a motion file of three frames; parts or notes are replaced, or left out (None)."""
+    from safetensors.torch import save_file
+
+    def write(parts=None, notes=None):
+        whole = {
+            "coefficients": torch.zeros(3, 257),
+            "gaze": torch.zeros(3, 4),
+            "alignment": torch.zeros(3, 2, 3),
+            "visible": torch.ones(3, dtype=torch.bool),
+        } | (parts or {})
+        texts = {"format": "mimaface.motion.1", "fps": "25"} | (notes or {})
+        path = tmp_path / "changed.safetensors"
+        save_file(
+            {name: part for name, part in whole.items() if part is not None},
+            path,
+            {name: text for name, text in texts.items() if text is not None},
+        )
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["coefficients", "gaze", "alignment", "visible", "fps"])
+def test_a_motion_file_without_a_part_is_refused_by_the_parts_name(saved, name):
+    path = saved(notes={"fps": None}) if name == "fps" else saved({name: None})
+    with pytest.raises(InputError, match=f"not whole: {name} is missing; save it again"):
+        MotionTrack.load(path)
+
+
+@pytest.mark.parametrize(
+    "rate", ["1/0", "nan", "x", "", "25,5", "1e400", "1e-400", "1e999999999", "0", "-25", "inf", "9" * 5000, "1/1000"]
+)
+def test_a_motion_file_of_an_impossible_rate_is_refused(saved, rate):
+    with pytest.raises(
+        InputError, match="its frame rate '.*' is not a number from 0.01 to 1000; save the motion again"
+    ):
+        MotionTrack.load(saved(notes={"fps": rate}))
+
+
+def test_parts_of_other_number_types_are_converted(saved):
+    doubles = MotionTrack.load(
+        saved(
+            {
+                "coefficients": torch.full((3, 257), 0.5, dtype=torch.float64),
+                "gaze": torch.zeros(3, 4, dtype=torch.float16),
+                "alignment": torch.ones(3, 2, 3, dtype=torch.int32),
+                "visible": torch.tensor([1, 0, 1]),
+            },
+            {"fps": "29.97"},
+        )
+    )
+    assert {part.dtype for part in (doubles.coefficients.values, doubles.gaze, doubles.alignment)} == {torch.float32}
+    assert doubles.visible.tolist() == [True, False, True]
+    assert doubles.fps == Fraction(2997, 100)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"coefficients": torch.ones(3, 257, dtype=torch.bool)}, "coefficients are of type bool, not numbers"),
+        ({"gaze": torch.full((3, 4), float("nan"))}, "gaze hold values that are no finite numbers"),
+        ({"visible": torch.tensor([0.5, 1, 0])}, "visible holds other values than true and false"),
+        ({"alignment": torch.zeros(3, 3)}, "needs alignment of shape"),
+    ],
+)
+def test_parts_that_cannot_be_converted_are_refused_as_they_are_read(saved, part, words):
+    with pytest.raises(InputError, match=words):
+        MotionTrack.load(saved(part))

@@ -140,6 +140,12 @@ def test_other_formats(tmp_path, format):
     assert len(list(frames_of(done[0]))) == 4
 
 
+@pytest.mark.parametrize(("format", "suffix"), [("mp4", "png"), ("png", "png"), ("webm", "webm"), ("gif", "gif")])
+def test_a_single_frame_is_written_in_a_format_that_is_not_the_default(tmp_path, format, suffix):
+    CombineVideo.EXECUTE_NORMALIZED(frames=torch.rand(1, 64, 64, 3), filename_prefix="one", format=format, fps=0.0)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"one_00001_.{suffix}"]
+
+
 def test_a_single_frame_is_a_picture_that_says_it_is_synthetic(tmp_path):
     done = combine(frames=torch.full((1, 20, 30, 3), 0.5))
     with Image.open(tmp_path / "out" / "mimaface_00001_.png") as picture:

@@ -288,3 +288,36 @@ def test_bundled_sizes_fit_forty_megabytes():
     sizes = {name: sum(value.numel() for value in part.state_dict().values()) for name, part in parts.items()}
     assert sizes["unet"] < 9e6 and sizes["vae"] < 1e6 and sizes["appearance"] < 4e6
     assert 2 * sum(sizes.values()) < 40e6  # half precision
+
+
+def test_a_manifest_is_read_as_editors_save_it(pack):
+    path = pack.folder / "manifest.json"
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+    assert ModelPack.load(pack.folder).name == pack.name
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (1, "'files' is not of type dict"),
+        ({"unet.safetensors": {"sha256": "00"}}, "'files.unet.safetensors.bytes' is missing"),
+        ({"unet.safetensors": {"bytes": 1}}, "'files.unet.safetensors.sha256' is missing"),
+        ({"unet.safetensors": 1}, "'files.unet.safetensors' is not of type dict"),
+    ],
+)
+def test_records_of_files_are_typed(pack, files, words):
+    rewrite(pack, files=files)
+    with pytest.raises(InputError, match=words):
+        ModelPack.load(pack.folder)
+
+
+def test_nested_manifests_and_long_names_are_refused(pack):
+    with pytest.raises(InputError, match="There is no model pack 'a{40}…a{40}'"):
+        find_pack("a" * 300)
+    content = json.loads((pack.folder / "manifest.json").read_text(encoding="utf-8"))
+    rewrite(pack, vae=content["vae"] | {"file": "a" * 300})
+    with pytest.raises(InputError, match="not whole: a{40}…a{40} is not there"):
+        ModelPack.load(pack.folder)
+    (pack.folder / "manifest.json").write_text('{"a":' * 5000 + "1" + "}" * 5000)
+    with pytest.raises(InputError, match="nested too deeply"):
+        ModelPack.load(pack.folder)
