@@ -15,6 +15,7 @@ from torch import Tensor
 from ....mimaface_core.errors import InputError
 from ....mimaface_core.files import replacing
 from ....mimaface_core.media.audio import Audio, AudioFile, read_audio
+from ....mimaface_core.media.container import name_of, open_container
 from ....mimaface_core.media.provenance import mark_mp4
 from ....mimaface_core.media.read import Clip
 from ....mimaface_core.media.write import VideoWriter
@@ -90,12 +91,10 @@ class VideoFromFile:
         Raises:
             InputError: another format or codec is asked for, or the file cannot be read.
         """
-        import av
-
         _require_mp4(format, codec)
         entries = self._metadata() | _as_text(metadata)
         clip = Clip.open(self._file)
-        with av.open(self._file) as container:
+        with open_container(self._file, name_of(self._file, "the video")) as container:
             streams = _playable_streams(container)
             if streams:
                 _copy(container, streams, Path(path), entries)
@@ -106,9 +105,7 @@ class VideoFromFile:
                 writer.write(frame)
 
     def _metadata(self) -> dict[str, str]:
-        import av
-
-        with av.open(self._file) as container:
+        with open_container(self._file, name_of(self._file, "the video")) as container:
             return {k: v for k, v in container.metadata.items() if k.lower() not in CONTAINER_METADATA}
 
 
