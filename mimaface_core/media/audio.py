@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -200,7 +200,7 @@ def _pieces(container: InputContainer, stream: AudioStream, name: str) -> Iterat
                 begin = in_seconds(frame.pts or 0, stream)
             if lost is not None and frame.pts is not None:
                 lost = in_seconds(frame.pts, stream)
-            for part in (*samples.silence(lost, begin, count), *samples.of(frame)):
+            for part in (*samples.silence(lost, begin, count), *samples.of(cast("AudioFrame", frame))):
                 count += part.shape[1]
                 yield _Piece(samples.sample_rate, begin, part)
             lost = None

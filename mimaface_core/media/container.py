@@ -122,7 +122,7 @@ def codecs_of(container: InputContainer, kind: str) -> str:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)  # below it, the description is empty
     try:
-        described = container.dumps_format()
+        described = container.dumps_format()  # type: ignore[attr-defined]
     finally:
         av.logging.set_level(level)
     names = re.findall(rf"Stream #.*?: {kind}: ([^,\n]+)", described)
