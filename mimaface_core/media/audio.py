@@ -70,6 +70,10 @@ class Audio:
                 yield block.float().cpu()
 
 
+class UndecodableAudioError(InputError):
+    """A file has audio, but of codecs that cannot be decoded."""
+
+
 class AudioFile:
     """The audio of a video or audio file, decoded anew in each reading. Made by `AudioFile.open`.
 
@@ -91,7 +95,8 @@ class AudioFile:
         """Open a path or the bytes of a file and decode its beginning; None if it has no audio.
 
         Raises:
-            InputError: the file is missing, no media file, or none of its audio can be decoded.
+            InputError: the file is missing or no media file.
+            UndecodableAudioError: none of its audio can be decoded.
         """
         for sample_rate, block in _decoded(source):
             return cls(source, sample_rate, block.shape[0])
@@ -136,7 +141,7 @@ def _decoded(source: Source) -> Iterator[tuple[int, Tensor]]:
             return
         stream = best_stream(container.streams.audio)
         if stream is None:
-            raise InputError(
+            raise UndecodableAudioError(
                 f"The audio of {name} is of a codec that cannot be decoded here ({codecs_of(container, 'Audio')}); "
                 "convert it to AAC, MP3 or WAV."
             )
