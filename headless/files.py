@@ -11,6 +11,7 @@ from typing import Any
 
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.files import is_file, shown
+from ..mimaface_core.media.container import open_container
 
 NOUNS = {"image": "an image", "video": "a video", "audio": "an audio file"}
 LOADERS = {"image": "LoadImage", "video": "LoadVideo", "audio": "LoadAudio"}
@@ -123,11 +124,11 @@ def count_frames(paths: Sequence[Path]) -> int:
     for path in paths:
         if path.is_file() and "video" in kinds(path):
             try:
-                with av.open(str(path)) as container:
+                with open_container(path, path.name) as container:
                     if container.streams.video:
                         stream = container.streams.video[0]
                         return sum(1 for packet in container.demux(stream) if packet.size)
-            except av.FFmpegError:
+            except (av.FFmpegError, InputError):
                 continue
     images = [child for path in paths for child in (path.iterdir() if path.is_dir() else [path])]
     return sum(1 for path in images if "image" in kinds(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ..mimaface_core import host
+from ..mimaface_core.media.audio import AnyAudio, UndecodableAudioError
 from ..mimaface_core.media.frames import Frames
 from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from ..mimaface_core.media.provenance import synthetic_metadata
@@ -23,6 +25,8 @@ from .widgets import frame_rate
 
 FORMATS = ("mp4", "webm", "gif", "png")
 IMAGE_FPS = 25.0  # of a batch of images that comes without a rate
+
+_log = logging.getLogger(__name__)
 
 
 class CombineVideo(Node):
@@ -92,7 +96,7 @@ class CombineVideo(Node):
             place.file(f".{kind}"),
             exact_rate(fps) if fps else stream.fps,
             kind,
-            audio=audio_of(sound_of if audio is None else audio),
+            audio=_sound_of(sound_of) if audio is None else audio_of(audio),
             metadata={key: value for key, value in notes.items() if value is not None},
         )
         with writer, host.current().progress(stream.count, "writing") as progress:
@@ -131,3 +135,12 @@ def _shown(path: Path, subfolder: str, kind: str) -> Any:
     if kind == "png":
         return ui.SavedImages([result])
     return ui.PreviewVideo([result]) if kind != "gif" else ui.SavedImages([result], is_animated=True)
+
+
+def _sound_of(video: Any) -> AnyAudio | None:
+    """The audio of a video; None, with a logged warning, where it cannot be decoded: the frames are what counts."""
+    try:
+        return audio_of(video)
+    except UndecodableAudioError as error:
+        _log.warning("The result has no audio: %s", error)
+        return None

@@ -6,21 +6,33 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .container import LONGEST_PAUSE_SECONDS, Source, in_seconds, is_cover, name_of, open_container
+from .container import (
+    LONGEST_PAUSE_SECONDS,
+    Source,
+    best_stream,
+    codecs_of,
+    in_seconds,
+    name_of,
+    open_container,
+    packets_of,
+)
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
 _log = logging.getLogger(__name__)
 
 _LONGEST_PACKET = 2048  # samples in the longest packet of the usual codecs (HE-AAC)
+_MOST_CHANNELS = 7  # kept as they are; more of them (7.1, ambisonics) are mixed down to one
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,16 @@ class Audio:
                 yield block.float().cpu()
 
 
-class AudioFile:
-    """The first audio stream of a video or audio file, decoded anew in each reading. Made by `AudioFile.open`.
+class UndecodableAudioError(InputError):
+    """A file has audio, but of codecs that cannot be decoded."""
 
-    Time 0 is the first video frame: audio that starts later begins with silence, audio that starts earlier is cut.
-    A damaged stream ends, with a logged warning, before the damage.
+
+class AudioFile:
+    """The audio of a video or audio file, decoded anew in each reading. Made by `AudioFile.open`.
+
+    It is the stream that the file marks as default, or else the first one that can be decoded. Time 0 is the first
+    video frame: audio that starts later begins with silence, audio that starts earlier is cut. What is damaged
+    becomes silence of its length, with one logged warning. Eight and more channels are mixed down to one.
 
     Attributes:
         source: path or bytes of the file.
@@ -79,6 +96,7 @@ class AudioFile:
 
         Raises:
             InputError: the file is missing or no media file.
+            UndecodableAudioError: none of its audio can be decoded.
         """
         for sample_rate, block in _decoded(source):
             return cls(source, sample_rate, block.shape[0])
@@ -121,9 +139,15 @@ def _decoded(source: Source) -> Iterator[tuple[int, Tensor]]:
     with open_container(source, name) as container:
         if not container.streams.audio:
             return
+        stream = best_stream(container.streams.audio)
+        if stream is None:
+            raise UndecodableAudioError(
+                f"The audio of {name} is of a codec that cannot be decoded here ({codecs_of(container, 'Audio')}); "
+                "convert it to AAC, MP3 or WAV."
+            )
         start = _video_start(container)
         offset: int | None = None  # samples by which the audio starts after the video
-        for sample_rate, begin, piece in _trimmed(container, container.streams.audio[0], name):
+        for sample_rate, begin, piece in _trimmed(container, stream, name):
             if offset is None:
                 seconds = Fraction(0) if start is None else begin - start
                 offset = round(seconds * sample_rate) if abs(seconds) < LONGEST_PAUSE_SECONDS else 0
@@ -137,10 +161,8 @@ def _decoded(source: Source) -> Iterator[tuple[int, Tensor]]:
 
 def _video_start(container: InputContainer) -> Fraction | None:
     """Time of the first video frame in seconds; None without a video stream, or where the file does not state it."""
-    for stream in container.streams.video:
-        if not is_cover(stream) and stream.start_time is not None:
-            return in_seconds(stream.start_time, stream)
-    return None
+    stream = best_stream(container.streams.video)
+    return None if stream is None or stream.start_time is None else in_seconds(stream.start_time, stream)
 
 
 def _trimmed(container: InputContainer, stream: AudioStream, name: str) -> Iterator[_Piece]:
@@ -166,15 +188,73 @@ def _trimmed(container: InputContainer, stream: AudioStream, name: str) -> Itera
 
 
 def _pieces(container: InputContainer, stream: AudioStream, name: str) -> Iterator[_Piece]:
-    """The stream as it is decoded, up to the first damage, which is logged as a warning."""
+    """The stream as it is decoded, with silence for what is damaged, which is logged as one warning."""
     import av
 
-    planar, begin = av.AudioResampler(format="fltp"), None
-    try:
-        for frame in container.decode(stream):
+    samples, begin, count, faults = _Samples(), None, 0, 0
+    lost: Fraction | None = None  # end of the damage, in seconds, until it is filled
+    for packet in packets_of(container, stream):
+        try:
+            frames = packet.decode()
+        except (av.FFmpegError, ValueError):
+            frames, faults = [], faults + 1
+            if packet.pts is not None:
+                lost = in_seconds(packet.pts + (packet.duration or 0), stream)
+        for frame in frames:
             if begin is None:
-                sample_rate, begin = frame.sample_rate, in_seconds(frame.pts or 0, stream)
-            for part in planar.resample(frame):
-                yield _Piece(sample_rate, begin, torch.from_numpy(part.to_ndarray()))
-    except (av.FFmpegError, ValueError) as error:
-        _log.warning("The audio of %s is damaged; what comes before is used (%s).", name, error)
+                begin = in_seconds(frame.pts or 0, stream)
+            if lost is not None and frame.pts is not None:
+                lost = in_seconds(frame.pts, stream)
+            for part in (*samples.silence(lost, begin, count), *samples.of(cast("AudioFrame", frame))):
+                count += part.shape[1]
+                yield _Piece(samples.sample_rate, begin, part)
+            lost = None
+    if begin is not None:
+        for part in (*samples.rest(), *samples.silence(lost, begin, count)):
+            yield _Piece(samples.sample_rate, begin, part)
+    if faults:
+        _log.warning("The audio of %s is damaged in %d places; there it is silent.", name, faults)
+
+
+class _Samples:
+    """Frames as samples [C, n] of the first one's rate and number of channels, whatever changes within the stream."""
+
+    def __init__(self) -> None:
+        self.sample_rate, self._channels = 0, 0
+        self._kind: tuple[int, int, str] | None = None
+        self._resampler: AudioResampler | None = None
+
+    def of(self, frame: AudioFrame) -> Iterator[Tensor]:
+        """The samples of a frame, behind what a change of the rate has left over."""
+        import av
+
+        kind = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
+        if kind != self._kind:
+            yield from self.rest()
+            self.sample_rate = self.sample_rate or frame.sample_rate
+            # Packed, because PyAV looks for planes beyond the eighth where there are none.
+            self._resampler = av.AudioResampler(format="flt", rate=self.sample_rate)
+            self._kind = kind
+        yield from self._resampled(frame)
+
+    def rest(self) -> Iterator[Tensor]:
+        """What the resampler still holds, which is nothing unless the rate has changed."""
+        if self._kind is not None and self._kind[0] != self.sample_rate:
+            yield from self._resampled(None)
+
+    def silence(self, until: Fraction | None, begin: Fraction, count: int) -> Iterator[Tensor]:
+        """Silence up to the time `until`, in seconds, after `count` samples since `begin`."""
+        missing = 0 if until is None else round((until - begin) * self.sample_rate) - count
+        if self._channels and 0 < missing <= LONGEST_PAUSE_SECONDS * self.sample_rate:
+            yield torch.zeros(self._channels, missing)
+
+    def _resampled(self, frame: AudioFrame | None) -> Iterator[Tensor]:
+        for part in self._resampler.resample(frame) if self._resampler else ():
+            samples = torch.from_numpy(part.to_ndarray()).view(-1, part.layout.nb_channels).t()
+            if len(samples) > _MOST_CHANNELS:
+                samples = samples.mean(0, keepdim=True)
+            self._channels = self._channels or len(samples)
+            if len(samples) != self._channels:
+                samples = samples.mean(0, keepdim=True).expand(self._channels, -1)
+            if samples.shape[1]:
+                yield samples.contiguous()

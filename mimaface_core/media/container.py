@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import InputError
 from ..files import is_file, shown
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.stream import Stream
+
+    AnyStream = TypeVar("AnyStream", bound=Stream)
 
 Source = str | Path | io.BytesIO
 
 # A longer step of a file's clock than this is a fault of the clock, not a frame or a silence that lasts.
 LONGEST_PAUSE_SECONDS = 30
-# Demuxers that read text, or other files than the one given.
-_NOT_MEDIA = {"concat", "dash", "hls", "lavfi", "sdp", "tty"}
+_MOST_FAULTS = 100  # places that cannot be read, after which a file has ended
+# Demuxers that read text, run scripts, or open other files and addresses than the file given.
+_NOT_MEDIA = {
+    *("concat", "concatf", "dash", "hls", "applehttp", "imf", "sdp", "rtp", "rtsp", "sap", "vobsub"),
+    *("avisynth", "vapoursynth", "lavfi", "tty", "ffmetadata", "webm_dash_manifest"),
+}
+# How such files begin.
+_PLAYLIST = re.compile(rb"\s*(#EXTM3U|ffconcat version|v=0\s|\[playlist\]|<\?xml|<MPD|<smil|<asx)", re.IGNORECASE)
+
+
+_log = logging.getLogger(__name__)
 
 
 def name_of(source: Source, otherwise: str) -> str:
@@ -53,14 +67,25 @@ def open_container(source: Source, name: str) -> Iterator[InputContainer]:
         name: of the file, for messages.
 
     Raises:
-        InputError: it is missing, damaged or no media.
+        InputError: it is missing, damaged, no media, or of a kind that opens further files (refused before it does).
     """
     import av
 
     file = io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else str(existing_file(source))
+    # A demuxer that is not on the list is refused when it is recognised, before it reads. image2 would count files up.
+    allowed = {
+        "format_whitelist": ",".join(sorted(av.formats_available - _NOT_MEDIA)),
+        "protocol_whitelist": "file",
+        "pattern_type": "none",
+    }
     try:
-        container = av.open(file, "r", metadata_errors="replace")
+        container = av.open(file, "r", container_options=allowed, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
+        if _is_playlist(source):
+            raise InputError(
+                f"{name} is a playlist, which names other files and holds neither video nor audio; "
+                "give the mp4, webm or mov (for audio also wav or mp3) itself."
+            ) from error
         raise InputError(
             f"{name} cannot be read as video or audio, it is damaged or of another kind; "
             "give a complete mp4, webm or mov (for audio also wav or mp3)."
@@ -71,6 +96,52 @@ def open_container(source: Source, name: str) -> Iterator[InputContainer]:
                 f"{name} is neither video nor audio; give an mp4, webm or mov (for audio also wav or mp3)."
             )
         yield container
+
+
+def _is_playlist(source: Source) -> bool:
+    if isinstance(source, io.BytesIO):
+        return bool(_PLAYLIST.match(source.getvalue()[:200]))
+    try:
+        with open(source, "rb") as file:
+            return bool(_PLAYLIST.match(file.read(200)))
+    except OSError:
+        return False
+
+
+def best_stream(streams: Iterable[AnyStream]) -> AnyStream | None:
+    """The first stream that can be decoded, those that the file marks as default before the others; no cover image."""
+    import av
+
+    decodable = [stream for stream in streams if stream.codec_context is not None and not is_cover(stream)]
+    marked = [stream for stream in decodable if stream.disposition & av.stream.Disposition.default]
+    return next(iter(marked or decodable), None)
+
+
+def codecs_of(container: InputContainer, kind: str) -> str:
+    """The codecs of the streams of a kind ("Video" or "Audio") as ffmpeg calls them, for messages."""
+    import av
+
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)  # below it, the description is empty
+    try:
+        described = container.dumps_format()  # type: ignore[attr-defined]
+    finally:
+        av.logging.set_level(level)
+    names = re.findall(rf"Stream #.*?: {kind}: ([^,\n]+)", described)
+    codes = [re.search(r"\((\w{4}) /", name) for name in names]
+    return ", ".join(dict.fromkeys(code[1] if code else name.strip() for name, code in zip(names, codes, strict=True)))
+
+
+def packets_of(container: InputContainer, stream: Stream) -> Iterator[Packet]:
+    """The packets of a stream, the empty one at the end included; places that cannot be read are passed over."""
+    import av
+
+    for _ in range(_MOST_FAULTS):
+        try:
+            yield from container.demux(stream)
+            return
+        except av.FFmpegError as error:
+            _log.debug("a packet cannot be read (%s)", error)
 
 
 def is_cover(stream: Stream) -> bool:

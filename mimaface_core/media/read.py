@@ -8,10 +8,22 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+import numpy as np
 import torch
 
 from ..errors import InputError
-from .container import LONGEST_PAUSE_SECONDS, Source, in_seconds, is_cover, name_of, open_container
+from .container import (
+    LONGEST_PAUSE_SECONDS,
+    Source,
+    best_stream,
+    codecs_of,
+    in_seconds,
+    is_cover,
+    name_of,
+    open_container,
+    packets_of,
+)
+from .hdr import HLG, PQ, to_sdr
 from .rate import exact_rate
 
 if TYPE_CHECKING:
@@ -22,6 +34,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_FPS = Fraction(25)  # frames a second of a file that states none
 _CONTAINER_TICKS = 1_000_000  # of a container's clock in a second
+_LONGEST_PIXEL = 4  # times as wide as high, or as high as wide; beyond it, the file is wrong
 
 _log = logging.getLogger(__name__)
 
@@ -29,9 +42,11 @@ _log = logging.getLogger(__name__)
 class Clip:
     """A video file, decoded one frame at a time; each iteration starts at the first frame. Made by `Clip.open`.
 
-    Frames are uint8 [H, W, 3], turned by the file's rotation. They come at the constant rate `fps`: where the file's
-    own timestamps vary, a frame is repeated or left out so that each is within half a frame of its time. A damaged
-    file ends, with a logged warning, at the last good frame.
+    Frames are uint8 [H, W, 3] in sRGB (high dynamic range is tone-mapped), turned by the file's rotation. Pixels are
+    square: where the file's are not, the side that it squeezed is spread, so that nothing is scaled down. Frames of
+    another size than the first one's are scaled to it. They come at the constant rate `fps`: where the file's own
+    timestamps vary, a frame is repeated or left out so that each is within half a frame of its time. For a damaged
+    place, the last good frame is repeated, with one logged warning.
 
     Attributes:
         source: path or bytes of the file.
@@ -57,21 +72,22 @@ class Clip:
         first = next(_decoded(source, name), None)
         if first is None:
             raise InputError(f"{name} is damaged and has no readable frame; export or copy it again.")
-        height, width = _pixels(first.frame, _geometry(first.frame)).shape[:2]
+        height, width = _pixels(first.frame, _geometry(first)).shape[:2]
         with open_container(source, name) as container:
             stream = _video_stream(container, name)
             fps, frames = _rate(container, stream), stream.frames
             seconds = _seconds(container, stream) or Fraction(container.duration or 0, _CONTAINER_TICKS)
             if seconds:
                 frames = max(1, round(seconds * fps))
-            return cls(source, width, height, fps, frames, bool(container.streams.audio))
+            return cls(source, width, height, fps, frames, _has_audio(container, name))
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         # A frame is shown from its own tick of the constant clock until the next frame's tick.
         shown, geometry, start = None, None, None
         duration, tick = Fraction(0), 0
-        for frame, time, its_duration in _decoded(self.source, name_of(self.source, "the video")):
-            geometry = geometry or _geometry(frame)
+        for decoded in _decoded(self.source, name_of(self.source, "the video")):
+            frame, time, its_duration, _ = decoded
+            geometry = geometry or _geometry(decoded)
             its_tick = tick if shown is None else tick + 1
             if time is not None:
                 start = time if start is None else start
@@ -88,15 +104,16 @@ class Clip:
 
 
 class _Decoded(NamedTuple):
-    """A decoded frame, its time and its duration in seconds; None and 0 where the file states none."""
+    """A decoded frame; its time and duration in seconds, None and 0 if not stated; a pixel's width by its height."""
 
     frame: VideoFrame
     time: Fraction | None
     duration: Fraction
+    aspect: Fraction
 
 
 class _Geometry(NamedTuple):
-    """Size of a video's frames before they are turned, in pixels, and the display matrix that turns them."""
+    """Size of a video's frames in square pixels before they are turned, and the display matrix that turns them."""
 
     width: int
     height: int
@@ -104,10 +121,23 @@ class _Geometry(NamedTuple):
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
-    for stream in container.streams.video:
-        if not is_cover(stream):
-            return stream
+    stream = best_stream(container.streams.video)
+    if stream is not None:
+        return stream
+    if not all(is_cover(cover) for cover in container.streams.video):
+        raise InputError(
+            f"The video of {name} is of a codec that cannot be decoded here ({codecs_of(container, 'Video')}); "
+            "convert it to H.264."
+        )
     raise InputError(f"{name} holds no video; give an mp4, webm or mov file with a video stream.")
+
+
+def _has_audio(container: InputContainer, name: str) -> bool:
+    streams = container.streams.audio
+    if streams and best_stream(streams) is None:
+        _log.warning("The audio of %s is of a codec that cannot be decoded (%s).", name, codecs_of(container, "Audio"))
+        return False
+    return bool(streams)
 
 
 def _seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
@@ -129,42 +159,49 @@ def _rate(container: InputContainer, stream: VideoStream) -> Fraction:
 
 
 def _decoded(source: Source, name: str) -> Iterator[_Decoded]:
-    """Frames up to the first damage, which is logged as a warning."""
+    """The good frames; after the last one, it again for what is damaged at the end. Damage is logged as one warning."""
     import av
 
     with open_container(source, name) as container:
         stream = _video_stream(container, name)
-        packets = container.demux(stream)
+        aspect = _aspect(stream)
         durations: dict[int | None, int] = {}
-        good, skipped, end = 0, False, None
-        harm: av.FFmpegError | str | None = None
-        while harm is None:
+        last: _Decoded | None = None
+        lost: Fraction | None = None  # end of the latest bad packet
+        good, faults = 0, 0
+        for packet in packets_of(container, stream):
+            durations[packet.pts] = packet.duration or 0
             try:
-                packet = next(packets)
-                durations[packet.pts] = packet.duration or 0
                 frames = packet.decode()
-            except StopIteration:
-                break
-            except av.FFmpegError as error:
-                # After good frames: take what the decoder still holds and stop. Before: look for a good one.
-                harm, skipped = (error, skipped) if good else (None, True)
-                frames = stream.codec_context.decode(None) if good else []
+            except av.FFmpegError:
+                frames, faults = [], faults + 1
+                if packet.pts is not None:
+                    lost = in_seconds(packet.pts + (packet.duration or 0), stream)
             for frame in frames:
-                if frame.is_corrupt and good:
-                    harm = "a broken frame"
-                    break
-                if frame.is_corrupt or (skipped and not good and not frame.key_frame):
-                    skipped = True
-                    continue
-                good += 1
-                duration = in_seconds(durations.pop(frame.pts, 0), stream)
                 time = None if frame.pts is None else in_seconds(frame.pts, stream)
-                end = None if time is None else time + duration
-                yield _Decoded(frame, time, duration)
-        if harm is None and _ends_early(container, stream, end):
-            harm = "the file ends early"
-        if harm is not None:
-            _log.warning("%s is damaged after %d frames; only those are used (%s).", name, good, harm)
+                duration = in_seconds(durations.pop(frame.pts, 0), stream)
+                # Before the first good frame, what refers to a lost one is no use; key frames begin anew.
+                if frame.is_corrupt or (faults and last is None and not frame.key_frame):
+                    faults += 1
+                    lost = lost if time is None else time + duration
+                    continue
+                last, good = _Decoded(frame, time, duration, aspect), good + 1
+                yield last
+        end = None if last is None or last.time is None else last.time + last.duration
+        if last is not None and end is not None and lost is not None and faults and lost > end:
+            yield last._replace(time=end, duration=lost - end)
+            end = lost
+        if faults:
+            _log.warning(
+                "%s is damaged in %d places; the last of %d good frames stands in for them.", name, faults, good
+            )
+        elif _ends_early(container, stream, end):
+            _log.warning("%s is damaged after %d frames; only those are used (the file ends early).", name, good)
+
+
+def _aspect(stream: VideoStream) -> Fraction:
+    aspect = stream.sample_aspect_ratio
+    return Fraction(aspect) if aspect and Fraction(1, _LONGEST_PIXEL) <= aspect <= _LONGEST_PIXEL else Fraction(1)
 
 
 def _ends_early(container: InputContainer, stream: VideoStream, end: Fraction | None) -> bool:
@@ -176,16 +213,22 @@ def _ends_early(container: InputContainer, stream: VideoStream, end: Fraction | 
     return missing > 0.1 + seconds / 50
 
 
-def _geometry(frame: VideoFrame) -> _Geometry:
+def _geometry(first: _Decoded) -> _Geometry:
     """Size and rotation of a video from its first frame; side data of each frame would keep all frames alive."""
-    matrix = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
-    return _Geometry(frame.width, frame.height, None if matrix is None else bytes(matrix))
+    matrix = cast("SideData | None", first.frame.side_data.get("DISPLAYMATRIX"))
+    width = round(first.frame.width * max(first.aspect, Fraction(1)))
+    height = round(first.frame.height / min(first.aspect, Fraction(1)))
+    return _Geometry(width, height, None if matrix is None else bytes(matrix))
 
 
 def _pixels(frame: VideoFrame, geometry: _Geometry) -> torch.Tensor:
     """A decoded frame as uint8 [H, W, 3], scaled to the size of `geometry` before it is turned upright."""
     width, height, matrix = geometry
-    pixels = torch.from_numpy(frame.to_ndarray(format="rgb24", width=width, height=height))
+    if frame.color_trc in (PQ, HLG):
+        deep = frame.to_ndarray(format="rgb48le", width=width, height=height)
+        pixels = to_sdr(torch.from_numpy(deep.astype(np.float32) / 65535), frame.color_trc)
+    else:
+        pixels = torch.from_numpy(frame.to_ndarray(format="rgb24", width=width, height=height))
     if matrix is None:
         return pixels
     # x' = a·x + c·y, y' = b·x + d·y, whole quarter turns and mirrorings only

@@ -1,25 +1,18 @@
 """Videos and audio of every kind users have, and exact frame rates."""
 
 import io
-import subprocess
 from fractions import Fraction
 
 import av
-import imageio_ffmpeg
 import pytest
 import torch
 from PIL import Image
-from support.films import chirp, greys, noise, one_sentence, write
+from support.films import chirp, ffmpeg, greys, noise, one_sentence, write
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media import Audio, Clip, exact_rate, read_audio
 
 NTSC = Fraction(30000, 1001)
-
-
-def ffmpeg(*arguments):
-    program = imageio_ffmpeg.get_ffmpeg_exe()
-    subprocess.run([program, "-v", "error", "-y", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
 
 
 def numbers(clip):

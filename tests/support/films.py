@@ -1,10 +1,18 @@
 """Small clips and sounds for tests, and what a refusal must read like."""
 
+import subprocess
+
+import imageio_ffmpeg
 import numpy as np
 import torch
 
 from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.media.write import VideoWriter
+
+
+def ffmpeg(*arguments):
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    subprocess.run([program, "-v", "error", "-y", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
 
 
 def noise(count, height=24, width=32, seed=0):

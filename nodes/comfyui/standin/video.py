@@ -16,6 +16,7 @@ from ....mimaface_core.errors import InputError
 from ....mimaface_core.files import replacing
 from ....mimaface_core.media.animation import is_animated_webp, open_clip
 from ....mimaface_core.media.audio import Audio, AudioFile, read_audio
+from ....mimaface_core.media.container import name_of, open_container
 from ....mimaface_core.media.provenance import mark_mp4
 from ....mimaface_core.media.write import VideoWriter
 from ....mimaface_core.tensors import to_float, to_uint8
@@ -90,13 +91,11 @@ class VideoFromFile:
         Raises:
             InputError: another format or codec is asked for, or the file cannot be read.
         """
-        import av
-
         _require_mp4(format, codec)
         entries = self._metadata() | _as_text(metadata)
         clip = open_clip(self._file)
         if not is_animated_webp(self._file):
-            with av.open(self._file) as container:
+            with open_container(self._file, name_of(self._file, "the video")) as container:
                 streams = _playable_streams(container)
                 if streams:
                     _copy(container, streams, Path(path), entries)
@@ -107,11 +106,9 @@ class VideoFromFile:
                 writer.write(frame)
 
     def _metadata(self) -> dict[str, str]:
-        import av
-
         if is_animated_webp(self._file):
             return {}
-        with av.open(self._file) as container:
+        with open_container(self._file, name_of(self._file, "the video")) as container:
             return {k: v for k, v in container.metadata.items() if k.lower() not in CONTAINER_METADATA}
 
 
