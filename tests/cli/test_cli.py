@@ -159,7 +159,7 @@ def test_help_is_printed_without_heavy_libraries():
 def test_the_demo_is_a_subcommand(capsys, monkeypatch):
     monkeypatch.setattr(demo, "run_demo", lambda *given: [Path(str(value)) for value in given[:3]])
     assert cli.main(["demo", "--source", "me.jpg", "--output-dir", "out"]) == 0
-    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == [
+    assert [line.partition(":")[2].strip() for line in capsys.readouterr().out.splitlines()] == [
         "me.jpg",
         str(demo.DRIVER),
         str(Path("out").absolute()),
