@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write beside the target, then rename."""
+"""File helpers: atomic writing, text and JSON reading, names in messages."""
 
 from __future__ import annotations
 

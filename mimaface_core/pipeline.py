@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from . import host
 from .appearance.frames import Appearance, encode_appearance
 from .audio.driver import AudioDriver, audio_driver
 from .audio.speech import Speech
-from .diffusion.clips import SamplerSettings, count_steps, sample_clips
+from .diffusion.clips import count_steps, sample_clips
+from .diffusion.settings import SamplerSettings
 from .errors import InputError
 from .face import extract
 from .face.detect import FaceTracker, face_tracker
@@ -33,7 +35,7 @@ from .media.rate import exact_rate
 from .media.write import VideoWriter
 from .morphable.bundled.face import procedural_face
 from .morphable.bundled.groups import expression_groups
-from .morphable.bundled.sliders import slider_expression
+from .morphable.bundled.sliders import EXPRESSION_SLIDERS, slider_expression
 from .motion import edit as edits
 from .motion import reference as references
 from .motion import retarget as retargeting
@@ -75,8 +77,11 @@ def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str |
     Raises:
         InputError: with the first frame, where the motion belongs to another face model than the pack's.
     """
+    mode = mode or pack.render
+    if mode not in RENDERS:
+        raise InputError(f"A render can be {' or '.join(RENDERS)}, not {mode!r}.")
     motion.check_basis(pack.basis)
-    draw = _renderer(pack, source, mode or pack.render)
+    draw = _renderer(pack, source, mode)
     for start in range(0, len(motion), RENDER_BATCH):
         host.current().check_cancelled()
         yield from draw(motion[start : start + RENDER_BATCH])
@@ -204,7 +209,12 @@ def _frames(frames: str | Path | Tensor | Frames, fps: float) -> Frames:
         return frames
     if isinstance(frames, Tensor):
         return Frames.of_batch(frames[None] if frames.ndim == 3 else frames, fps)
-    return Frames.open(frames)
+    if isinstance(frames, (str, Path)):
+        return Frames.open(frames)
+    raise InputError(
+        f"Frames cannot be a {type(frames).__name__}; give a path, an image tensor [H, W, 3] in 0–1, a batch"
+        " [N, H, W, 3], or Frames."
+    )
 
 
 def retarget(
@@ -279,6 +289,10 @@ def edit(
 
 def _slider_change(motion: MotionTrack, sliders: Mapping[str, float]) -> Tensor | None:
     """Change of the expression [N, 64] by sliders, None where all are at 0."""
+    for name in sliders:
+        if name not in EXPRESSION_SLIDERS:
+            nearest = get_close_matches(name, EXPRESSION_SLIDERS, 1, 0)[0]
+            raise InputError(f"There is no expression slider '{name}'; the nearest is '{nearest}'.")
     if not any(sliders.values()):
         return None
     if motion.basis != PROCEDURAL:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..mimaface_core.appearance.frames import Appearance as EncodedAppearance
-from ..mimaface_core.diffusion.clips import NOISES, SHARED, SamplerSettings
 from ..mimaface_core.diffusion.schedule import LCM_STEPS, SCHEDULERS
+from ..mimaface_core.diffusion.settings import NOISES, SHARED, SamplerSettings
 from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.packs.pack import ModelPack

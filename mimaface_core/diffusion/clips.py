@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,12 +15,11 @@ from ..errors import InputError
 from .denoise import denoise_clip
 from .latents import LatentSpace
 from .schedule import build_scheduler
+from .settings import PER_CLIP, SamplerSettings
 from .unet import max_clip_frames
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-NOISES = SHARED, PER_CLIP = ("shared", "per clip")
 
 
 class ClipParts(Protocol):
@@ -40,92 +38,11 @@ class ClipParts(Protocol):
         """Prediction type, timestep spacing and betas."""
 
 
-class SamplerDefaults(Protocol):
-    """A model pack's own sampler settings."""
-
-    @property
-    def clip_frames(self) -> int:
-        """F, frames of a clip."""
-
-    @property
-    def overlap(self) -> int:
-        """k, frames carried from clip to clip."""
-
-    @property
-    def sampling(self) -> dict[str, Any]:
-        """`scheduler`, `steps` and `guidance`."""
-
-
 class StepProgress(Protocol):
     """Progress that is reported after every denoising step; `host.Progress` is one."""
 
     def update(self, n: int = 1, preview: Image | None = None) -> None:
         """Count `n` steps, and show an image of the clip."""
-
-
-@dataclass(frozen=True)
-class SamplerSettings:
-    """Settings of the clip sampler.
-
-    Attributes:
-        frames: F, frames of a clip.
-        overlap: k, frames whose latents are carried from clip to clip.
-        steps: denoising steps of each clip.
-        guidance: scale of classifier-free guidance; 1 is none and halves the work.
-        scheduler: `euler`, `ddim` or `lcm`.
-        seed: of the initial noise, drawn on the CPU so that devices agree.
-        noise: `shared`, the same noise in every clip (as released), or `per clip`.
-
-    Raises:
-        InputError: guidance or seed below 0, or an unknown noise.
-    """
-
-    frames: int = 12
-    overlap: int = 3
-    steps: int = 25
-    guidance: float = 5.0
-    scheduler: str = "euler"
-    seed: int = 0
-    noise: str = SHARED
-
-    def __post_init__(self) -> None:
-        if self.guidance < 0 or self.seed < 0:
-            raise InputError("Guidance and seed must not be negative; use guidance 1 for none.")
-        if self.noise not in NOISES:
-            raise InputError(f"Unknown noise '{self.noise}'; choose {' or '.join(NOISES)}.")
-
-    @classmethod
-    def of(
-        cls,
-        pack: SamplerDefaults,
-        *,
-        frames: int | None = None,
-        overlap: int | None = None,
-        steps: int | None = None,
-        guidance: float | None = None,
-        scheduler: str | None = None,
-        seed: int = 0,
-        noise: str = SHARED,
-    ) -> SamplerSettings:
-        """A model pack's own settings, with those that are given in place of them.
-
-        Without an `overlap` of its own, a clip shorter than the pack's carries at most all its frames but one.
-        """
-        sampling = pack.sampling
-        frames = pack.clip_frames if frames is None else frames
-        return cls(
-            frames=frames,
-            overlap=min(pack.overlap, frames - 1) if overlap is None else overlap,
-            steps=sampling["steps"] if steps is None else steps,
-            guidance=sampling["guidance"] if guidance is None else guidance,
-            scheduler=sampling["scheduler"] if scheduler is None else scheduler,
-            seed=seed,
-            noise=noise,
-        )
-
-    def for_total(self, total: int) -> SamplerSettings:
-        """These settings for a video of `total` frames: a single frame is a clip of its own."""
-        return replace(self, frames=1, overlap=0) if total == 1 else self
 
 
 def clip_schedule(total: int, frames: int, overlap: int) -> list[list[int]]:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.scenes import clip, moved, needs_faces, nodding, tone, voice
+from support.tracks import still
 
 import mimaface.mimaface_core as api
+from mimaface.mimaface_core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -63,3 +65,17 @@ def test_every_public_function_is_documented():
         assert getattr(api, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'anymate'"):
         _ = api.anymate
+
+
+def test_wrong_values_are_refused_in_a_sentence():
+    source = still(1)
+    for call, sentence in (
+        (lambda: api.edit(source, expression={"smirk": 0.5}), "nearest is"),
+        (lambda: api.measure(api.load_pack(), [1, 2]), "cannot be a list; give a path"),
+        (lambda: next(api.render(api.load_pack(), None, source, "foo")), "projected or albedo"),
+        (lambda: api.SamplerSettings(steps=1.5), "steps must be a whole number"),
+        (lambda: api.SamplerSettings(guidance="x"), "guidance must be a number"),
+        (lambda: api.SamplerSettings(seed=2**70), "too large"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            call()

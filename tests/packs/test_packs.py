@@ -265,7 +265,8 @@ def test_packs_are_found(pack, tmp_path):
 
 
 def test_pack_runs_end_to_end(pack):
-    from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
+    from mimaface.mimaface_core.diffusion.clips import sample_clips
+    from mimaface.mimaface_core.diffusion.settings import SamplerSettings
 
     tokens = pack.appearance.encode_source(torch.zeros(1, 3, 32, 32))
     clips = sample_clips(

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from mimaface.mimaface_core.appearance.identity import CurricularFace
 from mimaface.mimaface_core.appearance.tokens_released import PostFuse
-from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
+from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.diffusion.denoise import denoise_clip
 from mimaface.mimaface_core.diffusion.schedule import build_scheduler
+from mimaface.mimaface_core.diffusion.settings import SamplerSettings
 from mimaface.mimaface_core.diffusion.unet import motion_modules, predict
 from mimaface.mimaface_core.diffusion.unet_released import (
     build_image_unet,

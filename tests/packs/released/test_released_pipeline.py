@@ -307,7 +307,8 @@ def test_latents_of_renders_are_sampled_or_their_mode(models):
 
 def draw(models, count, dtype=torch.float32, low=False):
     """Frames drawn with the tiny pack from random renders: [count, 3, 128, 128]."""
-    from mimaface.mimaface_core.diffusion.clips import SamplerSettings, sample_clips
+    from mimaface.mimaface_core.diffusion.clips import sample_clips
+    from mimaface.mimaface_core.diffusion.settings import SamplerSettings
 
     with host.use(host.Host(device="cpu", dtype=dtype, low_memory=low)):
         pack = ModelPack.load(models / "released")
