@@ -111,7 +111,21 @@ class FileRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
+class PackNotes:
+    """Free-form entries of a manifest, which nothing reads."""
+
+    description: object = None
+    author: object = None
+    homepage: object = None
+    license: object = None
+    licence: object = None
+    attribution: object = None
+    training: object = None
+    notes: object = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(PackNotes):
     """Content of a pack's `manifest.json`.
 
     Attributes:
@@ -151,14 +165,6 @@ class Manifest:
     context: Literal["frame", "clip"] = "frame"
     sources: dict[str, FileRecord] | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
-    description: object = None
-    author: object = None
-    homepage: object = None
-    license: object = None
-    licence: object = None
-    attribution: object = None
-    training: object = None
-    notes: object = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.clip_frames:

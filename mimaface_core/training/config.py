@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ..errors import InputError
 from ..files import is_file, read_json, shown
-from ..packs.manifest import SamplingDefaults, SchedulerEntry
+from ..packs.manifest import PackNotes, SamplingDefaults, SchedulerEntry
 from ..typed_config import read_config
 from .engine.record import ALWAYS
 
@@ -146,21 +146,12 @@ class VoiceConfig(LoopConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackConfig:
+class PackConfig(PackNotes):
     """The model pack that stage `pack` writes."""
 
     name: str
     version: str
     overlap: int  # k, latents carried from clip to clip
-    # free-form, see `packs.manifest.Manifest`
-    description: object = None
-    author: object = None
-    homepage: object = None
-    license: object = None
-    licence: object = None
-    attribution: object = None
-    training: object = None
-    notes: object = None
 
 
 @dataclass(frozen=True, kw_only=True)
