@@ -222,10 +222,11 @@ def retarget(
     source: SourceFace,
     mode: str = "relative",
     *,
-    neutral_frame: int = 0,
+    neutral_frame: int = retargeting.AUTOMATIC,
     pose: float = 1.0,
     expression: float = 1.0,
     gaze: float = 1.0,
+    travel: float = 1.0,
 ) -> MotionTrack:
     """The source moving like the driver; see `motion.retarget.retarget`.
 
@@ -233,13 +234,14 @@ def retarget(
         motion: the driver's.
         source: the person who shall move.
         mode: `relative`, `absolute` or `as released`.
-        neutral_frame: the driver's frame that motion is relative to; −1 for the one nearest to its median.
+        neutral_frame: the driver's frame that motion counts from; −1 for its resting face, found in the whole clip.
         pose: strength of the head's motion, 1 = as the driver, 0 = as the source.
         expression: strength of the expression, likewise.
         gaze: strength of the gaze, likewise.
+        travel: share of the head's shifts and changes of size that goes with the pose; 0 turns it in its place.
     """
     groups = expression_groups(source.track.basis)
-    return retargeting.retarget(motion, source.track, groups, mode, neutral_frame, pose, expression, gaze)
+    return retargeting.retarget(motion, source.track, groups, mode, neutral_frame, pose, expression, gaze, travel)
 
 
 def smooth(motion: MotionTrack, *, pose: float = 0.4, expression: float = 0.3, gaze: float = 0.3) -> MotionTrack:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..mimaface_core.face.source import SourceFace
-from ..mimaface_core.motion.retarget import MODES
+from ..mimaface_core.motion.retarget import AUTOMATIC, MODES
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.pipeline import retarget
 from .comfyui.schema import io
@@ -33,21 +33,29 @@ class RetargetMotion(Node):
                     "mode",
                     options=list(MODES),
                     default="relative",
-                    tooltip="relative adds the driver's movement since the neutral frame, best for a video; absolute"
+                    tooltip="relative adds the driver's movement from its resting face, best for a video; absolute"
                     " takes pose and expression as they are, needed where the driver is a single image; as released"
                     " also puts the head where the driver has it, for the released weights.",
                 ),
                 io.Int.Input(
                     "neutral_frame",
-                    default=0,
-                    min=-1,
+                    default=AUTOMATIC,
+                    min=AUTOMATIC,
                     max=1_000_000,
-                    tooltip="The driver's frame that movement is measured from. Choose one with a resting face"
-                    " looking ahead when the video does not start with one; −1 finds the most usual frame.",
+                    tooltip="−1 counts movement from the driver's resting face, which is found in the whole clip, and"
+                    " opens or closes the source's eyes and lips as the driver does. A frame's number counts from that"
+                    " frame instead.",
                 ),
                 _share("pose", "head movement"),
                 _share("expression", "expression"),
                 _share("gaze", "eye movement"),
+                strength(
+                    "travel",
+                    "How much of the head's shifts, and of its nearing and withdrawing, goes with its turning: 0"
+                    " turns it in its place. A neck limits it; movements of the camera are left out where the"
+                    " background shows them.",
+                    optional=True,
+                ),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The source, moving like the driver.")],
         )
@@ -66,6 +74,7 @@ class RetargetMotion(Node):
         pose: float,
         expression: float,
         gaze: float,
+        travel: float = 1.0,
     ) -> io.NodeOutput:
-        strengths = {"pose": pose, "expression": expression, "gaze": gaze}
+        strengths = {"pose": pose, "expression": expression, "gaze": gaze, "travel": travel}
         return io.NodeOutput(retarget(motion, source, mode, neutral_frame=neutral_frame, **strengths))

@@ -41,7 +41,7 @@ BLUEPRINTS = {
         "A video drives a photograph: head, expression and gaze, with the video's audio. Writes the face and the full"
         " image.",
         ("face reenactment", "portrait animation", "talking head"),
-        tuple(("retarget", name) for name in ("mode", "neutral_frame", "pose", "expression", "gaze"))
+        tuple(("retarget", name) for name in ("mode", "neutral_frame", "pose", "expression", "gaze", "travel"))
         + (("sampler", "seed"), ("pack", "pack")),
     ),
     "MIMAFace Talk": Blueprint(

@@ -10,8 +10,10 @@ from torch import Tensor
 from ..morphable.bundled.face import ProceduralFace
 from ..morphable.model import PLANE
 from ..motion.track import MotionTrack
+from .camera import CameraMotion
 from .crop import CROP_SIZE, crop_matrix, plane_alignment, transform_points, warp
 from .fit import fit_landmarks
+from .gaze import seen_gaze
 from .source import SourceFace
 
 
@@ -41,24 +43,43 @@ class FitExtractor:
     def fit(self, points: Tensor, fps: Fraction) -> MotionTrack:
         """The motion of landmarks [N, 478, 3] in crop pixels."""
         coefficients, gaze = fit_landmarks(self.model, points * (PLANE / CROP_SIZE))
+        opening, neutral = (
+            self.model.eye_opening(coefficients.identity, expression)
+            for expression in (coefficients.expression, coefficients.expression * 0)
+        )
+        gaze = seen_gaze(gaze, opening / neutral)
         visible = torch.ones(len(points), dtype=torch.bool)
         return MotionTrack(coefficients, gaze, plane_alignment(len(points)), visible, fps)
 
 
 class FitClip:
-    """One clip: cropped where the first frame shows the face, and fitted as a whole (an `extract.ClipExtractor`)."""
+    """One clip, fitted as a whole (an `extract.ClipExtractor`).
+
+    Each shot is cropped where it usually shows the face, in the view of the camera at its first frame: movements of
+    the camera, as far as the surroundings tell them, are none of the head.
+    """
 
     def __init__(self, extractor: FitExtractor) -> None:
         self._extractor = extractor
-        self._matrix: Tensor | None = None
-        self._points: list[Tensor] = []
+        self._shots: list[int] = []
+        self._landmarks: list[Tensor] = []
+        self._camera = CameraMotion()
 
-    def add(self, frame: Tensor | None, landmarks: Tensor) -> None:  # noqa: ARG002 - the protocol's; pixels are not used
-        """Add a frame; only its landmarks [478, 3] count."""
-        if self._matrix is None:
-            self._matrix = crop_matrix(landmarks, self._extractor.share)
-        self._points.append(transform_points(self._matrix, landmarks))
+    def add(self, frame: Tensor | None, landmarks: Tensor, shot: int = 0) -> None:
+        """Add a frame with landmarks [478, 3]; without the frame, the camera counts as standing."""
+        if self._shots and shot != self._shots[-1]:
+            self._camera = CameraMotion()
+        if frame is not None:
+            landmarks = transform_points(self._camera.add(frame, landmarks), landmarks)
+        self._landmarks.append(landmarks)
+        self._shots.append(shot)
 
     def track(self, fps: Fraction) -> MotionTrack:
         """The motion of all added frames, at least one."""
-        return self._extractor.fit(torch.stack(self._points), fps)
+        landmarks, shots = torch.stack(self._landmarks), torch.tensor(self._shots)
+        points = torch.empty_like(landmarks)
+        for shot in shots.unique():
+            within = (shots == shot).nonzero().flatten()
+            matrix = crop_matrix(landmarks[within].median(0).values, self._extractor.share)
+            points[within] = torch.stack([transform_points(matrix, frame) for frame in landmarks[within]])
+        return self._extractor.fit(points, fps).replace(shot=shots)

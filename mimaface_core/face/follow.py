@@ -147,4 +147,6 @@ def filled(track: MotionTrack, visible: Sequence[bool], lost: str = "interpolate
     values, gaze, alignment = (
         between(part[low], part[high], share) for part in (track.coefficients.values, track.gaze, track.alignment)
     )
-    return track.replace(coefficients=FaceCoefficients(values), gaze=gaze, alignment=alignment, visible=shown)
+    return track.replace(
+        coefficients=FaceCoefficients(values), gaze=gaze, alignment=alignment, visible=shown, shot=track.shot[before]
+    )

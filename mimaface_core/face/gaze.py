@@ -8,10 +8,12 @@ from torch.nn import functional as F
 
 from ..morphable.bundled.face import ProceduralFace
 from ..morphable.bundled.geometry import EYE_RADIUS
+from ..tensors import between
 
 # Travel of mediapipe's irises over that of the eyes, sideways and vertically. Judged by eye on photographs; on drawn
 # eyes it is even less.
 IRIS_TRAVEL = (0.74, 0.66)
+SEEN_OPENING = 0.2  # of an eye's neutral opening: below it the lids hide the iris
 STRAIGHT_AHEAD = (0.0, 0.03)  # gaze of mediapipe's irises when eyes look straight ahead: a little too high, eye widths
 
 
@@ -54,3 +56,26 @@ def gaze_of_irises(face: ProceduralFace, local: Tensor, iris: Tensor, rotation: 
         eyes.append((hit - centres[:, i])[:, :2] / radii[:, i, None] * EYE_RADIUS)
     gaze = torch.cat(eyes, 1)
     return _stretched(gaze, 1 / gaze.new_tensor(IRIS_TRAVEL))
+
+
+def seen_gaze(gaze: Tensor, opening: Tensor) -> Tensor:
+    """Gaze with that of shut eyes, which shows nothing, replaced: by the other eye's, or by that of the frames around.
+
+    Args:
+        gaze: [N, 4].
+        opening: [N, 2] of the right and the left eye, over that of the person's neutral face.
+
+    Returns:
+        [N, 4]; straight ahead where no frame shows an open eye.
+    """
+    seen = opening >= SEEN_OPENING
+    eyes = gaze.view(-1, 2, 2)
+    eyes = torch.where(seen[..., None], eyes, eyes.flip(1)).reshape(-1, 4)
+    at = seen.any(1).nonzero().flatten()
+    if not len(at):
+        return torch.zeros_like(gaze)
+    frame = torch.arange(len(gaze))
+    after = torch.searchsorted(at, frame).clamp(max=len(at) - 1)
+    before = (torch.searchsorted(at, frame, right=True) - 1).clamp(min=0)
+    share = (frame - at[before]) / (at[after] - at[before]).clamp(min=1)
+    return between(eyes[at[before]], eyes[at[after]], share.clamp(0, 1))

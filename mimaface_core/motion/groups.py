@@ -9,6 +9,8 @@ from torch import Tensor
 
 EyeOpening = Callable[[Tensor, Tensor], Tensor]
 LipGap = Callable[[Tensor, Tensor], Tensor]
+ClosedLips = Callable[[Tensor, Tensor], Tensor]
+Shape = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -17,18 +19,24 @@ class ExpressionGroups:
 
     Attributes:
         lids: indices of the blendshapes of the right lids, then of the left lids.
+        eyes: indices of those of all lids and of the skin that moves with them.
         mouth: indices of those of lips and jaw.
         quick: indices of those that move within a few frames: lids, lips and jaw.
         eye_opening: height of the right and the left eye [N, 2] in model units, from identity [N, 80] and expression
             [N, 64].
         lip_gap: distance between the lips [N] in model units, below 0 where they overlap, from the same.
+        closed_lips: the expression [1, 64] with the lips together, from the same of one frame.
+        shape: points of the face [N, V, 3] in model units, from the same.
     """
 
     lids: Sequence[Sequence[int]] = ()
+    eyes: Sequence[int] = ()
     mouth: Sequence[int] = ()
     quick: Sequence[int] = ()
     eye_opening: EyeOpening | None = None
     lip_gap: LipGap | None = None
+    closed_lips: ClosedLips | None = None
+    shape: Shape | None = None
 
     @property
     def both_lids(self) -> list[int]:

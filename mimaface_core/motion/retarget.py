@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from ..errors import InputError
 from .groups import ExpressionGroups
+from .limits import limit_expression, limit_gaze, limit_travel, limit_turn
+from .rest import NECK, RestingFace, frame_at_rest, neck_of, resting_face, resting_source, usual_frame
 from .rotation import angles_of, rotation_of
 from .track import PROCEDURAL, FaceCoefficients, MotionTrack
 
 RELEASED = "as released"
 MODES = ("relative", "absolute", RELEASED)
-EXPRESSION_HEADROOM = 0.4  # limit of a coefficient beyond 1, a strong natural movement
+AUTOMATIC = -1  # as `reference`: the resting face
 EYE_RATIO_RANGE = (0.4, 2.0)  # of the source's eye opening to the driver's
-MIN_EYE_OPENING = 1e-3  # model units
-DEVIATION_FLOOR = 0.05  # of a coefficient, so that those that hardly move do not decide on the neutral frame
-
-
-def limit_expression(expression: Tensor, own: Tensor) -> Tensor:
-    """Expressions within a face's reach: soft-clipped beyond ±1, or beyond the source's own expression.
-
-    Args:
-        expression: [N, 64].
-        own: the source's expression [1, 64] or [N, 64], which is reachable however far it goes.
-
-    Returns:
-        [N, 64], at most EXPRESSION_HEADROOM beyond the limit (tanh).
-    """
-    free = own.abs().clamp(min=1.0)
-    over = (expression.abs() - free).clamp(min=0)
-    return expression.sign() * (expression.abs() - over + EXPRESSION_HEADROOM * torch.tanh(over / EXPRESSION_HEADROOM))
-
-
-def neutral_frame(track: MotionTrack) -> int:
-    """Index of the visible frame nearest to the track's median motion: open eyes, a resting face, looking ahead."""
-    visible = track.visible if track.visible.any() else torch.ones_like(track.visible)
-    motion = track.motion[visible]
-    indices = torch.nonzero(visible).flatten()
-    deviation = motion.std(0, correction=0) + DEVIATION_FLOOR
-    distance = (((motion - motion.median(0).values) / deviation) ** 2).mean(1)
-    return int(indices[distance.argmin()])
+SHUT = 0.01  # opening that is as good as none, model units
+# A source that is a frame of the driver's clip differs from it by less than these: the root mean square of its points
+# in model units, the turn of its head in radians, and its gaze in eye widths.
+SAME_SHAPE, SAME_TURN, SAME_GAZE = 0.017, 0.04, 0.05
 
 
 def retarget(
@@ -48,10 +29,11 @@ def retarget(
     source: MotionTrack,
     groups: ExpressionGroups,
     mode: str = "relative",
-    reference: int = 0,
+    reference: int = AUTOMATIC,
     pose: float = 1.0,
     expression: float = 1.0,
     gaze: float = 1.0,
+    travel: float = 1.0,
 ) -> MotionTrack:
     """The source moving like the driver: the source's identity, texture and lighting with the driver's ρ, β and g.
 
@@ -60,17 +42,21 @@ def retarget(
         source: one frame.
         groups: of the face model that both belong to. With its eye openings, lids move by their share of the opening,
             so that an eye that closes in the driver closes in the source, however wide it is.
-        mode: `relative` adds the driver's change since its frame `reference` to the source's own pose and expression;
-            `absolute` takes the driver's pose and expression as they are, while the head stays at the source's place;
-            `as released` takes the driver's expression, pose, gaze and alignment unchanged, as the released inference
-            blends the two.
-        reference: the driver's neutral frame; −1 for the one nearest to its median (`neutral_frame`).
+        mode: `relative` adds the driver's departure from its resting face to the source's own resting pose and
+            expression; `absolute` takes the driver's pose and expression as they are, while the head stays at the
+            source's place; `as released` takes the driver's expression, pose, gaze and alignment unchanged, as the
+            released inference blends the two.
+        reference: AUTOMATIC for the driver's resting face, estimated from the whole clip (`rest.resting_face`), or for
+            the frame that shows the source itself, where the source is a frame of the clip; otherwise the frame to
+            count from.
         pose: strength of the head's motion, 1 = as the driver, 0 = as the source.
         expression: strength of the expression, likewise.
         gaze: strength of the gaze, likewise.
+        travel: share of the head's shifts and of its nearing and withdrawing that goes with the pose; at 0 the head
+            turns about its own neck.
 
     Returns:
-        N frames at the driver's rate.
+        N frames at the driver's rate. On the bundled face model they stay within what a body can do (`limits`).
 
     Raises:
         InputError: an unknown mode, a reference beyond the last frame, or tracks of two face models.
@@ -85,35 +71,77 @@ def retarget(
             f"The driver's neutral frame {reference} lies behind its last frame {len(driver) - 1};"
             " choose a smaller number, or −1."
         )
-    at = neutral_frame(driver) if reference < 0 else reference
-    d, s, r = driver.coefficients, source.coefficients, driver.coefficients[at : at + 1]
-    relative = mode == "relative"
-    if relative:
-        # The turn since the reference is applied to the source's own pose (row vectors: source first, then the turn).
-        turn = rotation_of(r.angles).transpose(1, 2) @ rotation_of(d.angles)
-        angles = angles_of(rotation_of(s.angles) @ rotation_of(angles_of(turn) * pose))
-        change = d.expression - r.expression
-        look = gaze * (driver.gaze - driver.gaze[at])
-    else:
-        angles = s.angles + pose * (d.angles - s.angles)
-        change = d.expression - s.expression
-        look = gaze * (driver.gaze - source.gaze)
-    if groups.eye_opening is not None:
-        driver_opening = groups.eye_opening(r.identity, r.expression if relative else r.expression * 0)
-        change = _scaled_lids(change, groups, groups.eye_opening(s.identity, s.expression), driver_opening)
-    retargeted = s.expression + expression * change
-    if source.basis == PROCEDURAL:  # whose blendshapes at 1 are strong natural movements
-        retargeted = limit_expression(retargeted, s.expression)
+    origin, target = _origins(driver, source, groups, mode, reference)
+    d, s = driver.coefficients, source.coefficients
+    turn = rotation_of(d.angles) @ rotation_of(origin.angles).transpose(1, 2)  # in the head's own axes
+    angles = pose * angles_of(turn)
+    rotation = rotation_of(limit_turn(angles) if mode == "relative" else angles) @ rotation_of(s.angles)
+    shift = _in_plane(neck_of(d) - origin.neck, origin.angles, s.angles)
+    place = neck_of(s) + limit_travel(pose * travel * shift)
+    change = _scaled_lids(d.expression - origin.expression, groups, origin, target, d.identity, s.identity)
+    moved = s.expression + expression * (target.expression - s.expression + change)
+    look = source.gaze + gaze * (target.gaze - source.gaze + driver.gaze - origin.gaze)
+    if source.basis == PROCEDURAL:
+        moved, look = limit_expression(moved, s.expression), limit_gaze(look, source.gaze)
     coefficients = FaceCoefficients(s.values.expand(len(driver), -1)).replace(
-        expression=retargeted, angles=angles, translation=s.translation + pose * (d.translation - r.translation)
+        expression=moved, angles=angles_of(rotation), translation=place - s.values.new_tensor(NECK) @ rotation
     )
-    alignment = _moved_alignment(driver.alignment, driver.alignment[at], source.alignment, pose)
-    return driver.replace(coefficients=coefficients, gaze=source.gaze + look, alignment=alignment)
+    alignment = _moved_alignment(driver.alignment, driver.alignment[max(reference, 0)], source.alignment, pose)
+    return driver.replace(coefficients=coefficients, gaze=look, alignment=alignment)
 
 
-def _scaled_lids(change: Tensor, groups: ExpressionGroups, source_opening: Tensor, driver_opening: Tensor) -> Tensor:
-    """Changes of expression [N, 64] whose lids are scaled by the ratio of the eye openings [1, 2]."""
-    ratio = (source_opening / driver_opening.clamp(min=MIN_EYE_OPENING)).clamp(*EYE_RATIO_RANGE)
+def _origins(
+    driver: MotionTrack, source: MotionTrack, groups: ExpressionGroups, mode: str, reference: int
+) -> tuple[RestingFace, RestingFace]:
+    """The state from which the driver's motion counts, and that of the source from which it goes on."""
+    own = frame_at_rest(source, 0)
+    if reference == AUTOMATIC and mode == "relative":
+        reference = _frame_of(source, driver, groups)
+    if reference == AUTOMATIC:
+        origin, target = resting_face(driver, groups), resting_source(source, groups)
+    else:
+        origin, target = frame_at_rest(driver, reference), own
+    if mode == "absolute":  # all but the place is that of the driver's model
+        return replace(own, neck=origin.neck), own
+    return origin, target
+
+
+def _frame_of(source: MotionTrack, driver: MotionTrack, groups: ExpressionGroups) -> int:
+    """The driver's frame to count from: one that shows what the source shows, AUTOMATIC where there is none.
+
+    Where expressions cannot be told apart, it is the most usual frame.
+    """
+    if groups.shape is None:
+        return usual_frame(driver)
+    d, s = driver.coefficients, source.coefficients
+    apart = (groups.shape(d.identity, d.expression) - groups.shape(s.identity, s.expression)).square().sum(-1)
+    distance = apart.mean(1).sqrt()
+    turn = angles_of(rotation_of(d.angles) @ rotation_of(s.angles).transpose(1, 2)).norm(dim=1)
+    same = (distance < SAME_SHAPE) & (turn < SAME_TURN) & ((driver.gaze - source.gaze).abs().amax(1) < SAME_GAZE)
+    return int(torch.where(same, distance, torch.inf).argmin()) if same.any() else AUTOMATIC
+
+
+def _in_plane(shift: Tensor, origin: Tensor, target: Tensor) -> Tensor:
+    """Shifts [N, 3] turned in the image plane by the difference between two heads' tilts (angles [1, 3])."""
+    tilt = torch.zeros_like(origin)
+    tilt[:, 2] = target[:, 2] - origin[:, 2]
+    return (shift[:, None] @ rotation_of(tilt))[:, 0]
+
+
+def _scaled_lids(
+    change: Tensor,
+    groups: ExpressionGroups,
+    origin: RestingFace,
+    target: RestingFace,
+    driver_identity: Tensor,
+    source_identity: Tensor,
+) -> Tensor:
+    """Changes of expression [N, 64] whose lids are scaled by the ratio of the eye openings from which they start."""
+    if groups.eye_opening is None:
+        return change
+    driver_opening = groups.eye_opening(driver_identity[:1], origin.expression)
+    source_opening = groups.eye_opening(source_identity, target.expression)
+    ratio = ((source_opening + SHUT) / (driver_opening + SHUT)).clamp(*EYE_RATIO_RANGE)
     change = change.clone()
     for side, lids in enumerate(groups.lids):
         change[:, list(lids)] *= ratio[:, side : side + 1]

@@ -55,7 +55,7 @@ def bilateral(values: Tensor, fps: float, window: Window) -> Tensor:
 def smooth(
     track: MotionTrack, groups: ExpressionGroups, pose: float = 0.4, expression: float = 0.3, gaze: float = 0.3
 ) -> MotionTrack:
-    """The same motion without the tracker's jitter, without delay.
+    """The same motion without the tracker's jitter, without delay; shots are smoothed apart.
 
     Args:
         track: the motion.
@@ -64,6 +64,10 @@ def smooth(
         expression: likewise.
         gaze: likewise.
     """
+    shots = track.shot.unique()
+    if len(shots) > 1:
+        parts = [track[(track.shot == shot).nonzero().flatten()] for shot in shots]
+        return MotionTrack.concatenate([smooth(part, groups, pose, expression, gaze) for part in parts])
     fps, c = float(track.fps), track.coefficients
 
     def filtered(values: Tensor, strength: float, window: Window) -> Tensor:

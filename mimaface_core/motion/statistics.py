@@ -14,10 +14,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from .groups import ExpressionGroups, EyeOpening, LipGap
-from .retarget import MIN_EYE_OPENING, limit_expression
+from .limits import limit_expression, limit_gaze
 from .track import PROCEDURAL, MotionTrack
 
 SIZES = {"angles": 3, "translation": 3, "expression": 64, "gaze": 4}
+MIN_EYE_OPENING = 1e-3  # model units
 MIN_DEVIATION = 1e-4  # a number that deviates less than this does not move: there is nothing to make larger
 MAX_GAIN = 4.0  # so that a tracker's jitter is not made into motion
 CLOSED_SHARE = 0.1  # share of the frames, those in which the mouth is least open
@@ -111,7 +112,10 @@ class _Rescaler:
             translation=self._about_mean("translation", range(3), factors.head),
             expression=limit_expression(expression, c.expression) if self.track.basis == PROCEDURAL else expression,
         )
-        return self.track.replace(coefficients=coefficients, gaze=self._about_mean("gaze", range(4), factors.gaze))
+        gaze = self._about_mean("gaze", range(4), factors.gaze)
+        if self.track.basis == PROCEDURAL:
+            gaze = limit_gaze(gaze, self.track.gaze)
+        return self.track.replace(coefficients=coefficients, gaze=gaze)
 
     def _about_mean(self, name: str, columns: Sequence[int], factor: float) -> Tensor:
         """Columns [N, n] of one of SIZES, each scaled about its mean, which becomes the target's."""

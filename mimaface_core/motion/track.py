@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate
@@ -13,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..files import shown
 from ..tensors import between
+from .track_parts import PARTS, counts, flags, numbers, rate
 
 # Groups of the 257 coefficients and their sizes, in D3DFR's order.
 GROUP_SIZES = {"identity": 80, "expression": 64, "texture": 80, "angles": 3, "lighting": 27, "translation": 3}
@@ -107,6 +106,7 @@ class MotionTrack:
         visible: bool [N], whether a face was found in that frame.
         fps: frames a second, exact.
         basis: the face model of the coefficients, PROCEDURAL or BFM; those of one are meaningless on the other.
+        shot: long [N], number of the clip's shot, which rises at a cut; all 0 when None is given.
     """
 
     coefficients: FaceCoefficients
@@ -115,10 +115,13 @@ class MotionTrack:
     visible: Tensor
     fps: Fraction
     basis: str = PROCEDURAL
+    shot: Tensor = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(self.coefficients)
-        shapes = {"gaze": (n, GAZE_SIZE), "alignment": (n, 2, 3), "visible": (n,)}
+        if self.shot is None:
+            object.__setattr__(self, "shot", torch.zeros(n, dtype=torch.long))
+        shapes = {"gaze": (n, GAZE_SIZE), "alignment": (n, 2, 3), "visible": (n,), "shot": (n,)}
         for name, shape in shapes.items():
             actual = tuple(getattr(self, name).shape)
             if actual != shape:
@@ -140,6 +143,7 @@ class MotionTrack:
             gaze=self.gaze[index],
             alignment=self.alignment[index],
             visible=self.visible[index],
+            shot=self.shot[index],
         )
 
     def replace(self, **fields: Any) -> MotionTrack:
@@ -181,15 +185,18 @@ class MotionTrack:
             gaze=torch.cat([track.gaze for track in tracks]),
             alignment=torch.cat([track.alignment for track in tracks]),
             visible=torch.cat([track.visible for track in tracks]),
+            shot=torch.cat([track.shot for track in tracks]),
         )
 
     def resample(self, fps: Fraction) -> MotionTrack:
-        """The same movement at another frame rate, linear between frames; the duration is kept."""
+        """The same movement at another frame rate, linear between frames of a shot; the duration is kept."""
         count = max(1, round(len(self) * fps / self.fps))
         at = torch.tensor([float(i * self.fps / fps) for i in range(count)]).clamp(max=len(self) - 1)
         low = at.floor().long()
         high = (low + 1).clamp(max=len(self) - 1)
         share = at - low
+        share = torch.where(self.shot[low] == self.shot[high], share, share.round())
+        nearest = torch.where(share < 0.5, low, high)
         values, gaze, alignment = (
             between(part[low], part[high], share) for part in (self.coefficients.values, self.gaze, self.alignment)
         )
@@ -197,7 +204,8 @@ class MotionTrack:
             coefficients=FaceCoefficients(values),
             gaze=gaze,
             alignment=alignment,
-            visible=self.visible[torch.where(share < 0.5, low, high)],
+            visible=self.visible[nearest],
+            shot=self.shot[nearest],
             fps=Fraction(fps),
         )
 
@@ -210,6 +218,7 @@ class MotionTrack:
             "gaze": self.gaze,
             "alignment": self.alignment,
             "visible": self.visible,
+            "shot": self.shot,
         }
         notes = {"format": FORMAT, "fps": str(self.fps), "basis": self.basis}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(path), notes)
@@ -237,7 +246,7 @@ class MotionTrack:
             raise InputError(
                 f"The motion track {path} cannot be read ({error}); choose a file written by Save Motion."
             ) from error
-        missing = [name for name in _FILE_PARTS if name not in part] + [name for name in ("fps",) if name not in notes]
+        missing = [name for name in PARTS if name not in part] + [name for name in ("fps",) if name not in notes]
         if missing:
             raise InputError(
                 f"The motion track {path} is not whole: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'}"
@@ -245,46 +254,13 @@ class MotionTrack:
             )
         try:
             return cls(
-                FaceCoefficients(_numbers(part["coefficients"], "coefficients")),
-                _numbers(part["gaze"], "gaze"),
-                _numbers(part["alignment"], "alignment"),
-                _flags(part["visible"]),
-                _rate(notes["fps"]),
-                notes.get("basis", PROCEDURAL),  # files of older versions have none
+                FaceCoefficients(numbers(part["coefficients"], "coefficients")),
+                numbers(part["gaze"], "gaze"),
+                numbers(part["alignment"], "alignment"),
+                flags(part["visible"]),
+                rate(notes["fps"]),
+                notes.get("basis", PROCEDURAL),  # files of older versions have none, and no shots
+                counts(part["shot"]) if "shot" in part else torch.zeros(len(part["visible"]), dtype=torch.long),
             )
         except InputError as fault:
             raise InputError(f"The motion track {path} cannot be used: {fault}") from fault
-
-
-_FILE_PARTS = ("coefficients", "gaze", "alignment", "visible")
-_REMEDY = "save the motion again with Save Motion"
-_RATE = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}|/0*[1-9][0-9]{0,17})?")  # as `save` writes it, or a decimal
-_SLOWEST, _FASTEST = Fraction(1, 100), Fraction(1000)  # frames a second
-
-
-def _numbers(values: Tensor, name: str) -> Tensor:
-    """A part of a file in single precision. Raises InputError for others, also infinite ones."""
-    if values.dtype == torch.bool or values.is_complex():
-        raise InputError(f"its {name} are of type {str(values.dtype).removeprefix('torch.')}, not numbers; {_REMEDY}.")
-    values = values.to(torch.float32)
-    if not values.isfinite().all():
-        raise InputError(f"its {name} hold values that are no finite numbers; {_REMEDY}.")
-    return values
-
-
-def _flags(values: Tensor) -> Tensor:
-    """Truth values, also where a tool wrote them as the numbers 0 and 1. Raises InputError for other numbers."""
-    flags = values.float() == 1
-    if not (flags | (values.float() == 0)).all():
-        raise InputError(f"visible holds other values than true and false; {_REMEDY}.")
-    return flags
-
-
-def _rate(text: str) -> Fraction:
-    """A frame rate that a video can have. Raises InputError for others."""
-    rate = Fraction(text) if _RATE.fullmatch(text) else None
-    if rate is None or not _SLOWEST <= rate <= _FASTEST:
-        raise InputError(
-            f"its frame rate '{shown(text)}' is not a number from {float(_SLOWEST)} to {_FASTEST}; {_REMEDY}."
-        )
-    return rate

@@ -1,12 +1,11 @@
-"""Motion tracks: cutting, joining, resampling, files; retargeting, smoothing, editing, and their sign conventions."""
+"""Smoothing, editing and plots of motion, and the sign conventions of angles and gaze."""
 
 import math
-from fractions import Fraction
 
 import pytest
 import torch
 from support.scenes import moved, needs_faces, portrait
-from support.tracks import still, track
+from support.tracks import same, still, track
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, blendshape
@@ -20,94 +19,11 @@ from mimaface.mimaface_core.morphable.bundled.sliders import (
 from mimaface.mimaface_core.motion.edit import edit
 from mimaface.mimaface_core.motion.groups import ExpressionGroups
 from mimaface.mimaface_core.motion.plot import plot
-from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.smooth import smooth
-from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
+from mimaface.mimaface_core.motion.track import FaceCoefficients
 
 LID = blendshape("upper_lid_right")
 OWN, ANY = expression_groups("procedural"), ExpressionGroups()
-
-
-def same(a, b, tolerance=1e-5):
-    assert a.fps == b.fps and torch.equal(a.visible, b.visible)
-    assert torch.allclose(a.coefficients.values, b.coefficients.values, atol=tolerance)
-    assert torch.allclose(a.gaze, b.gaze, atol=tolerance) and torch.allclose(a.alignment, b.alignment)
-
-
-# --- tracks
-
-
-def test_cut_and_joined_again():
-    whole = track()
-    same(MotionTrack.concatenate([whole[:7], whole[7:8], whole[8:]]), whole)
-    assert len(whole[3]) == 1 and len(whole[[5, 5, 2]]) == 3
-    with pytest.raises(InputError, match="resample"):
-        MotionTrack.concatenate([whole, whole.resample(Fraction(25))])
-
-
-def test_resampling_keeps_duration_and_returns():
-    ramp = track(30, Fraction(30))
-    ramp = ramp.replace(gaze=torch.arange(30.0)[:, None].expand(30, 4) / 100)
-    double = ramp.resample(Fraction(60))
-    assert len(double) == 60 and double.fps == 60
-    same(double[::2].replace(fps=ramp.fps), ramp)
-    assert torch.allclose(double.gaze[1:-2].diff(dim=0), torch.tensor(0.005), atol=1e-6)
-    assert len(track(1).resample(Fraction(10))) == 1
-
-
-def test_saved_and_loaded(tmp_path):
-    whole = track()
-    whole.save(tmp_path / "m.safetensors")
-    same(MotionTrack.load(tmp_path / "m.safetensors"), whole, 0)
-    assert MotionTrack.load(tmp_path / "m.safetensors").fps == Fraction(30000, 1001)
-    (tmp_path / "other.safetensors").write_bytes(b"no")
-    for name in ("other.safetensors", "missing.safetensors"):
-        with pytest.raises(InputError, match="cannot be read"):
-            MotionTrack.load(tmp_path / name)
-
-
-def test_shapes_are_checked():
-    with pytest.raises(InputError, match="gaze"):
-        track().replace(gaze=torch.zeros(3, 4))
-    with pytest.raises(InputError, match="257"):
-        FaceCoefficients(torch.zeros(2, 256))
-
-
-# --- retargeting
-
-
-def test_relative_motion_of_the_source_itself_comes_back():
-    own = track(size=0.05)
-    moved_again = retarget(own, own[:1], OWN, "relative", 0)
-    same(moved_again, own, 2e-4)
-
-
-def test_absolute_motion_takes_over_what_the_driver_shows():
-    driver, source = track(seed=1), track(1, seed=2)
-    taken = retarget(driver, source, ANY, "absolute")
-    assert torch.allclose(taken.coefficients.expression, driver.coefficients.expression, atol=1e-5)
-    assert torch.allclose(taken.coefficients.angles, driver.coefficients.angles, atol=1e-5)
-    assert torch.allclose(taken.coefficients.identity, source.coefficients.identity.expand(20, -1))
-    assert torch.allclose(taken.gaze, driver.gaze, atol=1e-6)
-
-
-@pytest.mark.parametrize("mode", ["relative", "absolute"])
-def test_strengths_of_nought_leave_the_source_as_it_is(mode):
-    source = track(1, seed=2)
-    resting = retarget(track(seed=1), source, ANY, mode, -1, pose=0, expression=0, gaze=0)
-    same(resting, source[[0] * 20].replace(fps=resting.fps), 1e-5)
-
-
-def test_strengths_scale_the_movement():
-    driver, source = track(seed=1, size=0.05), track(1, seed=2, size=0.05)
-    once, twice = (retarget(driver, source, ANY, expression=k, gaze=k).motion[:, 3:] for k in (1, 2))
-    rest = source.motion[:, 3:]
-    assert torch.allclose(2 * (once - rest), twice - rest, atol=1e-5)
-
-
-def test_a_neutral_frame_behind_the_end_is_refused():
-    with pytest.raises(InputError, match="last frame 19"):
-        retarget(track(), track(1), ANY, reference=20)
 
 
 # --- smoothing
@@ -282,87 +198,3 @@ def test_a_plot_is_drawn_for_any_length(count):
     visible[-1] = False
     image = plot([("one", lines), ("two", {"c": torch.zeros(count)})], 25, visible, 400, 320)
     assert image.shape == (320, 400, 3) and image.min() < 0.5 and image.max() == 1
-
-
-def test_an_expression_on_top_of_another_stays_one_that_a_face_can_make():
-    laughing = torch.zeros(1, 64)
-    laughing[0, 3] = 0.9
-    source = track(1).replace(coefficients=FaceCoefficients.zeros(1).replace(expression=laughing))
-    driver = track(3).replace(coefficients=FaceCoefficients.zeros(3))
-    louder = torch.zeros(3, 64)
-    louder[1, 3], louder[2, 3] = 0.05, 2.0
-    driver = driver.replace(coefficients=driver.coefficients.replace(expression=louder))
-    moved = retarget(driver, source, OWN, "relative", 0).coefficients.expression[:, 3]
-    assert torch.allclose(moved[:2], torch.tensor([0.9, 0.95])) and 1.2 < moved[2] <= 1.4
-
-
-@pytest.fixture
-def saved(tmp_path):
-    """`saved(parts, notes)`: a motion file of three frames; parts or notes are replaced, or left out (None)."""
-    from safetensors.torch import save_file
-
-    def write(parts=None, notes=None):
-        whole = {
-            "coefficients": torch.zeros(3, 257),
-            "gaze": torch.zeros(3, 4),
-            "alignment": torch.zeros(3, 2, 3),
-            "visible": torch.ones(3, dtype=torch.bool),
-        } | (parts or {})
-        texts = {"format": "mimaface.motion.1", "fps": "25"} | (notes or {})
-        path = tmp_path / "changed.safetensors"
-        save_file(
-            {name: part for name, part in whole.items() if part is not None},
-            path,
-            {name: text for name, text in texts.items() if text is not None},
-        )
-        return path
-
-    return write
-
-
-@pytest.mark.parametrize("name", ["coefficients", "gaze", "alignment", "visible", "fps"])
-def test_a_motion_file_without_a_part_is_refused_by_the_parts_name(saved, name):
-    path = saved(notes={"fps": None}) if name == "fps" else saved({name: None})
-    with pytest.raises(InputError, match=f"not whole: {name} is missing; save it again"):
-        MotionTrack.load(path)
-
-
-@pytest.mark.parametrize(
-    "rate", ["1/0", "nan", "x", "", "25,5", "1e400", "1e-400", "1e999999999", "0", "-25", "inf", "9" * 5000, "1/1000"]
-)
-def test_a_motion_file_of_an_impossible_rate_is_refused(saved, rate):
-    with pytest.raises(
-        InputError, match="its frame rate '.*' is not a number from 0.01 to 1000; save the motion again"
-    ):
-        MotionTrack.load(saved(notes={"fps": rate}))
-
-
-def test_parts_of_other_number_types_are_converted(saved):
-    doubles = MotionTrack.load(
-        saved(
-            {
-                "coefficients": torch.full((3, 257), 0.5, dtype=torch.float64),
-                "gaze": torch.zeros(3, 4, dtype=torch.float16),
-                "alignment": torch.ones(3, 2, 3, dtype=torch.int32),
-                "visible": torch.tensor([1, 0, 1]),
-            },
-            {"fps": "29.97"},
-        )
-    )
-    assert {part.dtype for part in (doubles.coefficients.values, doubles.gaze, doubles.alignment)} == {torch.float32}
-    assert doubles.visible.tolist() == [True, False, True]
-    assert doubles.fps == Fraction(2997, 100)
-
-
-@pytest.mark.parametrize(
-    ("part", "words"),
-    [
-        ({"coefficients": torch.ones(3, 257, dtype=torch.bool)}, "coefficients are of type bool, not numbers"),
-        ({"gaze": torch.full((3, 4), float("nan"))}, "gaze hold values that are no finite numbers"),
-        ({"visible": torch.tensor([0.5, 1, 0])}, "visible holds other values than true and false"),
-        ({"alignment": torch.zeros(3, 3)}, "needs alignment of shape"),
-    ],
-)
-def test_parts_that_cannot_be_converted_are_refused_as_they_are_read(saved, part, words):
-    with pytest.raises(InputError, match=words):
-        MotionTrack.load(saved(part))

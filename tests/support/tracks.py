@@ -22,3 +22,10 @@ def still(count=40, **groups):
     """A track that rests, but for the groups given as [count, size]."""
     one = track(1, seed=3)[[0] * count]
     return one.replace(coefficients=one.coefficients.replace(**groups))
+
+
+def same(a, b, tolerance=1e-5):
+    """Both are the same motion."""
+    assert a.fps == b.fps and torch.equal(a.visible, b.visible) and torch.equal(a.shot, b.shot)
+    assert torch.allclose(a.coefficients.values, b.coefficients.values, atol=tolerance)
+    assert torch.allclose(a.gaze, b.gaze, atol=tolerance) and torch.allclose(a.alignment, b.alignment)

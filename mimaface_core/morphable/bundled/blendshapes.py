@@ -58,6 +58,10 @@ LID_BLENDSHAPES = [
     blendshapes(*(f"{lid}_{side}" for lid in ("upper_lid", "lower_lid", "upper_lid_tilt", "lower_lid_tilt")))
     for side in SIDES
 ]
+# all lids, and the skin that moves when they shut
+EYE_BLENDSHAPES = blendshapes(
+    "upper_lid", "lower_lid", "upper_lid_tilt", "lower_lid_tilt", "squint", "lid_fold", "cheek_raise", "nose_wrinkle"
+)
 # lips and jaw: a speaking mouth
 MOUTH_BLENDSHAPES = [
     index

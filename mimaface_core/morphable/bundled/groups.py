@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...motion.groups import ExpressionGroups
 from ...motion.track import PROCEDURAL
-from .blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, QUICK_BLENDSHAPES
+from .blendshapes import EYE_BLENDSHAPES, LID_BLENDSHAPES, MOUTH_BLENDSHAPES, QUICK_BLENDSHAPES
 from .face import procedural_face
-from .lip_contact import lip_gap
+from .face_mesh import FACE_POINTS
+from .lip_contact import closed_mouth, lip_gap
 
 
 def expression_groups(basis: str) -> ExpressionGroups:
@@ -19,8 +20,11 @@ def expression_groups(basis: str) -> ExpressionGroups:
     face = procedural_face()
     return ExpressionGroups(
         lids=LID_BLENDSHAPES,
+        eyes=EYE_BLENDSHAPES,
         mouth=MOUTH_BLENDSHAPES,
         quick=QUICK_BLENDSHAPES,
         eye_opening=face.eye_opening,
         lip_gap=lambda identity, expression: lip_gap(face, identity, expression),
+        closed_lips=lambda identity, expression: closed_mouth(face, identity, expression),
+        shape=lambda identity, expression: face.model.shape(identity, expression)[:, :FACE_POINTS],
     )

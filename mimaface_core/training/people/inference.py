@@ -50,7 +50,7 @@ def fit_and_render(source: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tens
     """
     face = procedural_face()
     source_track = _fit(landmarks[:1])
-    motion = retarget(_fit(landmarks), source_track, expression_groups(source_track.basis))[1:]
+    motion = retarget(_fit(landmarks), source_track, expression_groups(source_track.basis), reference=0)[1:]
     renderer = ReprojectionRenderer(face, source, landmarks[0], source_track)
     starts = range(0, len(motion), FRAMES_AT_ONCE)
     return motion, torch.cat([renderer(motion[i : i + FRAMES_AT_ONCE]) for i in starts])
