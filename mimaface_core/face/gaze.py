@@ -12,7 +12,7 @@ from ..tensors import between
 
 # Travel of mediapipe's irises over that of the eyes, sideways and vertically. Judged by eye on photographs; on drawn
 # eyes it is even less.
-IRIS_TRAVEL = (0.74, 0.66)
+IRIS_TRAVEL = (0.62, 0.57)
 SEEN_OPENING = 0.2  # of an eye's neutral opening: below it the lids hide the iris
 STRAIGHT_AHEAD = (0.0, 0.03)  # gaze of mediapipe's irises when eyes look straight ahead: a little too high, eye widths
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 EXPRESSION_HEADROOM = 0.4  # limit of a coefficient beyond 1, a strong natural movement
-GAZE_REACH = (0.30, 0.20)  # of each eye, sideways and vertically, eye widths: the iris' far edge meets the corner
+GAZE_REACH = (0.32, 0.21)  # of each eye, sideways and vertically, eye widths: the iris' far edge meets the corner
+DIVERGENCE = (0.05, 0.025)  # half the difference between both eyes, beside the source's own
 TURN_REACH = (0.80, 1.15, 0.80)  # of a head about its x, y and z axis from where it rests, radians
 TRAVEL_REACH = (0.60, 0.45, 1.0)  # of a neck sideways, vertically and to the camera, model units (100 mm)
-FREE_SHARE = 0.7  # of a reach, up to which nothing is changed
+FREE_SHARE = 0.8  # of a reach, up to which nothing is changed
 
 
 def soft_limit(values: Tensor, reach: Tensor | float) -> Tensor:
@@ -46,23 +47,26 @@ def limit_expression(expression: Tensor, own: Tensor) -> Tensor:
 
 
 def limit_gaze(gaze: Tensor, own: Tensor | None = None) -> Tensor:
-    """Gaze within the reach of the eyes: no iris leaves its eye.
+    """Gaze within the reach of the eyes: no iris leaves its eye, and both look at one place.
 
     Args:
         gaze: [N, 4], see `MotionTrack.gaze`, of the bundled face model.
-        own: the source's gaze [1, 4], which is reachable however far it goes.
+        own: the source's gaze [1, 4] or [N, 4], which is reachable however far it goes; straight ahead when None.
 
     Returns:
-        [N, 4]; each eye's direction is kept, its distance from straight ahead limited to an ellipse of GAZE_REACH.
+        [N, 4]; the eyes' common direction is kept, each distance from straight ahead limited to an ellipse of
+        GAZE_REACH, and their difference to DIVERGENCE about the source's own.
     """
-    eyes = gaze.view(-1, 2, 2) / gaze.new_tensor(GAZE_REACH)
+    own = torch.zeros(1, 4) if own is None else own
+    right, left = gaze[:, :2], gaze[:, 2:]
+    own_apart = (own[:, :2] - own[:, 2:]) / 2
+    apart = own_apart + soft_limit((right - left) / 2 - own_apart, gaze.new_tensor(DIVERGENCE))
+    together = (right + left) / 2
+    eyes = torch.stack([together + apart, together - apart], 1) / gaze.new_tensor(GAZE_REACH)
     distance = eyes.norm(dim=-1, keepdim=True)
-    reach = torch.ones_like(distance)
-    if own is not None:
-        own_distance = (own.view(-1, 2, 2) / own.new_tensor(GAZE_REACH)).norm(dim=-1, keepdim=True)
-        reach = torch.maximum(reach, own_distance / FREE_SHARE)
-    limited = soft_limit(distance, reach)
-    return gaze * (limited / distance.clamp(min=1e-9)).expand(-1, -1, 2).reshape(-1, 4)
+    own_distance = (own.view(-1, 2, 2) / own.new_tensor(GAZE_REACH)).norm(dim=-1, keepdim=True)
+    limited = soft_limit(distance, own_distance.clamp(min=FREE_SHARE) / FREE_SHARE)
+    return (eyes * limited / distance.clamp(min=1e-9) * gaze.new_tensor(GAZE_REACH)).reshape(-1, 4)
 
 
 def limit_turn(angles: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +22,16 @@ SHUT = 0.01  # opening that is as good as none, model units
 # A source that is a frame of the driver's clip differs from it by less than these: the root mean square of its points
 # in model units, the turn of its head in radians, and its gaze in eye widths.
 SAME_SHAPE, SAME_TURN, SAME_GAZE = 0.017, 0.04, 0.05
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """How much of each part of a motion is taken over, 1 = as it is; see `retarget`."""
+
+    pose: float = 1.0
+    expression: float = 1.0
+    gaze: float = 1.0
+    travel: float = 1.0
 
 
 def retarget(
@@ -72,22 +82,50 @@ def retarget(
             " choose a smaller number, or −1."
         )
     origin, target = _origins(driver, source, groups, mode, reference)
+    strengths = Strengths(pose, expression, gaze, travel)
+    moved = carried(driver, source, groups, origin, target, strengths, reach=mode == "relative")
+    alignment = _moved_alignment(driver.alignment, driver.alignment[max(reference, 0)], source.alignment, pose)
+    return moved.replace(alignment=alignment)
+
+
+def carried(
+    driver: MotionTrack,
+    source: MotionTrack,
+    groups: ExpressionGroups,
+    origin: RestingFace,
+    target: RestingFace,
+    strengths: Strengths,
+    reach: bool = True,
+) -> MotionTrack:
+    """The driver's departure from `origin` carried over to the source, which goes on from `target`.
+
+    Args:
+        driver: N frames.
+        source: one frame.
+        groups: of the face model that both belong to.
+        origin: the driver's state without movement.
+        target: the source's, in the same state.
+        strengths: of each part.
+        reach: whether turns stay within what a neck can do.
+
+    Returns:
+        N frames with the driver's alignment.
+    """
     d, s = driver.coefficients, source.coefficients
     turn = rotation_of(d.angles) @ rotation_of(origin.angles).transpose(1, 2)  # in the head's own axes
-    angles = pose * angles_of(turn)
-    rotation = rotation_of(limit_turn(angles) if mode == "relative" else angles) @ rotation_of(s.angles)
+    angles = strengths.pose * angles_of(turn)
+    rotation = rotation_of(limit_turn(angles) if reach else angles) @ rotation_of(s.angles)
     shift = _in_plane(neck_of(d) - origin.neck, origin.angles, s.angles)
-    place = neck_of(s) + limit_travel(pose * travel * shift)
+    place = neck_of(s) + limit_travel(strengths.pose * strengths.travel * shift)
     change = _scaled_lids(d.expression - origin.expression, groups, origin, target, d.identity, s.identity)
-    moved = s.expression + expression * (target.expression - s.expression + change)
-    look = source.gaze + gaze * (target.gaze - source.gaze + driver.gaze - origin.gaze)
+    moved = s.expression + strengths.expression * (target.expression - s.expression + change)
+    look = source.gaze + strengths.gaze * (target.gaze - source.gaze + driver.gaze - origin.gaze)
     if source.basis == PROCEDURAL:
         moved, look = limit_expression(moved, s.expression), limit_gaze(look, source.gaze)
     coefficients = FaceCoefficients(s.values.expand(len(driver), -1)).replace(
         expression=moved, angles=angles_of(rotation), translation=place - s.values.new_tensor(NECK) @ rotation
     )
-    alignment = _moved_alignment(driver.alignment, driver.alignment[max(reference, 0)], source.alignment, pose)
-    return driver.replace(coefficients=coefficients, gaze=look, alignment=alignment)
+    return driver.replace(coefficients=coefficients, gaze=look)
 
 
 def _origins(

@@ -8,6 +8,7 @@ from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.rest import OPEN_LEAST, OPEN_MOST, resting_face, resting_source
 from mimaface.mimaface_core.motion.retarget import retarget
+from mimaface.mimaface_core.motion.running import RunningRetarget
 from mimaface.mimaface_core.motion.track import MotionTrack
 
 OWN = expression_groups("procedural")
@@ -140,3 +141,18 @@ def test_frames_without_a_face_do_not_count():
     lost = driver.replace(coefficients=type(driver.coefficients)(values), visible=~hidden)
     seen, clean = resting_face(lost, OWN), resting_face(driver[(~hidden).nonzero().flatten()], OWN)
     assert torch.allclose(seen.expression, clean.expression) and torch.allclose(seen.neck[0], clean.neck[0])
+
+
+def test_a_stream_estimates_as_it_goes():
+    driver, source = performance(240), photograph(expression=torch.zeros(1, 64))
+    stream = RunningRetarget(source, OWN)
+    pieces = [stream.add(driver[start : start + 5]) for start in range(0, 240, 5)]
+    streamed, whole = MotionTrack.concatenate(pieces), retarget(driver, source, OWN)
+    assert len(streamed) == 240
+    late = slice(60, None)
+    for part in ("expression", "angles", "translation"):
+        values = [getattr(motion.coefficients, part) for motion in (streamed, whole)]
+        assert within(values[0][late], values[1][late], values[1], 0.1), part
+    assert gap(streamed[0]) < 0.05  # closed, though the first piece is in mid-word
+    steps = streamed.coefficients.expression.diff(dim=0).abs().amax(1)
+    assert steps.max() < 1.5 * whole.coefficients.expression.diff(dim=0).abs().amax(1).max()

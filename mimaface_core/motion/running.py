@@ -1,0 +1,60 @@
+"""Retargeting of a motion that is still coming in, such as a camera's: the resting face is estimated as it goes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .groups import ExpressionGroups
+from .rest import RestingFace, resting_face, resting_source
+from .retarget import Strengths, carried
+from .track import MotionTrack
+
+MEMORY = 500  # frames of the past that the estimate sees
+EASE = 0.4  # seconds in which a new estimate takes effect, but for the first
+
+
+class RunningRetarget:
+    """Retargets a motion piece by piece.
+
+    The first piece rests by what is known of every face (lips together, eyes open as usual, its own pose); the longer
+    the motion, the more the estimate is the person's own. Changes of the estimate are eased in.
+
+    Args:
+        source: the person who shall move, one frame.
+        groups: of the face model.
+        strengths: of each part.
+    """
+
+    def __init__(self, source: MotionTrack, groups: ExpressionGroups, strengths: Strengths | None = None) -> None:
+        self.source, self.groups, self.strengths = source, groups, strengths or Strengths()
+        self._target = resting_source(source, groups)
+        self._past: MotionTrack | None = None
+        self._rest: RestingFace | None = None
+
+    def add(self, piece: MotionTrack) -> MotionTrack:
+        """The next piece, at least one frame, retargeted.
+
+        Raises:
+            InputError: it belongs to another face model than the source.
+        """
+        piece.check_basis(self.source.basis)
+        past = piece if self._past is None else MotionTrack.concatenate([self._past, piece])
+        self._past = past[max(0, len(past) - MEMORY) :]
+        now = _last(resting_face(self._past, self.groups))
+        share = 1.0 if self._rest is None else 1 - math.exp(-len(piece) / float(piece.fps) / EASE)
+        before = self._rest or now
+        self._rest = RestingFace(*(torch.lerp(a, b, share) for a, b in zip(_parts(before), _parts(now), strict=True)))
+        moved = carried(piece, self.source, self.groups, self._rest, self._target, self.strengths)
+        return moved.replace(alignment=self.source.alignment.expand(len(piece), -1, -1).clone())
+
+
+def _last(rest: RestingFace) -> RestingFace:
+    """The rest of the last frame's shot."""
+    return RestingFace(rest.expression, rest.gaze, rest.angles[-1:], rest.neck[-1:])
+
+
+def _parts(rest: RestingFace) -> tuple[Tensor, ...]:
+    return rest.expression, rest.gaze, rest.angles, rest.neck
