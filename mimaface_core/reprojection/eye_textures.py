@@ -12,7 +12,7 @@ from ..morphable.bundled.geometry import EYE_RADIUS, EYE_SPAN
 
 IRIS_RINGS = 10  # rings of the iris, whose mean colours replace what is hidden
 PUPIL_RINGS = 4  # of these, those of the pupil
-HIDDEN_IRIS = (-0.80, -0.85, -0.88)  # colour of an iris of which nothing is visible, in ±1
+HIDDEN_IRIS = (-0.60, -0.70, -0.76)  # colour of an iris of which nothing is visible, in ±1
 SEAM_DARKNESS = 0.55  # share of its light that the skin loses where an opening closes
 MAX_GRAIN = 0.05  # of ±1, the most that painted skin varies
 

@@ -32,6 +32,9 @@ from .sampling import blur, inside_polygon, line_distance, pixel_box, sample
 
 SKIN_POINTS = [RIGHT_CHEEK, LEFT_CHEEK, BETWEEN_BROWS, CHIN_FRONT]  # where the colour of the skin is taken
 EYE_TEXTURE_SIDE, MOUTH_TEXTURE_SIDE = 128, 256  # texels
+SHUT_EYE = 0.12  # of an eye's width: a lower one shows nothing but lashes
+SCLERA_BY_SKIN = 1.15  # light of a sclera that no eye shows, over that of the skin
+IRIS_SIZE = 0.2  # of an eye's width, where no eye shows its iris
 TEETH_OPENING, TONGUE_OPENING = 2.0, 12.0  # pixels: openings of the mouth in which they are visible
 FOLD_HEIGHT = 0.4  # share of the way from the lid up to the brow that the fold of a closed lid reaches
 LIP_SEAM = (0.7, 1.0, 0.95)  # darkness of the line between closed lips in red, green and blue, against a lid's
@@ -139,21 +142,36 @@ def _eyes(
     face: ProceduralFace, crop: Tensor, landmarks: Tensor, vertices: Tensor
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Iris textures, the photograph with the irises painted over, and its colours inside the lids [3, P]."""
-    textures, sclera = {}, []
+    textures, sclera, shut = {}, {}, []
     whole = crop.clone()
     for name, eye in EYE_LANDMARKS.items():
         shown = unwrap(face, name, crop, vertices, EYE_TEXTURE_SIDE)
         lids = landmarks[eye.upper_lid + eye.lower_lid[::-1], :2]
         known = inside_polygon(shown.pixels, lids, margin=1.5) * shown.mask
         width = (landmarks[eye.upper_lid[0], :2] - landmarks[eye.upper_lid[-1], :2]).norm()
+        height = (landmarks[eye.upper_lid, :2] - landmarks[eye.lower_lid, :2]).norm(dim=1).amax()
         centre, right, _, left, _ = landmarks[eye.iris, :2]
         radius = (right - left).norm() / 2
         textures[name] = iris_texture(shown.colour, known, float(radius / width))
         box = pixel_box(lids, 2, crop.shape[-1])
         disc = (radius * 1.15 + 1.5 - (box.centres - centre).norm(dim=-1)).clamp(0, 1)
         whole[box.index] = without_iris(whole[box.index], inside_polygon(box.centres, lids, margin=0.0), disc)
-        sclera.append(whole[box.index][:, inside_polygon(box.centres, lids, margin=0.5) > 0])
-    return textures, whole, torch.cat(sclera, 1)
+        sclera[name] = whole[box.index][:, inside_polygon(box.centres, lids, margin=0.5) > 0]
+        if height < SHUT_EYE * width:
+            shut.append(name)
+    for name in shut:  # the other eye tells how it looks
+        other = next((open_eye for open_eye in EYE_LANDMARKS if open_eye not in shut), None)
+        eye = EYE_LANDMARKS[name]
+        box = pixel_box(landmarks[eye.upper_lid + eye.lower_lid, :2], 4, crop.shape[-1])
+        if other is None:
+            skin = whole[box.index].flatten(1).median(1).values
+            whole[box.index] = ((skin + 1) * SCLERA_BY_SKIN).clamp(max=1.94)[:, None, None] - 1
+            textures[name] = iris_texture(crop.new_zeros(3, *[EYE_TEXTURE_SIDE] * 2), textures[name][3] * 0, IRIS_SIZE)
+        else:
+            whole[box.index] = sclera[other].quantile(0.7, dim=1)[:, None, None]
+            textures[name] = textures[other].flip(-1)
+        sclera[name] = sclera[name][:, :0]
+    return textures, whole, torch.cat(list(sclera.values()), 1)
 
 
 def _light(crop: Tensor, vertices: Tensor, sclera: Tensor) -> Tensor:

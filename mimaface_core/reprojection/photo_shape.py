@@ -30,6 +30,7 @@ from .sampling import inside_polygon, pixel_box
 MAX_NASAL_SHIFT = 0.12  # eye widths: no eyeball lies farther from the middle between its corners
 RING_STEPS = (1.03, 1.06, 1.1, 1.15, 1.2, 1.5)  # each ring's least distance from the centre, of that of the one before
 LID_SCALE_RANGE = (0.5, 2.0)
+NARROW_EYE = 0.04  # opening of the model's eyes, from which on the photograph's tell how they open, model units
 MAX_TEETH_DROP = 0.06  # model units: how much lower than in the model upper teeth may end
 
 
@@ -117,11 +118,15 @@ def seat_upper_teeth(
 
 
 def lid_scale(face: ProceduralFace, shape: Tensor, source: MotionTrack) -> Tensor:
-    """Opening of the photograph's eyes against the model's [2]: lid coefficients times this still close them at 1."""
+    """Opening of the photograph's eyes against the model's [2]: lid coefficients times this still close them at 1.
+
+    An eye that is shut in the photograph tells nothing, and has 1.
+    """
     c = source.coefficients
     modelled = face.eye_opening(c.identity, c.expression)[0]
     own = torch.stack([shape[upper, 1] - shape[lower, 1] for upper, lower in LID_MIDDLES])
-    return (own / modelled.clamp(min=0.02)).clamp(*LID_SCALE_RANGE)
+    told = (modelled / NARROW_EYE).clamp(max=1)
+    return 1 + told * ((own / modelled.clamp(min=0.02)).clamp(*LID_SCALE_RANGE) - 1)
 
 
 def openings(shape: Tensor) -> Tensor:

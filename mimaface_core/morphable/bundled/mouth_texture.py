@@ -11,6 +11,7 @@ from torch.nn import functional as F
 MOUTH_LAYERS = ("upper_teeth", "lower_teeth", "tongue", "cavity")  # from front to back, and down the texture
 LAYER_INSET = 0.03  # share of a layer's rows at either end that its mesh does not reach
 FULL_EVIDENCE_TEXELS = 400  # visible texels of teeth that fix the colour of all others
+LEAST_TEETH = 0.25  # of the texels that a photograph shows, from which on it tells the gaps between teeth
 DARK_LEVEL = 0.4  # of the light's brightness: darker colours lie deep in the mouth
 BLEED_TEXELS = 5  # by which visible colours are continued
 UNEVENNESS = 0.012  # standard deviation of the lengths of teeth, in rows of the layer
@@ -200,8 +201,11 @@ def with_photograph(
     likeness = tooth_likeness(photograph, light)
     if teeth:
         dark = openness * known * (1 - (photograph.mean(0) + 1) / 2 / light.mean() / DARK_LEVEL).clamp(0, 1)
+        seen = known.sum()
         known = known * (2 * _box_blur(likeness, 2)).clamp(max=1)  # with the lines between them
         share = (known.sum() / FULL_EVIDENCE_TEXELS).clamp(max=1)
+        # where hardly a tooth is seen, the row is hidden by the lip: its place, and so its gaps, are not known
+        dark = dark * (known.sum() / (LEAST_TEETH * seen).clamp(min=1)).clamp(max=1)
         ratio = 1.15 * ((photograph + 1) * known).sum((1, 2)) / ((colour + 1) * known).sum((1, 2)).clamp(min=1e-3)
         colour = (colour + 1) * (1 + share * (ratio.clamp(0.7, 1.6) - 1))[:, None, None] - 1
         opacity = torch.maximum(opacity * (1 - dark), known)
