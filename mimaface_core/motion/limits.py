@@ -46,27 +46,29 @@ def limit_expression(expression: Tensor, own: Tensor) -> Tensor:
     return expression.sign() * (expression.abs() - over + EXPRESSION_HEADROOM * torch.tanh(over / EXPRESSION_HEADROOM))
 
 
-def limit_gaze(gaze: Tensor, own: Tensor | None = None) -> Tensor:
-    """Gaze within the reach of the eyes: no iris leaves its eye, and both look at one place.
+def limit_gaze(gaze: Tensor, own: Tensor) -> Tensor:
+    """Gaze within the reach of the eyes: no iris leaves its eye.
 
     Args:
         gaze: [N, 4], see `MotionTrack.gaze`, of the bundled face model.
-        own: the source's gaze [1, 4] or [N, 4], which is reachable however far it goes; straight ahead when None.
+        own: the source's gaze [1, 4] or [N, 4], which is reachable however far it goes.
 
     Returns:
-        [N, 4]; the eyes' common direction is kept, each distance from straight ahead limited to an ellipse of
-        GAZE_REACH, and their difference to DIVERGENCE about the source's own.
+        [N, 4]; each eye's direction is kept, its distance from straight ahead limited to an ellipse of GAZE_REACH.
     """
-    own = torch.zeros(1, 4) if own is None else own
+    eyes, own_eyes = (values.view(-1, 2, 2) / values.new_tensor(GAZE_REACH) for values in (gaze, own))
+    distance, own_distance = (values.norm(dim=-1, keepdim=True) for values in (eyes, own_eyes))
+    limited = soft_limit(distance, own_distance.clamp(min=FREE_SHARE) / FREE_SHARE)
+    return gaze * (limited / distance.clamp(min=1e-9)).expand(-1, -1, 2).reshape(-1, 4)
+
+
+def limit_divergence(gaze: Tensor, own: Tensor) -> Tensor:
+    """Gaze [N, 4] of eyes that look at one place: they differ by DIVERGENCE more than the source's [1, 4] at most."""
     right, left = gaze[:, :2], gaze[:, 2:]
     own_apart = (own[:, :2] - own[:, 2:]) / 2
     apart = own_apart + soft_limit((right - left) / 2 - own_apart, gaze.new_tensor(DIVERGENCE))
     together = (right + left) / 2
-    eyes = torch.stack([together + apart, together - apart], 1) / gaze.new_tensor(GAZE_REACH)
-    distance = eyes.norm(dim=-1, keepdim=True)
-    own_distance = (own.view(-1, 2, 2) / own.new_tensor(GAZE_REACH)).norm(dim=-1, keepdim=True)
-    limited = soft_limit(distance, own_distance.clamp(min=FREE_SHARE) / FREE_SHARE)
-    return (eyes * limited / distance.clamp(min=1e-9) * gaze.new_tensor(GAZE_REACH)).reshape(-1, 4)
+    return torch.cat([together + apart, together - apart], 1)
 
 
 def limit_turn(angles: Tensor) -> Tensor:

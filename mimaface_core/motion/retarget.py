@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .groups import ExpressionGroups
-from .limits import limit_expression, limit_gaze, limit_travel, limit_turn
+from .limits import limit_divergence, limit_expression, limit_gaze, limit_travel, limit_turn
 from .rest import NECK, RestingFace, frame_at_rest, neck_of, resting_face, resting_source, usual_frame
 from .rotation import angles_of, rotation_of
 from .track import PROCEDURAL, FaceCoefficients, MotionTrack
@@ -121,7 +121,8 @@ def carried(
     moved = s.expression + strengths.expression * (target.expression - s.expression + change)
     look = source.gaze + strengths.gaze * (target.gaze - source.gaze + driver.gaze - origin.gaze)
     if source.basis == PROCEDURAL:
-        moved, look = limit_expression(moved, s.expression), limit_gaze(look, source.gaze)
+        moved = limit_expression(moved, s.expression)
+        look = limit_gaze(limit_divergence(look, source.gaze), source.gaze)
     coefficients = FaceCoefficients(s.values.expand(len(driver), -1)).replace(
         expression=moved, angles=angles_of(rotation), translation=place - s.values.new_tensor(NECK) @ rotation
     )

@@ -13,7 +13,7 @@ def track(count=20, fps=Fraction(30000, 1001), seed=0, size=0.2):
     values = size * torch.randn(count, 257, generator=generator)
     for same in (slice(0, 80), slice(144, 224), slice(227, 254)):  # identity, texture, light
         values[:, same] = values[:1, same]
-    gaze = 0.05 * torch.randn(count, 4, generator=generator)
+    gaze = 0.05 * torch.randn(count, 2, generator=generator).repeat(1, 2)  # both eyes look at one place
     alignment = torch.tensor([[0.5, 0, 0], [0, 0.5, 0]]).expand(count, 2, 3).clone()
     return MotionTrack(FaceCoefficients(values), gaze, alignment, torch.ones(count, dtype=torch.bool), fps)
 
