@@ -54,7 +54,7 @@ def existing_file(source: str | Path) -> Path:
     if is_file(path):
         return path
     if os.path.isdir(path):
-        raise InputError(f"'{path.name}' is a folder; give the path of a file in it.")
+        raise InputError(f"'{path.name or shown(path.absolute())}' is a folder; give the path of a file in it.")
     raise InputError(f"'{shown(path.name)}' was not found at {shown(path.absolute())}; check the path.")
 
 

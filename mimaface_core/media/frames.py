@@ -20,9 +20,16 @@ from .image import read_image
 from .rate import exact_rate
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MOST_LIGHT = 16  # times white: more is no highlight of a picture in 0–1, but one in 0–255
 STILL_FPS = Fraction(25)  # frames a second of images without a rate of their own
 
 _log = logging.getLogger(__name__)
+
+
+def check_image(image: Tensor) -> None:
+    """Raise InputError for an image of floats that are plainly in 0–255."""
+    if image.is_floating_point() and image.numel() and (highest := float(image.max())) > MOST_LIGHT:
+        raise InputError(f"The image has values up to {highest:.0f}; give floats in 0–1, or uint8 in 0–255.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +98,10 @@ class Frames:
         if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
             raise InputError(
                 f"A batch of images has the shape [images, height, width, 3], not {list(images.shape)};"
-                " connect an IMAGE."
+                " give an IMAGE, or a tensor of that shape."
             )
+        if len(images):
+            check_image(images[0])
         images = images.detach()
         numbers = range(len(images))
         rgb = _Restartable(lambda: (to_float(images[i, ..., :3]).cpu().expand(-1, -1, 3) for i in numbers))

@@ -78,7 +78,7 @@ def test_a_batch_is_never_copied_as_a_whole():
 
 @pytest.mark.parametrize("shape", [(8, 10, 3), (2, 3, 8, 10), (1, 2, 8, 10, 3)])
 def test_what_is_no_batch_of_pictures_is_refused(shape):
-    with pytest.raises(InputError, match="connect an IMAGE"):
+    with pytest.raises(InputError, match="give an IMAGE"):
         frames_of(torch.zeros(shape))
 
 
