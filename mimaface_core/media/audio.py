@@ -87,8 +87,17 @@ class AudioFile:
         channels: number of channels.
     """
 
-    def __init__(self, source: Source, sample_rate: int, channels: int) -> None:
+    def __init__(
+        self, source: Source, sample_rate: int, channels: int, first: int = 0, last: int | None = None
+    ) -> None:
         self.source, self.sample_rate, self.channels = source, sample_rate, channels
+        self._first, self._last = first, last  # samples between which it is read
+
+    def part(self, start: float, seconds: float) -> AudioFile:
+        """The audio of `seconds` from `start`, in seconds; 0 seconds for all from there on."""
+        first = round(start * self.sample_rate)
+        last = first + round(seconds * self.sample_rate) if seconds else None
+        return AudioFile(self.source, self.sample_rate, self.channels, first, last)
 
     @classmethod
     def open(cls, source: Source) -> AudioFile | None:
@@ -104,14 +113,18 @@ class AudioFile:
 
     def blocks(self) -> Iterator[Tensor]:
         """The samples in float32 blocks [C, n] of about a second."""
-        pieces, length = [], 0
-        for _, piece in _decoded(self.source):
+        pieces, length, end = [], 0, 0
+        for _, whole in _decoded(self.source):
+            begin, end = end, end + whole.shape[1]
+            piece = whole[:, max(0, self._first - begin) : None if self._last is None else max(0, self._last - begin)]
+            if self._last is not None and begin >= self._last:
+                break
             pieces.append(piece)
             length += piece.shape[1]
             if length >= self.sample_rate:
                 yield torch.cat(pieces, dim=1)
                 pieces, length = [], 0
-        if pieces:
+        if length:
             yield torch.cat(pieces, dim=1)
 
 

@@ -53,6 +53,7 @@ CALLS = {
     "framing": (lambda: api.measure(PACK, FRAMES, framing="tight"), "framing can be as released or keep aspect"),
     "rate as text": (lambda: api.measure(PACK, FRAMES, fps="25"), "frame rate must be a number, not '25'"),
     "0-255": (lambda: api.measure(PACK, FRAMES + 200), "values up to 200; give floats in 0–1, or uint8"),
+    "too large": (lambda: api.measure(PACK, torch.zeros(1).expand(1, 9000, 9000, 3)), "at most 64 megapixels"),
     "a folder": (lambda: api.measure(PACK, "."), r"'/.*' is a folder; give the path of a file"),
     "render nobody": (lambda: api.render(PACK, None, MOTION), "source cannot be NoneType; give the first of the two"),
     "render 'x'": (lambda: api.render(PACK, SOURCE, MOTION, "x"), "mode can be projected or albedo, not 'x'"),

@@ -107,6 +107,40 @@ def test_the_video_of_another_pack_is_streamed(tmp_path, buffered):
     assert read_audio(file) is not None
 
 
+class Trimmed(Foreign):
+    """A VIDEO as newer versions of ComfyUI trim it: the same file, and a window of it in seconds."""
+
+    def __init__(self, source, window):
+        super().__init__(source)
+        self.window = window
+
+    def get_active_trim_window(self):
+        return self.window
+
+
+@pytest.mark.parametrize(
+    ("window", "frames"), [((0.4, 0.3), range(4, 7)), ((0.7, 0.0), range(7, 10)), ((0, 0), range(10))]
+)
+def test_a_trimmed_video_is_read_in_its_window(tmp_path, window, frames):
+    path = clip(tmp_path / "clip.mp4", nodding(10), Fraction(10), tone(0, 1.0))
+    whole = torch.stack(list(Clip.open(path)))
+    part = frames_of(Trimmed(str(path), window))
+    assert torch.equal(torch.stack(list(part)), whole[list(frames)]) and part.count == len(frames)
+    sound = torch.cat(list(audio_of(Trimmed(str(path), window)).blocks()), 1)
+    everything = read_audio(path).waveform
+    rate = read_audio(path).sample_rate
+    first = frames[0] * rate // 10
+    assert torch.equal(sound, everything[:, first : first + len(frames) * rate // 10])
+
+
+def test_audio_in_whole_numbers_is_brought_to_one():
+    waveform = torch.tensor([[[0, 16384, -32768]]], dtype=torch.int16)
+    (block,) = audio_of({"waveform": waveform, "sample_rate": 16000}).blocks()
+    assert block.tolist() == [[0, 0.5, -1]]
+    with pytest.raises(InputError, match="audio is empty"):
+        audio_of({"waveform": torch.zeros(0, 1, 5), "sample_rate": 16000})
+
+
 def test_a_video_made_of_pictures_gives_those_and_its_exact_rate():
     images = torch.rand(3, 7, 9, 3)  # sizes that an encoder would refuse
     sound = {"waveform": torch.rand(1, 2, 300), "sample_rate": 16000}
