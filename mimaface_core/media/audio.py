@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +20,7 @@ from .container import (
     name_of,
     open_container,
     packets_of,
+    warn_once,
 )
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer
-
-_log = logging.getLogger(__name__)
 
 _LONGEST_PACKET = 2048  # samples in the longest packet of the usual codecs (HE-AAC)
 _MOST_CHANNELS = 7  # kept as they are; more of them (7.1, ambisonics) are mixed down to one
@@ -160,7 +158,7 @@ def _decoded(source: Source) -> Iterator[tuple[int, Tensor]]:
             )
         start = _video_start(container)
         offset: int | None = None  # samples by which the audio starts after the video
-        for sample_rate, begin, piece in _trimmed(container, stream, name):
+        for sample_rate, begin, piece in _trimmed(container, stream, source):
             if offset is None:
                 seconds = Fraction(0) if start is None else begin - start
                 offset = round(seconds * sample_rate) if abs(seconds) < LONGEST_PAUSE_SECONDS else 0
@@ -178,9 +176,9 @@ def _video_start(container: InputContainer) -> Fraction | None:
     return None if stream is None or stream.start_time is None else in_seconds(stream.start_time, stream)
 
 
-def _trimmed(container: InputContainer, stream: AudioStream, name: str) -> Iterator[_Piece]:
+def _trimmed(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[_Piece]:
     """The pieces of `_pieces` without the silence that fills up the last packet of an mp4."""
-    pieces = _pieces(container, stream, name)
+    pieces = _pieces(container, stream, source)
     if "mp4" not in container.format.name or not stream.duration:
         yield from pieces
         return
@@ -200,7 +198,7 @@ def _trimmed(container: InputContainer, stream: AudioStream, name: str) -> Itera
     yield from pieces
 
 
-def _pieces(container: InputContainer, stream: AudioStream, name: str) -> Iterator[_Piece]:
+def _pieces(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[_Piece]:
     """The stream as it is decoded, with silence for what is damaged, which is logged as one warning."""
     import av
 
@@ -226,7 +224,9 @@ def _pieces(container: InputContainer, stream: AudioStream, name: str) -> Iterat
         for part in (*samples.rest(), *samples.silence(lost, begin, count)):
             yield _Piece(samples.sample_rate, begin, part)
     if faults:
-        _log.warning("The audio of %s is damaged in %d places; there it is silent.", name, faults)
+        warn_once(
+            source, "The audio of %s is damaged in %d places; there it is silent.", name_of(source, "a file"), faults
+        )
 
 
 class _Samples:

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from support.films import tracks, undecodable
 from support.scenes import clip, needs_faces, nodding, portrait, tone
 
 from mimaface.mimaface_core import host
@@ -105,6 +106,13 @@ def test_the_video_of_another_pack_is_streamed(tmp_path, buffered):
     file = combined(tmp_path, frames=video, sound_of=video)
     assert Clip.open(file).fps == Fraction(30000, 1001) and len(list(Clip.open(file))) == 6
     assert read_audio(file) is not None
+
+
+def test_a_driver_whose_audio_cannot_be_decoded_gives_a_result_without_audio_and_a_warning(tmp_path, caplog):
+    driver = undecodable(tracks(tmp_path / "driver.mp4", 0), 2)
+    file = combined(tmp_path, frames=batch(3), sound_of=Foreign(str(driver)))
+    assert len(list(Clip.open(file))) == 3 and read_audio(file) is None
+    assert caplog.text.count("The result has no audio: The audio of 'driver.mp4' is of a codec") == 1
 
 
 class Trimmed(Foreign):
