@@ -443,7 +443,7 @@ def _batches(frames: Tensor | Iterable[Tensor]) -> Iterator[Tensor]:
     if not isinstance(frames, (Tensor, Iterable)):
         raise InputError(f"Frames cannot be {type(frames).__name__}; give tensors [n, height, width, 3].")
     for batch in [frames] if isinstance(frames, Tensor) else frames:
-        if not isinstance(batch, Tensor) or batch.ndim not in (3, 4) or batch.shape[-1] != 3:
+        if not isinstance(batch, Tensor) or batch.ndim not in (3, 4) or batch.shape[-1] not in (3, 4):
             found = list(batch.shape) if isinstance(batch, Tensor) else type(batch).__name__
             raise InputError(f"Frames are tensors [n, height, width, 3] or [height, width, 3], not {found}.")
         check_image(batch)
