@@ -6,6 +6,7 @@ source, motion → retarget, smooth, edit → render → animate → paste_back 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,19 +18,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import host
+from . import checks, host
 from .appearance.frames import Appearance, encode_appearance
-from .audio.driver import AudioDriver, audio_driver
+from .audio.checks import STYLES
+from .audio.driver import DRIVERS, AudioDriver, audio_driver
 from .audio.speech import Speech
 from .diffusion.clips import count_steps, sample_clips
-from .diffusion.settings import SamplerSettings
+from .diffusion.settings import MAX_SEED, SamplerSettings
 from .errors import InputError
 from .face import extract
 from .face.detect import FaceTracker, face_tracker
+from .face.extract_by_d3dfr import FRAMINGS
+from .face.follow import LOST
 from .face.paste import Paster
 from .face.source import SourceFace
-from .media.audio import AnyAudio, AudioFile
-from .media.frames import Frames
+from .media.audio import AnyAudio, Audio, AudioFile
+from .media.frames import STILL_SUFFIXES, Frames, check_image
 from .media.provenance import synthetic_metadata
 from .media.rate import exact_rate
 from .media.write import VideoWriter
@@ -43,12 +47,27 @@ from .motion import smooth as smoothing
 from .motion.track import PROCEDURAL, MotionTrack
 from .packs.find import find_pack
 from .packs.pack import ModelPack
-from .tensors import to_uint8
+from .tensors import to_float, to_uint8
 
 PROJECTED, ALBEDO = RENDERS = ("projected", "albedo")
 RENDER_BATCH = 4  # frames drawn together
 PASTE_BATCH = 4  # full images made together
 GAZE_X, GAZE_Y = 0.2, 0.12  # eye widths at a slider's 1: as far as eyes turn without effort
+
+_log = logging.getLogger(__name__)
+
+# What the functions below take, for `checks.checked`.
+_PACK = checks.kind(ModelPack, remedy="give what load_pack or the node Load Pack returns")
+_SOURCE = checks.kind(SourceFace, remedy="give the first of the two that measure or the node Extract 3DMM returns")
+_MOTION = checks.kind(MotionTrack, remedy="give a motion, the second of the two that measure or Extract 3DMM returns")
+_APPEARANCE = checks.kind(Appearance, remedy="give what encode or the node Encode Appearance returns")
+_SETTINGS = checks.kind(SamplerSettings, remedy="give SamplerSettings")
+_FACE = checks.kind(SourceFace, MotionTrack, remedy="give a source or a motion, as measure returns them")
+_AUDIO = checks.kind(str, Path, Audio, AudioFile, remedy="give a path, or Audio(waveform [channels, samples], rate)")
+_NOTES = checks.kind(Mapping, remedy="give a dict of texts by name")
+_ANY, _SHARE, _FACTOR = checks.number(), checks.number(0, 1), checks.number(0, 10)
+MOST_FACES = 1000  # that `face` counts to
+IMAGE_SIDES = (16, 16384)  # pixels of the longest side
 
 
 def load_pack(name: str | Path = "bundled") -> ModelPack:
@@ -63,6 +82,7 @@ def load_pack(name: str | Path = "bundled") -> ModelPack:
     return find_pack(str(name))
 
 
+@checks.checked(pack=_PACK, source=_SOURCE, motion=_MOTION, mode=checks.optional(checks.choice(RENDERS)))
 def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str | None = None) -> Iterator[Tensor]:
     """I_R, the conditioning render of each frame, drawn a few at a time when they are asked for.
 
@@ -78,9 +98,11 @@ def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str |
         InputError: with the first frame, where the motion belongs to another face model than the pack's.
     """
     mode = mode or pack.render
-    if mode not in RENDERS:
-        raise InputError(f"A render can be {' or '.join(RENDERS)}, not {mode!r}.")
     motion.check_basis(pack.basis)
+    if not torch.allclose(motion.coefficients.identity, source.track.coefficients.identity, atol=1e-4):
+        _log.warning(
+            "The motion is not retargeted to this source and is drawn with the driver's own head; retarget it."
+        )
     draw = _renderer(pack, source, mode)
     for start in range(0, len(motion), RENDER_BATCH):
         host.current().check_cancelled()
@@ -107,6 +129,7 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
     return draw
 
 
+@checks.checked(pack=_PACK, source=_SOURCE, motion=_MOTION)
 def encode(pack: ModelPack, source: SourceFace, motion: MotionTrack, average: bool | None = None) -> Appearance:
     """The source's appearance, modulated by the motion of each frame (MIA, equation 1).
 
@@ -126,6 +149,13 @@ def encode(pack: ModelPack, source: SourceFace, motion: MotionTrack, average: bo
     return encode_appearance(encoder, source.crop, source.track.alignment, motion, average)
 
 
+@checks.checked(
+    pack=_PACK,
+    source=_SOURCE,
+    motion=_MOTION,
+    settings=checks.optional(_SETTINGS),
+    appearance=checks.optional(_APPEARANCE),
+)
 def animate(
     pack: ModelPack,
     source: SourceFace,
@@ -154,7 +184,7 @@ def animate(
     if len(appearance) != total:
         raise InputError(
             f"The appearance was encoded for {len(appearance)} frames, but the motion has {total};"
-            " connect the same motion to Encode Appearance."
+            " encode the appearance with the motion that is drawn."
         )
     settings = (settings or SamplerSettings.of(pack)).for_total(total)
     current, stage = host.current(), pack.stage(total)
@@ -170,6 +200,12 @@ def animate(
             yield (clip.permute(0, 2, 3, 1) + 1) / 2
 
 
+@checks.checked(
+    pack=_PACK,
+    face=checks.whole(-1, MOST_FACES),
+    lost=checks.choice(LOST),
+    framing=checks.optional(checks.choice(FRAMINGS)),
+)
 def measure(
     pack: ModelPack,
     frames: str | Path | Tensor | Frames,
@@ -217,6 +253,7 @@ def _frames(frames: str | Path | Tensor | Frames, fps: float) -> Frames:
     )
 
 
+@checks.checked(motion=_MOTION, source=_SOURCE, pose=_ANY, expression=_ANY, gaze=_ANY)
 def retarget(
     motion: MotionTrack,
     source: SourceFace,
@@ -244,11 +281,22 @@ def retarget(
     return retargeting.retarget(motion, source.track, groups, mode, neutral_frame, pose, expression, gaze, travel)
 
 
+@checks.checked(motion=_MOTION, pose=_SHARE, expression=_SHARE, gaze=_SHARE)
 def smooth(motion: MotionTrack, *, pose: float = 0.4, expression: float = 0.3, gaze: float = 0.3) -> MotionTrack:
     """The motion without the tracker's jitter; strengths from 0 (as it is) to 1. See `motion.smooth.smooth`."""
     return smoothing.smooth(motion, expression_groups(motion.basis), pose, expression, gaze)
 
 
+@checks.checked(
+    face=_FACE,
+    yaw=_ANY,
+    pitch=_ANY,
+    roll=_ANY,
+    shift=checks.pair,
+    zoom=_ANY,
+    gaze=checks.pair,
+    expression=checks.optional(checks.numbers_by_name),
+)
 def edit(
     face: SourceFace | MotionTrack,
     *,
@@ -306,6 +354,19 @@ def _slider_change(motion: MotionTrack, sliders: Mapping[str, float]) -> Tensor 
     return slider_expression(procedural_face(), c.identity, c.expression, dict(sliders))
 
 
+@checks.checked(
+    pack=_PACK,
+    source=_SOURCE,
+    audio=_AUDIO,
+    driver=checks.choice(DRIVERS),
+    style=checks.whole(0, STYLES - 1),
+    seed=checks.whole(0, MAX_SEED),
+    lips=_FACTOR,
+    pose=_FACTOR,
+    blinks=_FACTOR,
+    reference=checks.optional(_MOTION),
+    borrow=checks.choice(references.BORROWED),
+)
 def speak(
     pack: ModelPack,
     source: SourceFace,
@@ -361,26 +422,40 @@ def _audio_driver(name: str, pack: ModelPack) -> AudioDriver:
     return audio_driver(name, bundled=lambda: pack.audio_driver, face=face, folders=host.current().models_folders())
 
 
-def paste_back(source: SourceFace, frames: Iterable[Tensor], longest_side: int = 1920) -> Iterator[Tensor]:
+@checks.checked(source=_SOURCE, longest_side=checks.whole(*IMAGE_SIDES))
+def paste_back(source: SourceFace, frames: Tensor | Iterable[Tensor], longest_side: int = 1920) -> Iterator[Tensor]:
     """The animated crop returned into the whole photograph, with soft edges and matched colour.
 
     Args:
         source: whose crop it is.
-        frames: batches [n, S, S, 3] in 0–1, as `animate` yields them.
+        frames: batches [n, S, S, 3] in 0–1, as `animate` yields them, or frames [S, S, 3].
         longest_side: larger photographs are scaled down to this many pixels.
 
     Yields:
         Batches [n, H, W, 3] in 0–1, n ≤ PASTE_BATCH.
     """
     paste = Paster(source, longest_side)
-    for batch in frames:
-        for part in batch.split(PASTE_BATCH):
+    for batch in _batches(frames):
+        for part in to_float(batch).split(PASTE_BATCH):
             yield paste(part.permute(0, 3, 1, 2))
 
 
+def _batches(frames: Tensor | Iterable[Tensor]) -> Iterator[Tensor]:
+    """Frames [H, W, 3] and batches [n, H, W, 3], of an iterable or single, as batches. Raises InputError for others."""
+    if not isinstance(frames, (Tensor, Iterable)):
+        raise InputError(f"Frames cannot be {type(frames).__name__}; give tensors [n, height, width, 3].")
+    for batch in [frames] if isinstance(frames, Tensor) else frames:
+        if not isinstance(batch, Tensor) or batch.ndim not in (3, 4) or batch.shape[-1] not in (3, 4):
+            found = list(batch.shape) if isinstance(batch, Tensor) else type(batch).__name__
+            raise InputError(f"Frames are tensors [n, height, width, 3] or [height, width, 3], not {found}.")
+        check_image(batch)
+        yield batch if batch.ndim == 4 else batch[None]
+
+
+@checks.checked(audio=checks.optional(_AUDIO), metadata=checks.optional(_NOTES))
 def write_video(
     path: str | Path,
-    frames: Iterable[Tensor],
+    frames: Tensor | Iterable[Tensor],
     fps: float | Fraction,
     *,
     audio: str | Path | AnyAudio | None = None,
@@ -403,9 +478,16 @@ def write_video(
     """
     path = Path(path)
     sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
+    if sound is None and audio is not None and Path(str(audio)).suffix.lower() in STILL_SUFFIXES:
+        raise InputError(f"{audio} is an image and has no audio; give an audio file, or a video.")
+    kind = path.suffix.lstrip(".").lower()
     notes = {**synthetic_metadata(), **(metadata or {})}
-    with VideoWriter(path, exact_rate(fps), path.suffix.lstrip(".").lower(), audio=sound, metadata=notes) as writer:
-        for batch in frames:
-            for frame in batch if batch.ndim == 4 else batch[None]:
+    with VideoWriter(path, exact_rate(fps), kind, audio=sound, metadata=notes) as writer:
+        for batch in _batches(frames):
+            for frame in batch:
+                if kind == "png" and writer.frames:
+                    raise InputError(
+                        f"{path.name} holds one image only; name an .mp4, .webm or .gif for several frames."
+                    )
                 writer.write(to_uint8(frame).cpu() if frame.is_floating_point() else frame)
     return writer.path

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from . import checks
 from .appearance.mia import AppearanceEncoder
 from .evaluation.batch import BatchEvaluation
 from .evaluation.evaluate import Evaluation
@@ -42,6 +43,18 @@ def class_token_encoder() -> Callable[[Tensor], Tensor]:
     return encode
 
 
+_FRAMES = checks.kind(str, Path, Frames, remedy="give a path, or Frames (Frames.of_batch(images, fps) of a tensor)")
+_PATH = checks.kind(str, Path, remedy="give the path of a file")
+_IMAGE = checks.kind(str, Path, Tensor, remedy="give a path, or an image [H, W, 3] in 0–1")
+
+
+@checks.checked(
+    output=_FRAMES,
+    source=checks.optional(_IMAGE),
+    driver=checks.optional(_FRAMES),
+    audio=checks.optional(_PATH),
+    video_file=checks.optional(_PATH),
+)
 def evaluate(
     output: str | Path | Frames,
     *,

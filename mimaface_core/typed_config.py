@@ -68,7 +68,12 @@ def _read_object(cls: Any, data: object, path: str) -> Any:
         if key not in data and field.default is MISSING and field.default_factory is MISSING:
             raise _Fault(f"'{prefix}{key}' is missing")
     values = {keys[key][0].name: _read_value(keys[key][1], value, prefix + key) for key, value in data.items()}
-    return cls(**values)
+    try:
+        return cls(**values)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise _Fault(f"{path}: {error}" if path else str(error)) from error
 
 
 def _read_value(kind: Any, value: object, key: str) -> Any:

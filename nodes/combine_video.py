@@ -49,7 +49,8 @@ class CombineVideo(Node):
                 io.String.Input(
                     "filename_prefix",
                     default="mimaface",
-                    tooltip="Beginning of the file name; may hold folders and parts such as %year%.",
+                    tooltip="Beginning of the file name; may hold folders, dates such as %date:yyyy-MM-dd% and values"
+                    " of other nodes such as %Load Image.image%.",
                 ),
                 io.Combo.Input(
                     "format",

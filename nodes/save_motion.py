@@ -27,7 +27,8 @@ class SaveMotion(Node):
                 io.String.Input(
                     "filename_prefix",
                     default="motion/mimaface",
-                    tooltip="Beginning of the file name; may hold folders and parts such as %year%.",
+                    tooltip="Beginning of the file name; may hold folders, dates such as %date:yyyy-MM-dd% and values"
+                    " of other nodes such as %Load Image.image%.",
                 ),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The same motion.")],

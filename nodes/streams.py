@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import torch
 from torch import Tensor
 
 from ..mimaface_core import host
@@ -36,12 +37,24 @@ def frames_of(frames: Any, fps: float = 25.0) -> Frames:
     if isinstance(frames, VideoFromComponents):
         parts = frames.get_components()
         return frames_of(parts.images, float(parts.frame_rate))
-    return Frames.of_video(frames.get_stream_source()) if is_video(frames) else Frames.of_batch(frames, fps)
+    if not is_video(frames):
+        return Frames.of_batch(frames, fps)
+    whole = Frames.of_video(frames.get_stream_source())
+    return whole.part(*_window(frames)) if any(_window(frames)) else whole
 
 
 def is_video(value: Any) -> bool:
     """Whether a value is a VIDEO, of whichever class: ComfyUI and other extensions have several."""
     return hasattr(value, "get_stream_source")
+
+
+def _window(video: Any) -> tuple[float, float]:
+    """Start and length in seconds of a VIDEO that a newer ComfyUI has trimmed; 0 for all of it.
+
+    Its file is the whole one.
+    """
+    window = getattr(video, "get_active_trim_window", None)
+    return (0.0, 0.0) if window is None else window()
 
 
 class StreamedAudio(Mapping, dict):  # type: ignore[misc, metaclass]  # Mapping's methods over dict's, for `isinstance`
@@ -63,8 +76,6 @@ class StreamedAudio(Mapping, dict):  # type: ignore[misc, metaclass]  # Mapping'
 
     @cached_property
     def _waveform(self) -> Tensor:
-        import torch
-
         return torch.cat(list(self.file.blocks()), dim=1)[None]
 
 
@@ -75,10 +86,19 @@ def audio_of(value: Any) -> AnyAudio | None:
     if isinstance(value, VideoFromComponents):
         return audio_of(value.get_components().audio)
     if is_video(value):
-        return AudioFile.open(value.get_stream_source())
+        whole = AudioFile.open(value.get_stream_source())
+        return whole.part(*_window(value)) if whole is not None and any(_window(value)) else whole
     if isinstance(value, StreamedAudio):
         return value.file
-    return Audio(value["waveform"][0].detach().float().cpu(), int(value["sample_rate"]))
+    return Audio(_in_memory(value["waveform"]), int(value["sample_rate"]))
+
+
+def _in_memory(waveform: Tensor) -> Tensor:
+    """The first waveform [C, T] of a batch, float32 in ±1; ComfyUI's Get Video Components gives whole numbers, too."""
+    if not len(waveform):
+        raise InputError("The audio is empty; connect a recording of at least one sample.")
+    samples = waveform[0].detach().cpu()
+    return samples.float() if samples.is_floating_point() else samples / -float(torch.iinfo(samples.dtype).min)
 
 
 class StreamedVideo(VideoFromFile):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +20,7 @@ from .container import (
     name_of,
     open_container,
     packets_of,
+    warn_once,
 )
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer
-
-_log = logging.getLogger(__name__)
 
 _LONGEST_PACKET = 2048  # samples in the longest packet of the usual codecs (HE-AAC)
 _MOST_CHANNELS = 7  # kept as they are; more of them (7.1, ambisonics) are mixed down to one
@@ -87,8 +85,17 @@ class AudioFile:
         channels: number of channels.
     """
 
-    def __init__(self, source: Source, sample_rate: int, channels: int) -> None:
+    def __init__(
+        self, source: Source, sample_rate: int, channels: int, first: int = 0, last: int | None = None
+    ) -> None:
         self.source, self.sample_rate, self.channels = source, sample_rate, channels
+        self._first, self._last = first, last  # samples between which it is read
+
+    def part(self, start: float, seconds: float) -> AudioFile:
+        """The audio of `seconds` from `start`, in seconds; 0 seconds for all from there on."""
+        first = round(start * self.sample_rate)
+        last = first + round(seconds * self.sample_rate) if seconds else None
+        return AudioFile(self.source, self.sample_rate, self.channels, first, last)
 
     @classmethod
     def open(cls, source: Source) -> AudioFile | None:
@@ -104,14 +111,18 @@ class AudioFile:
 
     def blocks(self) -> Iterator[Tensor]:
         """The samples in float32 blocks [C, n] of about a second."""
-        pieces, length = [], 0
-        for _, piece in _decoded(self.source):
+        pieces, length, end = [], 0, 0
+        for _, whole in _decoded(self.source):
+            begin, end = end, end + whole.shape[1]
+            piece = whole[:, max(0, self._first - begin) : None if self._last is None else max(0, self._last - begin)]
+            if self._last is not None and begin >= self._last:
+                break
             pieces.append(piece)
             length += piece.shape[1]
             if length >= self.sample_rate:
                 yield torch.cat(pieces, dim=1)
                 pieces, length = [], 0
-        if pieces:
+        if length:
             yield torch.cat(pieces, dim=1)
 
 
@@ -147,7 +158,7 @@ def _decoded(source: Source) -> Iterator[tuple[int, Tensor]]:
             )
         start = _video_start(container)
         offset: int | None = None  # samples by which the audio starts after the video
-        for sample_rate, begin, piece in _trimmed(container, stream, name):
+        for sample_rate, begin, piece in _trimmed(container, stream, source):
             if offset is None:
                 seconds = Fraction(0) if start is None else begin - start
                 offset = round(seconds * sample_rate) if abs(seconds) < LONGEST_PAUSE_SECONDS else 0
@@ -165,9 +176,9 @@ def _video_start(container: InputContainer) -> Fraction | None:
     return None if stream is None or stream.start_time is None else in_seconds(stream.start_time, stream)
 
 
-def _trimmed(container: InputContainer, stream: AudioStream, name: str) -> Iterator[_Piece]:
+def _trimmed(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[_Piece]:
     """The pieces of `_pieces` without the silence that fills up the last packet of an mp4."""
-    pieces = _pieces(container, stream, name)
+    pieces = _pieces(container, stream, source)
     if "mp4" not in container.format.name or not stream.duration:
         yield from pieces
         return
@@ -187,7 +198,7 @@ def _trimmed(container: InputContainer, stream: AudioStream, name: str) -> Itera
     yield from pieces
 
 
-def _pieces(container: InputContainer, stream: AudioStream, name: str) -> Iterator[_Piece]:
+def _pieces(container: InputContainer, stream: AudioStream, source: Source) -> Iterator[_Piece]:
     """The stream as it is decoded, with silence for what is damaged, which is logged as one warning."""
     import av
 
@@ -213,7 +224,9 @@ def _pieces(container: InputContainer, stream: AudioStream, name: str) -> Iterat
         for part in (*samples.rest(), *samples.silence(lost, begin, count)):
             yield _Piece(samples.sample_rate, begin, part)
     if faults:
-        _log.warning("The audio of %s is damaged in %d places; there it is silent.", name, faults)
+        warn_once(
+            source, "The audio of %s is damaged in %d places; there it is silent.", name_of(source, "a file"), faults
+        )
 
 
 class _Samples:

@@ -37,11 +37,23 @@ _PLAYLIST = re.compile(rb"\s*(#EXTM3U|ffconcat version|v=0\s|\[playlist\]|<\?xml
 
 
 _log = logging.getLogger(__name__)
+_warned: set[tuple[str, int, int, str]] = set()  # files, as they were, and sentences
 
 
 def name_of(source: Source, otherwise: str) -> str:
     """The file's name in quotes; for bytes, `otherwise` with a capital."""
     return otherwise.capitalize() if isinstance(source, io.BytesIO) else f"'{Path(source).name}'"
+
+
+def warn_once(source: Source, sentence: str, *values: object) -> None:
+    """Log a warning about a file, once for as long as it stays the same: a run reads a file several times."""
+    if not isinstance(source, io.BytesIO) and os.path.exists(source):
+        stat = os.stat(source)
+        kind = (os.path.abspath(source), stat.st_mtime_ns, stat.st_size, sentence)
+        if kind in _warned:
+            return
+        _warned.add(kind)
+    _log.warning(sentence, *values)
 
 
 def existing_file(source: str | Path) -> Path:
@@ -54,7 +66,7 @@ def existing_file(source: str | Path) -> Path:
     if is_file(path):
         return path
     if os.path.isdir(path):
-        raise InputError(f"'{path.name}' is a folder; give the path of a file in it.")
+        raise InputError(f"'{path.name or shown(path.absolute())}' is a folder; give the path of a file in it.")
     raise InputError(f"'{shown(path.name)}' was not found at {shown(path.absolute())}; check the path.")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,13 +18,22 @@ from ..errors import InputError
 from ..tensors import to_float, to_uint8
 from .animation import is_animated_webp, open_clip
 from .container import Source
-from .image import read_image
+from .image import LARGEST_MEGAPIXELS, read_image
 from .rate import exact_rate
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MOST_LIGHT = 16  # times white: more is no highlight of a picture in 0–1, but one in 0–255
 STILL_FPS = Fraction(25)  # frames a second of images without a rate of their own
 
 _log = logging.getLogger(__name__)
+
+
+def check_image(image: Tensor) -> None:
+    """Raise InputError for an image [H, W, C] of floats that are plainly in 0–255, and for one that is too large."""
+    if image.shape[-3] * image.shape[-2] > LARGEST_MEGAPIXELS * 1_000_000:
+        raise InputError(f"The image has too many pixels; scale it down to at most {LARGEST_MEGAPIXELS} megapixels.")
+    if image.is_floating_point() and image.numel() and (highest := float(image.max())) > MOST_LIGHT:
+        raise InputError(f"The image has values up to {highest:.0f}; give floats in 0–1, or uint8 in 0–255.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +102,11 @@ class Frames:
         if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
             raise InputError(
                 f"A batch of images has the shape [images, height, width, 3], not {list(images.shape)};"
-                " connect an IMAGE."
+                " give an IMAGE, or a tensor of that shape."
             )
         images = images.detach()
+        if len(images):
+            check_image(images[0])
         numbers = range(len(images))
         rgb = _Restartable(lambda: (to_float(images[i, ..., :3]).cpu().expand(-1, -1, 3) for i in numbers))
         return cls(rgb, len(images), exact_rate(fps))
@@ -103,6 +116,13 @@ class Frames:
         """(width, height) in pixels of the first frame, which is decoded for it; (0, 0) if there is none."""
         first = next(iter(self), None)
         return (0, 0) if first is None else (first.shape[1], first.shape[0])
+
+    def part(self, start: float, seconds: float) -> Frames:
+        """The frames that begin within `seconds` from `start`, in seconds; 0 seconds for all from there on."""
+        first, count = math.ceil(round(start * self.fps, 6)), self.count or sys.maxsize
+        last = math.ceil(round((start + seconds) * self.fps, 6)) if seconds else sys.maxsize
+        known = max(0, min(count, last) - first) if self.count else 0
+        return Frames(_Restartable(lambda: islice(iter(self), first, last)), known, self.fps)
 
     def thinned(self, fps: Fraction | float) -> Frames:
         """Every k-th frame, with the whole k that comes closest to `fps` frames a second; never more than there are."""

@@ -42,6 +42,11 @@ class OutputPath(NamedTuple):
         return self.folder / f"{self.name}_{self.counter + offset:05}_{suffix}"
 
 
+def _real(path: str | Path) -> Path:
+    """The absolute path without links; `Path.resolve` ends in RuntimeError where links form a loop."""
+    return Path(os.path.realpath(path))
+
+
 def next_output_path(root: str | Path, prefix: str, width: int = 0, height: int = 0) -> OutputPath:
     r"""The next free number of `prefix` below `root`; its folders are made.
 
@@ -55,7 +60,7 @@ def next_output_path(root: str | Path, prefix: str, width: int = 0, height: int 
     Raises:
         InputError: the prefix leaves `root`, or a folder cannot be made or read.
     """
-    root = Path(root).resolve()
+    root = _real(root)
     target = _below(root, prefix, width, height)
     folder, name = target.parent, target.name
     try:
@@ -80,12 +85,12 @@ def check_output_path(prefix: str, suffix: str = "") -> None:
     Raises:
         InputError: `next_output_path` would refuse it, its folder is read-only, or the name is too long.
     """
-    target = _below(host.current().output_folder().resolve(), prefix, _WIDEST, _WIDEST)
+    target = _below(_real(host.current().output_folder()), prefix, _WIDEST, _WIDEST)
     _check_length(target, suffix)
     folder = target.parent
-    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not existing.is_dir():
-        raise _unwritable(folder, f"{existing} is a file")
+        raise _unwritable(folder, f"{existing} is {'a link to nothing' if existing.is_symlink() else 'a file'}")
     if not os.access(existing, os.W_OK):
         raise _unwritable(folder, f"{existing} is read-only")
 
@@ -132,7 +137,7 @@ def _below(root: Path, prefix: str, width: int = 0, height: int = 0) -> Path:
     for word, value in words.items():
         prefix = prefix.replace(f"%{word}%", value)
     drive = PureWindowsPath(prefix).drive
-    target = (root / FORBIDDEN.sub("_", prefix.replace("\\", "/"))).resolve()
+    target = _real(root / FORBIDDEN.sub("_", prefix.replace("\\", "/")))
     if drive or root not in target.parents:
         raise InputError(f"The file name prefix '{prefix}' leaves the output folder {root}; use a name inside it.")
     return target

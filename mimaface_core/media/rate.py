@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from numbers import Real
 
 from ..errors import InputError
 
@@ -24,8 +25,10 @@ def exact_rate(fps: Fraction | float) -> Fraction:
             within 0.01 % of it, or else the nearest fraction with a denominator up to 1001.
 
     Raises:
-        InputError: the rate is not above zero.
+        InputError: the rate is no number, or not above zero.
     """
+    if not isinstance(fps, Real):
+        raise InputError(f"A frame rate must be a number, not {fps!r}; give one above zero, such as 25.")
     if not math.isfinite(fps) or fps <= 0:
         raise InputError(f"A frame rate of {fps} is not possible; give one above zero, such as 25.")
     if isinstance(fps, (Fraction, int)):

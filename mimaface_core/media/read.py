@@ -22,6 +22,7 @@ from .container import (
     name_of,
     open_container,
     packets_of,
+    warn_once,
 )
 from .hdr import HLG, PQ, to_sdr
 from .rate import exact_rate
@@ -192,11 +193,10 @@ def _decoded(source: Source, name: str) -> Iterator[_Decoded]:
             yield last._replace(time=end, duration=lost - end)
             end = lost
         if faults:
-            _log.warning(
-                "%s is damaged in %d places; the last of %d good frames stands in for them.", name, faults, good
-            )
+            sentence = "%s is damaged in %d places; the last of %d good frames stands in for them."
+            warn_once(source, sentence, name, faults, good)
         elif _ends_early(container, stream, end):
-            _log.warning("%s is damaged after %d frames; only those are used (the file ends early).", name, good)
+            warn_once(source, "%s is damaged after %d frames; only those are used (the file ends early).", name, good)
 
 
 def _aspect(stream: VideoStream) -> Fraction:

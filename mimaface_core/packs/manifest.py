@@ -52,7 +52,7 @@ class MorphableEntry:
 
     def __post_init__(self) -> None:
         if self.kind == "file" and self.file is None:
-            raise ValueError("'morphable.file' is missing")
+            raise ValueError("'file' is missing")
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,6 @@ def test_wrong_values_are_refused_in_a_sentence():
     for call, sentence in (
         (lambda: api.edit(source, expression={"smirk": 0.5}), "nearest is"),
         (lambda: api.measure(api.load_pack(), [1, 2]), "cannot be a list; give a path"),
-        (lambda: next(api.render(api.load_pack(), None, source, "foo")), "projected or albedo"),
         (lambda: api.SamplerSettings(steps=1.5), "steps must be a whole number"),
         (lambda: api.SamplerSettings(guidance="x"), "guidance must be a number"),
         (lambda: api.SamplerSettings(seed=2**70), "too large"),

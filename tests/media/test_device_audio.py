@@ -6,24 +6,10 @@ from fractions import Fraction
 
 import pytest
 import torch
-from support.films import chirp, ffmpeg, greys, one_sentence, write
+from support.films import chirp, ffmpeg, greys, one_sentence, tracks, undecodable, write
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media import AudioFile, Clip, read_audio
-
-
-def tracks(path, *marked):
-    """A silent track, then a tone; those in `marked` are the file's defaults."""
-    inputs = ["-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono:d=1", "-f", "lavfi", "-i", "sine=d=1:r=16000"]
-    marks = [part for i in (0, 1) for part in (f"-disposition:a:{i}", "default" if i in marked else "0")]
-    ffmpeg(*inputs, "-map", 0, "-map", 1, "-c:a", "aac", *marks, path)
-    return path
-
-
-def undecodable(path, count=1):
-    """Renames the codec of the first `count` tracks to one that nothing decodes."""
-    path.write_bytes(path.read_bytes().replace(b"mp4a\0\0", b"apac\0\0", count).replace(b"esds", b"none", count))
-    return path
 
 
 @pytest.mark.parametrize("marked, heard", [([0], False), ([1], True), ([], False), ([0, 1], False)])
@@ -80,6 +66,7 @@ def damaged(tmp_path, codec, suffix, where):
 def test_after_a_bad_packet_the_audio_goes_on_in_time(tmp_path, caplog, codec, suffix, where):
     whole, path = damaged(tmp_path, codec, suffix, where)
     read = read_audio(path)
+    read_audio(path)  # a run reads a file several times
     assert caplog.text.count("WARNING") == 1 and path.name in caplog.text
     assert abs(read.waveform.shape[1] - whole.waveform.shape[1]) < 0.1 * 44100
     end = min(read.waveform.shape[1], whole.waveform.shape[1]) - 4410

@@ -63,7 +63,7 @@ def test_a_batch_is_read_image_by_image_without_a_copy(channels):
 
 @pytest.mark.parametrize("shape", [(8, 10, 3), (2, 3, 8, 10), (1, 2, 8, 10, 3)])
 def test_another_shape_is_no_batch(shape):
-    with pytest.raises(InputError, match="connect an IMAGE"):
+    with pytest.raises(InputError, match="give an IMAGE"):
         Frames.of_batch(torch.zeros(shape))
 
 

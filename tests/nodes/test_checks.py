@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from support.tracks import still
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.media.output_path import next_output_path
 from mimaface.nodes import NODES
 from mimaface.nodes.combine_video import CombineVideo
 from mimaface.nodes.detect_gaze import DetectGaze
@@ -79,6 +81,17 @@ def test_a_place_that_cannot_be_written_is_refused(node, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["file"]
     assert "leaves the output folder" in node.validate_inputs(filename_prefix="../x")
     assert "file is a file" in node.validate_inputs(filename_prefix="file/below/x")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("node", [CombineVideo, SaveMotion])
+def test_links_that_form_a_loop_are_refused_in_a_sentence(node, tmp_path):
+    for name, target in (("a", "b"), ("b", "a")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+    with host.use(host.Host(outputs=tmp_path / "a", temp=tmp_path / "temp")):
+        with pytest.raises(InputError, match="choose another"):
+            next_output_path(tmp_path / "a", "x")
+        assert "choose another" in str(node.validate_inputs(filename_prefix="x"))
 
 
 @pytest.mark.parametrize("node", [Extract3DMM, DetectGaze])

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from support.films import tracks, undecodable
 from support.scenes import clip, needs_faces, nodding, portrait, tone
 
 from mimaface.mimaface_core import host
@@ -78,7 +79,7 @@ def test_a_batch_is_never_copied_as_a_whole():
 
 @pytest.mark.parametrize("shape", [(8, 10, 3), (2, 3, 8, 10), (1, 2, 8, 10, 3)])
 def test_what_is_no_batch_of_pictures_is_refused(shape):
-    with pytest.raises(InputError, match="connect an IMAGE"):
+    with pytest.raises(InputError, match="give an IMAGE"):
         frames_of(torch.zeros(shape))
 
 
@@ -105,6 +106,47 @@ def test_the_video_of_another_pack_is_streamed(tmp_path, buffered):
     file = combined(tmp_path, frames=video, sound_of=video)
     assert Clip.open(file).fps == Fraction(30000, 1001) and len(list(Clip.open(file))) == 6
     assert read_audio(file) is not None
+
+
+def test_a_driver_whose_audio_cannot_be_decoded_gives_a_result_without_audio_and_a_warning(tmp_path, caplog):
+    driver = undecodable(tracks(tmp_path / "driver.mp4", 0), 2)
+    file = combined(tmp_path, frames=batch(3), sound_of=Foreign(str(driver)))
+    assert len(list(Clip.open(file))) == 3 and read_audio(file) is None
+    assert caplog.text.count("The result has no audio: The audio of 'driver.mp4' is of a codec") == 1
+
+
+class Trimmed(Foreign):
+    """A VIDEO as newer versions of ComfyUI trim it: the same file, and a window of it in seconds."""
+
+    def __init__(self, source, window):
+        super().__init__(source)
+        self.window = window
+
+    def get_active_trim_window(self):
+        return self.window
+
+
+@pytest.mark.parametrize(
+    ("window", "frames"), [((0.4, 0.3), range(4, 7)), ((0.7, 0.0), range(7, 10)), ((0, 0), range(10))]
+)
+def test_a_trimmed_video_is_read_in_its_window(tmp_path, window, frames):
+    path = clip(tmp_path / "clip.mp4", nodding(10), Fraction(10), tone(0, 1.0))
+    whole = torch.stack(list(Clip.open(path)))
+    part = frames_of(Trimmed(str(path), window))
+    assert torch.equal(torch.stack(list(part)), whole[list(frames)]) and part.count == len(frames)
+    sound = torch.cat(list(audio_of(Trimmed(str(path), window)).blocks()), 1)
+    everything = read_audio(path).waveform
+    rate = read_audio(path).sample_rate
+    first = frames[0] * rate // 10
+    assert torch.equal(sound, everything[:, first : first + len(frames) * rate // 10])
+
+
+def test_audio_in_whole_numbers_is_brought_to_one():
+    waveform = torch.tensor([[[0, 16384, -32768]]], dtype=torch.int16)
+    (block,) = audio_of({"waveform": waveform, "sample_rate": 16000}).blocks()
+    assert block.tolist() == [[0, 0.5, -1]]
+    with pytest.raises(InputError, match="audio is empty"):
+        audio_of({"waveform": torch.zeros(0, 1, 5), "sample_rate": 16000})
 
 
 def test_a_video_made_of_pictures_gives_those_and_its_exact_rate():

@@ -1,7 +1,9 @@
 """Makes this checkout importable as the package `mimaface`, installed or not, whatever its folder is called."""
 
 import importlib.util
+import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,3 +19,15 @@ def _as_package(name: str) -> None:
 
 
 _as_package("mimaface")
+
+
+@lru_cache
+def tracked():
+    """The repository's files as git knows them, with / between folders."""
+    try:
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        import pytest
+
+        pytest.skip("needs git and a checkout")
+    return listed.splitlines()

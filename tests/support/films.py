@@ -41,3 +41,17 @@ def one_sentence(error, *words):
     text = str(error.value)
     assert text[-1] == "." and "\n" not in text and ";" in text, text
     assert all(word in text for word in words), text
+
+
+def tracks(path, *marked):
+    """A silent track, then a tone; those in `marked` are the file's defaults."""
+    inputs = ["-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono:d=1", "-f", "lavfi", "-i", "sine=d=1:r=16000"]
+    marks = [part for i in (0, 1) for part in (f"-disposition:a:{i}", "default" if i in marked else "0")]
+    ffmpeg(*inputs, "-map", 0, "-map", 1, "-c:a", "aac", *marks, path)
+    return path
+
+
+def undecodable(path, count=1):
+    """Renames the codec of the first `count` tracks to one that nothing decodes."""
+    path.write_bytes(path.read_bytes().replace(b"mp4a\0\0", b"apac\0\0", count).replace(b"esds", b"none", count))
+    return path

@@ -223,7 +223,7 @@ def test_the_record_of_a_shipped_configuration_is_its_file(name):
         ("latents", {"target": "image"}, "latents.target 'image' is not one of picture, residual"),
         ("ablate", {"ica": 1}, "'ablate.ica' is not of type bool"),
         ("start", {"lora": "x"}, "'start.lora' is unknown, known keys are unet, motion, vision, vae"),
-        ("video", {"steps": 0}, "steps, minutes and accumulate must be above 0"),
+        ("video", {"steps": 0}, "video: steps, minutes and accumulate must be above 0"),
     ],
 )
 def test_settings_that_are_unknown_or_of_another_type_are_refused(section, settings, message):

@@ -207,7 +207,7 @@ def _half_precision(value: Tensor) -> torch.dtype:
 
 def _check_out(folder: Path, out: Path) -> None:
     """Refuse a folder that holds something else than a converted pack."""
-    if out.resolve() == folder.resolve():
+    if os.path.realpath(out) == os.path.realpath(folder):
         raise InputError(f"{out} is the released folder itself; choose another one for the pack.")
     if not out.is_dir():
         if out.exists():

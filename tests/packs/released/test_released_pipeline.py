@@ -16,6 +16,7 @@ from mimaface.cli import main as cli
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.appearance.identity import FEATURES, CurricularFace
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.face.source import SourceFace
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.edit import edit
@@ -132,6 +133,11 @@ def track(count=1, seed=0, basis=BFM, alignment=None):
     return MotionTrack(coefficients, gaze, alignment, torch.ones(count, dtype=torch.bool), Fraction(25), basis)
 
 
+def person(own):
+    """A source without a picture."""
+    return SourceFace(torch.zeros(8, 8, 3), torch.zeros(3, 512, 512), torch.eye(2, 3), torch.zeros(478, 3), own)
+
+
 # -- blend
 
 
@@ -172,7 +178,7 @@ def test_motions_of_two_face_models_are_not_mixed(tmp_path, pack):
     with pytest.raises(InputError, match="face model"):
         MotionTrack.concatenate([ours, theirs])
     with pytest.raises(InputError, match="face model procedural"):
-        next(render(pack, None, ours, "albedo"))
+        next(render(pack, person(theirs), ours, "albedo"))
     theirs.save(tmp_path / "motion.safetensors")
     again = MotionTrack.load(tmp_path / "motion.safetensors")
     assert again.basis == BFM and again[:1].basis == again.resample(Fraction(50)).basis == BFM
@@ -266,22 +272,20 @@ def test_a_manifest_that_contradicts_itself_is_refused(models, changes, named):
 def test_context_is_averaged_over_a_clip_or_per_frame(pack, monkeypatch):
     monkeypatch.setattr(CurricularFace, "forward", lambda self, pixels: torch.zeros(len(pixels), FEATURES))
     source = track(1, 5, alignment=torch.tensor([[[0.5, 0, 0], [0, 0.5, 0]]]))
-    person = type("Person", (), {"crop": torch.zeros(3, 512, 512), "track": source})
     motion = track(6, 6)
-    own = EncodeAppearance.execute(pack, person, motion).result[0]
-    each = EncodeAppearance.execute(pack, person, motion, "per frame").result[0]
+    own = EncodeAppearance.execute(pack, person(source), motion).result[0]
+    each = EncodeAppearance.execute(pack, person(source), motion, "per frame").result[0]
     assert own.context([0, 1, 1]).shape == (1, 12, 16) and each.context([0, 1, 1]).shape == (3, 12, 16)
     assert torch.allclose(own.context([0, 1, 1])[0], each.context([0, 1, 1]).mean(0), atol=1e-6)
     assert torch.equal(own.motion, torch.cat([motion.coefficients.values, motion.gaze], 1))
-    one = EncodeAppearance.execute(pack, person, motion[:1]).result[0]
+    one = EncodeAppearance.execute(pack, person(source), motion[:1]).result[0]
     assert one.encoder is pack.image_appearance and own.encoder is pack.appearance
 
 
 def test_the_render_lies_in_the_drivers_crop(pack):
     alignment = torch.tensor([[[1.0, 0, -192], [0, 1, 0]], [[1, 0, -64], [0, 1, 0]]])
     motion = replace(track(2, 7), coefficients=FaceCoefficients.zeros(2), alignment=alignment)
-    person = type("Person", (), {"crop": torch.zeros(3, 512, 512)})
-    pictures = list(render(pack, person, motion, pack.render))
+    pictures = list(render(pack, person(motion[:1]), motion, pack.render))
     columns = torch.arange(512.0)
     middle = [
         (columns * (picture > -1).any(0).any(0)).sum() / (picture > -1).any(0).any(0).sum() for picture in pictures
