@@ -1,9 +1,12 @@
-"""Number types of images, interpolation between frames, and affine maps between images."""
+"""Number types of images, interpolation between frames, holes filled, and affine maps between images."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+RELAXATIONS = 8  # of `harmonic_fill` at each resolution
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -20,6 +23,32 @@ def between(before: Tensor, after: Tensor, share: Tensor) -> Tensor:
     """Linear interpolation of [N, ...]: `before` where share [N] is 0, `after` where it is 1."""
     weight = share.reshape(-1, *[1] * (before.ndim - 1))
     return before * (1 - weight) + after * weight
+
+
+def harmonic_fill(image: Tensor, known: Tensor) -> Tensor:
+    """An image [C, H, W] with the pixels that are not known [H, W] (bool) filled softly from those that are.
+
+    What lies at the rim of a hole goes on into it without an edge, and its detail fades the sooner the finer it is:
+    Laplace's equation, solved from coarse to fine. Known pixels stay as they are; where none is, nothing is filled.
+    """
+    if not known.any():
+        return image
+    weight = known[None, None].to(image)
+    levels = [(image[None] * weight, weight)]
+    while max(levels[-1][0].shape[-2:]) > 1:
+        levels.append((F.avg_pool2d(levels[-1][0], 2, ceil_mode=True), F.avg_pool2d(levels[-1][1], 2, ceil_mode=True)))
+    sums, weight = levels.pop()
+    filled = sums / weight
+    for sums, weight in reversed(levels):
+        filled = F.interpolate(filled, size=sums.shape[-2:], mode="bilinear", align_corners=False)
+        fixed, mean = weight > 0, sums / weight.clamp(min=1e-6)
+        filled = torch.where(fixed, mean, filled)
+        for _ in range(RELAXATIONS):
+            around = F.pad(filled, (1, 1, 1, 1), mode="replicate")
+            rows, columns = around[..., 1:-1], around[..., 1:-1, :]
+            mixed = (rows[..., 2:, :] + rows[..., :-2, :] + columns[..., 2:] + columns[..., :-2]) / 4
+            filled = torch.where(fixed, mean, mixed)
+    return torch.where(known, image, filled[0])
 
 
 def invert_affine(matrix: Tensor) -> Tensor:
