@@ -53,7 +53,8 @@ def transform_points(matrix: Tensor, points: Tensor) -> Tensor:
 def warp(image: Tensor, matrix: Tensor, size: int = CROP_SIZE) -> Tensor:
     """Crop of an image: bicubic, averaged first where it shrinks, filled softly outside the image.
 
-    Outside, the border's colours run into one another without its detail, which would go on in streaks. kornia's `warp_affine` agrees within 4e-5 but is not always there: ComfyUI lists it as non-essential.
+    Outside, the border's colours run into one another without its detail, which would go on in streaks. Inside,
+    kornia's `warp_affine` agrees within 4e-5 but is not always there: ComfyUI lists it as non-essential.
 
     Args:
         image: [3, H, W], in any range; the crop stays within the image's own.

@@ -67,6 +67,8 @@ STRETCH_RANGE = (0.10, 0.45)  # of the photograph: where it begins to count as c
 MOUTH_FREEDOM = 0.15  # freedom of generated frames inside the mouth: painted teeth beat those that were learned
 RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mouth behind the skin
 RIM_BLUR = 1.6  # pixels by which the photograph continues over the rims of lids and lips: lashes and soft edges
+EDGE_BANDS = (0.1, 0.3)  # of the crop's side: narrowest and widest band in which movement ends at the crop's edge
+EDGE_SLOPE = 2.0  # width of that band, against the movement that would reach the edge: without it, images would fold
 MIN_DEFOCUS = 0.3  # pixels: a photograph less out of focus is taken as sharp
 
 
@@ -124,6 +126,7 @@ class ReprojectionRenderer:
     def __init__(self, face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> None:
         self.face, self.size = face, crop.shape[-1]
         self.photo = analyse_photo(face, crop, landmarks, source)
+        self._centres = pixel_box(crop.new_tensor([[0, 0], [self.size, self.size]]), 0, self.size).centres
         self._skin_triangles = face.model.triangles[: face.part_triangles["head"].stop]
 
     def __call__(self, track: MotionTrack) -> Tensor:
@@ -207,12 +210,27 @@ class ReprojectionRenderer:
     def _warped_skin(self, points: Tensor) -> _Skin:
         fragments = rasterize(points, self._skin_triangles, self.size, self.size)
         pixels = interpolate(fragments, self._skin_triangles, self.photo.vertex_pixels).permute(0, 2, 3, 1)
+        pixels = self._still_at_edge(pixels, points)
         return _Skin(sample(self.photo.crop, pixels), pixels, fragments.mask)
+
+    def _still_at_edge(self, pixels: Tensor, points: Tensor) -> Tensor:
+        """Places in the photograph [N, S, S, 2], with a movement that fades to nothing towards the crop's edge.
+
+        What is pasted into a still image must not be cut there. Eyes and mouth, drawn apart, are not reached.
+        """
+        move, size = pixels - self._centres, self.size
+        border = torch.cat([move[:, 0], move[:, -1], move[:, :, 0], move[:, :, -1]], 1).norm(dim=-1).amax(1)
+        rims = points[:, RIM_POINTS, :2]
+        room = torch.minimum(rims, size - rims).flatten(1).amin(1)
+        low, high = (share * size for share in EDGE_BANDS)
+        band = torch.minimum((EDGE_SLOPE * border).clamp(low, high), room.clamp(min=1))
+        away = torch.minimum(self._centres, size - self._centres) / band[:, None, None, None]
+        share = away.clamp(0, 1)
+        return self._centres + move * (share * share * (3 - 2 * share)).prod(-1, keepdim=True)
 
     def _stretch(self, skin: _Skin) -> Tensor:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""
-        everywhere = pixel_box(skin.source_pixels.new_tensor([[0, 0], [self.size, self.size]]), 0, self.size).centres
-        covered = torch.where(skin.cover[..., None], skin.source_pixels, everywhere)
+        covered = torch.where(skin.cover[..., None], skin.source_pixels, self._centres)
         low, high = STRETCH_RANGE
         return blur(((stretch(covered) - low) / (high - low)).clamp(0, 1), 3.0)
 

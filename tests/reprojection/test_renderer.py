@@ -79,6 +79,33 @@ def test_the_head_turns_and_the_far_background_stays(noise):
         assert corner.abs().max() < 0.02
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"translation": (0.0, 0.0, 2.0)},  # much nearer
+        {"translation": (0.0, 0.0, -2.0)},
+        {"translation": (0.4, 0.0, 0.0)},
+        {"translation": (-0.3, -0.4, 0.0)},
+        {"angles": (0.0, 0.5, 0.0)},
+        {"angles": (0.0, 0.0, 0.5)},
+    ],
+)
+def test_whatever_moves_has_come_to_rest_at_the_edge_of_the_crop_without_a_fold(noise, change):
+    renderer, track, crop = noise
+    change = {name: torch.tensor([value]) for name, value in change.items()}
+    apart = (renderer(moved(track, **change))[0] - crop).abs()
+    edge = torch.ones(512, 512, dtype=torch.bool)
+    edge[2:-2, 2:-2] = False
+    assert apart[:, edge].max() < 0.1 and apart[:, edge].mean() < 0.01
+    assert apart[:, 200:300, 200:300].mean() > 0.05
+    points = project(FACE.model, renderer.shapes(moved(track, **change)), moved(track, **change))
+    follow = FACE.follows[:, None]
+    points[..., :2] = follow * points[..., :2] + (1 - follow) * renderer.photo.vertex_pixels
+    pixels = renderer._warped_skin(points).source_pixels[0]
+    for band, axis in ((pixels[:40, :, 1], 0), (pixels[-40:, :, 1], 0), (pixels[:, :40, 0], 1)):
+        assert band.diff(dim=axis).min() > -0.5  # what lies farther out is shown farther out
+
+
 def test_gaze_moves_the_irises_and_nothing_else(noise):
     renderer, track, _ = noise
     change = (renderer(moved(track, gaze=(0.12, 0.0, 0.12, 0.0)))[0] - renderer(track)[0]).abs().amax(0)
