@@ -19,6 +19,21 @@ def to_float(image: Tensor) -> Tensor:
     return image.float() if image.is_floating_point() else image.float() / 255
 
 
+def on_white(image: Tensor) -> Tensor:
+    """An image [..., 4] in 0–1, colours and their alpha, with the colours laid on white and the alpha beside them.
+
+    So are all images with transparency in this project: who leaves out the alpha sees the image on white.
+    """
+    alpha = image[..., 3:]
+    return torch.cat([1 + alpha * (image[..., :3] - 1), alpha], -1)
+
+
+def off_white(image: Tensor) -> Tensor:
+    """The inverse of `on_white`, for files: what cannot be seen stays white."""
+    alpha = image[..., 3:]
+    return torch.cat([(1 + (image[..., :3] - 1) / alpha.clamp(min=1 / 255)).clamp(0, 1), alpha], -1)
+
+
 def between(before: Tensor, after: Tensor, share: Tensor) -> Tensor:
     """Linear interpolation of [N, ...]: `before` where share [N] is 0, `after` where it is 1."""
     weight = share.reshape(-1, *[1] * (before.ndim - 1))

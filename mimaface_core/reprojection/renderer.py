@@ -21,6 +21,7 @@ from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
 from ..morphable.rasterize import interpolate, rasterize
 from ..motion.track import MotionTrack
+from .edge import still_at_edge
 from .monochrome import apply_tone
 from .parts import draw_parts
 from .photo_analysis import analyse_photo
@@ -67,8 +68,6 @@ STRETCH_RANGE = (0.10, 0.45)  # of the photograph: where it begins to count as c
 MOUTH_FREEDOM = 0.15  # freedom of generated frames inside the mouth: painted teeth beat those that were learned
 RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mouth behind the skin
 RIM_BLUR = 1.6  # pixels by which the photograph continues over the rims of lids and lips: lashes and soft edges
-EDGE_BANDS = (0.1, 0.3)  # of the crop's side: narrowest and widest band in which movement ends at the crop's edge
-EDGE_SLOPE = 2.0  # width of that band, against the movement that would reach the edge: without it, images would fold
 MIN_DEFOCUS = 0.3  # pixels: a photograph less out of focus is taken as sharp
 
 
@@ -146,9 +145,7 @@ class ReprojectionRenderer:
             little inside the mouth.
         """
         shape = self.shapes(track)
-        points = project(self.face.model, shape, track)
-        follow = self.face.follows[:, None]
-        points[..., :2] = follow * points[..., :2] + (1 - follow) * self.photo.vertex_pixels
+        points = self._points(shape, track)
         low, high = CLOSURE_RANGE
         closure = 1 - openings(shape) / self.photo.openings
         closure = ((closure - low) / (high - low)).clamp(0, 1) * (self.photo.openings > SHUT_GAP)
@@ -159,6 +156,28 @@ class ReprojectionRenderer:
         if self.photo.tone is not None:
             drawn[:, :3] = apply_tone(drawn[:, :3], self.photo.tone)
         return drawn
+
+    @torch.no_grad()
+    def move(self, layer: Tensor, track: MotionTrack) -> Tensor:
+        """Another layer of the photograph [1, S, S] in 0–1, such as its alpha, moved like its colours.
+
+        Args:
+            layer: in the pixels of the crop.
+            track: N frames.
+
+        Returns:
+            [N, 1, S, S]; 1 in open eyes and in the mouth.
+        """
+        skin = self._warped_skin(self._points(self.shapes(track), track))
+        moved = sample(layer, skin.source_pixels).clamp(min=0)
+        return torch.where(skin.cover[:, None], moved, 1)
+
+    def _points(self, shape: Tensor, track: MotionTrack) -> Tensor:
+        """Crop pixels and depth of shapes [N, V, 3] posed as in the track; the background stays."""
+        points = project(self.face.model, shape, track)
+        follow = self.face.follows[:, None]
+        points[..., :2] = follow * points[..., :2] + (1 - follow) * self.photo.vertex_pixels
+        return points
 
     def shapes(self, track: MotionTrack) -> Tensor:
         """The source's own shape [N, V, 3] with the track's expression and gaze, before the pose."""
@@ -210,23 +229,8 @@ class ReprojectionRenderer:
     def _warped_skin(self, points: Tensor) -> _Skin:
         fragments = rasterize(points, self._skin_triangles, self.size, self.size)
         pixels = interpolate(fragments, self._skin_triangles, self.photo.vertex_pixels).permute(0, 2, 3, 1)
-        pixels = self._still_at_edge(pixels, points)
+        pixels = still_at_edge(pixels, points[:, RIM_POINTS, :2], self._centres)
         return _Skin(sample(self.photo.crop, pixels), pixels, fragments.mask)
-
-    def _still_at_edge(self, pixels: Tensor, points: Tensor) -> Tensor:
-        """Places in the photograph [N, S, S, 2], with a movement that fades to nothing towards the crop's edge.
-
-        What is pasted into a still image must not be cut there. Eyes and mouth, drawn apart, are not reached.
-        """
-        move, size = pixels - self._centres, self.size
-        border = torch.cat([move[:, 0], move[:, -1], move[:, :, 0], move[:, :, -1]], 1).norm(dim=-1).amax(1)
-        rims = points[:, RIM_POINTS, :2]
-        room = torch.minimum(rims, size - rims).flatten(1).amin(1)
-        low, high = (share * size for share in EDGE_BANDS)
-        band = torch.minimum((EDGE_SLOPE * border).clamp(low, high), room.clamp(min=1))
-        away = torch.minimum(self._centres, size - self._centres) / band[:, None, None, None]
-        share = away.clamp(0, 1)
-        return self._centres + move * (share * share * (3 - 2 * share)).prod(-1, keepdim=True)
 
     def _stretch(self, skin: _Skin) -> Tensor:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""

@@ -106,6 +106,15 @@ def test_whatever_moves_has_come_to_rest_at_the_edge_of_the_crop_without_a_fold(
         assert band.diff(dim=axis).min() > -0.5  # what lies farther out is shown farther out
 
 
+def test_another_layer_moves_like_the_colours_and_has_no_holes(noise):
+    renderer, track, crop = noise
+    layer = (crop[:1] + 1) / 2
+    looking = moved(track, angles=(0.0, 0.2, 0.0), expression=blended(jaw_open=1.0))
+    found, drawn = renderer.move(layer, looking)[0], (renderer(looking)[0, :1] + 1) / 2
+    assert ((found - drawn).abs() < 0.02).float().mean() > 0.9
+    assert renderer.move(torch.ones(1, 512, 512), looking).min() > 0.999
+
+
 def test_gaze_moves_the_irises_and_nothing_else(noise):
     renderer, track, _ = noise
     change = (renderer(moved(track, gaze=(0.12, 0.0, 0.12, 0.0)))[0] - renderer(track)[0]).abs().amax(0)
