@@ -21,6 +21,7 @@ from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
 from ..morphable.rasterize import interpolate, rasterize
 from ..motion.track import MotionTrack
+from .contact import lift_brows, limit_gaze, meet_lids, order_lips, stop_jaw
 from .edge import still_at_edge
 from .monochrome import apply_tone
 from .parts import draw_parts
@@ -60,7 +61,6 @@ class LipShading:
 
 LIP_SHADING = LipShading()
 THROAT_COLOUR = (-0.62, -0.83, -0.84)  # colour in ±1 where nothing lies before it
-UPPER_LID_SHARE = 0.2  # of an overlap of the lids, the share by which the upper one gives way
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
 SAME_GAP = 0.015  # model units: where the lips' gap differs less from the photograph's, its inside still fits
 CLOSURE_RANGE = (0.35, 0.80)  # closure of an opening at which it begins to be drawn closed, and is altogether
@@ -187,14 +187,12 @@ class ReprojectionRenderer:
             change[:, lids] *= scale
         moved = (change @ self.face.model.expression_basis.view(-1, EXPRESSION_SIZE).T).view(len(track), -1, 3)
         shape = photo.shape + moved
-        # lids meet, they do not pass each other
-        for eye in EYE_LANDMARKS.values():
-            upper, lower = eye.upper_lid[1:-1], eye.lower_lid[1:-1]
-            overlap = (shape[:, lower, 1] - shape[:, upper, 1]).clamp(min=0)
-            shape[:, upper, 1] += overlap * UPPER_LID_SHARE
-            shape[:, lower, 1] -= overlap * (1 - UPPER_LID_SHARE)
+        meet_lids(shape)
+        lift_brows(shape, photo.shape)
         limit_lips(shape, photo.shape, self._lip_openness(expression))
-        return self.face.turn_eyes(shape, track.gaze, photo.nasal)
+        order_lips(shape)
+        stop_jaw(self.face, shape, photo.shape)
+        return self.face.turn_eyes(shape, limit_gaze(track.gaze), photo.nasal)
 
     def _lip_openness(self, expression: Tensor) -> Tensor:
         """0 where the model's lips touch, so that the photograph's do, however well the model fits it [N]."""
