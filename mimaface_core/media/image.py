@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import InputError
 from .colour import profile_mode, srgb_conversion
 from .container import Source, existing_file, name_of
+from .named_colours import note_colours
 
 # Pixels are float32 in memory, beside the decoded file: this many take 1.3 GB while they are read.
 LARGEST_MEGAPIXELS = 64
@@ -100,6 +101,7 @@ def open_image(source: Source) -> Iterator[Image.Image]:
         with open_lazily(file) as image:
             if image.width * image.height > LARGEST_MEGAPIXELS * 1_000_000:
                 raise InputError(too_large)
+            note_colours(image, file)
             yield image
     except InputError:
         raise

@@ -294,7 +294,7 @@ def test_a_cut_out_stays_one_and_its_edge_moves_with_the_head(run):
     cut_out.paste(Image.fromarray(moved()), mask=alpha)
     cut_out.save("face.png")
     status, files, err = run(
-        "edit_face", "--input", "source=face.png", "--set", "edit.shift_x=0.05", "--set", "edit.yaw=0"
+        "edit_face", "--input", "source=face.png", "--set", "edit.shift_x=5", "--set", "edit.yaw=0"
     )
     assert status == 0, err
     for file, side in zip(files, (512, 256), strict=True):
