@@ -19,7 +19,10 @@ from ..nodes.streams import StreamedAudio
 
 
 class LoadImage(io.ComfyNode):
-    """An image file as IMAGE [1, H, W, 3] and its transparency as MASK [1, H, W] (1 = transparent)."""
+    """An image file as IMAGE [1, H, W, 3] and its transparency as MASK [1, H, W] (1 = transparent).
+
+    The IMAGE of a cut-out has a fourth channel, its alpha, as of ComfyUI's Join Image with Alpha.
+    """
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -35,11 +38,12 @@ class LoadImage(io.ComfyNode):
     def execute(cls, image: str) -> io.NodeOutput:
         import torch
 
-        from ..mimaface_core.media.image import read_image, read_transparency
+        from ..mimaface_core.media.image import read_cut_out, read_image, read_transparency
 
-        mask = read_transparency(image)
+        mask, cut_out = read_transparency(image), read_cut_out(image)
         # as in ComfyUI, 64×64 zeros where there is no alpha
-        return io.NodeOutput(read_image(image)[None], (torch.zeros(64, 64) if mask is None else mask)[None])
+        pixels = read_image(image) if cut_out is None else cut_out
+        return io.NodeOutput(pixels[None], (torch.zeros(64, 64) if mask is None else mask)[None])
 
 
 class LoadVideo(io.ComfyNode):

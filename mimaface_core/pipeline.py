@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from .diffusion.clips import count_steps, sample_clips
 from .diffusion.settings import MAX_SEED, SamplerSettings
 from .errors import InputError
 from .face import extract
+from .face.crop import warp
 from .face.detect import FaceTracker, face_tracker
 from .face.extract_by_d3dfr import FRAMINGS
 from .face.follow import LOST
@@ -48,6 +50,8 @@ from .motion.track import PROCEDURAL, MotionTrack
 from .packs.find import find_pack
 from .packs.pack import ModelPack
 from .tensors import to_float, to_uint8
+
+_log = logging.getLogger(__name__)
 
 PROJECTED, ALBEDO = RENDERS = ("projected", "albedo")
 RENDER_BATCH = 4  # frames drawn together
@@ -129,6 +133,34 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
     return draw
 
 
+def transparency(pack: ModelPack, source: SourceFace, motion: MotionTrack) -> Iterator[Tensor]:
+    """The alpha [S, S] in 0–1 of each frame of a cut-out's crop, moved along with the head.
+
+    Args:
+        pack: the model pack.
+        source: the person; nothing comes of one without transparency, or for a pack with another face model than the
+            bundled one, which is logged.
+        motion: N frames, retargeted to the source.
+    """
+    if source.alpha is None:
+        return
+    if pack.basis != PROCEDURAL:
+        _log.warning("This model pack does not move the source's transparency: its result stands on white.")
+        return
+    from .reprojection.renderer import ReprojectionRenderer
+
+    renderer = ReprojectionRenderer(pack.face, source.crop, source.landmarks, source.track)
+    alpha = warp(source.alpha[None], source.crop_matrix, source.crop.shape[-1])
+    for start in range(0, len(motion), RENDER_BATCH):
+        yield from renderer.move(alpha, motion[start : start + RENDER_BATCH])[:, 0]
+
+
+def with_alpha(frames: Tensor, alphas: Iterator[Tensor]) -> Tensor:
+    """Frames [n, S, S, 3] with the next n of `transparency`, if there are, as fourth channel."""
+    alpha = list(islice(alphas, len(frames)))
+    return torch.cat([frames, torch.stack(alpha)[..., None].to(frames)], -1) if alpha else frames
+
+
 @checks.checked(pack=_PACK, source=_SOURCE, motion=_MOTION)
 def encode(pack: ModelPack, source: SourceFace, motion: MotionTrack, average: bool | None = None) -> Appearance:
     """The source's appearance, modulated by the motion of each frame (MIA, equation 1).
@@ -174,7 +206,8 @@ def animate(
         appearance: from `encode`, of the same motion; encoded here when None.
 
     Yields:
-        Frames [n, S, S, 3] in 0–1 of each clip, N in all: the animated face crop.
+        Frames [n, S, S, 3] in 0–1 of each clip, N in all: the animated face crop. Those of a cut-out have a fourth
+        channel, their alpha, see `tensors.on_white`.
 
     Raises:
         InputError: an appearance of another length, or a setting that the pack cannot do.
@@ -193,11 +226,11 @@ def animate(
         current.load(pack.vae),
         current.progress(count_steps(total, settings), "drawing") as progress,
     ):
-        renders = render(pack, source, motion)
+        renders, alphas = render(pack, source, motion), transparency(pack, source, motion)
         for clip in sample_clips(
             stage, renders, appearance.context, total, settings, progress=progress, previews=current.previews
         ):
-            yield (clip.permute(0, 2, 3, 1) + 1) / 2
+            yield with_alpha((clip.permute(0, 2, 3, 1) + 1) / 2, alphas)
 
 
 @checks.checked(
@@ -220,7 +253,8 @@ def measure(
 
     Args:
         pack: whose face model is fitted, or whose network regresses it.
-        frames: a photograph or a video: its path, an image [H, W, 3] or a batch [N, H, W, 3] in 0–1, or `Frames`.
+        frames: a photograph or a video: its path, an image [H, W, 3] or a batch [N, H, W, 3] in 0–1, or `Frames`. A
+            single image may have an alpha as fourth channel, which the result then keeps.
         face: which one, where there are several: −1 the largest, else counted from the left, 0 the leftmost.
         lost: frames without a face: `interpolate` between those around, hold the `previous`, or take the first pose
             (`empty`).
@@ -237,16 +271,19 @@ def measure(
     """
     frames = _frames(frames, fps)
     tracker = tracker or face_tracker(host.current().models_folders())
-    return extract.measure(frames, frames.count, frames.fps, tracker, pack.measurer(framing), face, lost)
+    alpha = next(iter(frames), torch.empty(0))[..., 3:] if frames.count == 1 else torch.empty(0)
+    opaque = frames.opaque()
+    source, motion = extract.measure(opaque, opaque.count, opaque.fps, tracker, pack.measurer(framing), face, lost)
+    return (replace(source, alpha=alpha[..., 0].float()) if alpha.numel() else source), motion
 
 
 def _frames(frames: str | Path | Tensor | Frames, fps: float) -> Frames:
     if isinstance(frames, Frames):
         return frames
     if isinstance(frames, Tensor):
-        return Frames.of_batch(frames[None] if frames.ndim == 3 else frames, fps)
+        return Frames.of_batch(frames[None] if frames.ndim == 3 else frames, fps, alpha=True)
     if isinstance(frames, (str, Path)):
-        return Frames.open(frames)
+        return Frames.open(frames, alpha=True)
     raise InputError(
         f"Frames cannot be a {type(frames).__name__}; give a path, an image tensor [H, W, 3] in 0–1, a batch"
         " [N, H, W, 3], or Frames."
@@ -432,7 +469,7 @@ def paste_back(source: SourceFace, frames: Tensor | Iterable[Tensor], longest_si
         longest_side: larger photographs are scaled down to this many pixels.
 
     Yields:
-        Batches [n, H, W, 3] in 0–1, n ≤ PASTE_BATCH.
+        Batches [n, H, W, 3] in 0–1, n ≤ PASTE_BATCH; [n, H, W, 4] for frames with an alpha.
     """
     paste = Paster(source, longest_side)
     for batch in _batches(frames):
@@ -465,7 +502,8 @@ def write_video(
 
     Args:
         path: of the file; its suffix chooses .mp4, .webm, .gif, or .png for a single frame.
-        frames: batches [n, H, W, 3] or frames [H, W, 3], in 0–1 or uint8.
+        frames: batches [n, H, W, 3] or frames [H, W, 3], in 0–1 or uint8; with an alpha as `animate` yields it, png,
+            webm and gif keep it.
         fps: frames a second.
         audio: a file, or a waveform, which is cut where the video ends.
         metadata: further entries for the file.

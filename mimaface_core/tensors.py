@@ -1,9 +1,12 @@
-"""Number types of images, interpolation between frames, and affine maps between images."""
+"""Number types of images, interpolation between frames, holes filled, and affine maps between images."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+RELAXATIONS = 8  # of `harmonic_fill` at each resolution
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -16,10 +19,51 @@ def to_float(image: Tensor) -> Tensor:
     return image.float() if image.is_floating_point() else image.float() / 255
 
 
+def on_white(image: Tensor) -> Tensor:
+    """An image [..., 4] in 0–1, colours and their alpha, with the colours laid on white and the alpha beside them.
+
+    So are all images with transparency in this project: who leaves out the alpha sees the image on white.
+    """
+    alpha = image[..., 3:]
+    return torch.cat([1 + alpha * (image[..., :3] - 1), alpha], -1)
+
+
+def off_white(image: Tensor) -> Tensor:
+    """The inverse of `on_white`, for files: what cannot be seen stays white."""
+    alpha = image[..., 3:]
+    return torch.cat([(1 + (image[..., :3] - 1) / alpha.clamp(min=1 / 255)).clamp(0, 1), alpha], -1)
+
+
 def between(before: Tensor, after: Tensor, share: Tensor) -> Tensor:
     """Linear interpolation of [N, ...]: `before` where share [N] is 0, `after` where it is 1."""
     weight = share.reshape(-1, *[1] * (before.ndim - 1))
     return before * (1 - weight) + after * weight
+
+
+def harmonic_fill(image: Tensor, known: Tensor) -> Tensor:
+    """An image [C, H, W] with the pixels that are not known [H, W] (bool) filled softly from those that are.
+
+    What lies at the rim of a hole goes on into it without an edge, and its detail fades the sooner the finer it is:
+    Laplace's equation, solved from coarse to fine. Known pixels stay as they are; where none is, nothing is filled.
+    """
+    if not known.any():
+        return image
+    weight = known[None, None].to(image)
+    levels = [(image[None] * weight, weight)]
+    while max(levels[-1][0].shape[-2:]) > 1:
+        levels.append((F.avg_pool2d(levels[-1][0], 2, ceil_mode=True), F.avg_pool2d(levels[-1][1], 2, ceil_mode=True)))
+    sums, weight = levels.pop()
+    filled = sums / weight
+    for sums, weight in reversed(levels):
+        filled = F.interpolate(filled, size=sums.shape[-2:], mode="bilinear", align_corners=False)
+        fixed, mean = weight > 0, sums / weight.clamp(min=1e-6)
+        filled = torch.where(fixed, mean, filled)
+        for _ in range(RELAXATIONS):
+            around = F.pad(filled, (1, 1, 1, 1), mode="replicate")
+            rows, columns = around[..., 1:-1], around[..., 1:-1, :]
+            mixed = (rows[..., 2:, :] + rows[..., :-2, :] + columns[..., 2:] + columns[..., :-2]) / 4
+            filled = torch.where(fixed, mean, mixed)
+    return torch.where(known, image, filled[0])
 
 
 def invert_affine(matrix: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ class CombineVideo(Node):
     def execute(
         cls, frames: Any, filename_prefix: str, format: str, fps: float, audio: Any = None, sound_of: Any = None
     ) -> io.NodeOutput:
-        stream = frames_of(frames, fps or IMAGE_FPS)
+        stream = frames_of(frames, fps or IMAGE_FPS, alpha=True)
         first = list(islice(stream, 2))
         kind = "png" if len(first) == 1 and format == FORMATS[0] else format
         height, width = first[0].shape[:2] if first else (0, 0)

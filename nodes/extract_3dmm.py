@@ -90,5 +90,5 @@ class Extract3DMM(Node):
         framing: str = RELEASED,
         landmarks: dict | None = None,
     ) -> io.NodeOutput:
-        frames, tracker = frames_of(picture, fps), connected_tracker(landmarks)
+        frames, tracker = frames_of(picture, fps, alpha=True), connected_tracker(landmarks)
         return io.NodeOutput(*measure(pack, frames, face=face, lost=lost, framing=framing, tracker=tracker))

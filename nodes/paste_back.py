@@ -51,7 +51,7 @@ class PasteBack(Node):
 
     @classmethod
     def execute(cls, source: SourceFace, frames: Any, longest_side: int) -> io.NodeOutput:
-        paste, crops = Paster(source, longest_side), frames_of(frames)
+        paste, crops = Paster(source, longest_side), frames_of(frames, alpha=True)
         with host.current().progress(crops.count, "pasting back") as progress, lossless_video(crops.fps) as written:
             for batch in crops.batches(PASTE_BATCH):
                 written.add(paste(batch.permute(0, 3, 1, 2)))

@@ -6,7 +6,7 @@ from ..mimaface_core import host
 from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.packs.pack import ModelPack
-from ..mimaface_core.pipeline import PROJECTED, RENDERS, render
+from ..mimaface_core.pipeline import PROJECTED, RENDERS, render, transparency, with_alpha
 from .comfyui.schema import io
 from .node import Node, verdict
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Motion, Pack, Source
@@ -46,7 +46,8 @@ class RenderMotion(Node):
     @classmethod
     def execute(cls, pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str) -> io.NodeOutput:
         with host.current().progress(len(motion), "rendering") as progress, lossless_video(motion.fps) as written:
+            alphas = transparency(pack, source, motion) if mode == PROJECTED else iter(())
             for frame in render(pack, source, motion, mode):
-                written.add((frame[:3].permute(1, 2, 0)[None] + 1) / 2)
+                written.add(with_alpha((frame[:3].permute(1, 2, 0)[None] + 1) / 2, alphas))
                 progress.update()
         return io.NodeOutput(written.video)

@@ -26,20 +26,25 @@ from ..mimaface_core.tensors import to_uint8
 from .comfyui.schema import VideoFromComponents, VideoFromFile
 
 
-def frames_of(frames: Any, fps: float = 25.0) -> Frames:
+def frames_of(frames: Any, fps: float = 25.0, alpha: bool = False) -> Frames:
     """Frames of an IMAGE (at `fps`) or of a VIDEO (at its own rate).
 
     A VIDEO is never loaded as a whole; one that was made of an IMAGE gives that, not an encoding of it.
+
+    Args:
+        frames: IMAGE or VIDEO.
+        fps: frames a second of an IMAGE.
+        alpha: whether the alpha of an IMAGE with four channels, or of a video of `lossless_video`, is kept.
 
     Raises:
         InputError: an IMAGE of another shape than [N, H, W, C], or a VIDEO that cannot be read.
     """
     if isinstance(frames, VideoFromComponents):
         parts = frames.get_components()
-        return frames_of(parts.images, float(parts.frame_rate))
+        return frames_of(parts.images, float(parts.frame_rate), alpha)
     if not is_video(frames):
-        return Frames.of_batch(frames, fps)
-    whole = Frames.of_video(frames.get_stream_source())
+        return Frames.of_batch(frames, fps, alpha)
+    whole = Frames.of_video(frames.get_stream_source(), alpha and getattr(frames, "has_alpha", False))
     return whole.part(*_window(frames)) if any(_window(frames)) else whole
 
 
@@ -102,7 +107,13 @@ def _in_memory(waveform: Tensor) -> Tensor:
 
 
 class StreamedVideo(VideoFromFile):
-    """A VIDEO whose file is lossless; saved, it is encoded as one that plays anywhere."""
+    """A VIDEO whose file is lossless; saved, it is encoded as one that plays anywhere.
+
+    Attributes:
+        has_alpha: the file has an alpha beside its colours, which stand on white (`tensors.on_white`).
+    """
+
+    has_alpha = False
 
     def save_to(
         self,
@@ -136,9 +147,11 @@ class LosslessVideo:
     def __init__(self, writer: VideoWriter) -> None:
         self._writer = writer
         self.video: StreamedVideo | None = None
+        self.has_alpha = False
 
     def add(self, frames: Tensor) -> None:
-        """Append frames [N, H, W, 3] in 0–1."""
+        """Append frames [N, H, W, 3], or 4 with an alpha, in 0–1."""
+        self.has_alpha = frames.shape[-1] == 4
         for frame in to_uint8(frames).cpu():
             self._writer.write(frame)
 
@@ -153,4 +166,5 @@ def lossless_video(fps: Fraction) -> Iterator[LosslessVideo]:
             written = LosslessVideo(writer)
             yield written
         written.video = StreamedVideo(str(writer.path))
+        written.video.has_alpha = written.has_alpha
         weakref.finalize(written.video, cleanup.pop_all().close)

@@ -35,7 +35,9 @@ class Paster:
     """
 
     def __init__(self, source: SourceFace, longest: int = 1920) -> None:
-        self.image, scale = _scaled_down(source.image, longest)
+        whole = source.image if source.alpha is None else torch.cat([source.image, source.alpha[..., None]], -1)
+        self._whole, scale = _scaled_down(whole, longest)
+        self.image = self._whole[..., :3]
         height, width = self.image.shape[:2]
         matrix = torch.cat([source.crop_matrix[:, :2] * scale, source.crop_matrix[:, 2:]], 1)
 
@@ -62,21 +64,25 @@ class Paster:
         return self._full_size(self._placed(mask[None])[0])
 
     def __call__(self, frames: Tensor) -> Tensor:
-        """Full images [N, H, W, 3] in 0–1 with frames of the crop [N, 3, S, S], in 0–1, pasted in."""
-        pasted = self.image.expand(len(frames), -1, -1, -1).clone()
+        """Full images [N, H, W, 3] in 0–1 with frames of the crop [N, 3, S, S], in 0–1, pasted in.
+
+        With four channels each where the frames have an alpha (`tensors.on_white`), and so does the source.
+        """
+        channels = min(frames.shape[1], self._whole.shape[-1])
+        pasted = self._whole[..., :channels].expand(len(frames), -1, -1, -1).clone()
         area = pasted[:, self._rows.start : self._rows.stop, self._columns.start : self._columns.stop]
         for frame, part in zip(frames, area, strict=True):
-            placed = self._placed(self._colour_matched(frame)).permute(1, 2, 0)
+            placed = self._placed(self._colour_matched(frame[:channels])).permute(1, 2, 0)
             part += self._weight[..., None] * (placed - part)
         return pasted.clamp_(0, 1)
 
     def _colour_matched(self, frame: Tensor) -> Tensor:
-        """The frame [3, S, S], its colours shifted to those of the photograph at the seam."""
+        """The frame [3 or 4, S, S], its colours shifted to those of the photograph at the seam."""
         if frame.shape[-2:] != self._source_crop.shape[-2:]:
             frame = F.interpolate(frame[None], self._source_crop.shape[-2:], mode="bilinear", antialias=True)[0]
-        difference = (self._source_crop - frame)[:, self._seam]
+        difference = (self._source_crop - frame[:3])[:, self._seam]
         shift = difference.median(1).values.clamp(-MAX_COLOUR_SHIFT, MAX_COLOUR_SHIFT)
-        return (frame + shift[:, None, None]).clamp(0, 1)
+        return torch.cat([(frame[:3] + shift[:, None, None]).clamp(0, 1), frame[3:]])
 
     def _placed(self, crop: Tensor) -> Tensor:
         """A crop [C, S, S] in 0–1, sampled in the rectangle of the image that it covers, [C, h, w]."""

@@ -19,6 +19,7 @@ class SourceFace:
         crop_matrix: [2, 3], image pixels to crop pixels, in the convention of `tensors.sampling_grid`.
         landmarks: [478, 3] in crop pixels; the third is the depth in the same unit, smaller = nearer.
         track: the person's own coefficients and gaze, one frame.
+        alpha: [H, W] in 0–1, of a cut-out, whose image stands on white; None for one without transparency.
     """
 
     image: Tensor
@@ -26,3 +27,4 @@ class SourceFace:
     crop_matrix: Tensor
     landmarks: Tensor
     track: MotionTrack
+    alpha: Tensor | None = None

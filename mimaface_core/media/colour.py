@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageCms
 
+from .named_colours import named_conversion
+
 ToSrgb = Callable[[Image.Image], Image.Image]
 
 _PROFILE_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # Pillow's mode by the profile's colour space
@@ -20,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def srgb_conversion(image: Image.Image) -> ToSrgb | None:
-    """The conversion of an image's pixels to sRGB by its embedded profile.
+    """The conversion of an image's pixels to sRGB by its embedded profile, or the colour space that it names.
 
     Args:
         image: an image as it was opened; only its mode and its profile are looked at.
@@ -30,7 +32,9 @@ def srgb_conversion(image: Image.Image) -> ToSrgb | None:
         converted. A damaged profile, or one that does not fit the image, is ignored with a logged warning.
     """
     data = image.info.get("icc_profile")
-    if not data or image.mode in ("1", "F"):
+    if not data:
+        return named_conversion(image)
+    if image.mode in ("1", "F"):
         return None
     mode = profile_mode(image)
     try:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..tensors import to_float, to_uint8
+from ..tensors import on_white, to_float, to_uint8
 from .animation import is_animated_webp, open_clip
 from .container import Source
-from .image import LARGEST_MEGAPIXELS, read_image
+from .image import LARGEST_MEGAPIXELS, read_cut_out, read_image
 from .rate import exact_rate
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -40,6 +40,8 @@ def check_image(image: Tensor) -> None:
 class Frames:
     """Frames [H, W, 3] of one size, uint8 or float in 0–1; each iteration starts at the first one.
 
+    Where it is asked for, frames with transparency are [H, W, 4], see `tensors.on_white`.
+
     >>> for batch in Frames.open("video.mp4").batches(4):
     ...     draw(batch)  # float32 [n, H, W, 3]
 
@@ -57,27 +59,35 @@ class Frames:
         return iter(self.images)
 
     @classmethod
-    def open(cls, path: str | Path) -> Frames:
+    def open(cls, path: str | Path, alpha: bool = False) -> Frames:
         """Frames of a file: an image (by its suffix, one of `STILL_SUFFIXES`) is a video of one frame, unless it moves.
+
+        Args:
+            path: of the file.
+            alpha: whether the alpha of an image that is a cut-out is kept.
 
         Raises:
             InputError: the file is missing, damaged, or neither an image nor a video.
         """
         if Path(path).suffix.lower() in STILL_SUFFIXES and not is_animated_webp(path):
+            if alpha and (cut_out := read_cut_out(path)) is not None:
+                return cls([on_white(cut_out)], 1, STILL_FPS)
             return cls([read_image(path)], 1, STILL_FPS)
         return cls.of_video(path)
 
     @classmethod
-    def of_video(cls, source: Source) -> Frames:
+    def of_video(cls, source: Source, alpha: bool = False) -> Frames:
         """Frames of a video file, uint8, decoded anew in each iteration.
 
         Args:
             source: path or bytes of the file.
+            alpha: for a file of `VideoWriter`'s lossless format that was written with an alpha: whether it is kept.
 
         Raises:
             InputError: as `open_clip`.
         """
         clip = open_clip(source)
+        clip.alpha = alpha
         return cls(clip, clip.frames, clip.fps)
 
     @classmethod
@@ -89,12 +99,13 @@ class Frames:
         return cls(_Restartable(lambda: _read_stills(files)), len(files), fps)
 
     @classmethod
-    def of_batch(cls, images: Tensor, fps: Fraction | float = STILL_FPS) -> Frames:
+    def of_batch(cls, images: Tensor, fps: Fraction | float = STILL_FPS, alpha: bool = False) -> Frames:
         """Frames of a batch, float32 in 0–1 in main memory; the batch is never copied as a whole.
 
         Args:
             images: [N, H, W, C] on any device, float in 0–1 or uint8. One channel is grey, a fourth one is ignored.
             fps: frames a second.
+            alpha: whether a fourth channel is kept, as the alpha of the colours.
 
         Raises:
             InputError: another shape or an impossible rate.
@@ -108,8 +119,18 @@ class Frames:
         if len(images):
             check_image(images[0])
         numbers = range(len(images))
+        if alpha and images.shape[-1] == 4:
+            return cls(
+                _Restartable(lambda: (on_white(to_float(images[i]).cpu()) for i in numbers)),
+                len(images),
+                exact_rate(fps),
+            )
         rgb = _Restartable(lambda: (to_float(images[i, ..., :3]).cpu().expand(-1, -1, 3) for i in numbers))
         return cls(rgb, len(images), exact_rate(fps))
+
+    def opaque(self) -> Frames:
+        """The same frames without alpha."""
+        return Frames(_Restartable(lambda: (image[..., :3] for image in self)), self.count, self.fps)
 
     @property
     def size(self) -> tuple[int, int]:

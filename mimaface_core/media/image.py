@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import InputError
 from .colour import profile_mode, srgb_conversion
 from .container import Source, existing_file, name_of
+from .named_colours import note_colours
 
 # Pixels are float32 in memory, beside the decoded file: this many take 1.3 GB while they are read.
 LARGEST_MEGAPIXELS = 64
@@ -49,6 +50,27 @@ def read_image(source: Source) -> torch.Tensor:
         return _pixels(image, keep_hidden=_is_masked(image, source))
 
 
+def read_cut_out(source: Source) -> torch.Tensor | None:
+    """Read a cut-out with its alpha, float32 [H, W, 4] in 0–1; white where nothing can be seen.
+
+    None for an image without transparency, and where its transparency is only a mask, see `read_image`. Raises as
+    `read_image`.
+    """
+    with open_image(source) as image:
+        if not image.has_transparency_data:
+            return None
+        ImageOps.exif_transpose(image, in_place=True)
+        if _is_masked(image, source):
+            return None
+        alpha = torch.empty(image.height, image.width, 1)
+        for rows, strip in _strips(image):
+            alpha[rows] = torch.from_numpy(np.array(strip.convert("RGBA").getchannel("A"))).float()[..., None] / 255
+        if alpha.min() == 1:
+            return None
+        colours = _pixels(image, keep_hidden=True)
+    return torch.cat([torch.where(alpha > 0, colours, 1), alpha], -1)
+
+
 def read_transparency(source: Source) -> torch.Tensor | None:
     """1 − alpha of an image, float32 [H, W] in 0–1; None where it has no alpha. Raises as `read_image`."""
     with open_image(source) as image:
@@ -79,6 +101,7 @@ def open_image(source: Source) -> Iterator[Image.Image]:
         with open_lazily(file) as image:
             if image.width * image.height > LARGEST_MEGAPIXELS * 1_000_000:
                 raise InputError(too_large)
+            note_colours(image, file)
             yield image
     except InputError:
         raise

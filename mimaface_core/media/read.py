@@ -56,7 +56,10 @@ class Clip:
         fps: frames a second, exact.
         frames: estimated number of frames; 0 if it is unknown.
         has_audio: the file has an audio stream.
+        alpha: frames come with their alpha, [H, W, 4]; else it is left out.
     """
+
+    alpha = False
 
     def __init__(self, source: Source, width: int, height: int, fps: Fraction, frames: int, has_audio: bool) -> None:
         self.source, self.width, self.height = source, width, height
@@ -97,11 +100,11 @@ class Clip:
                 its_tick = round((time - start) * self.fps)
             if shown is not None:
                 for _ in range(its_tick - tick):
-                    yield _pixels(shown, geometry)
+                    yield _pixels(shown, geometry, self.alpha)
             shown, duration, tick = frame, its_duration, its_tick
         if shown is not None and geometry is not None:
             for _ in range(max(1, round(min(duration, Fraction(LONGEST_PAUSE_SECONDS)) * self.fps))):
-                yield _pixels(shown, geometry)
+                yield _pixels(shown, geometry, self.alpha)
 
 
 class _Decoded(NamedTuple):
@@ -221,14 +224,14 @@ def _geometry(first: _Decoded) -> _Geometry:
     return _Geometry(width, height, None if matrix is None else bytes(matrix))
 
 
-def _pixels(frame: VideoFrame, geometry: _Geometry) -> torch.Tensor:
-    """A decoded frame as uint8 [H, W, 3], scaled to the size of `geometry` before it is turned upright."""
+def _pixels(frame: VideoFrame, geometry: _Geometry, alpha: bool = False) -> torch.Tensor:
+    """A decoded frame as uint8 [H, W, 3] (4 with `alpha`), scaled to the size of `geometry`, then turned upright."""
     width, height, matrix = geometry
     if frame.color_trc in (PQ, HLG):
         deep = frame.to_ndarray(format="rgb48le", width=width, height=height)
         pixels = to_sdr(torch.from_numpy(deep.astype(np.float32) / 65535), frame.color_trc)
     else:
-        pixels = torch.from_numpy(frame.to_ndarray(format="rgb24", width=width, height=height))
+        pixels = torch.from_numpy(frame.to_ndarray(format="rgba" if alpha else "rgb24", width=width, height=height))
     if matrix is None:
         return pixels
     # x' = a·x + c·y, y' = b·x + d·y, whole quarter turns and mirrorings only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from PIL import Image
 from .. import host
 from ..errors import InputError
 from ..files import scratch_folder
+from ..tensors import off_white, to_float, to_uint8
 from . import ffmpeg
 from .audio import AnyAudio
 from .encoders import FORMATS
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 # Names in the scratch folder.
 _METADATA, _VIDEO, _MUXED, _PALETTE, _GIF, _IMAGES = "metadata.txt", "video", "muxed", "palette.png", "gif", "images"
 _METADATA_INPUT = ["-f", "ffmetadata", "-i", _METADATA]
+
+_log = logging.getLogger(__name__)
 
 
 class VideoWriter:
@@ -118,18 +122,20 @@ class VideoWriter:
         """Append one frame.
 
         Args:
-            frame: uint8 [H, W, 3], of the first one's size.
+            frame: uint8 [H, W, 3], of the first one's size; or [H, W, 4] with an alpha, colours as of
+                `tensors.on_white`, all of a file alike. WebM, PNG and GIF (a pixel is in it or not) hold it; in an
+                mp4 the image stands on white, which is logged.
 
         Raises:
             ValueError: another number type, shape or size.
             InputError: the disk is full, or ffmpeg has failed.
         """
-        if frame.dtype != torch.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise ValueError(f"a frame is uint8 [H, W, 3], not {frame.dtype} {list(frame.shape)}")
-        pixels = frame.cpu().numpy()
-        self._size = self._size or pixels.shape[:2]
-        if pixels.shape[:2] != self._size:
-            raise ValueError(f"frame {self.frames} is {pixels.shape[:2]} in size, the first was {self._size}")
+        if frame.dtype != torch.uint8 or frame.ndim != 3 or frame.shape[2] not in (3, 4):
+            raise ValueError(f"a frame is uint8 [H, W, 3 or 4], not {frame.dtype} {list(frame.shape)}")
+        self._size = self._size or tuple(frame.shape)
+        if tuple(frame.shape) != self._size:
+            raise ValueError(f"frame {self.frames} is {tuple(frame.shape)} in size, the first was {self._size}")
+        pixels = self._stored(frame.cpu()).numpy()
         try:
             if self.format == "png":
                 self._write_image(pixels)
@@ -138,6 +144,16 @@ class VideoWriter:
         except OSError as error:
             raise self._failure(error) from error
         self.frames += 1
+
+    def _stored(self, frame: torch.Tensor) -> torch.Tensor:
+        """The frame's pixels as this format holds them."""
+        if frame.shape[2] == 3 or self.format == "lossless":
+            return frame
+        if self._target.transparent is None:
+            if not self.frames:
+                _log.warning("%s holds no transparency: the image stands on white; webm and png keep it.", self.format)
+            return frame[..., :3]
+        return to_uint8(off_white(to_float(frame)))
 
     def _write_image(self, pixels: np.ndarray) -> None:
         folder = self.path.with_suffix("")
@@ -151,14 +167,15 @@ class VideoWriter:
         if self._target.even_sides:
             pixels = np.pad(pixels, ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)), mode="edge")
         if self.frames == 0:
-            self._encoder = self._stack.enter_context(self._start(pixels.shape[1], pixels.shape[0]))
+            self._encoder = self._stack.enter_context(self._start(*pixels.shape))
         self._encoder.feed(np.ascontiguousarray(pixels).data)
 
-    def _start(self, width: int, height: int) -> ffmpeg.Ffmpeg:
+    def _start(self, height: int, width: int, channels: int) -> ffmpeg.Ffmpeg:
         # A GIF needs all frames before its palette: until then they lie in a lossless file.
         target = FORMATS["lossless"] if self.format == "gif" else self._target
-        raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-framerate", str(self.fps)]
-        streams = ["-map", "0:v", "-map_metadata", "1", *target.video_arguments(self._crf)]
+        order, alpha = ("rgba", True) if channels == 4 else ("rgb24", False)
+        raw = ["-f", "rawvideo", "-pix_fmt", order, "-s", f"{width}x{height}", "-framerate", str(self.fps)]
+        streams = ["-map", "0:v", "-map_metadata", "1", *target.video_arguments(self._crf, alpha)]
         return ffmpeg.Ffmpeg(self._folder, [*raw, "-i", "pipe:0", *_METADATA_INPUT, *streams, *target.muxer, _VIDEO])
 
     def _finish(self) -> None:

@@ -21,6 +21,8 @@ from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
 from ..morphable.rasterize import interpolate, rasterize
 from ..motion.track import MotionTrack
+from .contact import lift_brows, limit_gaze, meet_lids, order_lips, stop_jaw
+from .edge import still_at_edge
 from .monochrome import apply_tone
 from .parts import draw_parts
 from .photo_analysis import analyse_photo
@@ -59,7 +61,6 @@ class LipShading:
 
 LIP_SHADING = LipShading()
 THROAT_COLOUR = (-0.62, -0.83, -0.84)  # colour in ±1 where nothing lies before it
-UPPER_LID_SHARE = 0.2  # of an overlap of the lids, the share by which the upper one gives way
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
 SAME_GAP = 0.015  # model units: where the lips' gap differs less from the photograph's, its inside still fits
 CLOSURE_RANGE = (0.35, 0.80)  # closure of an opening at which it begins to be drawn closed, and is altogether
@@ -124,6 +125,7 @@ class ReprojectionRenderer:
     def __init__(self, face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> None:
         self.face, self.size = face, crop.shape[-1]
         self.photo = analyse_photo(face, crop, landmarks, source)
+        self._centres = pixel_box(crop.new_tensor([[0, 0], [self.size, self.size]]), 0, self.size).centres
         self._skin_triangles = face.model.triangles[: face.part_triangles["head"].stop]
 
     def __call__(self, track: MotionTrack) -> Tensor:
@@ -143,9 +145,7 @@ class ReprojectionRenderer:
             little inside the mouth.
         """
         shape = self.shapes(track)
-        points = project(self.face.model, shape, track)
-        follow = self.face.follows[:, None]
-        points[..., :2] = follow * points[..., :2] + (1 - follow) * self.photo.vertex_pixels
+        points = self._points(shape, track)
         low, high = CLOSURE_RANGE
         closure = 1 - openings(shape) / self.photo.openings
         closure = ((closure - low) / (high - low)).clamp(0, 1) * (self.photo.openings > SHUT_GAP)
@@ -157,6 +157,28 @@ class ReprojectionRenderer:
             drawn[:, :3] = apply_tone(drawn[:, :3], self.photo.tone)
         return drawn
 
+    @torch.no_grad()
+    def move(self, layer: Tensor, track: MotionTrack) -> Tensor:
+        """Another layer of the photograph [1, S, S] in 0–1, such as its alpha, moved like its colours.
+
+        Args:
+            layer: in the pixels of the crop.
+            track: N frames.
+
+        Returns:
+            [N, 1, S, S]; 1 in open eyes and in the mouth.
+        """
+        skin = self._warped_skin(self._points(self.shapes(track), track))
+        moved = sample(layer, skin.source_pixels).clamp(min=0)
+        return torch.where(skin.cover[:, None], moved, 1)
+
+    def _points(self, shape: Tensor, track: MotionTrack) -> Tensor:
+        """Crop pixels and depth of shapes [N, V, 3] posed as in the track; the background stays."""
+        points = project(self.face.model, shape, track)
+        follow = self.face.follows[:, None]
+        points[..., :2] = follow * points[..., :2] + (1 - follow) * self.photo.vertex_pixels
+        return points
+
     def shapes(self, track: MotionTrack) -> Tensor:
         """The source's own shape [N, V, 3] with the track's expression and gaze, before the pose."""
         photo, expression = self.photo, track.coefficients.expression
@@ -165,14 +187,12 @@ class ReprojectionRenderer:
             change[:, lids] *= scale
         moved = (change @ self.face.model.expression_basis.view(-1, EXPRESSION_SIZE).T).view(len(track), -1, 3)
         shape = photo.shape + moved
-        # lids meet, they do not pass each other
-        for eye in EYE_LANDMARKS.values():
-            upper, lower = eye.upper_lid[1:-1], eye.lower_lid[1:-1]
-            overlap = (shape[:, lower, 1] - shape[:, upper, 1]).clamp(min=0)
-            shape[:, upper, 1] += overlap * UPPER_LID_SHARE
-            shape[:, lower, 1] -= overlap * (1 - UPPER_LID_SHARE)
+        meet_lids(shape)
+        lift_brows(shape, photo.shape)
         limit_lips(shape, photo.shape, self._lip_openness(expression))
-        return self.face.turn_eyes(shape, track.gaze, photo.nasal)
+        order_lips(shape)
+        stop_jaw(self.face, shape, photo.shape)
+        return self.face.turn_eyes(shape, limit_gaze(track.gaze), photo.nasal)
 
     def _lip_openness(self, expression: Tensor) -> Tensor:
         """0 where the model's lips touch, so that the photograph's do, however well the model fits it [N]."""
@@ -207,12 +227,12 @@ class ReprojectionRenderer:
     def _warped_skin(self, points: Tensor) -> _Skin:
         fragments = rasterize(points, self._skin_triangles, self.size, self.size)
         pixels = interpolate(fragments, self._skin_triangles, self.photo.vertex_pixels).permute(0, 2, 3, 1)
+        pixels = still_at_edge(pixels, points[:, RIM_POINTS, :2], self._centres)
         return _Skin(sample(self.photo.crop, pixels), pixels, fragments.mask)
 
     def _stretch(self, skin: _Skin) -> Tensor:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""
-        everywhere = pixel_box(skin.source_pixels.new_tensor([[0, 0], [self.size, self.size]]), 0, self.size).centres
-        covered = torch.where(skin.cover[..., None], skin.source_pixels, everywhere)
+        covered = torch.where(skin.cover[..., None], skin.source_pixels, self._centres)
         low, high = STRETCH_RANGE
         return blur(((stretch(covered) - low) / (high - low)).clamp(0, 1), 3.0)
 

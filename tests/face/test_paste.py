@@ -28,6 +28,42 @@ SOURCES = {
 }
 
 
+def turned(degrees, scale, shift):
+    """A similarity [2, 3]."""
+    turn = torch.deg2rad(torch.tensor(float(degrees)))
+    linear = scale * torch.stack([turn.cos(), -turn.sin(), turn.sin(), turn.cos()]).view(2, 2)
+    return torch.cat([linear, torch.tensor(shift, dtype=torch.float32)[:, None]], 1)
+
+
+def place_in_image(matrix):
+    """Where the crop's pixels lie in the image [512, 512, 2]."""
+    centres = torch.stack(torch.meshgrid(torch.arange(512) + 0.5, torch.arange(512) + 0.5, indexing="xy"), -1)
+    return (centres - matrix[:, 2]) @ torch.linalg.inv(matrix[:, :2]).T
+
+
+@pytest.mark.parametrize("degrees", [0, 33, 90])
+def test_outside_the_image_a_crop_is_filled_without_streaks_or_an_edge(degrees):
+    stripes = (torch.arange(400) // 10 % 2).float()[None, None].expand(3, 400, 400) * 1.6 - 0.8
+    matrix = turned(degrees, 1.0, (180.0, 150.0) if degrees < 90 else (450.0, 150.0))
+    crop, place = warp(stripes, matrix), place_in_image(matrix)
+    outside = ((0 - place).clamp(min=0) + (place - 400).clamp(min=0)).amax(-1)
+    assert (outside > 0).any() and crop.abs().max() <= 0.8
+    far = (outside > 40)[1:, 1:]
+    steps = torch.maximum(crop.diff(dim=1)[:, :, 1:].abs(), crop.diff(dim=2)[:, 1:].abs()).amax(0)
+    assert steps[far].max() < 0.05  # of stripes that differ by 1.6
+    smooth = torch.linspace(-0.8, 0.8, 400)[None, :, None].expand(3, 400, 400)
+    assert max(warp(smooth, matrix).diff(dim=d).abs().max() for d in (1, 2)) < 0.1  # no line at the image's border
+
+
+def test_a_crop_inside_the_image_is_not_filled(monkeypatch):
+    def no_fill(*_):
+        raise AssertionError("filled")
+
+    monkeypatch.setattr("mimaface.mimaface_core.face.crop.harmonic_fill", no_fill)
+    image = torch.rand(3, 600, 700) * 2 - 1
+    assert warp(image, turned(20, 1.6, (-100.0, -300.0))).shape == (3, 512, 512)
+
+
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_unchanged_crop_leaves_the_image_as_it_was(source):
     paster = Paster(source)

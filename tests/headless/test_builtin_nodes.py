@@ -65,8 +65,8 @@ def test_images_are_loaded_with_their_mask_saved_and_previewed(load, tmp_path):
     saved, preview = run(graph, tmp_path)
     assert saved == tmp_path / "out/result_00001_.png" and preview.parent == tmp_path / "out/preview"
     with Image.open(saved) as image:
-        assert image.getpixel((0, 0)) == (255, 255, 255)
-        assert image.getpixel((3, 2)) == tuple(pixels[2, 3, :3].tolist())
+        assert image.getpixel((0, 0)) == (255, 255, 255, 0)
+        assert image.getpixel((3, 2)) == tuple(pixels[2, 3].tolist())
         assert "LoadImage" in image.text["prompt"]
     mask = LoadImage.execute(str(tmp_path / "face.png"))[1]
     assert mask.shape == (1, 6, 8) and mask.sum() == 1

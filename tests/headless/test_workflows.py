@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from support.scenes import clip, moved, needs_faces, nodding
 
 from mimaface.headless.graph import load_graph
@@ -284,6 +284,28 @@ def test_edit_face_and_the_same_seed_gives_the_same_picture(run):
         pictures.append(np.array(Image.open(files[0])).astype(int))
     assert np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[0], pictures[2])
     assert np.abs(pictures[3] - pictures[0]).mean() > 2
+
+
+@needs_faces
+def test_a_cut_out_stays_one_and_its_edge_moves_with_the_head(run):
+    alpha = Image.new("L", (256, 256))
+    ImageDraw.Draw(alpha).ellipse((90, 20, 166, 230), fill=255)
+    cut_out = Image.new("RGBA", (256, 256))
+    cut_out.paste(Image.fromarray(moved()), mask=alpha)
+    cut_out.save("face.png")
+    status, files, err = run(
+        "edit_face", "--input", "source=face.png", "--set", "edit.shift_x=5", "--set", "edit.yaw=0"
+    )
+    assert status == 0, err
+    for file, side in zip(files, (512, 256), strict=True):
+        made = Image.open(file)
+        assert made.mode == "RGBA" and made.size == (side, side)
+    still, shifted = np.asarray(alpha) > 127, np.asarray(Image.open(files[1]))[..., 3] > 127
+    row = slice(90, 110)  # at the height of the eyes
+    assert shifted[row].any() and np.argwhere(shifted[row])[:, 1].mean() > np.argwhere(still[row])[:, 1].mean() + 1
+    assert (shifted != still).mean() < 0.1
+    status, files, err = run("reenact_image", "--input", "source=face.png", "--input", "driver=face.png")
+    assert status == 0 and Image.open(files[0]).mode == "RGBA", err
 
 
 def entry(kind, title=None, **inputs):

@@ -42,6 +42,45 @@ def test_colours_are_those_of_the_embedded_profile(tmp_path, space, suffix):
     assert levels_apart(read_image(file), colours()) < 2
 
 
+def exif(space, index=None):
+    """EXIF that states a colour space, and an interoperability index."""
+    written = Image.Exif()
+    written.get_ifd(0x8769)[0xA001] = space
+    if index:
+        written.get_ifd(0x8769)[0xA005] = {1: index}
+    return written
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "adobe"),
+    [
+        ("a.jpg", exif(0xFFFF, "R03"), True),
+        ("_DSC1.jpg", exif(0xFFFF), True),
+        ("_DSC1.jpg", exif(0xFFFF, "R98"), False),
+        ("DSC1.jpg", exif(0xFFFF), False),
+        ("_DSC1.jpg", exif(1), False),
+    ],
+)
+def test_adobe_rgb_is_known_by_what_cameras_write_without_a_profile(tmp_path, name, said, adobe):
+    image = Image.fromarray(np.array(stored(colours(), rgb_profile("adobe rgb"))))  # without its profile
+    image.save(tmp_path / name, exif=said, quality=100)
+    assert levels_apart(read_image(tmp_path / name), colours() if adobe else image) < 2
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+@pytest.mark.parametrize(("primaries", "transfer", "converted"), [(12, 13, True), (12, 16, False), (1, 13, False)])
+def test_display_p3_is_known_by_the_nclx_of_an_avif(tmp_path, primaries, transfer, converted):
+    image = Image.fromarray(np.array(stored(colours(), rgb_profile("display p3"))))  # without its profile
+    image.save(tmp_path / "a.avif", quality=100)
+    data = (tmp_path / "a.avif").read_bytes()
+    at = data.index(b"colrnclx") + 8
+    named = data[:at] + primaries.to_bytes(2, "big") + transfer.to_bytes(2, "big") + data[at + 4 :]
+    (tmp_path / "a.avif").write_bytes(named)
+    found = read_image(tmp_path / "a.avif")
+    assert levels_apart(found, colours() if converted else image) < 3
+    assert levels_apart(found, image if converted else colours()) > 2
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "P", "LA", "L", "I;16"])
 def test_a_profile_counts_in_every_mode(tmp_path, mode):
     grey, deep = mode in ("L", "LA", "I;16"), mode == "I;16"

@@ -1,6 +1,7 @@
 """The re-projected photograph: unchanged in its own pose, moved with the motion, completed where it shows nothing."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,13 +11,21 @@ from mimaface.mimaface_core.face.crop import plane_alignment
 from mimaface.mimaface_core.face.fit import fit_landmarks
 from mimaface.mimaface_core.morphable.bundled.face_mesh import (
     EYE_CORNERS,
+    EYE_LANDMARKS,
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LEFT_BROW,
     LEFT_CHEEK,
     LID_MIDDLES,
     LIP_MIDDLES,
+    LOWER_LIP,
+    RIGHT_BROW,
     RIGHT_CHEEK,
+    UPPER_LIP,
     UPPER_LIP_MIDDLE,
 )
-from mimaface.mimaface_core.motion.track import MotionTrack
+from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
+from mimaface.mimaface_core.reprojection.contact import lift_brows, limit_gaze, order_lips, stop_jaw
 from mimaface.mimaface_core.reprojection.photo_analysis import defocus
 from mimaface.mimaface_core.reprojection.photo_shape import inner_lips
 from mimaface.mimaface_core.reprojection.projection import project, unproject
@@ -79,6 +88,42 @@ def test_the_head_turns_and_the_far_background_stays(noise):
         assert corner.abs().max() < 0.02
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"translation": (0.0, 0.0, 2.0)},  # much nearer
+        {"translation": (0.0, 0.0, -2.0)},
+        {"translation": (0.4, 0.0, 0.0)},
+        {"translation": (-0.3, -0.4, 0.0)},
+        {"angles": (0.0, 0.5, 0.0)},
+        {"angles": (0.0, 0.0, 0.5)},
+    ],
+)
+def test_whatever_moves_has_come_to_rest_at_the_edge_of_the_crop_without_a_fold(noise, change):
+    renderer, track, crop = noise
+    change = {name: torch.tensor([value]) for name, value in change.items()}
+    apart = (renderer(moved(track, **change))[0] - crop).abs()
+    edge = torch.ones(512, 512, dtype=torch.bool)
+    edge[2:-2, 2:-2] = False
+    assert apart[:, edge].max() < 0.1 and apart[:, edge].mean() < 0.01
+    assert apart[:, 200:300, 200:300].mean() > 0.05
+    points = project(FACE.model, renderer.shapes(moved(track, **change)), moved(track, **change))
+    follow = FACE.follows[:, None]
+    points[..., :2] = follow * points[..., :2] + (1 - follow) * renderer.photo.vertex_pixels
+    pixels = renderer._warped_skin(points).source_pixels[0]
+    for band, axis in ((pixels[:40, :, 1], 0), (pixels[-40:, :, 1], 0), (pixels[:, :40, 0], 1)):
+        assert band.diff(dim=axis).min() > -0.5  # what lies farther out is shown farther out
+
+
+def test_another_layer_moves_like_the_colours_and_has_no_holes(noise):
+    renderer, track, crop = noise
+    layer = (crop[:1] + 1) / 2
+    looking = moved(track, angles=(0.0, 0.2, 0.0), expression=blended(jaw_open=1.0))
+    found, drawn = renderer.move(layer, looking)[0], (renderer(looking)[0, :1] + 1) / 2
+    assert ((found - drawn).abs() < 0.02).float().mean() > 0.9
+    assert renderer.move(torch.ones(1, 512, 512), looking).min() > 0.999
+
+
 def test_gaze_moves_the_irises_and_nothing_else(noise):
     renderer, track, _ = noise
     change = (renderer(moved(track, gaze=(0.12, 0.0, 0.12, 0.0)))[0] - renderer(track)[0]).abs().amax(0)
@@ -96,6 +141,46 @@ def test_lids_meet_without_overlap(noise):
     shape = renderer.shapes(moved(track, expression=lids))
     for upper, lower in LID_MIDDLES:
         assert -1e-5 < (shape[0, upper, 1] - shape[0, lower, 1]) < 0.012
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_expression_has_parts_pass_through_one_another(noise, seed):
+    renderer, track, _ = noise
+    draw = torch.Generator().manual_seed(seed)
+    values = track.coefficients.values.expand(200, -1).clone()
+    coefficients = FaceCoefficients(values).replace(expression=(torch.rand(200, 64, generator=draw) * 2 - 1) * 1.4)
+    gaze = (torch.rand(200, 4, generator=draw) * 2 - 1) * 1.4
+    many = MotionTrack(coefficients, gaze, plane_alignment(200), torch.ones(200, dtype=torch.bool), track.fps)
+    height = renderer.shapes(many)[..., 1]
+    for brow, eye in zip((RIGHT_BROW, LEFT_BROW), EYE_LANDMARKS.values(), strict=True):
+        assert (height[:, eye.upper_lid[1:-1]] >= height[:, eye.lower_lid[1:-1]] - 1e-5).all()
+        assert (height[:, brow[7]] > height[:, eye.upper_lid].mean(1)).all()  # the middle of its lower edge
+    for rows, outwards in ((UPPER_LIP, 1), (LOWER_LIP, -1)):
+        for outer, inner in pairwise(rows):
+            assert (outwards * (height[:, outer[1:-1]] - height[:, inner[1:-1]]) >= -1e-5).all()
+    overlap = (height[:, INNER_LOWER_LIP] - height[:, INNER_UPPER_LIP])[:, 1:-1].amax()
+    assert overlap < 0.02
+    rest = renderer.photo.shape[None, :, 1]
+    bite, own = (
+        h[:, FACE.parts["lower_teeth"]].amax(1) - h[:, FACE.parts["upper_teeth"]].amin(1) for h in (height, rest)
+    )
+    assert bite.max() < max(0.03, own.max() + 1e-4)
+    pupils = renderer.shapes(many)[:, [FACE.parts[name].start for name in ("right_eye", "left_eye")]]
+    corners = renderer.shapes(many)[:, EYE_CORNERS]
+    aside = ((pupils - corners.mean(2)).norm(dim=-1) / (corners[:, :, 0] - corners[:, :, 1]).norm(dim=-1)).max()
+    assert aside < 0.55  # eye widths in space, so that the iris, 0.2 wide, is between the corners
+
+
+def test_what_faces_do_is_left_as_it_is(noise):
+    renderer, _, _ = noise
+    gaze = torch.tensor([[0.25, 0.1, 0.2, -0.15]])
+    assert torch.equal(limit_gaze(gaze), gaze)
+    rest = renderer.photo.shape
+    shape = rest[None].clone()
+    lift_brows(shape, rest)
+    order_lips(shape)
+    stop_jaw(FACE, shape, rest)
+    assert (shape - rest).abs().max() < 0.003
 
 
 def test_the_inside_of_an_open_mouth_is_not_the_photograph(noise):

@@ -1,0 +1,77 @@
+"""Parts of a face that cannot pass through one another, kept apart: brows, lids, lips, teeth."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face_mesh import EYE_LANDMARKS, LEFT_BROW, LOWER_LIP, RIGHT_BROW, UPPER_LIP
+
+UPPER_LID_SHARE = 0.2  # of an overlap of the lids, the share by which the upper one gives way
+LEAST_BROW_SHARE = 0.25  # of its distance from the lid in the photograph, that a brow keeps
+MOST_GAZE = (0.36, 0.22)  # eye widths to the side and up or down: an iris farther off leaves the opening of the eye
+
+
+def meet_lids(shape: Tensor) -> None:
+    """Move lids of shapes [N, V, 3] that have passed each other to where they meet, in place."""
+    for eye in EYE_LANDMARKS.values():
+        upper, lower = eye.upper_lid[1:-1], eye.lower_lid[1:-1]
+        overlap = (shape[:, lower, 1] - shape[:, upper, 1]).clamp(min=0)
+        shape[:, upper, 1] += overlap * UPPER_LID_SHARE
+        shape[:, lower, 1] -= overlap * (1 - UPPER_LID_SHARE)
+
+
+def lift_brows(shape: Tensor, rest: Tensor) -> None:
+    """Move brows that come too near to the lids, or pass them, up as a whole, in place.
+
+    Args:
+        shape: [N, V, 3], changed.
+        rest: [V, 3], the photograph's.
+    """
+    for eye, brow in zip(EYE_LANDMARKS.values(), (RIGHT_BROW, LEFT_BROW), strict=True):
+        least = LEAST_BROW_SHARE * _above_lid(rest[None], eye.brow_edge, eye.upper_lid).clamp(min=0)
+        missing = (least - _above_lid(shape, eye.brow_edge, eye.upper_lid)).clamp(min=0).amax(1)
+        shape[:, brow, 1] += missing[:, None]
+
+
+def _above_lid(shape: Tensor, brow_edge: list[int], lid: list[int]) -> Tensor:
+    """How far the lower edge of a brow lies above the upper lid [N, P], point by point."""
+    below = F.interpolate(shape[:, None, lid, 1], len(brow_edge), mode="linear", align_corners=True)[:, 0]
+    return shape[:, brow_edge, 1] - below
+
+
+def order_lips(shape: Tensor) -> None:
+    """Keep the outline of each lip outside its inner edge, in shapes [N, V, 3], in place."""
+    for rows, outwards in ((UPPER_LIP, 1), (LOWER_LIP, -1)):
+        for inner, outer in pairwise(rows[::-1]):  # from the inner edge
+            missing = (outwards * (shape[:, inner[1:-1], 1] - shape[:, outer[1:-1], 1])).clamp(min=0)
+            shape[:, outer[1:-1], 1] += outwards * missing
+
+
+def stop_jaw(face: ProceduralFace, shape: Tensor, rest: Tensor) -> None:
+    """Stop lower teeth and tongue of shapes [N, V, 3] at the bite, in place.
+
+    Args:
+        face: the bundled face.
+        shape: [N, V, 3], changed.
+        rest: [V, 3], the photograph's; teeth that overlap more there may stay so.
+    """
+
+    def overlap(of: Tensor) -> Tensor:
+        return of[:, face.parts["lower_teeth"], 1].amax(1) - of[:, face.parts["upper_teeth"], 1].amin(1)
+
+    most = torch.maximum(overlap(face.model.mean_shape[None]), overlap(rest[None]))
+    excess = (overlap(shape) - most).clamp(min=0)
+    for part in ("lower_teeth", "tongue"):
+        shape[:, face.parts[part], 1] -= excess[:, None]
+
+
+def limit_gaze(gaze: Tensor) -> Tensor:
+    """Gaze [N, 4] of which no iris leaves the opening between the lids; what lies within stays as it is."""
+    eyes = gaze.unflatten(1, (2, 2))
+    far = (eyes / eyes.new_tensor(MOST_GAZE)).norm(dim=-1, keepdim=True).clamp(min=1)
+    return (eyes / far).flatten(1)
