@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from ..morphable.bundled.face_mesh import FACE_POINTS
 from ..tensors import harmonic_fill, invert_affine, sampling_grid, to_uint8
+from .upright import UPRIGHT, roll_of, turned_window
 
 CROP_SIZE = 512  # side of the crop, pixels
 PLANE = 256  # side of the face model's camera plane, which shows the whole crop, pixels
@@ -19,14 +20,22 @@ MIN_SCALE = 0.7  # where a crop is smaller, the image is averaged first: samples
 def crop_matrix(landmarks: Tensor, share: float, size: int = CROP_SIZE) -> Tensor:
     """Map from image pixels to crop pixels under which the face's box, squared, fills a share of the crop's side.
 
+    A head that lies, or is tilted by more than UPRIGHT, stands upright in its crop.
+
     Args:
         landmarks: [478, 2 or 3] in image pixels.
         share: of the crop's side, 0–1.
         size: side of the crop in pixels.
 
     Returns:
-        [2, 3], scale and shift, float32.
+        [2, 3], scale and shift, for such a head also a turn; float32.
     """
+    roll = roll_of(landmarks.numpy())
+    if abs(roll) > UPRIGHT:
+        upright = torch.from_numpy(turned_window((0.0, 0.0), 1.0, roll, 1)[:, :2]).float()
+        standing = torch.cat([landmarks[:, :2] @ upright.T, landmarks[:, 2:]], 1)
+        matrix = crop_matrix(standing, share, size)
+        return torch.cat([matrix[:, :2] @ upright, matrix[:, 2:]], 1)
     low, high = landmarks[:FACE_POINTS, :2].amin(0), landmarks[:FACE_POINTS, :2].amax(0)
     centre, side = (low + high) / 2, (high - low).max()
     scale = share * size / side

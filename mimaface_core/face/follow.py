@@ -12,7 +12,8 @@ from ..errors import InputError
 from ..motion.track import FaceCoefficients, MotionTrack
 from ..tensors import between
 from .crop import to_uint8_array
-from .detect import FaceTracker, bounding_square
+from .detect import FaceTracker
+from .search import MOST_OUTSIDE, bounding_square, share_outside
 
 SEARCH_INTERVAL = 12  # frames between two closer searches, until the first face of a clip is found
 LOST = ("interpolate", "previous", "empty")  # fills for frames without a face
@@ -55,12 +56,16 @@ def still_landmarks(image: Tensor, tracker: FaceTracker, index: int = -1) -> Ten
     Raises:
         InputError: the image shows no face, or fewer than `index` asks for.
     """
-    faces = tracker.still(to_uint8_array(image))
+    pixels = to_uint8_array(image)
+    faces = tracker.still(pixels)
     if not faces:
         raise InputError(
             "No face was found in the image; use one where a face is seen from the front, at least 40 pixels high."
         )
-    return torch.from_numpy(choose_face(faces, index))
+    face = choose_face(faces, index)
+    if share_outside(face, pixels) > MOST_OUTSIDE:
+        raise InputError("A large part of the face lies outside the image; use one that shows the whole face.")
+    return torch.from_numpy(face)
 
 
 def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> Iterator[tuple[Tensor, Tensor | None]]:

@@ -1,0 +1,184 @@
+"""The search for faces with a mesh network: small ones, turned ones, and no false ones."""
+
+from __future__ import annotations
+
+import weakref
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from .upright import UPRIGHT, WINDOW, FaceScorer, roll_of, turned_back, turned_window
+
+MIN_FACE_SIZE = 24  # pixels: smaller faces show nothing that could be measured
+WINDOW_SIZE = 640  # pixels: small faces are searched in square windows of this size, enlarged where they are smaller
+MIN_WINDOW = 160  # pixels of the image that a window covers at least
+CLOSE_UP = 2.0  # side of the window for the second, closer look at a face, over the size of the face
+MOST_OUTSIDE = 0.2  # of a face's landmarks that may lie outside the image
+CREDIBLE = 0.7  # score of the face detector below which a mesh lies on no face
+SEARCH_INTERVAL = 12  # frames between two closer searches, until the first face of a clip is found
+DUPLICATE_DISTANCE = 0.5  # a face whose centre lies nearer to that of a larger one, over its size, is the same face
+
+
+def bounding_square(landmarks: np.ndarray) -> np.ndarray:
+    """Centre x, centre y and larger side [3] of the bounding box of landmarks [V, 2 or 3]."""
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    return np.array([*(low + high) / 2, (high - low).max()])
+
+
+def share_outside(face: np.ndarray, image: np.ndarray) -> float:
+    """Share of the landmarks [478, 3] of a face that lie outside its image [H, W, 3]."""
+    height, width = image.shape[:2]
+    return float(((face[:, :2] < 0) | (face[:, :2] > [width, height])).any(1).mean())
+
+
+def _distinct(faces: list[np.ndarray]) -> list[np.ndarray]:
+    """Faces largest first, without those that lie on a larger one and those that are too small."""
+    result: list[np.ndarray] = []
+    for face in sorted(faces, key=lambda f: -bounding_square(f)[2]):
+        x, y, size = bounding_square(face)
+        larger = map(bounding_square, result)
+        if size >= MIN_FACE_SIZE and all(np.hypot(x - a, y - b) > DUPLICATE_DISTANCE * s for a, b, s in larger):
+            result.append(face)
+    return result
+
+
+class MeshTracker(ABC):
+    """Common to both API generations: the search for small faces and a second, closer look at each.
+
+    mediapipe has no types, so its graphs are `Any` here.
+    """
+
+    def __init__(self) -> None:
+        self._still_graph: Any = None
+        self._clip_graph: Any = None
+        self._close_clip: weakref.finalize | None = None
+        self._scorer: FaceScorer | None = None
+        self._clip_turns: int | None = None  # quarter turns clockwise that make the clip's face upright
+        self._clip_frames = 0
+
+    @abstractmethod
+    def _build(self, still: bool) -> Any:
+        """A mediapipe graph for stills or for one clip."""
+
+    @abstractmethod
+    def _mesh(self, image: np.ndarray) -> list[np.ndarray]:
+        """Faces of a still, in pixels."""
+
+    @abstractmethod
+    def _tracked(self, image: np.ndarray) -> list[np.ndarray]:
+        """Faces of a clip's next frame, in pixels."""
+
+    def _open(self, still: bool) -> tuple[Any, weakref.finalize]:
+        """A new graph and the finalizer that closes it with this tracker; mediapipe leaks what is not closed."""
+        graph = self._build(still)
+        close = weakref.finalize(self, graph.close)
+        close.atexit = False
+        return graph, close
+
+    def _still(self) -> Any:
+        """The graph for stills, built on first use."""
+        if self._still_graph is None:
+            self._still_graph = self._open(still=True)[0]
+        return self._still_graph
+
+    def start_clip(self) -> None:
+        """Start a new clip: earlier frames no longer count."""
+        if self._close_clip is not None:
+            self._close_clip()
+        self._clip_graph, self._close_clip = self._open(still=False)
+        self._clip_turns, self._clip_frames = None, 0
+
+    def _faces_in_window(self, image: np.ndarray, x: float, y: float, size: float) -> list[np.ndarray]:
+        """Faces in the square of `size` about (x, y), which is scaled to WINDOW_SIZE for the search."""
+        import cv2
+
+        scale = WINDOW_SIZE / size
+        shift = [WINDOW_SIZE / 2 - scale * x, WINDOW_SIZE / 2 - scale * y]
+        if scale < 0.7:  # warpAffine does not average: shrink first
+            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32)
+            window = cv2.warpAffine(small, matrix, (WINDOW_SIZE, WINDOW_SIZE), borderMode=cv2.BORDER_REPLICATE)
+        else:
+            matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
+            flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            window = cv2.warpAffine(
+                image, matrix, (WINDOW_SIZE, WINDOW_SIZE), flags=flags, borderMode=cv2.BORDER_REPLICATE
+            )
+        faces = []
+        for face in self._mesh(window):
+            face = face / scale
+            face[:, :2] += [x - size / 2, y - size / 2]
+            faces.append(face.astype(np.float32))
+        return faces
+
+    def still(self, image: np.ndarray) -> list[np.ndarray]:
+        """All faces of one image uint8 [H, W, 3], the largest first."""
+        height, width = image.shape[:2]
+        side = max(height, width)
+        faces = self._faces_in_window(image, width / 2, height / 2, side)
+        for turns in (1, 2, 3) if not faces else ():  # the search finds faces that stand or lie, but not all that lie
+            turned = np.ascontiguousarray(np.rot90(image, -turns))
+            found = self._faces_in_window(turned, turned.shape[1] / 2, turned.shape[0] / 2, side)
+            faces += [_unturned(face, turns, width, height) for face in found]
+        # Smaller and smaller windows, half overlapping, until there are faces.
+        size = side / 2
+        while not faces and size >= MIN_WINDOW:
+            steps_x, steps_y = (np.arange(size / 2, n + size / 4, size / 2) for n in (width, height))
+            faces = [face for y in steps_y for x in steps_x for face in self._faces_in_window(image, x, y, size)]
+            size /= 2
+        closer = [self._closer(image, face) for face in _distinct(faces)]
+        return _distinct([face for face in closer if face is not None])
+
+    def _closer(self, image: np.ndarray, face: np.ndarray) -> np.ndarray | None:
+        """The face found again in a window about it in which it stands upright; None where it is no face."""
+        import cv2
+
+        x, y, size = bounding_square(face)
+        roll = roll_of(face)
+        if share_outside(face, image) > MOST_OUTSIDE:  # half a face tells neither
+            return face
+        self._scorer = self._scorer or FaceScorer()
+        look = turned_window((x, y), CLOSE_UP * size, roll, WINDOW)
+        turns, score = self._scorer.quarter_turns(
+            cv2.warpAffine(image, look, (WINDOW, WINDOW), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+        )
+        if score < CREDIBLE:
+            return None
+        if turns == 0 and abs(roll) < UPRIGHT:
+            again = self._faces_in_window(image, x, y, CLOSE_UP * size)
+        else:
+            matrix = turned_window((x, y), CLOSE_UP * size, roll + 90 * turns, WINDOW_SIZE)
+            window = cv2.warpAffine(image, matrix, (WINDOW_SIZE, WINDOW_SIZE), borderMode=cv2.BORDER_REPLICATE)
+            again = [turned_back(found, matrix) for found in self._mesh(window)]
+        again = _distinct(again)
+        nearest = min(again, key=lambda f: np.hypot(*(bounding_square(f)[:2] - [x, y])), default=None)
+        return nearest if nearest is not None or turns else face
+
+    def frame(self, image: np.ndarray) -> list[np.ndarray]:
+        """All faces of the clip's next frame uint8 [H, W, 3], in no fixed order.
+
+        The clip is turned so that its first face stands upright: mediapipe tracks no others.
+        """
+        if self._clip_turns is None and self._clip_frames % SEARCH_INTERVAL == 0:
+            faces = self.still(image)
+            if faces:
+                self._clip_turns = round(roll_of(faces[0]) / 90) % 4
+        self._clip_frames += 1
+        turns = self._clip_turns or 0
+        height, width = image.shape[:2]
+        faces = self._tracked(np.rot90(image, -turns) if turns else image)
+        return [_unturned(face, turns, width, height) for face in faces] if turns else faces
+
+
+def _unturned(face: np.ndarray, turns: int, width: int, height: int) -> np.ndarray:
+    """Landmarks of an image that was turned clockwise by quarter turns, in pixels of the image before [H, W]."""
+    x, y = face[:, 0].copy(), face[:, 1].copy()
+    face = face.copy()
+    if turns == 1:
+        face[:, 0], face[:, 1] = y, height - x
+    elif turns == 2:
+        face[:, 0], face[:, 1] = width - x, height - y
+    elif turns == 3:
+        face[:, 0], face[:, 1] = width - y, x
+    return face
