@@ -46,6 +46,7 @@ from .motion import edit as edits
 from .motion import reference as references
 from .motion import retarget as retargeting
 from .motion import smooth as smoothing
+from .motion.running import RunningRetarget
 from .motion.track import PROCEDURAL, MotionTrack
 from .packs.find import find_pack
 from .packs.pack import ModelPack
@@ -290,7 +291,7 @@ def _frames(frames: str | Path | Tensor | Frames, fps: float) -> Frames:
     )
 
 
-@checks.checked(motion=_MOTION, source=_SOURCE, pose=_ANY, expression=_ANY, gaze=_ANY)
+@checks.checked(motion=_MOTION, source=_SOURCE, pose=_ANY, expression=_ANY, gaze=_ANY, travel=_ANY)
 def retarget(
     motion: MotionTrack,
     source: SourceFace,
@@ -316,6 +317,34 @@ def retarget(
     """
     groups = expression_groups(source.track.basis)
     return retargeting.retarget(motion, source.track, groups, mode, neutral_frame, pose, expression, gaze, travel)
+
+
+@checks.checked(source=_SOURCE, pose=_ANY, expression=_ANY, gaze=_ANY, travel=_ANY)
+def retarget_stream(
+    pieces: Iterable[MotionTrack],
+    source: SourceFace,
+    *,
+    pose: float = 1.0,
+    expression: float = 1.0,
+    gaze: float = 1.0,
+    travel: float = 1.0,
+) -> Iterator[MotionTrack]:
+    """The source moving like a driver who is still being filmed: the driver's resting face is estimated as it goes.
+
+    Args:
+        pieces: of the driver's motion, one after another, each of at least one frame.
+        source: the person who shall move.
+        pose: strength of the head's motion, as in `retarget`.
+        expression: strength of the expression, likewise.
+        gaze: strength of the gaze, likewise.
+        travel: share of the head's shifts and changes of size, likewise.
+
+    Yields:
+        The pieces, retargeted, each as soon as it has come.
+    """
+    strengths = retargeting.Strengths(pose, expression, gaze, travel)
+    running = RunningRetarget(source.track, expression_groups(source.track.basis), strengths)
+    yield from map(running.add, pieces)
 
 
 @checks.checked(motion=_MOTION, pose=_SHARE, expression=_SHARE, gaze=_SHARE)
