@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.groups import expression_groups
 from ..morphable.model import PLANE
 from ..motion.track import MotionTrack
 from .camera import CameraMotion
 from .crop import CROP_SIZE, crop_matrix, plane_alignment, transform_points, warp
 from .fit import fit_landmarks
 from .gaze import seen_gaze
+from .occlusion import REGIONS, Visibility, hold_hidden
 from .source import SourceFace
 
 
@@ -64,12 +66,15 @@ class FitClip:
         self._shots: list[int] = []
         self._landmarks: list[Tensor] = []
         self._camera = CameraMotion()
+        self._visibility: list[Visibility] = []  # of each shot
 
     def add(self, frame: Tensor | None, landmarks: Tensor, shot: int = 0) -> None:
-        """Add a frame with landmarks [478, 3]; without the frame, the camera counts as standing."""
-        if self._shots and shot != self._shots[-1]:
+        """Add a frame with landmarks [478, 3]; without it, the camera counts as standing and everything as seen."""
+        if not self._shots or shot != self._shots[-1]:
             self._camera = CameraMotion()
+            self._visibility.append(Visibility())
         if frame is not None:
+            self._visibility[-1].add(frame, landmarks)
             landmarks = transform_points(self._camera.add(frame, landmarks), landmarks)
         self._landmarks.append(landmarks)
         self._shots.append(shot)
@@ -82,4 +87,10 @@ class FitClip:
             within = (shots == shot).nonzero().flatten()
             matrix = crop_matrix(landmarks[within].median(0).values, self._extractor.share)
             points[within] = torch.stack([transform_points(matrix, frame) for frame in landmarks[within]])
-        return self._extractor.fit(points, fps).replace(shot=shots)
+        track = self._extractor.fit(points, fps).replace(shot=shots)
+        seen = torch.ones(len(track), len(REGIONS), dtype=torch.bool)
+        for shot, visibility in zip(shots.unique(), self._visibility, strict=True):
+            told = visibility.seen()
+            if told is not None:
+                seen[shots == shot] = told
+        return hold_hidden(track, seen, expression_groups(track.basis))
