@@ -1,0 +1,46 @@
+"""The discriminator of stage 1's training (StyleGAN 2's, Karras et al. 2020), under the published keys."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .layers import WIDTHS, ConvLayer, EqualLinear, ResBlock
+
+GROUP = 4  # pictures among which the standard deviation is taken
+DEVIATION_FLOOR = 1e-8
+
+
+class Discriminator(nn.Module):
+    """Scores how real a picture looks.
+
+    Args:
+        size: side of the pictures.
+    """
+
+    def __init__(self, size: int = 512) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [ConvLayer(3, WIDTHS[size], 1)]
+        while size > 4:
+            layers.append(ResBlock(WIDTHS[size], WIDTHS[size // 2]))
+            size //= 2
+        self.convs = nn.Sequential(*layers)
+        self.final_conv = ConvLayer(WIDTHS[4] + 1, WIDTHS[4], 3)
+        self.final_linear = nn.Sequential(
+            EqualLinear(WIDTHS[4] * 16, WIDTHS[4], activation="leaky"), EqualLinear(WIDTHS[4], 1)
+        )
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Scores [B, 1] of pictures [B, 3, S, S] in ±1; B up to 4, or a multiple of 4."""
+        x = self.convs(picture)
+        x = self.final_conv(torch.cat([x, minibatch_deviation(x)], 1))
+        return self.final_linear(x.flatten(1))
+
+
+def minibatch_deviation(x: Tensor) -> Tensor:
+    """Mean deviation [B, 1, H, W] among the pictures of a group, which agree modulo B/GROUP; x: [B, C, H, W]."""
+    batch, channels, height, width = x.shape
+    group = min(batch, GROUP)
+    grouped = x.view(group, -1, channels, height, width)
+    deviation = (grouped.var(0, correction=0) + DEVIATION_FLOOR).sqrt().mean((1, 2, 3), keepdim=True)
+    return deviation.repeat(group, 1, height, width)

@@ -1,0 +1,253 @@
+"""Stage 1: a picture's style and motion codes, and the renderer that moves the picture by local flow and fill.
+
+After IF-MDM's published network (ifmdm.github.io, 2025) and its parent LIA (Wang et al. 2022), quirks included where
+weights depend on them: `enc.fc.4.bias`, `dec.to_rgb1` and the noise weights have no effect, and the flow's grid is
+corner-aligned while its sampler is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .layers import STYLE, WIDTHS, ConvLayer, EqualConv2d, EqualLinear, ModulatedConv2d, ResBlock, StyledConv, Upsample
+
+FC_LAYERS = 4  # linear layers before the last one, without activation
+DIRECTION_OFFSET = 1e-8  # added to the directions before their QR decomposition
+REFINE_WIDTH = 512
+REFINE_HALO = 4  # pixels around a tile that the refine block sees
+
+
+class Source(NamedTuple):
+    """A source picture, encoded once.
+
+    Attributes:
+        style: [B, 512].
+        features: of the resolutions 8, 16, … S, each [B, C, r, r].
+        motion: its own motion code [B, K].
+    """
+
+    style: Tensor
+    features: list[Tensor]
+    motion: Tensor
+
+
+class AppearanceNetwork(nn.Module):
+    """Style code and feature maps of a picture (`enc.net_app`)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        convs: list[nn.Module] = [ConvLayer(3, WIDTHS[size], 1)]
+        while size > 4:
+            convs.append(ResBlock(WIDTHS[size], WIDTHS[size // 2]))
+            size //= 2
+        convs.append(EqualConv2d(WIDTHS[4], STYLE, 4))
+        self.convs = nn.ModuleList(convs)
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Style [B, 512] and features from 8×8 to the whole size, of a picture [B, 3, S, S] in ±1."""
+        features = [picture]
+        for conv in self.convs:
+            features.append(conv(features[-1]))
+        return features[-1][:, :, 0, 0], features[-3:0:-1]
+
+
+class Encoder(nn.Module):
+    """Style, features and motion code of a picture (`enc`)."""
+
+    def __init__(self, size: int, dimensions: int) -> None:
+        super().__init__()
+        self.net_app = AppearanceNetwork(size)
+        layers = [EqualLinear(STYLE, STYLE) for _ in range(FC_LAYERS)]
+        self.fc = nn.Sequential(*layers, EqualLinear(STYLE, dimensions, activation="tanh"))
+
+    def forward(self, picture: Tensor) -> Source:
+        """Encode a picture [B, 3, S, S] in ±1."""
+        style, features = self.net_app(picture)
+        return Source(style, features, self.fc(style))
+
+
+class Directions(nn.Module):
+    """Directions of motion in the space of styles: the orthonormal Q of a QR decomposition (`dec.direction`)."""
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(STYLE, dimensions))
+
+    def basis(self) -> Tensor:
+        """Q [512, K], with LAPACK's signs."""
+        return torch.linalg.qr(self.weight.float() + DIRECTION_OFFSET).Q
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Moves [B, 512] that motion codes [B, K] make."""
+        return codes @ self.basis().T.to(codes.dtype)
+
+
+class ConstantInput(nn.Module):
+    """The learned picture that the renderer starts from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input = nn.Parameter(torch.randn(1, WIDTHS[4], 4, 4))
+
+    def forward(self, batch: int) -> Tensor:
+        """[batch, 512, 4, 4]."""
+        return self.input.expand(batch, -1, -1, -1)
+
+
+class ToFlow(nn.Module):
+    """Local flow and mask of one resolution, and the fill of what the flow cannot bring."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+        self.upsample = Upsample()
+        self.conv = ModulatedConv2d(channels, 3, 1, demodulate=False)
+        self.conv_gen = ModulatedConv2d(channels, channels, 1, demodulate=False)
+
+    def forward(
+        self, x: Tensor, style: Tensor, feature: Tensor, before: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Warp the source's features.
+
+        Args:
+            x: [B, C, r, r], the renderer's own features.
+            style: [B, 512].
+            feature: [B, C, r, r], the source's.
+            before: the raw flow [B, 3, r/2, r/2] of the resolution before, if there is one.
+
+        Returns:
+            The next features [B, C, r, r], the warped ones, and the raw flow [B, 3, r, r].
+        """
+        raw = self.conv(x, style) + self.bias
+        if before is not None:
+            raw = raw + self.upsample(before)
+        side = x.shape[-1]
+        axis = torch.linspace(-1, 1, side, device=x.device, dtype=raw.dtype)
+        y, x_axis = torch.meshgrid(axis, axis, indexing="ij")
+        grid = torch.stack([x_axis, y], -1) + torch.tanh(raw[:, :2]).permute(0, 2, 3, 1)
+        mask = torch.sigmoid(raw[:, 2:])
+        warped = F.grid_sample(feature, grid.to(feature.dtype), padding_mode="zeros", align_corners=False) * mask
+        return warped + self.conv_gen(x, style) * (1 - mask), warped, raw
+
+
+class ToRGB(nn.Module):
+    """Colours of one resolution, added to those of the one before.
+
+    Args:
+        channels: of the features.
+        upsample: False for the first, which the published network has and never uses.
+    """
+
+    def __init__(self, channels: int, upsample: bool = True) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+        if upsample:
+            self.upsample = Upsample()
+        self.conv = ConvLayer(channels, 3, 1)
+
+    def forward(self, x: Tensor, before: Tensor | None) -> Tensor:
+        """[B, C, r, r] and colours [B, 3, r/2, r/2] before → [B, 3, r, r]."""
+        colours = self.conv(x) + self.bias
+        return colours if before is None else colours + self.upsample(before)
+
+
+class RefineBlock(nn.Module):
+    """Residual convolutions on the finished picture (`dec.refine_block`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for channels in (3, REFINE_WIDTH, REFINE_WIDTH):
+            layers += [nn.Conv2d(channels, REFINE_WIDTH, 3, padding=1), nn.ReLU(inplace=True)]
+        self.convs = nn.Sequential(*layers)
+        self.final_conv = nn.Conv2d(REFINE_WIDTH, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, 3, S, S], unchanged in shape."""
+        return x + self.final_conv(self.convs(x))
+
+
+class Renderer(nn.Module):
+    """Draws a source with other motion (`dec`)."""
+
+    def __init__(self, size: int, dimensions: int) -> None:
+        super().__init__()
+        self.direction = Directions(dimensions)
+        self.input = ConstantInput()
+        self.conv1 = StyledConv(WIDTHS[4], WIDTHS[4])
+        self.to_rgb1 = ToRGB(WIDTHS[4], upsample=False)
+        convs, flows, colours = [], [], []
+        side = 8
+        while side <= size:
+            channels = WIDTHS[side]
+            convs += [StyledConv(WIDTHS[side // 2], channels, up=True), StyledConv(channels, channels)]
+            flows.append(ToFlow(channels))
+            colours.append(ToRGB(channels))
+            side *= 2
+        self.convs, self.to_flows, self.to_rgbs = nn.ModuleList(convs), nn.ModuleList(flows), nn.ModuleList(colours)
+        self.refine_block = RefineBlock()
+
+    def style_of(self, style: Tensor, motion: Sequence[Tensor]) -> Tensor:
+        """The style [B, 512] of a source's with motion codes [B, K].
+
+        Args:
+            style: [B, 512].
+            motion: none for the reference picture; the target's code, absolute; or the target's, the source's and the
+                start's, relative: the source's own motion with the target's change since the start.
+        """
+        if not motion:
+            return style
+        move = self.direction(motion[0])
+        if len(motion) == 3:
+            move = move - self.direction(motion[2]) + self.direction(motion[1])
+        return style + move
+
+    def coarse(self, style: Tensor, features: Sequence[Tensor], motion: Sequence[Tensor] = ()) -> Tensor:
+        """The picture [B, 3, S, S] before the refine block; arguments as `forward`."""
+        style = self.style_of(style, motion)
+        x = self.conv1(self.input(len(style)), style)
+        flow = colours = None
+        for n, feature in enumerate(features):
+            x = self.convs[2 * n + 1](self.convs[2 * n](x, style), style)
+            x, warped, flow = self.to_flows[n](x, style, feature, flow)
+            colours = self.to_rgbs[n](warped, colours)
+        assert colours is not None
+        return colours
+
+    def forward(self, style: Tensor, features: Sequence[Tensor], motion: Sequence[Tensor] = ()) -> Tensor:
+        """Draw a source.
+
+        Args:
+            style: [B, 512], of `Source`.
+            features: from 8×8 to the whole size, of `Source`.
+            motion: see `style_of`.
+
+        Returns:
+            [B, 3, S, S], about ±1, not clamped.
+        """
+        return self.refine_block(self.coarse(style, features, motion))
+
+
+class Generator(nn.Module):
+    """Stage 1 as a whole: `enc` and `dec`.
+
+    Args:
+        size: S, side of the pictures, 256 or 512.
+        dimensions: K, of a motion code.
+    """
+
+    def __init__(self, size: int = 512, dimensions: int = 20) -> None:
+        super().__init__()
+        self.size, self.dimensions = size, dimensions
+        self.enc = Encoder(size, dimensions)
+        self.dec = Renderer(size, dimensions)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """The source [B, 3, S, S] with the target's motion, both in ±1, as in training."""
+        encoded = self.enc(source)
+        return self.dec(encoded.style, encoded.features, [self.enc(target).motion])

@@ -1,0 +1,178 @@
+"""Layers of the image networks: equalised, modulated and resampling convolutions, under the published state-dict keys.
+
+Weights are stored with unit variance and scaled by their fan-in at every call (equalised learning rate, Karras et al.
+2018); modulation and demodulation are those of StyleGAN 2 (Karras et al. 2020).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LEAK = 0.2  # slope of the leaky ReLU below 0
+GAIN = math.sqrt(2.0)  # which keeps the variance after it
+BINOMIAL = (1.0, 3.0, 3.0, 1.0)  # low-pass filter of all resampling, in both directions
+DEMODULATION_FLOOR = 1e-8
+WIDTHS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}  # channels by resolution
+STYLE = 512  # numbers of a style code
+
+
+class EqualConv2d(nn.Module):
+    """Convolution whose weight [out, in, k, k] is scaled by 1/√(in·k²)."""
+
+    def __init__(self, channels: int, out: int, size: int, stride: int = 1, padding: int = 0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out, channels, size, size))
+        self.scale, self.stride, self.padding = 1 / math.sqrt(channels * size**2), stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in, H, W] → [B, out, H′, W′]."""
+        return F.conv2d(x, self.weight * self.scale, stride=self.stride, padding=self.padding)
+
+
+class EqualLinear(nn.Module):
+    """Linear layer whose weight [out, in] is scaled by 1/√in.
+
+    Args:
+        channels: in.
+        out: out.
+        bias: initial value of the bias.
+        activation: `leaky` adds a leaky ReLU with gain; `tanh` leaves the bias out, as the published network does.
+    """
+
+    def __init__(self, channels: int, out: int, bias: float = 0.0, activation: str | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out, channels))
+        self.bias = nn.Parameter(torch.full((out,), bias))
+        self.scale, self.activation = 1 / math.sqrt(channels), activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] → [..., out]."""
+        if self.activation == "tanh":
+            return torch.tanh(F.linear(x, self.weight * self.scale))
+        x = F.linear(x, self.weight * self.scale, self.bias)
+        return F.leaky_relu(x, LEAK) * GAIN if self.activation == "leaky" else x
+
+
+class BiasedLeakyReLU(nn.Module):
+    """Leaky ReLU of x + bias, with gain."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W], unchanged in shape."""
+        return F.leaky_relu(x + self.bias, LEAK) * GAIN
+
+
+class Blur(nn.Module):
+    """Low-pass filter with zero padding; `gain` makes up for the zeros that an upsampling inserted."""
+
+    kernel: Tensor
+
+    def __init__(self, before: int, after: int, gain: float = 1.0) -> None:
+        super().__init__()
+        line = torch.tensor(BINOMIAL)
+        self.register_buffer("kernel", torch.outer(line, line) / line.sum() ** 2 * gain)
+        self.padding = (before, after, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, C, H + before + after − 3, …]."""
+        kernel = self.kernel.flip(0, 1)[None, None].expand(x.shape[1], 1, -1, -1)
+        return F.conv2d(F.pad(x, self.padding), kernel.to(x.dtype), groups=x.shape[1])
+
+
+class Upsample(Blur):
+    """Twice the size: zeros after each sample, then the filter."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 1, gain=4.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, C, 2H, 2W]."""
+        batch, channels, height, width = x.shape
+        spread = x.new_zeros(batch, channels, height, 2, width, 2)
+        spread[:, :, :, 0, :, 0] = x
+        return super().forward(spread.reshape(batch, channels, 2 * height, 2 * width))
+
+
+class ConvLayer(nn.Sequential):
+    """Equalised convolution, downsampled by 2 where asked, with the biased leaky ReLU where asked."""
+
+    def __init__(self, channels: int, out: int, size: int, down: bool = False, activate: bool = True) -> None:
+        layers: list[nn.Module] = []
+        if down:
+            padding = (size + 1) // 2  # so that the stride halves the size exactly
+            layers = [Blur(padding, padding), EqualConv2d(channels, out, size, stride=2)]
+        else:
+            layers = [EqualConv2d(channels, out, size, padding=size // 2)]
+        if activate:
+            layers.append(BiasedLeakyReLU(out))
+        super().__init__(*layers)
+
+
+class ResBlock(nn.Module):
+    """Half the size, by two convolutions beside a skip path."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.conv1 = ConvLayer(channels, channels, 3)
+        self.conv2 = ConvLayer(channels, out, 3, down=True)
+        self.skip = ConvLayer(channels, out, 1, down=True, activate=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, out, H/2, W/2]."""
+        return (self.conv2(self.conv1(x)) + self.skip(x)) / GAIN
+
+
+class ModulatedConv2d(nn.Module):
+    """Convolution whose input channels are scaled by a style; twice the size where asked."""
+
+    def __init__(self, channels: int, out: int, size: int, demodulate: bool = True, up: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(1, out, channels, size, size))
+        self.modulation = EqualLinear(STYLE, channels, bias=1.0)
+        self.scale, self.demodulate, self.up = 1 / math.sqrt(channels * size**2), demodulate, up
+        if up:
+            self.blur = Blur(1, 1, gain=4.0)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """[B, in, H, W] with style [B, 512] → [B, out, H or 2H, W or 2W]."""
+        batch, _, height, width = x.shape
+        _, out, channels, size, _ = self.weight.shape
+        weight = self.scale * self.weight * self.modulation(style).view(batch, 1, channels, 1, 1)
+        if self.demodulate:
+            weight = weight * torch.rsqrt(weight.square().sum((2, 3, 4), keepdim=True) + DEMODULATION_FLOOR)
+        x = x.reshape(1, batch * channels, height, width)
+        if self.up:
+            weight = weight.transpose(1, 2).reshape(batch * channels, out, size, size)
+            x = F.conv_transpose2d(x, weight, stride=2, groups=batch)
+            return self.blur(x.reshape(batch, out, *x.shape[2:]))
+        x = F.conv2d(x, weight.reshape(batch * out, channels, size, size), padding=size // 2, groups=batch)
+        return x.reshape(batch, out, height, width)
+
+
+class NoiseWeight(nn.Module):
+    """Holds the weight of a noise that the published network has and never adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+
+class StyledConv(nn.Module):
+    """Modulated, demodulated 3×3 convolution with the biased leaky ReLU."""
+
+    def __init__(self, channels: int, out: int, up: bool = False) -> None:
+        super().__init__()
+        self.conv = ModulatedConv2d(channels, out, 3, up=up)
+        self.noise = NoiseWeight()
+        self.activate = BiasedLeakyReLU(out)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """As `ModulatedConv2d`."""
+        return self.activate(self.conv(x, style))

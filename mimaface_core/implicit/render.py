@@ -1,0 +1,93 @@
+"""Stage 1 at work: a source encoded once, motion measured in a clip, frames drawn a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .generator import REFINE_HALO, Generator, Source
+from .motion import ImplicitMotion
+
+ABSOLUTE, RELATIVE = MODES = ("absolute", "relative")
+BATCH = 4  # frames at once
+TILE = 128  # pixels, side of the refine block's tiles: a 512-pixel frame at once needs half a gigabyte a layer
+
+
+@torch.no_grad()
+def encode_source(generator: Generator, picture: Tensor) -> Source:
+    """Encode a source picture [1, 3, S, S] in ±1, once.
+
+    Raises:
+        InputError: the picture has another size than the generator's.
+    """
+    if picture.shape[-2:] != (generator.size, generator.size):
+        height, width = picture.shape[-2:]
+        raise InputError(f"This generator draws {generator.size} × {generator.size} pixels, not {width} × {height}.")
+    return generator.enc(picture)
+
+
+@torch.no_grad()
+def measure_motion(generator: Generator, pictures: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Motion codes [n, K] of batches of pictures [n, 3, S, S] in ±1."""
+    for batch in pictures:
+        yield encode_source(generator, batch).motion
+
+
+@torch.no_grad()
+def render_motion(
+    generator: Generator,
+    source: Source,
+    motion: ImplicitMotion,
+    mode: str = ABSOLUTE,
+    refine: bool = True,
+) -> Iterator[Tensor]:
+    """The source with the motion's codes, drawn when it is asked for.
+
+    Args:
+        generator: of the codes.
+        source: one picture, from `encode_source`.
+        motion: N frames.
+        mode: `absolute` takes the codes as they are; `relative` adds their change since the first frame to the
+            source's own.
+        refine: whether the refine block is run, which takes 98 % of the published network's time.
+
+    Yields:
+        Frames [n, 3, S, S] in ±1, n ≤ BATCH.
+
+    Raises:
+        InputError: an unknown mode, or codes of another generator.
+    """
+    if mode not in MODES:
+        raise InputError(f"Implicit motion can be {' or '.join(MODES)}, not {mode!r}.")
+    if motion.codes.shape[1] != generator.dimensions:
+        raise InputError(
+            f"The motion has {motion.codes.shape[1]} dimensions, but this generator's has {generator.dimensions};"
+            " use the generator that it was made for."
+        )
+    device = source.style.device
+    for start in range(0, len(motion), BATCH):
+        codes = motion.codes[start : start + BATCH].to(device)
+        count = len(codes)
+        told = [codes]
+        if mode == RELATIVE:
+            first = motion.codes[:1].to(device)
+            told += [source.motion.expand(count, -1), first.expand(count, -1)]
+        features = [feature.expand(count, -1, -1, -1) for feature in source.features]
+        frames = generator.dec.coarse(source.style.expand(count, -1), features, told)
+        yield (refined(generator, frames) if refine else frames).clamp(-1, 1)
+
+
+def refined(generator: Generator, frames: Tensor, tile: int = TILE) -> Tensor:
+    """Frames [n, 3, S, S] after the refine block, tile by tile, as if at once."""
+    side, block = frames.shape[-1], generator.dec.refine_block
+    result = torch.empty_like(frames)
+    for y in range(0, side, tile):
+        for x in range(0, side, tile):
+            top, left = max(0, y - REFINE_HALO), max(0, x - REFINE_HALO)
+            part = block(frames[..., top : y + tile + REFINE_HALO, left : x + tile + REFINE_HALO])
+            kept = part[..., y - top : y - top + tile, x - left : x - left + tile]
+            result[..., y : y + kept.shape[-2], x : x + kept.shape[-1]] = kept
+    return result

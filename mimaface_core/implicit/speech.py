@@ -1,0 +1,160 @@
+"""Motion codes from speech, window by window, at any length: `speak`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .sampler import ANCESTRAL, Schedule, alphas_cumprod, sample
+from .transformer import SPEECH_WIDTH, TOKENS_A_FRAME, WINDOW, MotionTransformer
+
+FREE, POSTURE, LAST_FRAME = MEANS = ("free", "posture", "last frame")
+DEFAULT_OVERLAP = 8  # frames
+
+
+@dataclass(frozen=True)
+class SpeakSettings:
+    """How motion is made of speech.
+
+    Attributes:
+        steps: of the sampler.
+        sampler: `ancestral` or `ddim`.
+        guidance: on speech; 1 for none.
+        mean: the motion's mean: `free`, the source's `posture`, or the `last frame` of the window before.
+        deviation: the motion's standard deviation in every dimension, 0.1 calm, 0.3 lively; None leaves it free. A
+            tensor [K] for one number a dimension, such as those of a reference.
+        overlap: frames that a window takes over from the one before and begins with, so that nothing jumps where they
+            join; 0 joins them as the authors do.
+        clamp: whether estimates are kept within ±1.
+        seed: of the noise.
+
+    Raises:
+        InputError: a value that is out of range.
+    """
+
+    steps: int = 50
+    sampler: str = ANCESTRAL
+    guidance: float = 2.5
+    mean: str = POSTURE
+    deviation: float | Tensor | None = None
+    overlap: int = DEFAULT_OVERLAP
+    clamp: bool = True
+    seed: int = 0
+    schedule: Schedule = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedule", Schedule.of(self.steps, self.sampler))
+        if self.mean not in MEANS:
+            raise InputError(f"The motion's mean can be {', '.join(MEANS[:-1])} or {MEANS[-1]}, not {self.mean!r}.")
+        if not 0 <= self.overlap <= WINDOW // 2:
+            raise InputError(f"Windows can overlap by 0 to {WINDOW // 2} frames, not {self.overlap}.")
+        if self.deviation is not None:
+            deviation = torch.as_tensor(self.deviation, dtype=torch.float32)
+            if not (deviation.isfinite() & (deviation >= 0) & (deviation < 1)).all():
+                raise InputError("The motion's deviation must lie from 0 to below 1; 0.1 is calm, 0.3 lively.")
+
+
+class Speaker:
+    """Makes motion codes of speech that comes in blocks; a window is ready once its speech is there.
+
+    The latency is that of a window's own speech: (64 − overlap)/25 seconds, and the time that its sampling takes.
+
+    Args:
+        network: the transformer.
+        start: the source's motion code [K], the hint of the first window.
+        settings: how.
+    """
+
+    def __init__(self, network: MotionTransformer, start: Tensor, settings: SpeakSettings | None = None) -> None:
+        self.network, self.settings = network, settings or SpeakSettings()
+        self.start = start.view(1, 1, -1)
+        self.device = next(network.parameters()).device
+        self._generator = torch.Generator().manual_seed(self.settings.seed)
+        self._speech = torch.zeros(0, SPEECH_WIDTH)
+        self._codes = torch.zeros(0, self.start.shape[-1])  # the last that were made, to go on from
+
+    @property
+    def latency(self) -> float:
+        """Seconds of speech that a window waits for, at 25 frames a second."""
+        return (WINDOW - self.settings.overlap) / 25
+
+    def add(self, speech: Tensor) -> Tensor:
+        """Add features [2n, 768] of n frames, n any; gives the codes [m, K] that are ready."""
+        if speech.ndim != 2 or speech.shape[1] != SPEECH_WIDTH:
+            raise InputError(f"Speech features must have shape [N, {SPEECH_WIDTH}], not {list(speech.shape)}.")
+        self._speech = torch.cat([self._speech, speech])
+        ready = []
+        while len(self._speech) >= WINDOW * TOKENS_A_FRAME:
+            ready.append(self._window(self._speech[: WINDOW * TOKENS_A_FRAME]))
+            self._speech = self._speech[(WINDOW - self.settings.overlap) * TOKENS_A_FRAME :]
+        return torch.cat(ready) if ready else self._codes[:0]
+
+    def finish(self) -> Tensor:
+        """The codes [m, K] of what is left; its last window's speech goes on with its last token."""
+        done = min(len(self._codes), self.settings.overlap)
+        frames = -(-len(self._speech) // TOKENS_A_FRAME)
+        if frames <= done:
+            return self._codes[:0]
+        lacking = WINDOW * TOKENS_A_FRAME - len(self._speech)
+        codes = self._window(torch.cat([self._speech, self._speech[-1:].expand(lacking, -1)]))
+        self._speech = self._speech[:0]
+        return codes[: frames - done]
+
+    @torch.no_grad()
+    def _window(self, speech: Tensor) -> Tensor:
+        """The new codes of a window with speech [128, 768]."""
+        settings, width = self.settings, self.start.shape[-1]
+        known = self._codes[-settings.overlap :] if settings.overlap else self._codes[:0]
+        # the hint is the frame before the window, which begins with the frames that it takes over
+        first = len(self._codes) == 0
+        hint = self.start if first else self._codes[-len(known) - 1].view(1, 1, -1)
+        mean = {FREE: None, POSTURE: self.start, LAST_FRAME: hint}[settings.mean]
+        deviation = None
+        if settings.deviation is not None:
+            deviation = torch.as_tensor(settings.deviation).float().expand(width).view(1, 1, -1)
+        hint, features = hint.to(self.device), speech[None].to(self.device)
+        mean = None if mean is None else mean.to(self.device)
+        deviation = None if deviation is None else deviation.to(self.device)
+
+        def draw() -> Tensor:
+            return torch.randn(1, WINDOW, width, generator=self._generator).to(self.device)
+
+        def network(codes: Tensor, t: Tensor) -> Tensor:
+            if len(known):  # the frames that are known, as noisy as the others
+                share = alphas_cumprod()[int(t[0])].to(codes)
+                noisy = share.sqrt() * known.to(codes) + (1 - share).sqrt() * draw()[0, : len(known)]
+                codes[:, : len(known)] = noisy
+            return self.network.guided(codes, t, features, hint, mean, deviation, settings.guidance)
+
+        codes = sample(network, draw(), settings.schedule, draw, settings.clamp)[0].cpu()
+        codes[: len(known)] = known
+        self._codes = torch.cat([self._codes, codes[len(known) :]])[-(settings.overlap + 1) :]
+        return codes[len(known) :]
+
+
+def speak(
+    network: MotionTransformer, start: Tensor, speech: Iterable[Tensor], settings: SpeakSettings | None = None
+) -> Iterator[Tensor]:
+    """Motion codes of speech, in constant memory.
+
+    Args:
+        network: the transformer.
+        start: the source's motion code [K].
+        speech: features in blocks [2n, 768] of 25 frames a second, as wav2vec 2.0 and HuBERT give them at 50 Hz.
+        settings: how.
+
+    Yields:
+        Codes [m, K], as soon as they are ready; as many as there are frames of speech.
+    """
+    speaker = Speaker(network, start, settings)
+    for block in speech:
+        codes = speaker.add(block)
+        if len(codes):
+            yield codes
+    codes = speaker.finish()
+    if len(codes):
+        yield codes
