@@ -13,7 +13,7 @@ from ..motion.track import FaceCoefficients, MotionTrack
 from ..tensors import between
 from .crop import to_uint8_array
 from .detect import FaceTracker
-from .search import MOST_OUTSIDE, bounding_square, share_outside
+from .search import MOST_OUTSIDE, bounding_square, share_outside, whole_faces
 
 SEARCH_INTERVAL = 12  # frames between two closer searches, until the first face of a clip is found
 LOST = ("interpolate", "previous", "empty")  # fills for frames without a face
@@ -71,7 +71,8 @@ def still_landmarks(image: Tensor, tracker: FaceTracker, index: int = -1) -> Ten
 def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Landmarks of one face in every frame of a clip.
 
-    The face is chosen in the first frame that has one and followed by its position.
+    The face is chosen in the first frame that has one and followed by its position. Where a large part of it lies
+    outside the image, it counts as lost.
 
     Args:
         frames: images [H, W, 3], uint8 or float in 0–1.
@@ -89,12 +90,12 @@ def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> I
     visible = False
     for number, frame in enumerate(frames):
         image = to_uint8_array(frame)
-        faces = tracker.frame(image)
+        faces = whole_faces(tracker.frame(image), image)
         if last is not None:
             face = _same_face(faces, last, visible)
         else:
             if not faces and number % SEARCH_INTERVAL == 0:
-                faces = tracker.still(image)
+                faces = whole_faces(tracker.still(image), image)
             face = choose_face(faces, index) if faces else None
         visible = face is not None
         last = face if face is not None else last

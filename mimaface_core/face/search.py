@@ -32,6 +32,11 @@ def share_outside(face: np.ndarray, image: np.ndarray) -> float:
     return float(((face[:, :2] < 0) | (face[:, :2] > [width, height])).any(1).mean())
 
 
+def whole_faces(faces: list[np.ndarray], image: np.ndarray) -> list[np.ndarray]:
+    """Those of the faces [478, 3] that lie in their image [H, W, 3], but for a small part."""
+    return [face for face in faces if share_outside(face, image) <= MOST_OUTSIDE]
+
+
 def _distinct(faces: list[np.ndarray]) -> list[np.ndarray]:
     """Faces largest first, without those that lie on a larger one and those that are too small."""
     result: list[np.ndarray] = []
@@ -56,6 +61,7 @@ class MeshTracker(ABC):
         self._scorer: FaceScorer | None = None
         self._clip_turns: int | None = None  # quarter turns clockwise that make the clip's face upright
         self._clip_frames = 0
+        self._believed_at: list[np.ndarray] = []  # bounding squares of the clip's faces that were believed last
 
     @abstractmethod
     def _build(self, still: bool) -> Any:
@@ -88,6 +94,7 @@ class MeshTracker(ABC):
             self._close_clip()
         self._clip_graph, self._close_clip = self._open(still=False)
         self._clip_turns, self._clip_frames = None, 0
+        self._believed_at = []
 
     def _faces_in_window(self, image: np.ndarray, x: float, y: float, size: float) -> list[np.ndarray]:
         """Faces in the square of `size` about (x, y), which is scaled to WINDOW_SIZE for the search."""
@@ -167,8 +174,33 @@ class MeshTracker(ABC):
         self._clip_frames += 1
         turns = self._clip_turns or 0
         height, width = image.shape[:2]
-        faces = self._tracked(np.rot90(image, -turns) if turns else image)
+        upright = np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
+        faces = self._believed(self._tracked(upright), upright)
         return [_unturned(face, turns, width, height) for face in faces] if turns else faces
+
+    def _believed(self, faces: list[np.ndarray], image: np.ndarray) -> list[np.ndarray]:
+        """Those of a clip's faces that were believed before or look like one: mediapipe tracks animals, too."""
+        believed = [face for face in faces if self._known(face) or self._looks_like_a_face(face, image)]
+        if whole := whole_faces(believed, image):
+            self._believed_at = [bounding_square(face) for face in whole]
+        return believed
+
+    def _known(self, face: np.ndarray) -> bool:
+        """Whether a believed face of the clip was last seen where this one is."""
+        x, y, _ = bounding_square(face)
+        return any(np.hypot(x - a, y - b) < DUPLICATE_DISTANCE * size for a, b, size in self._believed_at)
+
+    def _looks_like_a_face(self, face: np.ndarray, image: np.ndarray) -> bool:
+        """Whether the face detector agrees with a mesh, which it cannot tell where half of the face lies outside."""
+        if share_outside(face, image) > MOST_OUTSIDE:
+            return True
+        import cv2
+
+        self._scorer = self._scorer or FaceScorer()
+        x, y, size = bounding_square(face)
+        look = turned_window((x, y), CLOSE_UP * size, roll_of(face), WINDOW)
+        window = cv2.warpAffine(image, look, (WINDOW, WINDOW), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+        return self._scorer(window) >= CREDIBLE
 
 
 def _unturned(face: np.ndarray, turns: int, width: int, height: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from support.scenes import moved, needs_faces, noise, portrait
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.crop import crop_matrix, transform_points, warp
+from mimaface.mimaface_core.face.follow import clip_landmarks
 
 pytestmark = needs_faces
 EYES, NOSE, CHIN = [33, 263], 1, 152
@@ -79,6 +80,36 @@ def test_animals_and_textures_are_no_faces(tracker):
     for picture in (skimage.data.chelsea(), skimage.data.rocket(), noise()):
         with pytest.raises(InputError, match="No face"):
             landmarks(picture, tracker)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_clip_of_an_animal_shows_no_face(tracker, turns):
+    import skimage
+
+    cat = np.rot90(skimage.data.chelsea(), turns)
+    frames = [torch.from_numpy(np.roll(cat, 3 * i, axis=1)) for i in range(24)]
+    assert clip_landmarks(frames, tracker) == [None] * 24
+
+
+def test_an_animal_that_walks_in_from_the_edge_shows_no_face(tracker):
+    import skimage
+
+    cat = skimage.data.chelsea()
+    wide = np.pad(cat, ((0, 0), (cat.shape[1], 0), (0, 0)), mode="reflect")
+    frames = [torch.from_numpy(wide[:, x : x + cat.shape[1]].copy()) for x in range(0, cat.shape[1], 20)]
+    assert clip_landmarks(frames, tracker) == [None] * len(frames)
+
+
+def test_a_face_that_leaves_the_picture_counts_as_lost_and_comes_back(tracker):
+    steps = [0, 15, 30, 45, 60, 75, 90, 75, 60, 45, 30, 15, 0]
+    wide = moved(size=(512, 256))
+    found = clip_landmarks(
+        [torch.from_numpy(wide[:, 128 + x : 384 + x].copy()) for x in [3 * s for s in steps]], tracker
+    )
+    seen = [face is not None for face in found]
+    assert seen[:3] == [True] * 3 and seen[-1] and not any(seen[5:8])
+    for face in found:
+        assert face is None or float((face[:, 0] < 0).float().mean()) <= 0.2
 
 
 def test_two_of_a_mirrored_picture_are_two(tracker):
