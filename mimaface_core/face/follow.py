@@ -20,6 +20,7 @@ SEARCH_INTERVAL, MAX_SEARCH_INTERVAL = 12, 96  # frames between closer searches,
 STRANGER = 0.55  # unlikeness from which a face is somebody else: the same person's stays below
 SURE = 0.45  # unlikeness below which a view is learned
 JUMP = 0.45  # unlikeness of adjacent frames that no movement makes: 0.27 at 10 frames a second
+STEADY = 0.08  # mean movement of landmarks, in sizes of the face, within which it is the same face in any light
 NEAR = 1.5  # distance of another face, in sizes of the one followed, at which they may be confused
 CROWD_FRAMES = 25  # that likeness is checked after another face was near
 AS_LIKE = 0.12  # of faces whose unlikeness differs by less the nearer one is taken: a mirror shows the same person
@@ -180,9 +181,8 @@ class _ChosenFace:
                 face, view = self._likest(self._about_last(image), image)
             return face, view
         view = signature(image, nearest)
-        if unlikeness(view, self._view) > JUMP and self._person.unlikeness(view) > STRANGER:
-            return None, None
-        return nearest, view
+        jumped = self._moved(nearest) > STEADY and unlikeness(view, self._view) > JUMP
+        return (None, None) if jumped and self._person.unlikeness(view) > STRANGER else (nearest, view)
 
     def _likest(self, faces: list[np.ndarray], image: np.ndarray) -> tuple[np.ndarray | None, Signature | None]:
         """The face that looks most like the person, the nearest of several that do; None where all are strangers."""
@@ -200,6 +200,12 @@ class _ChosenFace:
         assert self._last is not None
         *centre, size = bounding_square(self._last)
         return float(np.hypot(*(bounding_square(face)[:2] - centre)) / max(size, 1))
+
+    def _moved(self, face: np.ndarray) -> float:
+        """How far the landmarks are from the last ones, on average, in sizes of the face."""
+        assert self._last is not None
+        steps = np.linalg.norm((face - self._last)[:, :2], axis=1)
+        return float(steps.mean() / max(bounding_square(self._last)[2], 1))
 
     def _about_last(self, image: np.ndarray) -> list[np.ndarray]:
         """Faces in a window about the last place."""
