@@ -18,7 +18,8 @@ from mimaface.mimaface_core import host
 from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.diffusion.settings import SamplerSettings
 from mimaface.mimaface_core.face.detect import face_tracker
-from mimaface.mimaface_core.face.follow import clip_landmarks, filled
+from mimaface.mimaface_core.face.follow import clip_landmarks
+from mimaface.mimaface_core.face.lost import filled
 from mimaface.mimaface_core.media.frames import Frames
 from mimaface.mimaface_core.pipeline import (
     encode,

@@ -31,7 +31,7 @@ from .face import extract
 from .face.crop import warp
 from .face.detect import FaceTracker, face_tracker
 from .face.extract_by_d3dfr import FRAMINGS
-from .face.follow import LOST
+from .face.lost import LOST
 from .face.paste import Paster
 from .face.source import SourceFace
 from .media.audio import AnyAudio, Audio, AudioFile
@@ -245,7 +245,7 @@ def measure(
     frames: str | Path | Tensor | Frames,
     *,
     face: int = -1,
-    lost: str = "interpolate",
+    lost: str = "rest",
     framing: str | None = None,
     fps: float = 25.0,
     tracker: FaceTracker | None = None,
@@ -257,8 +257,8 @@ def measure(
         frames: a photograph or a video: its path, an image [H, W, 3] or a batch [N, H, W, 3] in 0–1, or `Frames`. A
             single image may have an alpha as fourth channel, which the result then keeps.
         face: which one, where there are several: −1 the largest, else counted from the left, 0 the leftmost.
-        lost: frames without a face: `interpolate` between those around, hold the `previous`, or take the first pose
-            (`empty`).
+        lost: frames without a face: ease to the resting face and back (`rest`), `interpolate` between those around,
+            hold the `previous`, or take the first pose (`empty`).
         framing: crop of a driver's frames where a network regresses: `as released` or `keep aspect`; as released when
             None.
         fps: frames a second of a batch; a video has its own.

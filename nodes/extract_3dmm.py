@@ -6,7 +6,7 @@ from typing import Any
 
 from ..mimaface_core.face.detect import FaceTracker, require_tracker
 from ..mimaface_core.face.extract_by_d3dfr import FRAMINGS, RELEASED
-from ..mimaface_core.face.follow import LOST
+from ..mimaface_core.face.lost import LOST
 from ..mimaface_core.packs.pack import ModelPack
 from ..mimaface_core.pipeline import measure
 from .comfyui.schema import io
@@ -59,9 +59,10 @@ class Extract3DMM(Node):
                 io.Combo.Input(
                     "lost",
                     options=list(LOST),
-                    default="interpolate",
-                    tooltip="Frames in which the face is not found: `interpolate` moves evenly to the next frame that"
-                    " shows it, `previous` holds the last face, `empty` goes back to the first pose.",
+                    default="rest",
+                    tooltip="Frames in which the face is not found: `rest` eases to the resting face and back,"
+                    " `interpolate` moves evenly to the next frame that shows it, `previous` holds the last face,"
+                    " `empty` goes back to the first pose.",
                 ),
                 frame_rate("Frames per second of a batch of images. A video keeps its own exactly.", optional=True),
                 io.Combo.Input("framing", options=list(FRAMINGS), default=RELEASED, optional=True, tooltip=FRAMING_TIP),

@@ -135,7 +135,7 @@ def _video_with_audio(pair: Pair) -> Clip | None:
 
 def _tracked(frames: Frames) -> Iterator[TrackedFrame]:
     tracker = face_tracker(host.current().models_folders())
-    for image, landmarks in follow(frames, tracker):
+    for image, landmarks, _ in follow(frames, tracker):
         yield TrackedFrame(to_uint8_array(image), landmarks)
 
 

@@ -19,19 +19,21 @@ from ..errors import InputError
 from ..motion.track import MotionTrack
 from ..tensors import to_float
 from .detect import FaceTracker
-from .follow import filled, follow, still_landmarks
+from .follow import follow, still_landmarks
+from .lost import filled
 from .source import SourceFace
 
 
 class ClipExtractor(Protocol):
     """The measurement of one clip, frame by frame."""
 
-    def add(self, frame: Tensor, landmarks: Tensor) -> None:
+    def add(self, frame: Tensor, landmarks: Tensor, shot: int = 0) -> None:
         """Add a frame that shows the face.
 
         Args:
             frame: [H, W, 3], uint8 or float in 0–1.
             landmarks: [478, 3] in pixels of the frame.
+            shot: number of the frame's shot, which rises at a cut.
         """
 
     def track(self, fps: Fraction) -> MotionTrack:
@@ -63,7 +65,7 @@ def measure(
     tracker: FaceTracker,
     extractor: Extractor,
     index: int = -1,
-    lost: str = "interpolate",
+    lost: str = "rest",
 ) -> tuple[SourceFace, MotionTrack]:
     """The face of the first frame that shows it, and its motion through all frames.
 
@@ -76,7 +78,7 @@ def measure(
         tracker: finds the faces.
         extractor: measures them, see `ModelPack.measurer`.
         index: the face to choose, see `follow.choose_face`.
-        lost: the fill for frames without a face, see `follow.filled`.
+        lost: the fill for frames without a face, see `lost.filled`.
 
     Raises:
         InputError: there is no frame, no frame shows a face, or there are fewer faces than `index` asks for.
@@ -90,18 +92,19 @@ def measure(
         return source, motion.replace(fps=fps)
     person: tuple[Tensor, Tensor] | None = None
     clip = extractor.clip()
-    visible = []
+    visible, shots = [], []
     with host.current().progress(count, "finding the face") as progress:
-        for frame, landmarks in follow(frames, tracker, index):
+        for frame, landmarks, shot in follow(frames, tracker, index):
+            shots.append(shot)
             visible.append(landmarks is not None)
             if landmarks is not None:
                 person = person or (to_float(frame), landmarks)
-                clip.add(frame, landmarks)
+                clip.add(frame, landmarks, shot)
             progress.update()
     if person is None:
         raise InputError(
             f"No face was found in any of the clip's {len(visible)} frames; "
             "use a clip that shows a face from the front."
         )
-    motion = filled(clip.track(fps), visible, lost)
+    motion = filled(clip.track(fps), visible, lost, shots)
     return extractor.still(*person)[0], motion

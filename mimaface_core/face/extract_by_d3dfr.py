@@ -73,20 +73,25 @@ class D3DFRClip:
         self._alignment: list[Tensor] = []
         self._coefficients: list[Tensor] = []
         self._eyes: list[Tensor] = []
+        self._shots: list[int] = []
 
-    def add(self, frame: Tensor, landmarks: Tensor) -> None:
-        """Add a frame [H, W, 3] with landmarks [478, 3] in its pixels."""
-        scaled = resized(frame, self._extractor.framing == ASPECT)
+    def add(self, frame: Tensor, landmarks: Tensor, shot: int = 0) -> None:
+        """Add a frame [H, W, 3] with landmarks [478, 3] in its pixels; `keep aspect` crops each shot anew."""
+        keep_aspect = self._extractor.framing == ASPECT
+        scaled = resized(frame, keep_aspect)
+        if keep_aspect and self._shots and shot != self._shots[-1]:
+            self._matrix = None
         ratio = torch.tensor([scaled.shape[1] / frame.shape[1], scaled.shape[0] / frame.shape[0]])
         points = five_points(landmarks[None, :, :2] * ratio)[0]
         if self._matrix is None:
             self._matrix = box_crop(face_box(points))
-        self.add_crop(cut(scaled, self._matrix), transform_points(self._matrix, points))
+        self.add_crop(cut(scaled, self._matrix), transform_points(self._matrix, points), shot)
 
-    def add_crop(self, crop: Tensor, points: Tensor) -> None:
+    def add_crop(self, crop: Tensor, points: Tensor, shot: int = 0) -> None:
         """Add a crop [3, 512, 512] in ±1 with its five points [5, 2]."""
         alignment = similarity(points[None]).float()
         self._alignment.append(alignment)
+        self._shots.append(shot)
         self._waiting.append(aligned(crop[None], alignment))
         if len(self._waiting) == BATCH:
             self._regress()
@@ -97,7 +102,8 @@ class D3DFRClip:
             self._regress()
         coefficients = FaceCoefficients(torch.cat(self._coefficients))
         visible = torch.ones(len(coefficients), dtype=torch.bool)
-        return MotionTrack(coefficients, torch.cat(self._eyes), torch.cat(self._alignment), visible, fps, BFM)
+        shots = torch.tensor(self._shots)
+        return MotionTrack(coefficients, torch.cat(self._eyes), torch.cat(self._alignment), visible, fps, BFM, shots)
 
     def _regress(self) -> None:
         network = self._extractor.network

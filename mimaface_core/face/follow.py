@@ -1,22 +1,45 @@
-"""Follow one face through a clip; fill frames without a detection."""
+"""Follow one face through a clip: by its place from frame to frame, by its likeness where that is not enough."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..motion.track import FaceCoefficients, MotionTrack
-from ..tensors import between
+from .comfy_landmarks import ConnectedTracker
 from .crop import to_uint8_array
-from .detect import FaceTracker
+from .cuts import with_shots
+from .detect import MAX_FACES_CLIP, FaceTracker
+from .likeness import Person, Signature, signature, unlikeness
 from .search import MOST_OUTSIDE, bounding_square, share_outside, whole_faces
 
-SEARCH_INTERVAL = 12  # frames between two closer searches, until the first face of a clip is found
-LOST = ("interpolate", "previous", "empty")  # fills for frames without a face
+SEARCH_INTERVAL, MAX_SEARCH_INTERVAL = 12, 96  # frames between closer searches, which double, until a face is found
+STRANGER = 0.55  # unlikeness from which a face is somebody else: the same person's stays below
+SURE = 0.45  # unlikeness below which a view is learned
+JUMP = 0.45  # unlikeness of adjacent frames that no movement makes: 0.27 at 10 frames a second
+STEADY = 0.08  # mean movement of landmarks, in sizes of the face, within which it is the same face in any light
+NEAR = 1.5  # distance of another face, in sizes of the one followed, at which they may be confused
+CROWD_FRAMES = 25  # that likeness is checked after another face was near
+AS_LIKE = 0.12  # of faces whose unlikeness differs by less the nearer one is taken: a mirror shows the same person
+WINDOW = 2.0  # side of the window in which a face is looked for when the tracker loses it, over its size
+
+
+class Followed(NamedTuple):
+    """A frame of a clip with the face that is followed.
+
+    Attributes:
+        frame: image [H, W, 3], as it came.
+        landmarks: [478, 3] in its pixels; None where the face is lost.
+        shot: number of the frame's shot.
+    """
+
+    frame: Tensor
+    landmarks: Tensor | None
+    shot: int
 
 
 def choose_face(faces: list[np.ndarray], index: int) -> np.ndarray:
@@ -68,91 +91,135 @@ def still_landmarks(image: Tensor, tracker: FaceTracker, index: int = -1) -> Ten
     return torch.from_numpy(face)
 
 
-def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> Iterator[tuple[Tensor, Tensor | None]]:
+def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> Iterator[Followed]:
     """Landmarks of one face in every frame of a clip.
 
-    The face is chosen in the first frame that has one and followed by its position. Where a large part of it lies
-    outside the image, it counts as lost.
+    The face is chosen in the first frame that has one. It is followed by its place from frame to frame; where other
+    faces are near, where it was lost, and after a cut, by its likeness. Where only somebody else is there, it is lost.
 
     Args:
-        frames: images [H, W, 3], uint8 or float in 0–1.
+        frames: images [H, W, 3], uint8 or float in 0–1; read a few ahead, see `cuts.with_shots`.
         tracker: finds the faces.
         index: see `choose_face`.
 
     Yields:
-        Each frame with the landmarks [478, 3] of the face, None where it is lost.
+        Each frame with the landmarks of the face and the number of its shot.
 
     Raises:
         InputError: the first frame with a face has fewer than `index` asks for.
     """
     tracker.start_clip()
-    last: np.ndarray | None = None
-    visible = False
-    for number, frame in enumerate(frames):
-        image = to_uint8_array(frame)
-        faces = whole_faces(tracker.frame(image), image)
-        if last is not None:
-            face = _same_face(faces, last, visible)
-        else:
-            if not faces and number % SEARCH_INTERVAL == 0:
-                faces = whole_faces(tracker.still(image), image)
-            face = choose_face(faces, index) if faces else None
-        visible = face is not None
-        last = face if face is not None else last
-        yield frame, None if face is None else torch.from_numpy(face)
-
-
-def _same_face(faces: list[np.ndarray], last: np.ndarray, adjacent: bool) -> np.ndarray | None:
-    """The face nearest to the last one; None where it jumped by more than its size between adjacent frames."""
-    if not faces:
-        return None
-    *centre, size = bounding_square(last)
-
-    def distance(face: np.ndarray) -> float:
-        return float(np.hypot(*(bounding_square(face)[:2] - centre)))
-
-    nearest = min(faces, key=distance)
-    return nearest if not adjacent or distance(nearest) < size else None
+    chosen = _ChosenFace(tracker, index)
+    for frame, shot in with_shots(frames):
+        face = chosen.find(to_uint8_array(frame), shot)
+        yield Followed(frame, None if face is None else torch.from_numpy(face), shot)
 
 
 def clip_landmarks(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> list[Tensor | None]:
     """The landmarks that `follow` finds in each frame."""
-    return [landmarks for _, landmarks in follow(frames, tracker, index)]
+    return [followed.landmarks for followed in follow(frames, tracker, index)]
 
 
-def filled(track: MotionTrack, visible: Sequence[bool], lost: str = "interpolate") -> MotionTrack:
-    """A track of the frames that show a face, extended to all frames of the clip.
+class _ChosenFace:
+    """The state of `follow`: who is followed, and where that face was last.
 
     Args:
-        track: the motion of the visible frames.
-        visible: for every frame of the clip, whether the track holds it.
-        lost: the fill for the others. `interpolate` is linear between the frames around, `previous` holds the last
-            face, `empty` takes the pose of the first face (with relative motion from there: the still source).
-
-    Returns:
-        The track of the whole clip; its `visible` is False in filled frames.
-
-    Raises:
-        InputError: an unknown fill.
+        tracker: with a clip started.
+        index: see `choose_face`.
     """
-    shown = torch.tensor(list(visible))
-    at = shown.nonzero().flatten()
-    frame = torch.arange(len(shown))
-    after = torch.searchsorted(at, frame).clamp(max=len(at) - 1)
-    before = (torch.searchsorted(at, frame, right=True) - 1).clamp(min=0)
-    if lost == "previous":
-        low = high = before
-    elif lost == "interpolate":
-        low, high = before, after
-    elif lost == "empty":
-        low = high = torch.where(shown, before, torch.zeros_like(before))
-    else:
-        raise InputError(f"Frames without a face can be {', '.join(LOST)}, not {lost!r}.")
-    gap = (at[high] - at[low]).clamp(min=1)
-    share = ((frame - at[low]) / gap).clamp(0, 1)
-    values, gaze, alignment = (
-        between(part[low], part[high], share) for part in (track.coefficients.values, track.gaze, track.alignment)
-    )
-    return track.replace(
-        coefficients=FaceCoefficients(values), gaze=gaze, alignment=alignment, visible=shown, shot=track.shot[before]
-    )
+
+    def __init__(self, tracker: FaceTracker, index: int) -> None:
+        self._tracker, self._index = tracker, index
+        self._by_frame_number = isinstance(tracker, ConnectedTracker)  # which cannot start anew, nor search
+        self._person = Person()
+        self._last: np.ndarray | None = None
+        self._view: Signature | None = None  # of the last frame; None where the face was lost in it
+        self._shot = self._number = self._crowd = 0
+        self._search_at, self._interval = 0, SEARCH_INTERVAL
+
+    def find(self, image: np.ndarray, shot: int) -> np.ndarray | None:
+        """The face in the clip's next frame uint8 [H, W, 3]; None where it is not there."""
+        if shot != self._shot:
+            self._shot, self._number, self._view, self._crowd = shot, 0, None, CROWD_FRAMES
+            self._search_at, self._interval = 0, SEARCH_INTERVAL
+            if not self._by_frame_number:
+                self._tracker.start_clip()
+        faces = whole_faces(self._tracker.frame(image), image)
+        if self._last is None:
+            face, view = self._first(faces, image), None
+        else:
+            face, view = self._again(faces, image)
+            if face is None and self._search_due():
+                face, view = self._likest(whole_faces(self._tracker.still(image), image), image)
+        if face is not None:
+            self._last, self._view = face, view or signature(image, face)
+            self._person.learn(self._view, SURE)
+            self._search_at = -1  # found in this shot
+        else:
+            self._view = None
+        self._number += 1
+        return face
+
+    def _search_due(self) -> bool:
+        """Whether a closer search is due, in ever longer intervals until the face is found in this shot."""
+        if self._number != self._search_at:
+            return False
+        self._search_at, self._interval = self._number + self._interval, min(2 * self._interval, MAX_SEARCH_INTERVAL)
+        return True
+
+    def _first(self, faces: list[np.ndarray], image: np.ndarray) -> np.ndarray | None:
+        """The face to follow, in the first frame that has one."""
+        few = self._index < len(faces) < MAX_FACES_CLIP
+        if (faces and not few) or (not faces and self._search_due()):
+            faces = whole_faces(self._tracker.still(image), image) or faces
+        return choose_face(faces, self._index) if faces else None
+
+    def _again(self, faces: list[np.ndarray], image: np.ndarray) -> tuple[np.ndarray | None, Signature | None]:
+        """The face among those of the next frame, and its signature."""
+        assert self._last is not None
+        nearest = min(faces, key=self._distance, default=None)
+        near = [face for face in faces if self._distance(face) < NEAR]
+        self._crowd = CROWD_FRAMES if len(near) > 1 else max(0, self._crowd - 1)
+        if self._view is None or nearest is None or self._crowd or self._distance(nearest) >= 1:
+            face, view = self._likest(faces, image)
+            if face is None and self._view is not None and not self._by_frame_number:
+                face, view = self._likest(self._about_last(image), image)
+            return face, view
+        view = signature(image, nearest)
+        jumped = self._moved(nearest) > STEADY and unlikeness(view, self._view) > JUMP
+        return (None, None) if jumped and self._person.unlikeness(view) > STRANGER else (nearest, view)
+
+    def _likest(self, faces: list[np.ndarray], image: np.ndarray) -> tuple[np.ndarray | None, Signature | None]:
+        """The face that looks most like the person, the nearest of several that do; None where all are strangers."""
+        views = [signature(image, face) for face in faces]
+        scores = [self._person.unlikeness(view) for view in views]
+        least = min(scores, default=STRANGER)
+        if least >= STRANGER:
+            return None, None
+        alike = [i for i, score in enumerate(scores) if score < min(least + AS_LIKE, STRANGER)]
+        best = min(alike, key=lambda i: self._distance(faces[i]))
+        return faces[best], views[best]
+
+    def _distance(self, face: np.ndarray) -> float:
+        """Of a face from the last place of the one followed, in sizes of it."""
+        assert self._last is not None
+        *centre, size = bounding_square(self._last)
+        return float(np.hypot(*(bounding_square(face)[:2] - centre)) / max(size, 1))
+
+    def _moved(self, face: np.ndarray) -> float:
+        """How far the landmarks are from the last ones, on average, in sizes of the face."""
+        assert self._last is not None
+        steps = np.linalg.norm((face - self._last)[:, :2], axis=1)
+        return float(steps.mean() / max(bounding_square(self._last)[2], 1))
+
+    def _about_last(self, image: np.ndarray) -> list[np.ndarray]:
+        """Faces in a window about the last place."""
+        assert self._last is not None
+        x, y, size = bounding_square(self._last)
+        half = WINDOW * size / 2
+        left, top = (max(0, int(side - half)) for side in (x, y))
+        window = image[top : int(y + half) + 1, left : int(x + half) + 1]
+        if not window.size:
+            return []
+        faces = [face + np.array([left, top, 0], np.float32) for face in self._tracker.still(window)]
+        return whole_faces(faces, image)

@@ -16,7 +16,6 @@ MIN_WINDOW = 160  # pixels of the image that a window covers at least
 CLOSE_UP = 2.0  # side of the window for the second, closer look at a face, over the size of the face
 MOST_OUTSIDE = 0.2  # of a face's landmarks that may lie outside the image
 CREDIBLE = 0.7  # score of the face detector below which a mesh lies on no face
-SEARCH_INTERVAL = 12  # frames between two closer searches, until the first face of a clip is found
 DUPLICATE_DISTANCE = 0.5  # a face whose centre lies nearer to that of a larger one, over its size, is the same face
 
 
@@ -60,7 +59,7 @@ class MeshTracker(ABC):
         self._close_clip: weakref.finalize | None = None
         self._scorer: FaceScorer | None = None
         self._clip_turns: int | None = None  # quarter turns clockwise that make the clip's face upright
-        self._clip_frames = 0
+        self._first_frame = True
         self._believed_at: list[np.ndarray] = []  # bounding squares of the clip's faces that were believed last
 
     @abstractmethod
@@ -93,7 +92,7 @@ class MeshTracker(ABC):
         if self._close_clip is not None:
             self._close_clip()
         self._clip_graph, self._close_clip = self._open(still=False)
-        self._clip_turns, self._clip_frames = None, 0
+        self._clip_turns, self._first_frame = None, True
         self._believed_at = []
 
     def _faces_in_window(self, image: np.ndarray, x: float, y: float, size: float) -> list[np.ndarray]:
@@ -135,7 +134,10 @@ class MeshTracker(ABC):
             faces = [face for y in steps_y for x in steps_x for face in self._faces_in_window(image, x, y, size)]
             size /= 2
         closer = [self._closer(image, face) for face in _distinct(faces)]
-        return _distinct([face for face in closer if face is not None])
+        found = _distinct([face for face in closer if face is not None])
+        if found and self._clip_turns is None:
+            self._clip_turns = round(roll_of(found[0]) / 90) % 4
+        return found
 
     def _closer(self, image: np.ndarray, face: np.ndarray) -> np.ndarray | None:
         """The face found again in a window about it in which it stands upright; None where it is no face."""
@@ -167,11 +169,9 @@ class MeshTracker(ABC):
 
         The clip is turned so that its first face stands upright: mediapipe tracks no others.
         """
-        if self._clip_turns is None and self._clip_frames % SEARCH_INTERVAL == 0:
-            faces = self.still(image)
-            if faces:
-                self._clip_turns = round(roll_of(faces[0]) / 90) % 4
-        self._clip_frames += 1
+        if self._first_frame:
+            self._first_frame = False
+            self.still(image)
         turns = self._clip_turns or 0
         height, width = image.shape[:2]
         upright = np.ascontiguousarray(np.rot90(image, -turns)) if turns else image

@@ -49,7 +49,7 @@ CALLS = {
     "a pack's name": (lambda: api.speak("bundled", SOURCE, "a.wav"), "pack cannot be a str; give what load_pack"),
     "face -2": (lambda: api.measure(PACK, FRAMES, face=-2), "face -2 is out of range; use at least -1"),
     "face 0.5": (lambda: api.measure(PACK, FRAMES, face=0.5), "face must be a whole number"),
-    "lost dog": (lambda: api.measure(PACK, FRAMES, lost="dog"), "lost can be interpolate, previous or empty"),
+    "lost dog": (lambda: api.measure(PACK, FRAMES, lost="dog"), "lost can be rest, interpolate, previous or empty"),
     "framing": (lambda: api.measure(PACK, FRAMES, framing="tight"), "framing can be as released or keep aspect"),
     "rate as text": (lambda: api.measure(PACK, FRAMES, fps="25"), "frame rate must be a number, not '25'"),
     "0-255": (lambda: api.measure(PACK, FRAMES + 200), "values up to 200; give floats in 0–1, or uint8"),

@@ -146,7 +146,8 @@ def test_still_of_the_released_size_is_not_cropped_as_a_driver(tracker):
 def test_frames_without_a_face_are_filled(tracker):
     empty = torch.full((256, 256, 3), 90, dtype=torch.uint8)
     frames = [torch.from_numpy(frame.copy()) for frame in nodding(3)]
-    source, motion = measure([empty, *frames, empty], 5, Fraction(25), tracker, D3DFRExtractor(StandInNetwork()))
+    extractor = D3DFRExtractor(StandInNetwork())
+    source, motion = measure([empty, *frames, empty], 5, Fraction(25), tracker, extractor, lost="interpolate")
     assert motion.visible.tolist() == [False, True, True, True, False] and motion.basis == BFM
     assert torch.equal(motion.coefficients.values[0], motion.coefficients.values[1])
     assert np.allclose(source.image.numpy() * 255, nodding(1)[0], atol=0.6)

@@ -19,7 +19,7 @@ from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import Cancelled, InputError
 from mimaface.mimaface_core.face.extract import measure
 from mimaface.mimaface_core.face.extract_by_fit import FitExtractor
-from mimaface.mimaface_core.face.follow import LOST
+from mimaface.mimaface_core.face.lost import LOST
 from mimaface.mimaface_core.face.paste import Paster
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
 from mimaface.nodes.streams import frames_of
