@@ -19,11 +19,13 @@ from ..morphable.bundled.face_mesh import (
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
     LEFT_CHEEK,
+    OVAL,
     RIGHT_CHEEK,
 )
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS, light_of, paint, with_photograph
 from ..motion.track import MotionTrack
 from .eye_textures import closed_opening, iris_texture, without_iris
+from .hidden_skin import HIDING_RANGE, HiddenSkin, continue_skin, facing, outline_at_edge, smoothstep
 from .monochrome import detect_tone
 from .parts import draw_parts, unwrap
 from .photo_shape import inner_lips, lid_scale, nasal_shift, openings, photo_shape, seat_upper_teeth
@@ -83,6 +85,8 @@ class PhotoAnalysis:
             share in which it replaces the photograph.
         defocus: blur of the photograph, sigma in pixels.
         tone: see `detect_tone`; None where the photograph has several hues.
+        facing: [468], see `hidden_skin.facing`.
+        hidden_skin: what is drawn in place of skin that the photograph shows at a grazing angle.
     """
 
     crop: Tensor
@@ -97,6 +101,8 @@ class PhotoAnalysis:
     closed: Tensor
     defocus: float
     tone: Tensor | None
+    facing: Tensor
+    hidden_skin: HiddenSkin
 
 
 def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> PhotoAnalysis:
@@ -110,11 +116,17 @@ def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source:
     """
     nasal, size = nasal_shift(source.gaze[0]), crop.shape[-1]
     shape = photo_shape(face, landmarks, source, nasal)
+    cosine = facing(face, shape[None], source)[0]
+    skin = continue_skin(face, crop, project(face.model, shape[None], source)[0, :, :2], cosine)
+    hides = 1 - smoothstep(cosine[OVAL], HIDING_RANGE)
+    landmarks = outline_at_edge(crop, landmarks, hides, skin.colour[OVAL])
+    shape = photo_shape(face, landmarks, source, nasal)
     vertices = project(face.model, shape[None], source)[0]
     irises, without_irises, sclera = _eyes(face, crop, landmarks, vertices)
     light = _light(crop, vertices, sclera)
     shape = seat_upper_teeth(face, shape, crop, inner_lips(landmarks), light, source)
     mouth = _mouth(face, crop, landmarks, project(face.model, shape[None], source)[0], light)
+    cosine = facing(face, shape[None], source)[0]
     return PhotoAnalysis(
         crop=crop,
         source=source,
@@ -128,6 +140,8 @@ def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source:
         closed=torch.stack([_closed(crop, landmarks, closing) for closing in CLOSINGS]),
         defocus=defocus(crop[pixel_box(landmarks[:FACE_POINTS, :2], 0, size).index]),
         tone=detect_tone(crop),
+        facing=cosine,
+        hidden_skin=continue_skin(face, crop, vertices[:, :2], cosine),
     )
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..morphable.bundled.blendshapes import LID_BLENDSHAPES
 from ..morphable.bundled.face import ProceduralFace
@@ -19,11 +20,13 @@ from ..morphable.bundled.face_mesh import EYE_LANDMARKS, INNER_LOWER_LIP, INNER_
 from ..morphable.bundled.lip_contact import CONTACT_GAP, SHUT_GAP, limit_lips, lip_gaps
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
-from ..morphable.rasterize import interpolate, rasterize
+from ..morphable.rasterize import Fragments, interpolate, rasterize
 from ..motion.track import MotionTrack
 from .contact import lift_brows, limit_gaze, meet_lids, order_lips, stop_jaw
 from .edge import still_at_edge
+from .hidden_skin import TURNED_RANGE, facing, smoothstep
 from .monochrome import apply_tone
+from .outline import Outline
 from .parts import draw_parts
 from .photo_analysis import analyse_photo
 from .photo_shape import openings
@@ -98,6 +101,7 @@ class _Skin(NamedTuple):
     image: Tensor
     source_pixels: Tensor
     cover: Tensor
+    fragments: Fragments
 
 
 class _Interior(NamedTuple):
@@ -125,6 +129,7 @@ class ReprojectionRenderer:
     def __init__(self, face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> None:
         self.face, self.size = face, crop.shape[-1]
         self.photo = analyse_photo(face, crop, landmarks, source)
+        self._outline = Outline(face, self.photo.vertex_pixels, self.photo.facing)
         self._centres = pixel_box(crop.new_tensor([[0, 0], [self.size, self.size]]), 0, self.size).centres
         self._skin_triangles = face.model.triangles[: face.part_triangles["head"].stop]
 
@@ -152,7 +157,8 @@ class ReprojectionRenderer:
         gaps = shape[:, INNER_UPPER_LIP] - shape[:, INNER_LOWER_LIP]
         photo_gaps = self.photo.shape[INNER_UPPER_LIP] - self.photo.shape[INNER_LOWER_LIP]
         unchanged = (1 - (gaps - photo_gaps).norm(dim=-1).amax(1) / SAME_GAP).clamp(0, 1)
-        drawn = self._draw(points, closure, unchanged)
+        turned = facing(self.face, shape, track) - self.photo.facing
+        drawn = self._draw(points, closure, unchanged, turned)
         if self.photo.tone is not None:
             drawn[:, :3] = apply_tone(drawn[:, :3], self.photo.tone)
         return drawn
@@ -177,6 +183,7 @@ class ReprojectionRenderer:
         points = project(self.face.model, shape, track)
         follow = self.face.follows[:, None]
         points[..., :2] = follow * points[..., :2] + (1 - follow) * self.photo.vertex_pixels
+        self._outline.spread(points)
         return points
 
     def shapes(self, track: MotionTrack) -> Tensor:
@@ -201,13 +208,14 @@ class ReprojectionRenderer:
         now = lip_gaps(self.face, c.identity, expression).amax(1)
         return torch.where(before > SHUT_GAP, (now - CONTACT_GAP) / LIP_CLOSING_GAP, 1).clamp(0, 1)
 
-    def _draw(self, points: Tensor, closure: Tensor, unchanged: Tensor) -> Tensor:
+    def _draw(self, points: Tensor, closure: Tensor, unchanged: Tensor, turned: Tensor) -> Tensor:
         """The result of `draw`: skin over irises over the sclera and the mouth's inside.
 
         points: [N, V, 3] in crop pixels. closure: [N, 3], 0–1, how far right eye, left eye and mouth have closed since
         the photograph. unchanged: [N], 0–1, how far the mouth is open as there.
         """
         warped = self._warped_skin(points)
+        warped = warped._replace(image=self._with_hidden_skin(warped, turned))
         image, freedom = warped.image, self._stretch(warped)
         # the rest happens around eyes and mouth
         box = pixel_box(points[:, RIM_POINTS, :2], RIM_REACH, self.size)
@@ -228,7 +236,19 @@ class ReprojectionRenderer:
         fragments = rasterize(points, self._skin_triangles, self.size, self.size)
         pixels = interpolate(fragments, self._skin_triangles, self.photo.vertex_pixels).permute(0, 2, 3, 1)
         pixels = still_at_edge(pixels, points[:, RIM_POINTS, :2], self._centres)
-        return _Skin(sample(self.photo.crop, pixels), pixels, fragments.mask)
+        return _Skin(sample(self.photo.crop, pixels), pixels, fragments.mask, fragments)
+
+    def _with_hidden_skin(self, skin: _Skin, turned: Tensor) -> Tensor:
+        """The image of the skin, where it has turned towards the viewer by [N, 468] since the photograph."""
+        hidden = self.photo.hidden_skin
+        share = hidden.hidden * smoothstep(turned, TURNED_RANGE)
+        if not share.any():
+            return skin.image
+        rings = hidden.colour.shape[0] - share.shape[1]
+        share = F.pad(share, (0, rings))[..., None]
+        layer = torch.cat([hidden.colour * share, share], 2)
+        layer = interpolate(skin.fragments, self._skin_triangles, layer)
+        return skin.image * (1 - layer[:, 3:]) + layer[:, :3]
 
     def _stretch(self, skin: _Skin) -> Tensor:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""

@@ -1,0 +1,81 @@
+"""The outline of a turned face: what lies around the face stays outside of it, as in the photograph."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
+from ..morphable.bundled.geometry import RING_COUNT, RING_POINTS
+from .hidden_skin import HIDING_RANGE, smoothstep
+
+BORDER_EDGES = 4  # of the mesh from the outline inwards: what lies farther in (nose, lips) does not make the outline
+LATERAL = 0.8  # pixels that a point counts as less far out for each pixel that it lies beside the direction
+RING_STEP = 0.35  # of its distance to the ring before it in the photograph, that a ring keeps at least
+
+FIRM_RINGS = 3  # that move with an outline which hides what lies behind it: hair and background of the photograph
+FIRM_STRETCH = 1.2  # of the gaps between them, at most
+
+
+def border_points(face: ProceduralFace) -> list[int]:
+    """Vertices of the face within a few edges of its outline."""
+    triangles = face.model.triangles[face.part_triangles["face"]]
+    near = torch.zeros(FACE_POINTS, dtype=torch.bool)
+    near[OVAL] = True
+    for _ in range(BORDER_EDGES):
+        near[triangles[near[triangles].any(1)].flatten()] = True
+    return near.nonzero()[:, 0].tolist()
+
+
+class Outline:
+    """Keeps outline and rings outside the face, measured against the photograph.
+
+    Args:
+        face: the bundled face.
+        rest: [V, 2], the vertices in the photograph.
+        cosine: [468], see `hidden_skin.facing`.
+    """
+
+    def __init__(self, face: ProceduralFace, rest: Tensor, cosine: Tensor) -> None:
+        self._head = face.parts["head"]
+        self._border = border_points(face)
+        self._missing, _, _ = self._measure(rest[None])
+        self._hidden = 1 - smoothstep(cosine[OVAL], HIDING_RANGE)
+        out = self._out(rest[None])
+        self._gaps = (out[:, 1:] - out[:, :-1]).clamp(min=0)
+
+    def spread(self, points: Tensor) -> None:
+        """Move outline and rings of points [N, V, 3] that the face has come to hide out from behind it, in place."""
+        missing, unit, centre = self._measure(points[..., :2])
+        push = (missing - self._missing).clamp(min=0)
+        points[:, OVAL, :2] += push[..., None] * unit
+        rings = points[:, self._head].unflatten(1, (RING_COUNT, RING_POINTS))
+        reach = ((points[:, OVAL, :2] - centre) * unit).sum(-1)
+        for k in range(RING_COUNT - 1):
+            out = ((rings[:, k, :, :2] - centre) * unit).sum(-1)
+            gap = out - reach
+            change = (RING_STEP * self._gaps[:, k] - gap).clamp(min=0)
+            if k < FIRM_RINGS:
+                change = change - self._hidden * (gap - FIRM_STRETCH * self._gaps[:, k]).clamp(min=0)
+            rings[:, k, :, :2] += change[..., None] * unit
+            reach = out + change
+
+    def _measure(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """How far the outline lies behind the border of the face [N, 36], its directions [N, 36, 2], its centre."""
+        outline = pixels[:, OVAL]
+        centre = outline.mean(1, keepdim=True)
+        unit = F.normalize(outline - centre, dim=-1)
+        border = pixels[:, self._border] - centre
+        along = border @ unit.transpose(1, 2)
+        beside = border @ torch.stack([-unit[..., 1], unit[..., 0]], 1)
+        reach = (along - LATERAL * beside.abs()).amax(1)
+        return reach - ((outline - centre) * unit).sum(-1), unit, centre
+
+    def _out(self, pixels: Tensor) -> Tensor:
+        """Distances [N, 1 + RING_COUNT, 36] of outline and rings from the centre."""
+        _, unit, centre = self._measure(pixels)
+        rings = pixels[:, self._head].unflatten(1, (RING_COUNT, RING_POINTS))
+        chain = torch.cat([pixels[:, None, OVAL], rings], 1)
+        return ((chain - centre[:, None]) * unit[:, None]).sum(-1)
