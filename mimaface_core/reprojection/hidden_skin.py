@@ -22,12 +22,23 @@ from ..motion.track import MotionTrack
 from .sampling import blur, sample
 
 SEEN_RANGE = (0.15, 0.45)  # cosine between skin and viewing ray: below it is not seen, above it is seen well
-TURNED_RANGE = (0.06, 0.26)  # gain of that cosine since the photograph: begins to be replaced, is replaced
-HIDING_RANGE = (0.05, 0.3)  # that cosine at the outline: it hides what is behind it, it does not
-SKIN_DISTANCE = 0.35  # of ±1: colours that lie farther than this from the skin's are hair, jewellery or background
+WELL_SEEN_RANGE = (0.4, 0.7)  # that cosine: skin that is seen so well tells the colour of the skin around it
+TURNED_RANGE = (0.03, 0.18)  # gain of that cosine since the photograph: begins to be replaced, is replaced
+FAR_RANGE = (0.08, 0.25)  # difference of its mean at both sides of the outline: frontal, turned
+LEFT_OUTLINE, RIGHT_OUTLINE = range(5, 14), range(23, 32)  # places in OVAL, from the temple to the jaw
+MIDDLE = (-0.1, 0.1)  # model units, where one side of the face goes over into the other
+HIDING_RANGE = (0.05, 0.3)  # cosine at the outline: it hides what is behind it, it does not
+COVERED_RANGE = (0.0, 0.15)  # that cosine: what is unlike skin lies behind it, lies on it
+MISSED_RANGE = (0.5, 0.8)  # that cosine: background is where the tracker took it for skin, is a likeness by chance
+BACKGROUND_RING = 3  # of the head: it shows the background
+BACKGROUND_DISTANCE = (0.15, 0.4)  # of ±1: a colour is the background's, is another
+SKIN_DISTANCE = 0.3  # of ±1: colours that lie farther than this from the skin's are hair, jewellery or background
 HUE_WEIGHT, BRIGHTER_WEIGHT, DARKER_WEIGHT = 2.0, 0.5, 0.8  # of differences in that distance
+LEAST_PULL = 1e-5  # of a colour that is not to be taken
 STIFFNESS = 0.005  # pull of the neighbours on a colour that is seen well, against that of the photograph
 DETAIL = 2.0  # pixels of blur that leave a colour without its detail
+EDGE_SEARCH = (-6, 12)  # pixels from the tracked outline in which the edge of the skin is looked for
+UNLIKE_SKIN = 0.25  # of ±1: distance of a colour from the skin's, from which on it is taken for something else
 FEATURES = [
     *RIGHT_BROW,
     *LEFT_BROW,
@@ -66,6 +77,18 @@ def smoothstep(x: Tensor, bounds: tuple[float, float]) -> Tensor:
     return share * share * (3 - 2 * share)
 
 
+def far_side(face: ProceduralFace, cosine: Tensor) -> Tensor:
+    """Share in 0–1 in which each vertex [468] lies on the side that a turned head hides; a frontal one hides none.
+
+    Args:
+        face: the bundled face.
+        cosine: [468], see `facing`.
+    """
+    left, right = (cosine[[OVAL[k] for k in side]].mean() for side in (LEFT_OUTLINE, RIGHT_OUTLINE))
+    on_left = smoothstep(face.model.mean_shape[:FACE_POINTS, 0], MIDDLE)
+    return on_left * smoothstep(right - left, FAR_RANGE) + (1 - on_left) * smoothstep(left - right, FAR_RANGE)
+
+
 def unlike(colour: Tensor, skin: Tensor) -> Tensor:
     """Distance [...] of colours [..., 3] in ±1 from the skin's; brighter and darker light count less than another hue."""
     colour, skin = colour + 1, skin + 1
@@ -87,30 +110,49 @@ def continue_skin(face: ProceduralFace, crop: Tensor, pixels: Tensor, cosine: Te
     """
     seen = smoothstep(cosine, SEEN_RANGE)
     colour = sample(blur(crop[None], DETAIL)[0], pixels[None, None, :FACE_POINTS])[0, :, 0].T
-    skin = colour[cosine > SEEN_RANGE[1]] if (cosine > SEEN_RANGE[1]).sum() > 20 else colour
-    like = torch.exp(-(unlike(colour, skin.median(0).values) / SKIN_DISTANCE).square())
-    like[FEATURES] = 0
-    edges = _edges(face)
-    pull = seen * like + 1e-4
-    degree = torch.diag(edges.sum(1))
-    system = STIFFNESS * (degree - edges) + torch.diag(pull)
-    continued = torch.linalg.solve(system, pull[:, None] * colour)
+    plain = torch.ones_like(seen)
+    plain[FEATURES] = 0
+    skin = _harmonic(face, colour, plain * smoothstep(cosine, WELL_SEEN_RANGE))
+    like = torch.exp(-(unlike(colour, skin) / SKIN_DISTANCE).square())
+    # what is unlike skin is hair and stays, but at the far outline, and where it is the background, or a mixture with it
+    hair = smoothstep(_beside(colour, skin, _background(face, crop, pixels)), BACKGROUND_DISTANCE)
+    hidden = (1 - seen) * (1 - (1 - like) * hair * smoothstep(cosine, COVERED_RANGE))
+    missed = (1 - like) * (1 - hair) * (1 - smoothstep(cosine, MISSED_RANGE))
+    hidden = far_side(face, cosine) * torch.maximum(hidden, missed)
+    continued = _harmonic(face, colour, plain * seen * like.square())
     part = face.parts["head"]
     colours = torch.cat([continued, continued[OVAL].repeat((part.stop - part.start) // len(OVAL), 1)])
-    return HiddenSkin(colours.clamp(-1, 1), 1 - seen)
+    return HiddenSkin(colours.clamp(-1, 1), hidden)
 
 
-def _edges(face: ProceduralFace) -> Tensor:
-    """[468, 468], 1 where two vertices of the face are neighbours."""
+def _background(face: ProceduralFace, crop: Tensor, pixels: Tensor) -> Tensor:
+    """Colours [468, 3] in ±1 that lie beyond the outline where it is nearest to each vertex; pixels: [V, 2]."""
+    ring = face.parts["head"].start + BACKGROUND_RING * len(OVAL) + torch.arange(len(OVAL))
+    colours = sample(blur(crop[None], DETAIL)[0], pixels[None, None, ring])[0, :, 0].T
+    return colours[torch.cdist(pixels[:FACE_POINTS], pixels[OVAL]).argmin(1)]
+
+
+def _beside(colour: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Distance [N] of colours [N, 3] from all mixtures of `start` [3] and `end` [N, 3]."""
+    way = end - start
+    share = ((colour - start) * way).sum(1) / way.square().sum(1).clamp(min=1e-4)
+    return (colour - start - share.clamp(0, 1)[:, None] * way).norm(dim=1)
+
+
+def _harmonic(face: ProceduralFace, colour: Tensor, pull: Tensor) -> Tensor:
+    """Colours [468, 3] that are the given ones where they pull [468] in 0–1, and the neighbours' mean elsewhere."""
     triangles = face.model.triangles[face.part_triangles["face"]]
     edges = torch.zeros(FACE_POINTS, FACE_POINTS)
     for a, b in ((0, 1), (1, 2), (2, 0)):
         edges[triangles[:, a], triangles[:, b]] = edges[triangles[:, b], triangles[:, a]] = 1
-    return edges
+    pull = pull + LEAST_PULL
+    system = STIFFNESS * (torch.diag(edges.sum(1)) - edges) + torch.diag(pull)
+    return torch.linalg.solve(system, pull[:, None] * colour)
 
 
-EDGE_SEARCH = (-6, 12)  # pixels from the tracked outline in which the edge of the skin is looked for
-UNLIKE_SKIN = 0.25  # of ±1: distance of a colour from the skin's, from which on it is taken for something else
+def hiding(face: ProceduralFace, cosine: Tensor) -> Tensor:
+    """How much each point of the outline [36] hides what lies behind it, 0–1; cosine: [468], see `facing`."""
+    return (far_side(face, cosine) * (1 - smoothstep(cosine, HIDING_RANGE)))[OVAL]
 
 
 def outline_at_edge(crop: Tensor, landmarks: Tensor, hidden: Tensor, skin: Tensor) -> Tensor:

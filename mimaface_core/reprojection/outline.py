@@ -9,12 +9,15 @@ from torch.nn import functional as F
 from ..morphable.bundled.face import ProceduralFace
 from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
 from ..morphable.bundled.geometry import RING_COUNT, RING_POINTS
-from .hidden_skin import HIDING_RANGE, smoothstep
+from .hidden_skin import hiding
+from .sampling import blur
 
 BORDER_EDGES = 4  # of the mesh from the outline inwards: what lies farther in (nose, lips) does not make the outline
 LATERAL = 0.8  # pixels that a point counts as less far out for each pixel that it lies beside the direction
 RING_STEP = 0.35  # of its distance to the ring before it in the photograph, that a ring keeps at least
 
+EDGE_JUMP = 4.0  # pixels of the photograph between neighbours of the frame, from which on there is an edge
+EDGE_BLUR, EDGE_GAIN, EDGE_MARGIN = 1.0, 3.0, 4  # pixels; gain of the mask; pixels around the edges
 FIRM_RINGS = 3  # that move with an outline which hides what lies behind it: hair and background of the photograph
 FIRM_STRETCH = 1.2  # of the gaps between them, at most
 
@@ -42,7 +45,7 @@ class Outline:
         self._head = face.parts["head"]
         self._border = border_points(face)
         self._missing, _, _ = self._measure(rest[None])
-        self._hidden = 1 - smoothstep(cosine[OVAL], HIDING_RANGE)
+        self._hidden = hiding(face, cosine)
         out = self._out(rest[None])
         self._gaps = (out[:, 1:] - out[:, :-1]).clamp(min=0)
 
@@ -79,3 +82,25 @@ class Outline:
         rings = pixels[:, self._head].unflatten(1, (RING_COUNT, RING_POINTS))
         chain = torch.cat([pixels[:, None, OVAL], rings], 1)
         return ((chain - centre[:, None]) * unit[:, None]).sum(-1)
+
+
+def soften_edges(image: Tensor, source_pixels: Tensor, cover: Tensor) -> None:
+    """Blend the two sides of the edges where one part of the skin hides another, in place.
+
+    Args:
+        image: [N, 3, S, S] in ±1, changed.
+        source_pixels: [N, S, S, 2], places in the photograph; they jump there.
+        cover: bool [N, S, S], the skin's; openings keep their rims.
+    """
+    jump = torch.zeros_like(cover)
+    right = (source_pixels[:, :, 1:] - source_pixels[:, :, :-1]).abs().amax(-1) > EDGE_JUMP
+    down = (source_pixels[:, 1:] - source_pixels[:, :-1]).abs().amax(-1) > EDGE_JUMP
+    jump[:, :, 1:] |= right & cover[:, :, 1:] & cover[:, :, :-1]
+    jump[:, 1:] |= down & cover[:, 1:] & cover[:, :-1]
+    if not jump.any():
+        return
+    rows, columns = jump.any(0).any(1).nonzero()[:, 0], jump.any(0).any(0).nonzero()[:, 0]
+    box = [slice(max(int(of[0]) - EDGE_MARGIN, 0), int(of[-1]) + EDGE_MARGIN + 1) for of in (rows, columns)]
+    area = (slice(None), slice(None), *box)
+    share = (blur(jump[:, None, *box].float(), EDGE_BLUR) * EDGE_GAIN).clamp(max=1)
+    image[area] += (blur(image[area], EDGE_BLUR) - image[area]) * share

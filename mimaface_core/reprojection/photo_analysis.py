@@ -25,7 +25,7 @@ from ..morphable.bundled.face_mesh import (
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS, light_of, paint, with_photograph
 from ..motion.track import MotionTrack
 from .eye_textures import closed_opening, iris_texture, without_iris
-from .hidden_skin import HIDING_RANGE, HiddenSkin, continue_skin, facing, outline_at_edge, smoothstep
+from .hidden_skin import HiddenSkin, continue_skin, facing, hiding, outline_at_edge
 from .monochrome import detect_tone
 from .parts import draw_parts, unwrap
 from .photo_shape import inner_lips, lid_scale, nasal_shift, openings, photo_shape, seat_upper_teeth
@@ -118,8 +118,7 @@ def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source:
     shape = photo_shape(face, landmarks, source, nasal)
     cosine = facing(face, shape[None], source)[0]
     skin = continue_skin(face, crop, project(face.model, shape[None], source)[0, :, :2], cosine)
-    hides = 1 - smoothstep(cosine[OVAL], HIDING_RANGE)
-    landmarks = outline_at_edge(crop, landmarks, hides, skin.colour[OVAL])
+    landmarks = outline_at_edge(crop, landmarks, hiding(face, cosine), skin.colour[OVAL])
     shape = photo_shape(face, landmarks, source, nasal)
     vertices = project(face.model, shape[None], source)[0]
     irises, without_irises, sclera = _eyes(face, crop, landmarks, vertices)

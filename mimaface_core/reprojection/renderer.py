@@ -26,7 +26,7 @@ from .contact import lift_brows, limit_gaze, meet_lids, order_lips, stop_jaw
 from .edge import still_at_edge
 from .hidden_skin import TURNED_RANGE, facing, smoothstep
 from .monochrome import apply_tone
-from .outline import Outline
+from .outline import Outline, soften_edges
 from .parts import draw_parts
 from .photo_analysis import analyse_photo
 from .photo_shape import openings
@@ -71,6 +71,7 @@ STRETCH_RANGE = (0.10, 0.45)  # of the photograph: where it begins to count as c
 MOUTH_FREEDOM = 0.15  # freedom of generated frames inside the mouth: painted teeth beat those that were learned
 RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mouth behind the skin
 RIM_BLUR = 1.6  # pixels by which the photograph continues over the rims of lids and lips: lashes and soft edges
+LEAST_SHARE = 0.004  # of a colour: less does not show
 MIN_DEFOCUS = 0.3  # pixels: a photograph less out of focus is taken as sharp
 
 
@@ -215,8 +216,9 @@ class ReprojectionRenderer:
         the photograph. unchanged: [N], 0–1, how far the mouth is open as there.
         """
         warped = self._warped_skin(points)
-        warped = warped._replace(image=self._with_hidden_skin(warped, turned))
+        self._add_hidden_skin(warped, points, turned)
         image, freedom = warped.image, self._stretch(warped)
+        soften_edges(image, warped.source_pixels, warped.cover)
         # the rest happens around eyes and mouth
         box = pixel_box(points[:, RIM_POINTS, :2], RIM_REACH, self.size)
         area = (slice(None), *box.index)
@@ -238,17 +240,19 @@ class ReprojectionRenderer:
         pixels = still_at_edge(pixels, points[:, RIM_POINTS, :2], self._centres)
         return _Skin(sample(self.photo.crop, pixels), pixels, fragments.mask, fragments)
 
-    def _with_hidden_skin(self, skin: _Skin, turned: Tensor) -> Tensor:
-        """The image of the skin, where it has turned towards the viewer by [N, 468] since the photograph."""
-        hidden = self.photo.hidden_skin
+    def _add_hidden_skin(self, skin: _Skin, points: Tensor, turned: Tensor) -> None:
+        """Change the image of the skin where it has turned towards the viewer by [N, 468] since the photograph."""
+        hidden, triangles = self.photo.hidden_skin, self._skin_triangles
         share = hidden.hidden * smoothstep(turned, TURNED_RANGE)
-        if not share.any():
-            return skin.image
-        rings = hidden.colour.shape[0] - share.shape[1]
-        share = F.pad(share, (0, rings))[..., None]
-        layer = torch.cat([hidden.colour * share, share], 2)
-        layer = interpolate(skin.fragments, self._skin_triangles, layer)
-        return skin.image * (1 - layer[:, 3:]) + layer[:, :3]
+        share = F.pad(share, (0, len(hidden.colour) - share.shape[1]))
+        reached = triangles[(share > LEAST_SHARE).any(0)[triangles].any(1)]
+        if not len(reached):
+            return
+        box = pixel_box(points[:, reached.flatten(), :2], 1, self.size)
+        fragments = Fragments(*(of[:, box.rows, box.columns] for of in skin.fragments))
+        layer = interpolate(fragments, triangles, torch.cat([hidden.colour * share[..., None], share[..., None]], 2))
+        area = skin.image[:, *box.index]
+        area.mul_(1 - layer[:, 3:]).add_(layer[:, :3])
 
     def _stretch(self, skin: _Skin) -> Tensor:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""
