@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from ..morphable.bundled.face import ProceduralFace
 from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
 from ..morphable.bundled.geometry import RING_COUNT, RING_POINTS
-from .hidden_skin import hiding
-from .sampling import blur
+from .facing import hiding
+from .hidden_skin import unlike
+from .sampling import blur, sample
 
 BORDER_EDGES = 4  # of the mesh from the outline inwards: what lies farther in (nose, lips) does not make the outline
 LATERAL = 0.8  # pixels that a point counts as less far out for each pixel that it lies beside the direction
@@ -20,6 +21,8 @@ EDGE_JUMP = 4.0  # pixels of the photograph between neighbours of the frame, fro
 EDGE_BLUR, EDGE_GAIN, EDGE_MARGIN = 1.0, 3.0, 4  # pixels; gain of the mask; pixels around the edges
 FIRM_RINGS = 3  # that move with an outline which hides what lies behind it: hair and background of the photograph
 FIRM_STRETCH = 1.2  # of the gaps between them, at most
+EDGE_SEARCH = (-6, 12)  # pixels from the tracked outline in which the edge of the skin is looked for
+UNLIKE_SKIN = 0.25  # of ±1: distance of a colour from the skin's, from which on it is taken for something else
 
 
 def border_points(face: ProceduralFace) -> list[int]:
@@ -38,7 +41,7 @@ class Outline:
     Args:
         face: the bundled face.
         rest: [V, 2], the vertices in the photograph.
-        cosine: [468], see `hidden_skin.facing`.
+        cosine: [468], see `facing.facing`.
     """
 
     def __init__(self, face: ProceduralFace, rest: Tensor, cosine: Tensor) -> None:
@@ -102,5 +105,35 @@ def soften_edges(image: Tensor, source_pixels: Tensor, cover: Tensor) -> None:
     rows, columns = jump.any(0).any(1).nonzero()[:, 0], jump.any(0).any(0).nonzero()[:, 0]
     box = [slice(max(int(of[0]) - EDGE_MARGIN, 0), int(of[-1]) + EDGE_MARGIN + 1) for of in (rows, columns)]
     area = (slice(None), slice(None), *box)
-    share = (blur(jump[:, None, *box].float(), EDGE_BLUR) * EDGE_GAIN).clamp(max=1)
+    share = (blur(jump[:, None][area].float(), EDGE_BLUR) * EDGE_GAIN).clamp(max=1)
     image[area] += (blur(image[area], EDGE_BLUR) - image[area]) * share
+
+
+def outline_at_edge(crop: Tensor, landmarks: Tensor, hidden: Tensor, skin: Tensor) -> Tensor:
+    """Landmarks whose outline lies at the edge of the skin where it hides what is behind it.
+
+    Args:
+        crop: [3, S, S] in ±1, the photograph.
+        landmarks: [478, 3] in pixels of the crop.
+        hidden: [36], 0–1, how much each point of the outline is to be moved.
+        skin: [36, 3] in ±1, the colour of the skin inside of it.
+
+    Returns:
+        [478, 3].
+    """
+    outline = landmarks[OVAL, :2]
+    unit = F.normalize(outline - outline.mean(0), dim=1)
+    beside = torch.stack([-unit[:, 1], unit[:, 0]], 1)
+    steps = torch.arange(EDGE_SEARCH[0], EDGE_SEARCH[1] + 1)
+    lines = outline[:, None] + steps[:, None] * unit[:, None]
+    lines = torch.stack([lines + k * beside[:, None] for k in (-2, 0, 2)])
+    colours = sample(crop, lines).mean(0).permute(1, 2, 0)  # [36, steps, 3]
+    away = unlike(colours, skin[:, None]) - UNLIKE_SKIN
+    inside = F.pad(away.clamp(-UNLIKE_SKIN, UNLIKE_SKIN).cumsum(1), (1, 0))  # the less the more skin lies before it
+    edge = steps[0] + inside.argmin(1) - 1
+    found = (away > 0).any(1) & (away < 0).any(1)
+    move = torch.where(found, edge, 0).float()
+    move = torch.stack([move.roll(k) for k in (-1, 0, 1)]).median(0).values * hidden
+    landmarks = landmarks.clone()
+    landmarks[OVAL, :2] += move[:, None] * unit
+    return landmarks

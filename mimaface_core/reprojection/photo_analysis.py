@@ -25,8 +25,10 @@ from ..morphable.bundled.face_mesh import (
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS, light_of, paint, with_photograph
 from ..motion.track import MotionTrack
 from .eye_textures import closed_opening, iris_texture, without_iris
-from .hidden_skin import HiddenSkin, continue_skin, facing, hiding, outline_at_edge
+from .facing import facing, hiding
+from .hidden_skin import HiddenSkin, continue_skin
 from .monochrome import detect_tone
+from .outline import outline_at_edge
 from .parts import draw_parts, unwrap
 from .photo_shape import inner_lips, lid_scale, nasal_shift, openings, photo_shape, seat_upper_teeth
 from .projection import project
@@ -85,7 +87,7 @@ class PhotoAnalysis:
             share in which it replaces the photograph.
         defocus: blur of the photograph, sigma in pixels.
         tone: see `detect_tone`; None where the photograph has several hues.
-        facing: [468], see `hidden_skin.facing`.
+        facing: [468], see `facing.facing`.
         hidden_skin: what is drawn in place of skin that the photograph shows at a grazing angle.
     """
 
