@@ -20,7 +20,7 @@ from ..morphable.bundled.face_mesh import (
 )
 from ..morphable.rasterize import Fragments, interpolate
 from .facing import far_side, smoothstep
-from .sampling import blur, pixel_box, sample
+from .sampling import pixel_box, sample
 
 SEEN_RANGE = (0.15, 0.45)  # cosine between skin and viewing ray: below it is not seen, above it is seen well
 WELL_SEEN_RANGE = (0.4, 0.7)  # that cosine: skin that is seen so well tells the colour of the skin around it
@@ -32,10 +32,9 @@ BACKGROUND_DISTANCE = (0.15, 0.4)  # of ±1: a colour is the background's, is an
 SKIN_DISTANCE = 0.3  # of ±1: colours that lie farther than this from the skin's are hair, jewellery or background
 ODD_DISTANCE = 0.7  # that from the median of the face: no shade of its skin lies farther
 HUE_WEIGHT, BRIGHTER_WEIGHT, DARKER_WEIGHT = 2.0, 0.5, 0.8  # of differences in that distance
-LEAST_SHARE = 0.004  # of a colour: less does not show
+LEAST_SHARE = 0.01  # of a colour: less does not show
 LEAST_PULL = 1e-5  # of a colour that is not to be taken
 STIFFNESS = 0.005  # pull of the neighbours on a colour that is seen well, against that of the photograph
-DETAIL = 2.0  # pixels of blur that leave a colour without its detail
 FEATURES = [
     *RIGHT_BROW,
     *LEFT_BROW,
@@ -67,17 +66,17 @@ def unlike(colour: Tensor, skin: Tensor) -> Tensor:
     return (HUE_WEIGHT * hue).hypot(torch.where(light > 0, BRIGHTER_WEIGHT, DARKER_WEIGHT) * light)
 
 
-def continue_skin(face: ProceduralFace, crop: Tensor, pixels: Tensor, cosine: Tensor) -> HiddenSkin:
+def continue_skin(face: ProceduralFace, soft: Tensor, pixels: Tensor, cosine: Tensor) -> HiddenSkin:
     """Continue the seen skin over the mesh: every hidden vertex takes the mean of its neighbours.
 
     Args:
         face: the bundled face.
-        crop: [3, S, S] in ±1, the photograph.
+        soft: [3, S, S] in ±1, the photograph without its detail.
         pixels: [V, 2], the vertices in it.
         cosine: [468], see `facing.facing`.
     """
     seen = smoothstep(cosine, SEEN_RANGE)
-    colour = sample(blur(crop[None], DETAIL)[0], pixels[None, None, :FACE_POINTS])[0, :, 0].T
+    colour = sample(soft, pixels[None, None, :FACE_POINTS])[0, :, 0].T
     plain = torch.ones_like(seen)
     plain[FEATURES] = 0
     usual = colour[cosine > WELL_SEEN_RANGE[0]].quantile(0.5, dim=0) if (cosine > WELL_SEEN_RANGE[0]).any() else colour
@@ -85,7 +84,7 @@ def continue_skin(face: ProceduralFace, crop: Tensor, pixels: Tensor, cosine: Te
     skin = _harmonic(face, colour, plain * odd * smoothstep(cosine, WELL_SEEN_RANGE))
     like = torch.exp(-(unlike(colour, skin) / SKIN_DISTANCE).square())
     # what is unlike skin is hair and stays, but not at the far outline nor where it is background, or mixed with it
-    hair = smoothstep(_beside(colour, skin, _background(face, crop, pixels)), BACKGROUND_DISTANCE)
+    hair = smoothstep(_beside(colour, skin, _background(face, soft, pixels)), BACKGROUND_DISTANCE)
     hidden = (1 - seen) * (1 - (1 - like) * hair * smoothstep(cosine, COVERED_RANGE))
     missed = (1 - like) * (1 - hair) * (1 - smoothstep(cosine, MISSED_RANGE))
     hidden = far_side(face, cosine) * torch.maximum(hidden, missed)
@@ -119,10 +118,10 @@ def draw_hidden_skin(
     image[(slice(None), *box.index)].mul_(1 - layer[:, 3:]).add_(layer[:, :3])
 
 
-def _background(face: ProceduralFace, crop: Tensor, pixels: Tensor) -> Tensor:
+def _background(face: ProceduralFace, soft: Tensor, pixels: Tensor) -> Tensor:
     """Colours [468, 3] in ±1 that lie beyond the outline where it is nearest to each vertex; pixels: [V, 2]."""
     ring = face.parts["head"].start + BACKGROUND_RING * len(OVAL) + torch.arange(len(OVAL))
-    colours = sample(blur(crop[None], DETAIL)[0], pixels[None, None, ring])[0, :, 0].T
+    colours = sample(soft, pixels[None, None, ring])[0, :, 0].T
     return colours[torch.cdist(pixels[:FACE_POINTS], pixels[OVAL]).argmin(1)]
 
 

@@ -11,7 +11,7 @@ from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
 from ..morphable.bundled.geometry import RING_COUNT, RING_POINTS
 from .facing import hiding
 from .hidden_skin import unlike
-from .sampling import blur, sample
+from .sampling import blur, pixel_box, sample
 
 BORDER_EDGES = 4  # of the mesh from the outline inwards: what lies farther in (nose, lips) does not make the outline
 LATERAL = 0.8  # pixels that a point counts as less far out for each pixel that it lies beside the direction
@@ -87,26 +87,30 @@ class Outline:
         return ((chain - centre[:, None]) * unit[:, None]).sum(-1)
 
 
-def soften_edges(image: Tensor, source_pixels: Tensor, cover: Tensor) -> None:
+def soften_edges(image: Tensor, source_pixels: Tensor, cover: Tensor, face_pixels: Tensor) -> None:
     """Blend the two sides of the edges where one part of the skin hides another, in place.
 
     Args:
         image: [N, 3, S, S] in ±1, changed.
         source_pixels: [N, S, S, 2], places in the photograph; they jump there.
         cover: bool [N, S, S], the skin's; openings keep their rims.
+        face_pixels: [N, P, 2], points of the face, which alone can hide something.
     """
-    jump = torch.zeros_like(cover)
-    right = (source_pixels[:, :, 1:] - source_pixels[:, :, :-1]).abs().amax(-1) > EDGE_JUMP
-    down = (source_pixels[:, 1:] - source_pixels[:, :-1]).abs().amax(-1) > EDGE_JUMP
-    jump[:, :, 1:] |= right & cover[:, :, 1:] & cover[:, :, :-1]
-    jump[:, 1:] |= down & cover[:, 1:] & cover[:, :-1]
+    face = pixel_box(face_pixels, EDGE_MARGIN, image.shape[-1])
+    places, within = source_pixels[:, face.rows, face.columns], cover[:, face.rows, face.columns]
+    jump = torch.zeros_like(within)
+    right = (places[:, :, 1:] - places[:, :, :-1]).abs().amax(-1) > EDGE_JUMP
+    down = (places[:, 1:] - places[:, :-1]).abs().amax(-1) > EDGE_JUMP
+    jump[:, :, 1:] |= right & within[:, :, 1:] & within[:, :, :-1]
+    jump[:, 1:] |= down & within[:, 1:] & within[:, :-1]
     if not jump.any():
         return
     rows, columns = jump.any(0).any(1).nonzero()[:, 0], jump.any(0).any(0).nonzero()[:, 0]
     box = [slice(max(int(of[0]) - EDGE_MARGIN, 0), int(of[-1]) + EDGE_MARGIN + 1) for of in (rows, columns)]
     area = (slice(None), slice(None), *box)
     share = (blur(jump[:, None][area].float(), EDGE_BLUR) * EDGE_GAIN).clamp(max=1)
-    image[area] += (blur(image[area], EDGE_BLUR) - image[area]) * share
+    changed = image[(slice(None), *face.index)][area]
+    changed += (blur(changed, EDGE_BLUR) - changed) * share
 
 
 def outline_at_edge(crop: Tensor, landmarks: Tensor, hidden: Tensor, skin: Tensor) -> Tensor:

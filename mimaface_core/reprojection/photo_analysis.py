@@ -42,6 +42,7 @@ IRIS_SIZE = 0.2  # of an eye's width, where no eye shows its iris
 TEETH_OPENING, TONGUE_OPENING = 2.0, 12.0  # pixels: openings of the mouth in which they are visible
 FOLD_HEIGHT = 0.4  # share of the way from the lid up to the brow that the fold of a closed lid reaches
 LIP_SEAM = (0.7, 1.0, 0.95)  # darkness of the line between closed lips in red, green and blue, against a lid's
+DETAIL = 2.0  # pixels of blur that leave the photograph without its detail
 SHARP_RATIO = 0.63  # of the finest to the next finest detail in a sharp photograph
 BLUR_SLOPE = 4.6  # pixels of blur that lower that ratio by 1
 MAX_DEFOCUS = 1.5  # pixels
@@ -119,7 +120,8 @@ def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source:
     nasal, size = nasal_shift(source.gaze[0]), crop.shape[-1]
     shape = photo_shape(face, landmarks, source, nasal)
     cosine = facing(face, shape[None], source)[0]
-    skin = continue_skin(face, crop, project(face.model, shape[None], source)[0, :, :2], cosine)
+    soft = blur(crop[None], DETAIL)[0]
+    skin = continue_skin(face, soft, project(face.model, shape[None], source)[0, :, :2], cosine)
     landmarks = outline_at_edge(crop, landmarks, hiding(face, cosine), skin.colour[OVAL])
     shape = photo_shape(face, landmarks, source, nasal)
     vertices = project(face.model, shape[None], source)[0]
@@ -142,7 +144,7 @@ def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source:
         defocus=defocus(crop[pixel_box(landmarks[:FACE_POINTS, :2], 0, size).index]),
         tone=detect_tone(crop),
         facing=cosine,
-        hidden_skin=continue_skin(face, crop, vertices[:, :2], cosine),
+        hidden_skin=continue_skin(face, soft, vertices[:, :2], cosine),
     )
 
 

@@ -14,7 +14,14 @@ from torch import Tensor
 
 from ..morphable.bundled.blendshapes import LID_BLENDSHAPES
 from ..morphable.bundled.face import ProceduralFace
-from ..morphable.bundled.face_mesh import EYE_CORNERS, EYE_LANDMARKS, INNER_LOWER_LIP, INNER_UPPER_LIP, LIP_MIDDLES
+from ..morphable.bundled.face_mesh import (
+    EYE_CORNERS,
+    EYE_LANDMARKS,
+    FACE_POINTS,
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LIP_MIDDLES,
+)
 from ..morphable.bundled.lip_contact import CONTACT_GAP, SHUT_GAP, limit_lips, lip_gaps
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
@@ -196,7 +203,7 @@ class ReprojectionRenderer:
         warped = self._warped_skin(points)
         image, freedom = warped.image, self._stretch(warped)
         draw_hidden_skin(image, self.photo.hidden_skin, warped.fragments, self._skin_triangles, points, turned)
-        soften_edges(image, warped.source_pixels, warped.cover)
+        soften_edges(image, warped.source_pixels, warped.cover, points[:, :FACE_POINTS, :2])
         # the rest happens around eyes and mouth
         box = pixel_box(points[:, RIM_POINTS, :2], RIM_REACH, self.size)
         area = (slice(None), *box.index)

@@ -150,8 +150,9 @@ def test_edges_are_softened_only_where_the_photograph_jumps():
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
     pixels, cover = torch.stack([x, y], -1)[None], torch.ones(1, 32, 32, dtype=torch.bool)
     same = image.clone()
-    soften_edges(same, pixels, cover)
+    face = torch.tensor([[[0.0, 0.0], [32.0, 32.0]]])
+    soften_edges(same, pixels, cover, face)
     assert torch.equal(same, image)
-    soften_edges(same, torch.where(pixels[..., :1] > 15, pixels + 20, pixels), cover)
+    soften_edges(same, torch.where(pixels[..., :1] > 15, pixels + 20, pixels), cover, face)
     assert 0.2 < same[0, 0, 16, 15] < 0.5 < same[0, 0, 16, 16] < 0.8
     assert torch.equal(same[..., :10], image[..., :10])
