@@ -94,7 +94,7 @@ def soften_edges(image: Tensor, source_pixels: Tensor, cover: Tensor, face_pixel
         image: [N, 3, S, S] in ±1, changed.
         source_pixels: [N, S, S, 2], places in the photograph; they jump there.
         cover: bool [N, S, S], the skin's; openings keep their rims.
-        face_pixels: [N, P, 2], points of the face, which alone can hide something.
+        face_pixels: [N, P, 2], points of the face and of what is next to it, which alone can hide something.
     """
     face = pixel_box(face_pixels, EDGE_MARGIN, image.shape[-1])
     places, within = source_pixels[:, face.rows, face.columns], cover[:, face.rows, face.columns]

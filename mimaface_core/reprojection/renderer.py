@@ -22,6 +22,7 @@ from ..morphable.bundled.face_mesh import (
     INNER_UPPER_LIP,
     LIP_MIDDLES,
 )
+from ..morphable.bundled.geometry import RING_POINTS
 from ..morphable.bundled.lip_contact import CONTACT_GAP, SHUT_GAP, limit_lips, lip_gaps
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
@@ -203,7 +204,7 @@ class ReprojectionRenderer:
         warped = self._warped_skin(points)
         image, freedom = warped.image, self._stretch(warped)
         draw_hidden_skin(image, self.photo.hidden_skin, warped.fragments, self._skin_triangles, points, turned)
-        soften_edges(image, warped.source_pixels, warped.cover, points[:, :FACE_POINTS, :2])
+        soften_edges(image, warped.source_pixels, warped.cover, points[:, : FACE_POINTS + RING_POINTS, :2])
         # the rest happens around eyes and mouth
         box = pixel_box(points[:, RIM_POINTS, :2], RIM_REACH, self.size)
         area = (slice(None), *box.index)
