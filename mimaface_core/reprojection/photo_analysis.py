@@ -19,12 +19,16 @@ from ..morphable.bundled.face_mesh import (
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
     LEFT_CHEEK,
+    OVAL,
     RIGHT_CHEEK,
 )
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS, light_of, paint, with_photograph
 from ..motion.track import MotionTrack
 from .eye_textures import closed_opening, iris_texture, without_iris
+from .facing import facing, hiding
+from .hidden_skin import HiddenSkin, continue_skin
 from .monochrome import detect_tone
+from .outline import outline_at_edge
 from .parts import draw_parts, unwrap
 from .photo_shape import inner_lips, lid_scale, nasal_shift, openings, photo_shape, seat_upper_teeth
 from .projection import project
@@ -38,6 +42,7 @@ IRIS_SIZE = 0.2  # of an eye's width, where no eye shows its iris
 TEETH_OPENING, TONGUE_OPENING = 2.0, 12.0  # pixels: openings of the mouth in which they are visible
 FOLD_HEIGHT = 0.4  # share of the way from the lid up to the brow that the fold of a closed lid reaches
 LIP_SEAM = (0.7, 1.0, 0.95)  # darkness of the line between closed lips in red, green and blue, against a lid's
+DETAIL = 2.0  # pixels of blur that leave the photograph without its detail
 SHARP_RATIO = 0.63  # of the finest to the next finest detail in a sharp photograph
 BLUR_SLOPE = 4.6  # pixels of blur that lower that ratio by 1
 MAX_DEFOCUS = 1.5  # pixels
@@ -83,6 +88,8 @@ class PhotoAnalysis:
             share in which it replaces the photograph.
         defocus: blur of the photograph, sigma in pixels.
         tone: see `detect_tone`; None where the photograph has several hues.
+        facing: [468], see `facing.facing`.
+        hidden_skin: what is drawn in place of skin that the photograph shows at a grazing angle.
     """
 
     crop: Tensor
@@ -97,6 +104,8 @@ class PhotoAnalysis:
     closed: Tensor
     defocus: float
     tone: Tensor | None
+    facing: Tensor
+    hidden_skin: HiddenSkin
 
 
 def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> PhotoAnalysis:
@@ -110,11 +119,17 @@ def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source:
     """
     nasal, size = nasal_shift(source.gaze[0]), crop.shape[-1]
     shape = photo_shape(face, landmarks, source, nasal)
+    cosine = facing(face, shape[None], source)[0]
+    soft = blur(crop[None], DETAIL)[0]
+    skin = continue_skin(face, soft, project(face.model, shape[None], source)[0, :, :2], cosine)
+    landmarks = outline_at_edge(crop, landmarks, hiding(face, cosine), skin.colour[OVAL])
+    shape = photo_shape(face, landmarks, source, nasal)
     vertices = project(face.model, shape[None], source)[0]
     irises, without_irises, sclera = _eyes(face, crop, landmarks, vertices)
     light = _light(crop, vertices, sclera)
     shape = seat_upper_teeth(face, shape, crop, inner_lips(landmarks), light, source)
     mouth = _mouth(face, crop, landmarks, project(face.model, shape[None], source)[0], light)
+    cosine = facing(face, shape[None], source)[0]
     return PhotoAnalysis(
         crop=crop,
         source=source,
@@ -128,6 +143,8 @@ def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source:
         closed=torch.stack([_closed(crop, landmarks, closing) for closing in CLOSINGS]),
         defocus=defocus(crop[pixel_box(landmarks[:FACE_POINTS, :2], 0, size).index]),
         tone=detect_tone(crop),
+        facing=cosine,
+        hidden_skin=continue_skin(face, soft, vertices[:, :2], cosine),
     )
 
 

@@ -6,7 +6,6 @@ gaze, and the mouth's inside; their textures are taken from the photograph where
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,54 +14,37 @@ from torch import Tensor
 
 from ..morphable.bundled.blendshapes import LID_BLENDSHAPES
 from ..morphable.bundled.face import ProceduralFace
-from ..morphable.bundled.face_mesh import EYE_LANDMARKS, INNER_LOWER_LIP, INNER_UPPER_LIP, LIP_MIDDLES
+from ..morphable.bundled.face_mesh import (
+    EYE_CORNERS,
+    EYE_LANDMARKS,
+    FACE_POINTS,
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    LIP_MIDDLES,
+)
+from ..morphable.bundled.geometry import RING_POINTS
 from ..morphable.bundled.lip_contact import CONTACT_GAP, SHUT_GAP, limit_lips, lip_gaps
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
-from ..morphable.rasterize import interpolate, rasterize
+from ..morphable.rasterize import Fragments, interpolate, rasterize
 from ..motion.track import MotionTrack
 from .contact import lift_brows, limit_gaze, meet_lids, order_lips, stop_jaw
 from .edge import still_at_edge
+from .facing import facing
+from .hidden_skin import draw_hidden_skin
+from .lip_shading import LIP_SHADING
 from .monochrome import apply_tone
+from .outline import Outline, soften_edges
 from .parts import draw_parts
-from .photo_analysis import analyse_photo
+from .photo_analysis import SHUT_EYE, analyse_photo
 from .photo_shape import openings
 from .projection import project
 from .sampling import PixelBox, blur, pixel_box, sample, stretch
 
-
-@dataclass(frozen=True)
-class LipShading:
-    """Shade of the lips on the mouth's inside.
-
-    Attributes:
-        exponents: of the light that passes the lips, in red, green and blue: it reddens.
-        loss: share of the light that full cover takes.
-        reach: pixels, blur of the shade.
-        drop: pixels by which it falls lower.
-        pout_loss: share of the teeth's light that is lost with every model unit that lips are pushed forwards.
-        usual_depth: model units from the lips to the teeth without that.
-        max_pout: model units.
-        wet: darkening of the lips where they roll in to an opening that the photograph does not show, in red, green
-            and blue.
-        wet_reach: pixels, blur of that darkening.
-    """
-
-    exponents: tuple[float, float, float] = (0.42, 0.58, 0.58)
-    loss: float = 0.93
-    reach: float = 5.0
-    drop: int = 4
-    pout_loss: float = 9.0
-    usual_depth: float = 0.06
-    max_pout: float = 0.1
-    wet: tuple[float, float, float] = (0.3, 0.5, 0.45)
-    wet_reach: float = 2.0
-
-
-LIP_SHADING = LipShading()
 THROAT_COLOUR = (-0.62, -0.83, -0.84)  # colour in ±1 where nothing lies before it
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
 SAME_GAP = 0.015  # model units: where the lips' gap differs less from the photograph's, its inside still fits
+OPENED_EYE = 0.03  # model units, by which an eye that the photograph shows shut opens until its inside is drawn
 CLOSURE_RANGE = (0.35, 0.80)  # closure of an opening at which it begins to be drawn closed, and is altogether
 STRETCH_RANGE = (0.10, 0.45)  # of the photograph: where it begins to count as changed, and is changed altogether
 MOUTH_FREEDOM = 0.15  # freedom of generated frames inside the mouth: painted teeth beat those that were learned
@@ -83,6 +65,8 @@ EYE_OPENING_TRIANGLES = [
     triangle for eye in EYE_LANDMARKS.values() for triangle in _spans(eye.upper_lid, eye.lower_lid)
 ]
 OPENING_TRIANGLES = torch.tensor(EYE_OPENING_TRIANGLES + _spans(INNER_UPPER_LIP, INNER_LOWER_LIP))
+# triangles before the end of the right eye's and of the left eye's, the rest is the mouth's
+OPENING_ENDS = [len(EYE_OPENING_TRIANGLES) // 2, len(EYE_OPENING_TRIANGLES)]
 RIM_POINTS = sorted(
     {point for eye in EYE_LANDMARKS.values() for point in eye.upper_lid + eye.lower_lid}
     | {*INNER_UPPER_LIP, *INNER_LOWER_LIP}
@@ -98,18 +82,20 @@ class _Skin(NamedTuple):
     image: Tensor
     source_pixels: Tensor
     cover: Tensor
+    fragments: Fragments
 
 
 class _Interior(NamedTuple):
     """The eyes and the mouth's inside behind the skin, in an area of the image.
 
     colour: [N, 3, h, w]. synthetic: [N, 1, h, w] in 0–1, where the photograph does not show it. mouth: bool
-    [N, 1, h, w], the mouth's inside.
+    [N, 1, h, w], the mouth's inside. shut: [N, 1, h, w] in 0–1, an eye that is shut as in the photograph.
     """
 
     colour: Tensor
     synthetic: Tensor
     mouth: Tensor
+    shut: Tensor
 
 
 class ReprojectionRenderer:
@@ -125,6 +111,9 @@ class ReprojectionRenderer:
     def __init__(self, face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> None:
         self.face, self.size = face, crop.shape[-1]
         self.photo = analyse_photo(face, crop, landmarks, source)
+        corners = self.photo.shape[torch.tensor(EYE_CORNERS)]
+        self._shut = self.photo.openings[:2] < SHUT_EYE * (corners[:, 0] - corners[:, 1]).norm(dim=-1)
+        self._outline = Outline(face, self.photo.vertex_pixels, self.photo.facing)
         self._centres = pixel_box(crop.new_tensor([[0, 0], [self.size, self.size]]), 0, self.size).centres
         self._skin_triangles = face.model.triangles[: face.part_triangles["head"].stop]
 
@@ -151,8 +140,11 @@ class ReprojectionRenderer:
         closure = ((closure - low) / (high - low)).clamp(0, 1) * (self.photo.openings > SHUT_GAP)
         gaps = shape[:, INNER_UPPER_LIP] - shape[:, INNER_LOWER_LIP]
         photo_gaps = self.photo.shape[INNER_UPPER_LIP] - self.photo.shape[INNER_LOWER_LIP]
-        unchanged = (1 - (gaps - photo_gaps).norm(dim=-1).amax(1) / SAME_GAP).clamp(0, 1)
-        drawn = self._draw(points, closure, unchanged)
+        unchanged = (1 - (gaps - photo_gaps).norm(dim=-1).amax(1, keepdim=True) / SAME_GAP).clamp(0, 1)
+        eyes = self._shut * (1 - (openings(shape) - self.photo.openings)[:, :2] / OPENED_EYE).clamp(0, 1)
+        unchanged = torch.cat([eyes, unchanged], 1)
+        turned = facing(self.face, shape, track) - self.photo.facing
+        drawn = self._draw(points, closure, unchanged, turned)
         if self.photo.tone is not None:
             drawn[:, :3] = apply_tone(drawn[:, :3], self.photo.tone)
         return drawn
@@ -177,6 +169,7 @@ class ReprojectionRenderer:
         points = project(self.face.model, shape, track)
         follow = self.face.follows[:, None]
         points[..., :2] = follow * points[..., :2] + (1 - follow) * self.photo.vertex_pixels
+        self._outline.spread(points)
         return points
 
     def shapes(self, track: MotionTrack) -> Tensor:
@@ -201,14 +194,17 @@ class ReprojectionRenderer:
         now = lip_gaps(self.face, c.identity, expression).amax(1)
         return torch.where(before > SHUT_GAP, (now - CONTACT_GAP) / LIP_CLOSING_GAP, 1).clamp(0, 1)
 
-    def _draw(self, points: Tensor, closure: Tensor, unchanged: Tensor) -> Tensor:
+    def _draw(self, points: Tensor, closure: Tensor, unchanged: Tensor, turned: Tensor) -> Tensor:
         """The result of `draw`: skin over irises over the sclera and the mouth's inside.
 
         points: [N, V, 3] in crop pixels. closure: [N, 3], 0–1, how far right eye, left eye and mouth have closed since
-        the photograph. unchanged: [N], 0–1, how far the mouth is open as there.
+        the photograph. unchanged: [N, 3], 0–1, how far right and left eye are shut, and the mouth is open, as there.
+        turned: [N, 468], see `draw_hidden_skin`.
         """
         warped = self._warped_skin(points)
         image, freedom = warped.image, self._stretch(warped)
+        draw_hidden_skin(image, self.photo.hidden_skin, warped.fragments, self._skin_triangles, points, turned)
+        soften_edges(image, warped.source_pixels, warped.cover, points[:, : FACE_POINTS + RING_POINTS, :2])
         # the rest happens around eyes and mouth
         box = pixel_box(points[:, RIM_POINTS, :2], RIM_REACH, self.size)
         area = (slice(None), *box.index)
@@ -217,7 +213,7 @@ class ReprojectionRenderer:
         interior = self._with_photograph(local, skin, self._mouth(local, cover, closure[:, 2]), unchanged)
         wet = blur((1 - cover) * interior.synthetic, LIP_SHADING.wet_reach)
         skin = (skin + 1) * (1 - points.new_tensor(LIP_SHADING.wet)[:, None, None] * wet) - 1
-        behind = self._with_irises(local, interior.colour, cover)
+        behind = self._with_irises(local, interior, cover)
         image[area] = skin * cover + behind * (1 - cover)
         synthetic = (1 - cover) * interior.synthetic
         in_mouth = (1 - MOUTH_FREEDOM) * (1 - cover) * interior.mouth
@@ -228,7 +224,7 @@ class ReprojectionRenderer:
         fragments = rasterize(points, self._skin_triangles, self.size, self.size)
         pixels = interpolate(fragments, self._skin_triangles, self.photo.vertex_pixels).permute(0, 2, 3, 1)
         pixels = still_at_edge(pixels, points[:, RIM_POINTS, :2], self._centres)
-        return _Skin(sample(self.photo.crop, pixels), pixels, fragments.mask)
+        return _Skin(sample(self.photo.crop, pixels), pixels, fragments.mask, fragments)
 
     def _stretch(self, skin: _Skin) -> Tensor:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""
@@ -272,20 +268,28 @@ class ReprojectionRenderer:
         colour = (colour + 1) * light - 1
         if self.photo.defocus > MIN_DEFOCUS:
             colour = blur(colour, self.photo.defocus)
-        return _Interior(colour, (1 - shown) * inside, inside)
+        return _Interior(colour, (1 - shown) * inside, inside, torch.zeros_like(cover))
 
     def _with_photograph(self, points: Tensor, skin: Tensor, mouth: _Interior, unchanged: Tensor) -> _Interior:
-        """The photograph in the openings: its sclera in the eyes, and its mouth's inside as far as `unchanged` [N]."""
+        """The photograph in the openings: its sclera in eyes, itself in mouth and shut eyes if `unchanged` [N, 3]."""
         fragments = rasterize(points, OPENING_TRIANGLES, *skin.shape[-2:])
         pixels = interpolate(fragments, OPENING_TRIANGLES, self.photo.vertex_pixels).permute(0, 2, 3, 1)
         photograph = torch.where(fragments.mask[:, None], sample(self.photo.without_irises, pixels), skin)
-        eyes = fragments.mask & (fragments.triangle < len(EYE_OPENING_TRIANGLES))
-        share = unchanged[:, None, None, None] * mouth.mouth
-        colour = mouth.colour + torch.where(eyes[:, None], 1, share) * (photograph - mouth.colour)
-        return _Interior(colour, mouth.synthetic * (1 - share), mouth.mouth)
+        number = torch.bucketize(fragments.triangle, fragments.triangle.new_tensor(OPENING_ENDS), right=True)
+        eyes, mouth_share = (fragments.mask & (number < 2))[:, None], unchanged[:, 2, None, None, None] * mouth.mouth
+        shut = eyes * unchanged.gather(1, number.flatten(1)).view_as(number)[:, None]
+        if shut.any():
+            photograph = photograph + shut * (sample(self.photo.crop, pixels) - photograph)
+        # between the rims of shut lids there is skin
+        beside = ~fragments.mask[:, None] & ~mouth.mouth
+        shut = torch.where(beside, unchanged[:, :2].amin(1)[:, None, None, None], shut)
+        share = torch.where(eyes, 1, torch.where(beside, shut, mouth_share))
+        colour = mouth.colour + share * (photograph - mouth.colour)
+        return _Interior(colour, mouth.synthetic * (1 - mouth_share), mouth.mouth, shut)
 
-    def _with_irises(self, points: Tensor, behind: Tensor, cover: Tensor) -> Tensor:
-        """Irises over what lies behind the skin [N, 3, h, w], shaded by lids that cover [N, 1, h, w]."""
+    def _with_irises(self, points: Tensor, behind: _Interior, cover: Tensor) -> Tensor:
+        """Irises over what lies behind the skin, shaded by lids that cover [N, 1, h, w]."""
         irises = draw_parts(self.face, self.photo.textures, list(EYE_LANDMARKS), points, *cover.shape[-2:])
         shade = 1 - 0.25 * blur(cover, 3.0) * (1 - irises.shown)
-        return behind * (1 - irises.opacity) + ((irises.colour + 1) * shade - 1) * irises.opacity
+        opacity = irises.opacity * (1 - behind.shut)
+        return behind.colour * (1 - opacity) + ((irises.colour + 1) * shade - 1) * opacity

@@ -1,0 +1,50 @@
+"""Which way the skin faces: towards the viewer, or, on the far side of a turned head, away."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
+from ..motion.track import MotionTrack
+
+FAR_RANGE = (0.08, 0.25)  # difference of the mean cosine at both sides of the outline: frontal, turned
+LEFT_OUTLINE, RIGHT_OUTLINE = range(5, 14), range(23, 32)  # places in OVAL, from the temple to the jaw
+MIDDLE = (-0.1, 0.1)  # model units, where one side of the face goes over into the other
+HIDING_RANGE = (0.05, 0.3)  # cosine at the outline: it hides what is behind it, it does not
+
+
+def facing(face: ProceduralFace, shape: Tensor, track: MotionTrack) -> Tensor:
+    """Cosine [N, 468] between the normals of faces [N, V, 3], posed as in a track, and the viewing rays."""
+    c, triangles = track.coefficients, face.model.triangles[face.part_triangles["face"]]
+    world = face.model.transform(shape, c.angles, c.translation)[:, :FACE_POINTS]
+    a, b, d = world[:, triangles].unbind(2)
+    normals = torch.linalg.cross(b - a, d - a).repeat_interleave(3, 1)
+    normals = torch.zeros_like(world).index_add(1, triangles.flatten(), normals)
+    ray = world.new_tensor([0, 0, face.model.camera]) - world
+    return (F.normalize(normals, dim=-1) * F.normalize(ray, dim=-1)).sum(-1)
+
+
+def smoothstep(x: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """0 below the bounds, 1 above them, smooth between."""
+    share = ((x - bounds[0]) / (bounds[1] - bounds[0])).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def far_side(face: ProceduralFace, cosine: Tensor) -> Tensor:
+    """Share in 0–1 in which each vertex [468] lies on the side that a turned head hides; a frontal one hides none.
+
+    Args:
+        face: the bundled face.
+        cosine: [468], see `facing`.
+    """
+    left, right = (cosine[[OVAL[k] for k in side]].mean() for side in (LEFT_OUTLINE, RIGHT_OUTLINE))
+    on_left = smoothstep(face.model.mean_shape[:FACE_POINTS, 0], MIDDLE)
+    return on_left * smoothstep(right - left, FAR_RANGE) + (1 - on_left) * smoothstep(left - right, FAR_RANGE)
+
+
+def hiding(face: ProceduralFace, cosine: Tensor) -> Tensor:
+    """How much each point of the outline [36] hides what lies behind it, 0–1; cosine: [468], see `facing`."""
+    return (far_side(face, cosine) * (1 - smoothstep(cosine, HIDING_RANGE)))[OVAL]
