@@ -64,7 +64,7 @@ def test_a_pass_retains_no_frames():
         def __iter__(self):
             nonlocal most
             for i in range(60):
-                frame = torch.full((64, 64, 3), 1 + i, dtype=torch.uint8)
+                frame = torch.full((256, 256, 3), 1 + i, dtype=torch.uint8)
                 token = Token()
                 weakref.finalize(frame, lambda token: None, token)
                 alive.add(token)
