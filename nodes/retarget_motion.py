@@ -42,9 +42,9 @@ class RetargetMotion(Node):
                     default=AUTOMATIC,
                     min=AUTOMATIC,
                     max=1_000_000,
-                    tooltip="−1 counts movement from the driver's resting face, which is found in the whole clip, and"
-                    " opens or closes the source's eyes and lips as the driver does. A frame's number counts from that"
-                    " frame instead.",
+                    tooltip="The driver's frame that movement counts from; −1 counts from the driver's resting face,"
+                    " which is found in the whole clip, and opens or closes the source's eyes and lips as the driver"
+                    " does.",
                 ),
                 _share("pose", "head movement"),
                 _share("expression", "expression"),
