@@ -23,7 +23,7 @@ from ...face.follow import choose_face, clip_landmarks
 from ...files import replacing
 from ...morphable.bundled.face_mesh import FACE_POINTS
 from ...packs.manifest import FACE_SHARE
-from ...tensors import to_float
+from ...tensors import invert_affine, to_float
 from ..people.camera import to_jpeg
 from ..people.inference import WEIGHT_PIXELS, loss_weights
 from ..people.synthesis import Sample, complete_sample
@@ -219,7 +219,7 @@ def video_sample(source: Tensor, clip: list[Tensor], tracker: FaceTracker) -> Sa
         raise Unusable("no face is visible long enough; use videos that show one face from the front.")
     points = torch.from_numpy(choose_face(faces, -1))
     matrix = crop_matrix(points, FACE_SHARE)
-    if matrix[0, 0] > MAX_ENLARGEMENT:
+    if matrix[:, :2].det().sqrt() > MAX_ENLARGEMENT:
         smallest = round(FACE_SHARE * CROP_SIZE / MAX_ENLARGEMENT)
         raise Unusable(f"its face is too small; {smallest} pixels high or wide are needed.")
     landmarks = torch.stack([transform_points(matrix, frame_points) for frame_points in (points, *visible)])
@@ -238,7 +238,7 @@ def _crop_jpeg(frame: Tensor, matrix: Tensor) -> bytes:
 
 def _inside_frame(matrix: Tensor, height: int, width: int) -> Tensor:
     """Bool [64, 64]: places of the crop that the frame covers."""
-    low, high = transform_points(matrix, torch.tensor([[0.0, 0.0], [width, height]]))
     centres = (torch.arange(WEIGHT_PIXELS) + 0.5) * CROP_SIZE / WEIGHT_PIXELS
-    columns, rows = ((centres > first) & (centres < last) for first, last in zip(low, high, strict=True))
-    return rows[:, None] & columns
+    places = transform_points(invert_affine(matrix), torch.cartesian_prod(centres, centres).flip(1))
+    inside = ((places > 0) & (places < torch.tensor([width, height]))).all(1)
+    return inside.view(WEIGHT_PIXELS, WEIGHT_PIXELS)
