@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import demo, detect, evaluate, pack, run, train
+from . import demo, detect, evaluate, pack, run, sign, train
 from .exit_status import exit_status
 
 
@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     run.add(commands)
     evaluate.add(commands)
     detect.add(commands)
+    sign.add(commands)
     train.add(commands)
     pack.add(commands)
     demo.add(commands)

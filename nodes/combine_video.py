@@ -12,6 +12,7 @@ from torch import Tensor
 from ..mimaface_core import host
 from ..mimaface_core.media.audio import AnyAudio, UndecodableAudioError
 from ..mimaface_core.media.frames import Frames
+from ..mimaface_core.media.marks.user import request_consent
 from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from ..mimaface_core.media.provenance import own_watermark, synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
@@ -101,6 +102,7 @@ class CombineVideo(Node):
         sound_of: Any = None,
         watermark: bool = True,
     ) -> io.NodeOutput:
+        request_consent()
         stream = frames_of(frames, fps or IMAGE_FPS, alpha=True)
         first = list(islice(stream, 2))
         kind = "png" if len(first) == 1 and format == FORMATS[0] else format

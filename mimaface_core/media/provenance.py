@@ -7,6 +7,7 @@ XMP in PNG and MP4, which is where checking tools look for it. The second layer 
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -16,6 +17,7 @@ from .marks.payload import Payload
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
+    from torch import Tensor
 
 VERSION = "0.1.0"  # of this extension, as in pyproject.toml
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -38,6 +40,15 @@ def synthetic_metadata(watermark: Watermark | None = None) -> dict[str, str]:
 def own_watermark() -> Watermark:
     """The watermark of this version of the extension, for `VideoWriter`."""
     return Watermark(Payload.of_version(VERSION))
+
+
+def as_png(image: Tensor) -> bytes:
+    """An image, uint8 [H, W, 3], as the bytes of a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image.numpy()).save(file, "PNG", compress_level=4)
+    return file.getvalue()
 
 
 def xmp_packet(metadata: dict[str, str]) -> str | None:

@@ -59,9 +59,9 @@ def find_watermark(frames: Iterable[Tensor]) -> Found:
 
     False alarms: of the pilot, only phases count, relative to the key's, which were drawn at random. In an unmarked
     file, whatever it shows, coherence is therefore the mean of 72 random unit vectors' real parts, weighted and scaled
-    to the deviation 1/12.
-    It is read at 432 scales and turns and 4096 independent shifts, 1.8 million places; 0.62 is 7.4 deviations, 5e-14 at each: less
-    than 1e-7 a file. The payload's extension and checksum are right by chance once in 2^32 readings, one a file.
+    to the deviation 1/12. It is read at 432 scales and turns and 4096 independent shifts, 1.8 million places; 0.62 is
+    7.4 deviations, 5e-14 at each: less than 1e-7 a file. The payload's extension and checksum are right by chance once
+    in 2^32 readings, one a file.
 
     Args:
         frames: uint8 [H, W, 3] of one size.

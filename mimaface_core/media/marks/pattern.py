@@ -12,6 +12,7 @@ from .payload import CODED_BITS, encode
 # The public key. Whoever has this file can detect the mark; a secret one would not make it harder to remove.
 _KEY = 20261202
 PERIODS = 4  # of the lattice along the image's shorter side
+SHORTEST_PERIOD = 48.0  # pixels: of small images
 LOWEST, HIGHEST = 5.0, 21.0  # waves a period
 _PILOTS = 72
 _PILOT_BAND = (7.0, 19.0)
@@ -73,7 +74,7 @@ def pattern(height: int, width: int, bits: np.ndarray) -> np.ndarray:
     pilot, rest = np.sqrt(2 * _PILOT_SHARE / _PILOTS), np.sqrt(2 * (1 - _PILOT_SHARE) / len(signs))
     spectrum[marks.pilots[:, 1] + top, marks.pilots[:, 0] + top] = pilot * marks.pilot_phases
     spectrum[marks.waves[:, 1] + top, marks.waves[:, 0] + top] = rest * signs * marks.phases
-    period = min(height, width) / PERIODS
+    period = max(min(height, width) / PERIODS, SHORTEST_PERIOD)
     numbers = np.arange(-top, top + 1)
     x, y = (
         np.exp(2j * np.pi / period * numbers[:, None] * (np.arange(n) + 0.5 - n / 2)[None]) for n in (width, height)
