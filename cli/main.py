@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import demo, evaluate, pack, run, train
+from . import demo, detect, evaluate, pack, run, sign, train
 from .exit_status import exit_status
 
 
@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run.add(commands)
     evaluate.add(commands)
+    detect.add(commands)
+    sign.add(commands)
     train.add(commands)
     pack.add(commands)
     demo.add(commands)

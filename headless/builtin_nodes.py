@@ -39,7 +39,9 @@ class LoadImage(io.ComfyNode):
         import torch
 
         from ..mimaface_core.media.image import read_cut_out, read_image, read_transparency
+        from ..mimaface_core.media.marks.report import name_marks
 
+        name_marks(image, "the image")
         mask, cut_out = read_transparency(image), read_cut_out(image)
         # as in ComfyUI, 64×64 zeros where there is no alpha
         pixels = read_image(image) if cut_out is None else cut_out

@@ -36,7 +36,8 @@ from .face.paste import Paster
 from .face.source import SourceFace
 from .media.audio import AnyAudio, Audio, AudioFile
 from .media.frames import STILL_SUFFIXES, Frames, check_image
-from .media.provenance import synthetic_metadata
+from .media.marks.report import name_marks
+from .media.provenance import own_watermark, synthetic_metadata
 from .media.rate import exact_rate
 from .media.write import VideoWriter
 from .morphable.bundled.face import procedural_face
@@ -284,6 +285,7 @@ def _frames(frames: str | Path | Tensor | Frames, fps: float) -> Frames:
     if isinstance(frames, Tensor):
         return Frames.of_batch(frames[None] if frames.ndim == 3 else frames, fps, alpha=True)
     if isinstance(frames, (str, Path)):
+        name_marks(frames, "the file")
         return Frames.open(frames, alpha=True)
     raise InputError(
         f"Frames cannot be a {type(frames).__name__}; give a path, an image tensor [H, W, 3] in 0–1, a batch"
@@ -526,6 +528,7 @@ def write_video(
     *,
     audio: str | Path | AnyAudio | None = None,
     metadata: Mapping[str, Any] | None = None,
+    watermark: bool = True,
 ) -> Path:
     """Write a video, whole or not at all, marked as synthetic.
 
@@ -536,6 +539,8 @@ def write_video(
         fps: frames a second.
         audio: a file, or a waveform, which is cut where the video ends.
         metadata: further entries for the file.
+        watermark: whether an invisible mark, which `mimaface detect` finds, is laid into the frames; the metadata say
+            where it is not.
 
     Returns:
         The path.
@@ -548,8 +553,9 @@ def write_video(
     if sound is None and audio is not None and Path(str(audio)).suffix.lower() in STILL_SUFFIXES:
         raise InputError(f"{audio} is an image and has no audio; give an audio file, or a video.")
     kind = path.suffix.lstrip(".").lower()
-    notes = {**synthetic_metadata(), **(metadata or {})}
-    with VideoWriter(path, exact_rate(fps), kind, audio=sound, metadata=notes) as writer:
+    mark = own_watermark() if watermark else None
+    notes = {**synthetic_metadata(mark), **(metadata or {})}
+    with VideoWriter(path, exact_rate(fps), kind, audio=sound, metadata=notes, watermark=mark) as writer:
         for batch in _batches(frames):
             for frame in batch:
                 if kind == "png" and writer.frames:

@@ -2,6 +2,7 @@
 
 from .combine_video import CombineVideo
 from .comfyui.schema import ComfyExtension, io
+from .detect import Detect
 from .detect_gaze import DetectGaze
 from .drive_by_audio import DriveByAudio
 from .edit_motion import EditMotion
@@ -35,6 +36,7 @@ NODES: list[type[io.ComfyNode]] = [
     CombineVideo,
     PlotMotion,
     Evaluate,
+    Detect,
     SaveMotion,
     LoadMotion,
 ]

@@ -12,8 +12,9 @@ from torch import Tensor
 from ..mimaface_core import host
 from ..mimaface_core.media.audio import AnyAudio, UndecodableAudioError
 from ..mimaface_core.media.frames import Frames
+from ..mimaface_core.media.marks.user import request_consent
 from ..mimaface_core.media.output_path import check_output_path, next_output_path
-from ..mimaface_core.media.provenance import synthetic_metadata
+from ..mimaface_core.media.provenance import own_watermark, synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.write import VideoWriter
 from ..mimaface_core.tensors import to_uint8
@@ -70,6 +71,13 @@ class CombineVideo(Node):
                     optional=True,
                     tooltip="A video whose audio is used when none is connected, usually the driver.",
                 ),
+                io.Boolean.Input(
+                    "watermark",
+                    default=True,
+                    optional=True,
+                    tooltip="Lays an invisible mark into the frames, by which the result can be recognised as synthetic"
+                    " after it was shared. Off, the metadata say so.",
+                ),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The video, for further nodes.")],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -85,20 +93,30 @@ class CombineVideo(Node):
 
     @classmethod
     def execute(
-        cls, frames: Any, filename_prefix: str, format: str, fps: float, audio: Any = None, sound_of: Any = None
+        cls,
+        frames: Any,
+        filename_prefix: str,
+        format: str,
+        fps: float,
+        audio: Any = None,
+        sound_of: Any = None,
+        watermark: bool = True,
     ) -> io.NodeOutput:
+        request_consent()
         stream = frames_of(frames, fps or IMAGE_FPS, alpha=True)
         first = list(islice(stream, 2))
         kind = "png" if len(first) == 1 and format == FORMATS[0] else format
         height, width = first[0].shape[:2] if first else (0, 0)
         place = next_output_path(host.current().output_folder(), filename_prefix, width, height)
-        notes = synthetic_metadata() | {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
+        mark = own_watermark() if watermark else None
+        notes = synthetic_metadata(mark) | {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
         writer = VideoWriter(
             place.file(f".{kind}"),
             exact_rate(fps) if fps else stream.fps,
             kind,
             audio=_sound_of(sound_of) if audio is None else audio_of(audio),
             metadata={key: value for key, value in notes.items() if value is not None},
+            watermark=mark,
         )
         with writer, host.current().progress(stream.count, "writing") as progress:
             for frame in stream:

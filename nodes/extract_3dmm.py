@@ -7,12 +7,13 @@ from typing import Any
 from ..mimaface_core.face.detect import FaceTracker, require_tracker
 from ..mimaface_core.face.extract_by_d3dfr import FRAMINGS, RELEASED
 from ..mimaface_core.face.lost import LOST
+from ..mimaface_core.media.marks.report import name_marks
 from ..mimaface_core.packs.pack import ModelPack
 from ..mimaface_core.pipeline import measure
 from .comfyui.schema import io
 from .node import Node, fault, verdict
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source
-from .streams import frames_of
+from .streams import file_of, frames_of
 from .widgets import frame_rate
 
 UNCONNECTED = "unconnected"  # a socket, for `validate_inputs`
@@ -91,5 +92,8 @@ class Extract3DMM(Node):
         framing: str = RELEASED,
         landmarks: dict | None = None,
     ) -> io.NodeOutput:
+        file = file_of(picture)
+        if file is not None:
+            name_marks(file, "the video")
         frames, tracker = frames_of(picture, fps, alpha=True), connected_tracker(landmarks)
         return io.NodeOutput(*measure(pack, frames, face=face, lost=lost, framing=framing, tracker=tracker))

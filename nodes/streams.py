@@ -53,6 +53,14 @@ def is_video(value: Any) -> bool:
     return hasattr(value, "get_stream_source")
 
 
+def file_of(value: Any) -> str | None:
+    """The path of a VIDEO's file; None for images, and for videos that are in memory."""
+    if not is_video(value) or isinstance(value, VideoFromComponents):
+        return None
+    file = value.get_stream_source()
+    return str(file) if isinstance(file, (str, os.PathLike)) else None
+
+
 def _window(video: Any) -> tuple[float, float]:
     """Start and length in seconds of a VIDEO that a newer ComfyUI has trimmed; 0 for all of it.
 

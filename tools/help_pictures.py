@@ -15,6 +15,7 @@ from torch import Tensor
 from mimaface.cli.demo import DRIVER
 from mimaface.mimaface_core.face.crop import CROP_SIZE, PLANE
 from mimaface.mimaface_core.media.image import read_image
+from mimaface.mimaface_core.media.provenance import own_watermark
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
@@ -100,6 +101,7 @@ def draw_help(portrait: Path, photograph: Path, result: Path) -> None:
         packs,
         kept,
         pasted,
+        marked,
         plotted,
         smoothed,
         calmed,
@@ -192,6 +194,18 @@ def pasted(scene: Scene) -> None:
     shown = [drawn[-1], mask[0][..., None].expand(-1, -1, 3), whole[-1]]
     tiles([shown], SIDE, page("PasteBack", "whole.jpg"), ("frames", "mask", "video"))
     tiles([whole[2::3]], SIDE, page("CombineVideo", "film.jpg"))
+
+
+def marked(scene: Scene) -> None:
+    plain = to_uint8(scene.portrait)
+    shown = own_watermark()(plain)
+    change = (0.5 + 8 * (to_float(shown) - to_float(plain))).clamp(0, 1)
+    tiles(
+        [[to_float(plain), change, to_float(shown)]],
+        SIDE,
+        page("Detect", "mark.jpg"),
+        ("frame", "change × 8", "marked"),
+    )
 
 
 def plotted(scene: Scene) -> None:

@@ -2,18 +2,24 @@
 
 The digital source type is the one that IPTC defines for a real recording into which trained models have composed
 something (https://cv.iptc.org/newscodes/digitalsourcetype/). It is written as a plain tag in every container, and as
-XMP in PNG and MP4, which is where checking tools look for it.
+XMP in PNG and MP4, which is where checking tools look for it. The second layer is the watermark, see `marks`.
 """
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from .marks.embed import Watermark
+from .marks.payload import Payload
+
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
+    from torch import Tensor
 
+VERSION = "0.1.0"  # of this extension, as in pyproject.toml
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _NOTICE = "Synthetic media: the face shown was animated by artificial intelligence (MIMAFace)."
 # The box type that part 3 of the XMP specification gives to XMP in ISO media files.
@@ -21,9 +27,28 @@ _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _GIF_BLOCK_BYTES = 255  # a comment extension is cut into blocks of at most this size
 
 
-def synthetic_metadata() -> dict[str, str]:
-    """Metadata for `VideoWriter`: the face is synthetic, in words (`comment`) and for tools (`digitalSourceType`)."""
-    return {"comment": _NOTICE, "digitalSourceType": SOURCE_TYPE}
+def synthetic_metadata(watermark: Watermark | None = None) -> dict[str, str]:
+    """Metadata for `VideoWriter`: the face is synthetic, in words (`comment`) and for tools (`digitalSourceType`).
+
+    Args:
+        watermark: that of the file, which is named; where there is none, that is said.
+    """
+    mark = "off" if watermark is None else str(watermark.payload)
+    return {"comment": _NOTICE, "digitalSourceType": SOURCE_TYPE, "watermark": mark}
+
+
+def own_watermark() -> Watermark:
+    """The watermark of this version of the extension, for `VideoWriter`."""
+    return Watermark(Payload.of_version(VERSION))
+
+
+def as_png(image: Tensor) -> bytes:
+    """An image, uint8 [H, W, 3], as the bytes of a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image.numpy()).save(file, "PNG", compress_level=4)
+    return file.getvalue()
 
 
 def xmp_packet(metadata: dict[str, str]) -> str | None:

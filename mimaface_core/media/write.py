@@ -23,6 +23,7 @@ from ..tensors import off_white, to_float, to_uint8
 from . import ffmpeg
 from .audio import AnyAudio
 from .encoders import FORMATS
+from .marks.embed import Watermark
 from .provenance import mark_gif, mark_mp4, png_info
 from .rate import exact_rate
 
@@ -55,6 +56,7 @@ class VideoWriter:
             that are no numbers become silence. GIF and PNG hold none.
         metadata: text by key; other values are stored as JSON. See `provenance.synthetic_metadata`.
         crf: constant rate factor of mp4 and webm, lower is better and bigger; None for the usual one.
+        watermark: laid into every frame, see `provenance.own_watermark`; not for files that are passed on.
 
     Attributes:
         path: the final path; for "png" settled when finished.
@@ -79,6 +81,7 @@ class VideoWriter:
         audio: AnyAudio | None = None,
         metadata: dict | None = None,
         crf: int | None = None,
+        watermark: Watermark | None = None,
     ) -> None:
         if format not in FORMATS:
             raise InputError(f"'{format}' is not a video format; choose one of {', '.join(FORMATS)}.")
@@ -90,7 +93,7 @@ class VideoWriter:
         self._metadata = {
             key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()
         }
-        self._crf = crf
+        self._crf, self._watermark = crf, watermark
         self._size: tuple[int, ...] | None = None
 
     def __enter__(self) -> Self:
@@ -135,7 +138,8 @@ class VideoWriter:
         self._size = self._size or tuple(frame.shape)
         if tuple(frame.shape) != self._size:
             raise ValueError(f"frame {self.frames} is {tuple(frame.shape)} in size, the first was {self._size}")
-        pixels = self._stored(frame.cpu()).numpy()
+        frame = frame.cpu() if self._watermark is None else self._watermark(frame.cpu())
+        pixels = self._stored(frame).numpy()
         try:
             if self.format == "png":
                 self._write_image(pixels)

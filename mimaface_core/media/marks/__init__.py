@@ -1,0 +1,1 @@
+"""The watermark of written files, and what marks of synthetic media a file carries."""

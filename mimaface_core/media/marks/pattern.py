@@ -1,0 +1,82 @@
+"""The watermark's pattern: waves of one lattice, some known (the pilot), the others signed by the payload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .payload import CODED_BITS, encode
+
+# The public key. Whoever has this file can detect the mark; a secret one would not make it harder to remove.
+_KEY = 20261202
+PERIODS = 4  # of the lattice along the image's shorter side
+SHORTEST_PERIOD = 48.0  # pixels: of small images
+LOWEST, HIGHEST = 5.0, 21.0  # waves a period
+_PILOTS = 72
+_PILOT_BAND = (7.0, 19.0)
+_PILOT_SHARE = 0.5  # of the mark's power
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The waves of the mark, one of each pair ±k.
+
+    Attributes:
+        pilots: wave numbers (x, y) [P, 2] of the pilot.
+        pilot_phases: their factors [P], complex, of size 1.
+        waves: wave numbers [W, 2] of the payload, a multiple of the coded bits.
+        phases: their factors [W].
+        bit: which coded bit signs each of them [W].
+    """
+
+    pilots: np.ndarray
+    pilot_phases: np.ndarray
+    waves: np.ndarray
+    phases: np.ndarray
+    bit: np.ndarray
+
+
+@lru_cache
+def lattice() -> Lattice:
+    """The lattice of the public key."""
+    key = np.random.Generator(np.random.PCG64(_KEY))
+    side = np.arange(-int(HIGHEST), int(HIGHEST) + 1)
+    waves = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    radius = np.hypot(*waves.T)
+    half = (waves[:, 1] > 0) | ((waves[:, 1] == 0) & (waves[:, 0] > 0))
+    waves = waves[half & (radius >= LOWEST) & (radius <= HIGHEST)]
+    waves = waves[key.permutation(len(waves))]
+    radius = np.hypot(*waves.T)
+    pilot = np.flatnonzero((radius >= _PILOT_BAND[0]) & (radius <= _PILOT_BAND[1]))[:_PILOTS]
+    rest = np.setdiff1d(np.arange(len(waves)), pilot)
+    # By radius, so that each bit has waves of every length.
+    rest = rest[np.argsort(radius[rest], kind="stable")]
+    rest = rest[: len(rest) // CODED_BITS * CODED_BITS]
+    bit = np.concatenate([key.permutation(CODED_BITS) for _ in range(len(rest) // CODED_BITS)])
+    turns = np.exp(2j * np.pi * key.random(_PILOTS + len(rest)))
+    return Lattice(waves[pilot], turns[:_PILOTS], waves[rest], turns[_PILOTS:], bit)
+
+
+def pattern(height: int, width: int, bits: np.ndarray) -> np.ndarray:
+    """The mark of an image of this size, float32 [height, width], mean square 1.
+
+    Args:
+        height: of the image in pixels.
+        width: likewise.
+        bits: the payload's 48.
+    """
+    marks = lattice()
+    signs = encode(bits)[marks.bit]
+    top = int(HIGHEST)
+    spectrum = np.zeros((2 * top + 1, 2 * top + 1), np.complex128)
+    pilot, rest = np.sqrt(2 * _PILOT_SHARE / _PILOTS), np.sqrt(2 * (1 - _PILOT_SHARE) / len(signs))
+    spectrum[marks.pilots[:, 1] + top, marks.pilots[:, 0] + top] = pilot * marks.pilot_phases
+    spectrum[marks.waves[:, 1] + top, marks.waves[:, 0] + top] = rest * signs * marks.phases
+    period = max(min(height, width) / PERIODS, SHORTEST_PERIOD)
+    numbers = np.arange(-top, top + 1)
+    x, y = (
+        np.exp(2j * np.pi / period * numbers[:, None] * (np.arange(n) + 0.5 - n / 2)[None]) for n in (width, height)
+    )
+    return np.ascontiguousarray((y.T @ (spectrum @ x)).real, dtype=np.float32)
