@@ -124,7 +124,7 @@ def test_a_rewritten_motion_file_is_read_again(server, inputs):
 
 REFUSED = {
     "an option of a newer version":
-        ({"driver_motion__lost": "guess"}, "driver_motion", "choose interpolate or previous"),
+        ({"driver_motion__lost": "guess"}, "driver_motion", "choose rest or interpolate"),
     "a mode of a newer version": ({"retarget__mode": "physical"}, "retarget", "choose relative or absolute"),
     "an overlap too long":
         ({"sampler__clip_frames": 4, "sampler__overlap": 4}, "sampler", "an overlap below clip_frames"),
@@ -181,7 +181,7 @@ def test_an_unreadable_motion_file_is_refused_when_queued(server, inputs, name, 
 def test_images_made_into_a_video_are_written_without_loss(server, base, inputs):
     """ComfyUI would encode them, which loses detail and fails for odd sizes."""
     Image.fromarray(moved(size=(63, 49))).save(inputs / "odd.png")
-    video = {"frames": ["3", 0], "filename_prefix": "odd", "format": "png", "fps": 0}
+    video = {"frames": ["3", 0], "filename_prefix": "odd", "format": "png", "fps": 0, "watermark": False}
     graph = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "odd.png"}},
         "2": {"class_type": "RepeatImageBatch", "inputs": {"image": ["1", 0], "amount": 2}},
