@@ -18,7 +18,8 @@ class ExpressionGroups:
     """Blendshape indices of a face model by group; empty where each coefficient moves the whole face.
 
     Attributes:
-        lids: indices of the blendshapes of the right lids, then of the left lids.
+        lids: indices of the blendshapes of the right lids, then of the left lids; on each side those that lower the
+            upper and raise the lower one come first.
         eyes: indices of those of all lids and of the skin that moves with them.
         mouth: indices of those of lips and jaw.
         quick: indices of those that move within a few frames: lids, lips and jaw.

@@ -19,6 +19,9 @@ MODES = ("relative", "absolute", RELEASED)
 AUTOMATIC = -1  # as `reference`: the resting face
 EYE_RATIO_RANGE = (0.4, 2.0)  # of the source's eye opening to the driver's
 SHUT = 0.01  # opening that is as good as none, model units
+# Share of its opening that is left of a driver's eye, where the source's begins to close to the same share and does.
+CLOSES_AT, CLOSED_AT = 0.6, 0.2
+WIDE = 3.0  # by which lid coefficients are opened to be sure that an eye is open
 # A source that is a frame of the driver's clip differs from it by less than these: the root mean square of its points
 # in model units, the turn of its head in radians, and its gaze in eye widths.
 SAME_SHAPE, SAME_TURN, SAME_GAZE = 0.017, 0.04, 0.05
@@ -117,7 +120,7 @@ def carried(
     rotation = rotation_of(limit_turn(angles) if reach else angles) @ rotation_of(s.angles)
     shift = _in_plane(neck_of(d) - origin.neck, origin.angles, s.angles)
     place = neck_of(s) + limit_travel(strengths.pose * strengths.travel * shift)
-    change = _scaled_lids(d.expression - origin.expression, groups, origin, target, d.identity, s.identity)
+    change = _scaled_lids(d.expression - origin.expression, groups, origin, target, d, s.identity)
     moved = s.expression + strengths.expression * (target.expression - s.expression + change)
     look = source.gaze + strengths.gaze * (target.gaze - source.gaze + driver.gaze - origin.gaze)
     if source.basis == PROCEDURAL:
@@ -172,18 +175,50 @@ def _scaled_lids(
     groups: ExpressionGroups,
     origin: RestingFace,
     target: RestingFace,
-    driver_identity: Tensor,
+    driver: FaceCoefficients,
     source_identity: Tensor,
 ) -> Tensor:
-    """Changes of expression [N, 64] whose lids are scaled by the ratio of the eye openings from which they start."""
+    """Changes of expression [N, 64] whose lids are scaled by the ratio of the eye openings from which they start.
+
+    Lids that close bring the source's eye to the share of its opening that the driver's has, so that shut is shut.
+    """
     if groups.eye_opening is None:
         return change
-    driver_opening = groups.eye_opening(driver_identity[:1], origin.expression)
+    driver_opening = groups.eye_opening(driver.identity[:1], origin.expression)
     source_opening = groups.eye_opening(source_identity, target.expression)
     ratio = ((source_opening + SHUT) / (driver_opening + SHUT)).clamp(*EYE_RATIO_RANGE)
     change = change.clone()
     for side, lids in enumerate(groups.lids):
         change[:, list(lids)] *= ratio[:, side : side + 1]
+    share = groups.eye_opening(driver.identity, driver.expression) / driver_opening.clamp(min=SHUT)
+    wanted = share * source_opening
+    known = (driver_opening > 2 * SHUT) & (source_opening > 2 * SHUT)
+    closing = ((CLOSES_AT - share) / (CLOSES_AT - CLOSED_AT)).clamp(0, 1) * known
+    return change + _closing_lids(groups, source_identity, target.expression + change, wanted, closing)
+
+
+def _closing_lids(
+    groups: ExpressionGroups, identity: Tensor, expression: Tensor, opening: Tensor, weight: Tensor
+) -> Tensor:
+    """Change of expression [N, 64] by which eyes are as far open as wanted, whatever else narrows them.
+
+    Args:
+        groups: with `eye_opening`, which lids change in proportion.
+        identity: [1, 80].
+        expression: [N, 64].
+        opening: wanted for the right and the left eye [N, 2], model units.
+        weight: how far each is brought there [N, 2], 0–1.
+    """
+    assert groups.eye_opening is not None
+    change = torch.zeros_like(expression)
+    for side, (upper, lower, *_) in enumerate(groups.lids):
+        wide, wider = expression.clone(), expression.clone()
+        wide[:, [upper, lower]] -= WIDE
+        wider[:, [upper, lower]] -= WIDE + 1
+        at_wide, at_wider = (groups.eye_opening(identity, lids)[:, side] for lids in (wide, wider))
+        slope = at_wider - at_wide  # of the opening, for each unit that both lids open
+        excess = (at_wide - WIDE * slope).clamp(min=0) - opening[:, side]
+        change[:, [upper, lower]] = (weight[:, side] * excess / slope.clamp(min=SHUT))[:, None]
     return change
 
 

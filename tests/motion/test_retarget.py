@@ -113,3 +113,18 @@ def test_travel_and_turns_stay_within_a_necks_reach_and_travel_can_be_left_out()
     straight = head([[0, 0, 0], [0, 0, 0]])
     straight = straight.replace(coefficients=straight.coefficients.replace(translation=shifts))
     same(retarget(straight, source, OWN, reference=0, travel=0), source[[0, 0]].replace(fps=driver.fps), 1e-4)
+
+
+def test_an_eye_that_a_squint_helps_to_shut_shuts_the_sources_too():
+    from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
+
+    shut = torch.zeros(1, 64)
+    for side in ("right", "left"):
+        shut[:, blendshape(f"upper_lid_{side}")], shut[:, blendshape(f"squint_{side}")] = 0.8, 0.8
+    driver = still(2, expression=torch.cat([torch.zeros(1, 64), shut]))
+    other = track(1, seed=5)
+    wide = other.replace(coefficients=other.coefficients.replace(expression=-0.3 * shut))
+    c = retarget(driver, wide, OWN, "relative", 0).coefficients
+    share = OWN.eye_opening(driver.coefficients.identity, driver.coefficients.expression)
+    opening = OWN.eye_opening(c.identity, c.expression)
+    assert torch.allclose(opening[1] / opening[0], share[1] / share[0], atol=0.05)
