@@ -1,6 +1,6 @@
 """IF-MDM from files to frames: load the authors' checkpoints, drive a photograph by a clip or by speech features.
 
-source → encode → drive or speak → render; the counterpart of `pipeline` for implicit motion.
+source → encode → drive or speak → render; the counterpart of `pipeline` and `drawing` for implicit motion.
 """
 
 from __future__ import annotations
