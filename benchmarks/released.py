@@ -26,12 +26,13 @@ from mimaface.cli.demo import DRIVER, portrait
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.diffusion.settings import SamplerSettings
+from mimaface.mimaface_core.drawing import encode, render
 from mimaface.mimaface_core.face.detect import face_tracker
 from mimaface.mimaface_core.media.frames import Frames
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.motion.retarget import RELEASED
 from mimaface.mimaface_core.packs.find import find_pack
-from mimaface.mimaface_core.pipeline import encode, measure, render, retarget
+from mimaface.mimaface_core.pipeline import measure, retarget
 
 STAGES = {
     "load": "all parts, from safetensors",

@@ -17,20 +17,12 @@ from mimaface.cli.demo import DRIVER, portrait
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.diffusion.settings import SamplerSettings
+from mimaface.mimaface_core.drawing import encode, paste_back, render, write_video
 from mimaface.mimaface_core.face.detect import face_tracker
 from mimaface.mimaface_core.face.follow import clip_landmarks
 from mimaface.mimaface_core.face.lost import filled
 from mimaface.mimaface_core.media.frames import Frames
-from mimaface.mimaface_core.pipeline import (
-    encode,
-    load_pack,
-    measure,
-    paste_back,
-    render,
-    retarget,
-    smooth,
-    write_video,
-)
+from mimaface.mimaface_core.pipeline import load_pack, measure, retarget, smooth
 
 STAGES = {
     "track": "landmarks of the driver",

@@ -8,20 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .pipeline import (
-        SamplerSettings,
-        animate,
-        edit,
-        load_pack,
-        measure,
-        paste_back,
-        render,
-        retarget,
-        retarget_stream,
-        smooth,
-        speak,
-        write_video,
-    )
+    from .diffusion.settings import SamplerSettings
+    from .drawing import animate, paste_back, render, write_video
+    from .pipeline import edit, load_pack, measure, retarget, retarget_stream, smooth, speak
     from .scoring import evaluate
 
 __all__ = [
@@ -44,9 +33,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import pipeline, scoring
+    from . import drawing, pipeline, scoring
 
-    return getattr(scoring if name == "evaluate" else pipeline, name)
+    return next(getattr(module, name) for module in (pipeline, drawing, scoring) if hasattr(module, name))
 
 
 def __dir__() -> list[str]:

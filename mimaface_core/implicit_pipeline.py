@@ -1,6 +1,6 @@
 """IF-MDM from files to frames: load the authors' checkpoints, drive a photograph by a clip or by speech features.
 
-source → encode → drive or speak → render; the counterpart of `pipeline` for implicit motion.
+source → encode → drive or speak → render; the counterpart of `pipeline` and `drawing` for implicit motion.
 """
 
 from __future__ import annotations
@@ -73,9 +73,10 @@ def encode_implicit(model: ImplicitModel, image: str | Path | Tensor, *, tracker
     Raises:
         InputError: no face is found.
     """
-    picture = to_float(next(iter(Frames.open(image)))) if isinstance(image, (str, Path)) else image
-    landmarks = still_landmarks(picture, tracker or _tracker())
-    return encode_source(model.generator, _crop(model, picture, landmarks)[None])
+    if isinstance(image, (str, Path)):
+        image = to_float(next(iter(Frames.open(image))))
+    landmarks = still_landmarks(image, tracker or _tracker())
+    return encode_source(model.generator, _crop(model, image, landmarks)[None])
 
 
 def drive_implicit(
@@ -145,17 +146,16 @@ def _tracker() -> FaceTracker:
     return face_tracker(host.current().models_folders())
 
 
-def _crop(model: ImplicitModel, picture: Tensor, landmarks: Tensor) -> Tensor:
-    """The face's crop [3, S, S] in ±1 of a picture [H, W, 3] in 0–1."""
+def _crop(model: ImplicitModel, image: Tensor, landmarks: Tensor) -> Tensor:
+    """The face's crop [3, S, S] in ±1 of an image [H, W, 3] in 0–1."""
     size = model.generator.size
-    return warp(picture.permute(2, 0, 1) * 2 - 1, crop_matrix(landmarks, FACE_SHARE, size), size)
+    return warp(image.permute(2, 0, 1) * 2 - 1, crop_matrix(landmarks, FACE_SHARE, size), size)
 
 
 def _face_batches(model: ImplicitModel, frames: Frames, tracker: FaceTracker) -> Iterator[Tensor]:
     """Crops [n, 3, S, S] of the frames, from the first with a face, all cropped where it is."""
     size, matrix, batch = model.generator.size, None, []
-    for found in follow(frames, tracker):
-        frame, landmarks = found[0], found[1]
+    for frame, landmarks, _ in follow(frames, tracker):
         if matrix is None and landmarks is not None:
             matrix = crop_matrix(landmarks, FACE_SHARE, size)
         if matrix is None:

@@ -40,6 +40,27 @@ def between(before: Tensor, after: Tensor, share: Tensor) -> Tensor:
     return before * (1 - weight) + after * weight
 
 
+def neighbours(known: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """For each of `count` frames the nearest known frames before and after it, or that frame itself.
+
+    Args:
+        known: numbers of the known frames [K], rising, at least one.
+        count: N.
+
+    Returns:
+        Two indices [N] into `known`; where none is on one side, the first or the last known frame.
+    """
+    frame = torch.arange(count)
+    before = torch.searchsorted(known, frame, right=True) - 1
+    return before.clamp(min=0), torch.searchsorted(known, frame).clamp(max=len(known) - 1)
+
+
+def smoothstep(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """0 below `low`, 1 above `high`, smooth between."""
+    share = ((x - low) / (high - low)).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
 def harmonic_fill(image: Tensor, known: Tensor) -> Tensor:
     """An image [C, H, W] with the pixels that are not known [H, W] (bool) filled softly from those that are.
 

@@ -25,7 +25,7 @@ class Detect(Node):
             " for a video file, by metadata and content credentials (C2PA).",
             inputs=[
                 io.MultiType.Input(
-                    "picture",
+                    "frames",
                     types=[io.Video, io.Image],
                     tooltip="The image or video to look at. An image has lost its metadata when it arrives here.",
                 ),
@@ -38,7 +38,7 @@ class Detect(Node):
         )
 
     @classmethod
-    def execute(cls, picture: Any) -> io.NodeOutput:
-        file = file_of(picture)
-        marks = marks_of(file) if file is not None else Marks(watermark=watermark_of(frames_of(picture)))
+    def execute(cls, frames: Any) -> io.NodeOutput:
+        file = file_of(frames)
+        marks = marks_of(file) if file is not None else Marks(watermark=watermark_of(frames_of(frames)))
         return io.NodeOutput("\n".join(marks.sentences()), json.dumps(marks.as_json(), indent=1), marks.any)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ..mimaface_core.drawing import encode
 from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.packs.pack import ModelPack
-from ..mimaface_core.pipeline import encode
 from .comfyui.schema import io
 from .node import Node, verdict
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source

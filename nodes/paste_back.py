@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..mimaface_core import host
+from ..mimaface_core.drawing import PASTE_BATCH
 from ..mimaface_core.face.paste import Paster
 from ..mimaface_core.face.source import SourceFace
-from ..mimaface_core.pipeline import PASTE_BATCH
 from .comfyui.schema import io
 from .node import Node
 from .sockets import CATEGORY, SOURCE_TIP, Source

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ..mimaface_core.appearance.frames import Appearance as EncodedAppearance
 from ..mimaface_core.diffusion.schedule import LCM_STEPS, SCHEDULERS
 from ..mimaface_core.diffusion.settings import NOISES, SHARED, SamplerSettings
+from ..mimaface_core.drawing import animate
 from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.packs.pack import ModelPack
-from ..mimaface_core.pipeline import animate
 from .comfyui.schema import io
 from .node import Node, verdict
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source

@@ -65,7 +65,7 @@ class FitClip:
         self._extractor = extractor
         self._shots: list[int] = []
         self._landmarks: list[Tensor] = []
-        self._camera = CameraMotion()
+        self._camera: CameraMotion  # of the shot, from its first frame on
         self._visibility: list[Visibility] = []  # of each shot
 
     def add(self, frame: Tensor | None, landmarks: Tensor, shot: int = 0) -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..morphable.bundled.face import ProceduralFace
 from ..morphable.bundled.geometry import EYE_RADIUS
-from ..tensors import between
+from ..tensors import between, neighbours
 
 # Travel of mediapipe's irises over that of the eyes, sideways and vertically. Judged by eye on photographs; on drawn
 # eyes it is even less.
@@ -74,8 +74,6 @@ def seen_gaze(gaze: Tensor, opening: Tensor) -> Tensor:
     at = seen.any(1).nonzero().flatten()
     if not len(at):
         return torch.zeros_like(gaze)
-    frame = torch.arange(len(gaze))
-    after = torch.searchsorted(at, frame).clamp(max=len(at) - 1)
-    before = (torch.searchsorted(at, frame, right=True) - 1).clamp(min=0)
-    share = (frame - at[before]) / (at[after] - at[before]).clamp(min=1)
+    before, after = neighbours(at, len(gaze))
+    share = (torch.arange(len(gaze)) - at[before]) / (at[after] - at[before]).clamp(min=1)
     return between(eyes[at[before]], eyes[at[after]], share.clamp(0, 1))

@@ -12,7 +12,7 @@ from ..morphable.bundled.groups import expression_groups
 from ..motion.rest import NECK, neck_of, resting_face, usual_frame
 from ..motion.rotation import rotation_of
 from ..motion.track import PROCEDURAL, FaceCoefficients, MotionTrack
-from ..tensors import between
+from ..tensors import between, neighbours, smoothstep
 
 LOST = ("rest", "interpolate", "previous", "empty")  # fills for frames without a face
 SHORT_GAP = 0.5  # seconds without a face that `rest` fills as `interpolate` does
@@ -43,8 +43,7 @@ def filled(
     shown = torch.tensor(list(visible))
     at = shown.nonzero().flatten()
     frame = torch.arange(len(shown))
-    after = torch.searchsorted(at, frame).clamp(max=len(at) - 1)
-    before = (torch.searchsorted(at, frame, right=True) - 1).clamp(min=0)
+    before, after = neighbours(at, len(shown))
     shot = track.shot[before] if shots is None else torch.tensor(list(shots), dtype=torch.long)
     whole = track.replace(shot=shot[at])
     has_before = (at[before] <= frame) & (shot[at[before]] == shot)
@@ -72,7 +71,7 @@ def filled(
     length = EASE * float(track.fps)
     weights = torch.stack(
         [
-            torch.where(has, 1 - _smoothstep(distance / length), torch.zeros(()))
+            torch.where(has, 1 - smoothstep(distance / length), torch.zeros(()))
             for has, distance in ((has_before, frame - at[before]), (has_after, at[after] - frame))
         ]
     )
@@ -128,8 +127,3 @@ def _rest_parts(seen: MotionTrack) -> list[Tensor]:
         within = (seen.shot == shot).nonzero().flatten()
         usual[within] = within[usual_frame(seen[within])]
     return [part[usual] for part in _parts(seen)]
-
-
-def _smoothstep(share: Tensor) -> Tensor:
-    share = share.clamp(0, 1)
-    return share * share * (3 - 2 * share)

@@ -18,6 +18,7 @@ from ..morphable.bundled.face_mesh import LOWER_LIP, UPPER_LIP
 from ..motion.groups import ExpressionGroups
 from ..motion.rest import resting_source
 from ..motion.track import MotionTrack
+from ..tensors import neighbours, smoothstep
 from .crop import to_uint8_array
 
 FACE_SIZE = 96  # pixels: the face is looked at in this size, where single pores and pixels do not matter
@@ -188,13 +189,11 @@ def _held(values: Tensor, seen: Tensor, fps: float) -> Tensor:
     if not len(at) or len(at) == len(values):
         return values
     frame = torch.arange(len(values))
-    before = torch.searchsorted(at, frame, right=True) - 1
-    last = at[before.clamp(min=0)]
+    last = at[neighbours(at, len(values))[0]]
     # frames since the region was seen again, and the shape that was held until then
     opened = seen & ~torch.cat([seen[:1], seen[:-1]])
     since = frame - torch.where(opened, frame, -len(values) * 2).cummax(0).values
     ended = torch.where(opened, torch.cat([last[:1], last[:-1]]), -1).cummax(0).values
-    share = (since / (EASE * fps)).clamp(0, 1)
-    share = (share * share * (3 - 2 * share))[:, None]
+    share = smoothstep(since / (EASE * fps))[:, None]
     eased = torch.where((ended >= 0)[:, None], values[ended.clamp(min=0)] * (1 - share) + values * share, values)
     return torch.where(seen[:, None], eased, values[last])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..morphable.bundled.face_mesh import OVAL
-from ..tensors import invert_affine, sampling_grid
+from ..tensors import invert_affine, sampling_grid, smoothstep
 from .source import SourceFace
 
 EDGE_SHARE = 0.10  # of the crop's side, over which it fades into the image
@@ -115,8 +115,7 @@ def _scaled_down(image: Tensor, longest: int) -> tuple[Tensor, Tensor]:
 def _edge_fade(side: int) -> Tensor:
     """Weight [S, S] of a crop: 1 inside, falling smoothly to 0 at its border."""
     steps = (torch.arange(side) + 0.5) / side
-    rise = (torch.minimum(steps, 1 - steps) / EDGE_SHARE).clamp(0, 1)
-    rise = rise * rise * (3 - 2 * rise)
+    rise = smoothstep(torch.minimum(steps, 1 - steps) / EDGE_SHARE)
     return rise[:, None] * rise[None, :]
 
 

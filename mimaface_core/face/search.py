@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,10 +58,14 @@ class MeshTracker(ABC):
         self._still_graph: Any = None
         self._clip_graph: Any = None
         self._close_clip: weakref.finalize | None = None
-        self._scorer: FaceScorer | None = None
         self._clip_turns: int | None = None  # quarter turns clockwise that make the clip's face upright
         self._first_frame = True
         self._believed_at: list[np.ndarray] = []  # bounding squares of the clip's faces that were believed last
+
+    @cached_property
+    def _scorer(self) -> FaceScorer:
+        """The face detector, loaded on first use."""
+        return FaceScorer()
 
     @abstractmethod
     def _build(self, still: bool) -> Any:
@@ -143,17 +148,13 @@ class MeshTracker(ABC):
         """The face found again in a window about it in which it stands upright; None where it is no face."""
         import cv2
 
-        x, y, size = bounding_square(face)
-        roll = roll_of(face)
         if share_outside(face, image) > MOST_OUTSIDE:  # half a face tells neither
             return face
-        self._scorer = self._scorer or FaceScorer()
-        look = turned_window((x, y), CLOSE_UP * size, roll, WINDOW)
-        turns, score = self._scorer.quarter_turns(
-            cv2.warpAffine(image, look, (WINDOW, WINDOW), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-        )
+        turns, score = self._scorer.quarter_turns(_upright_window(image, face))
         if score < CREDIBLE:
             return None
+        x, y, size = bounding_square(face)
+        roll = roll_of(face)
         if turns == 0 and abs(roll) < UPRIGHT:
             again = self._faces_in_window(image, x, y, CLOSE_UP * size)
         else:
@@ -194,13 +195,16 @@ class MeshTracker(ABC):
         """Whether the face detector agrees with a mesh, which it cannot tell where half of the face lies outside."""
         if share_outside(face, image) > MOST_OUTSIDE:
             return True
-        import cv2
+        return self._scorer(_upright_window(image, face)) >= CREDIBLE
 
-        self._scorer = self._scorer or FaceScorer()
-        x, y, size = bounding_square(face)
-        look = turned_window((x, y), CLOSE_UP * size, roll_of(face), WINDOW)
-        window = cv2.warpAffine(image, look, (WINDOW, WINDOW), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-        return self._scorer(window) >= CREDIBLE
+
+def _upright_window(image: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """Window uint8 [WINDOW, WINDOW, 3] of an image about a face that stands upright in it, if its mesh is right."""
+    import cv2
+
+    x, y, size = bounding_square(face)
+    matrix = turned_window((x, y), CLOSE_UP * size, roll_of(face), WINDOW)
+    return cv2.warpAffine(image, matrix, (WINDOW, WINDOW), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _unturned(face: np.ndarray, turns: int, width: int, height: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from .generator import Generator
 from .transformer import EXTRA_TOKENS, VARIANTS, WINDOW, MotionTransformer
 
 REMEDY = "use a checkpoint of IF-MDM's stage 1 (gen, dis, args) or stage 2 (model, ema, args), or its safetensors"
-SIZES = {8: 256, 9: 512, 10: 1024}  # picture size by the number of the encoder's convolutions and blocks
+SIZES = {8: 256, 9: 512, 10: 1024}  # image size by the number of the encoder's convolutions and blocks
 
 
 def load_generator(path: str | Path) -> Generator:
@@ -36,7 +36,7 @@ def load_generator(path: str | Path) -> Generator:
         )
     blocks = len({key.split(".")[3] for key in values if key.startswith("enc.net_app.convs.")})
     if blocks not in SIZES:
-        raise InputError(f"{path} is for pictures of a size that IF-MDM does not have; {REMEDY}.")
+        raise InputError(f"{path} is for images of a size that IF-MDM does not have; {REMEDY}.")
     generator = Generator(SIZES[blocks], values["dec.direction.weight"].shape[1])
     weights.fill(generator, values, Path(path), REMEDY)
     return generator.eval()

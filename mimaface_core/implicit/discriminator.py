@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 from .layers import WIDTHS, ConvLayer, EqualLinear, ResBlock
 
-GROUP = 4  # pictures among which the standard deviation is taken
+GROUP = 4  # images among which the standard deviation is taken
 DEVIATION_FLOOR = 1e-8
 
 
 class Discriminator(nn.Module):
-    """Scores how real a picture looks.
+    """Scores how real an image looks.
 
     Args:
-        size: side of the pictures.
+        size: side of the images.
     """
 
     def __init__(self, size: int = 512) -> None:
@@ -30,15 +30,15 @@ class Discriminator(nn.Module):
             EqualLinear(WIDTHS[4] * 16, WIDTHS[4], activation="leaky"), EqualLinear(WIDTHS[4], 1)
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """Scores [B, 1] of pictures [B, 3, S, S] in ±1; B up to 4, or a multiple of 4."""
-        x = self.convs(picture)
+    def forward(self, image: Tensor) -> Tensor:
+        """Scores [B, 1] of images [B, 3, S, S] in ±1; B up to 4, or a multiple of 4."""
+        x = self.convs(image)
         x = self.final_conv(torch.cat([x, minibatch_deviation(x)], 1))
         return self.final_linear(x.flatten(1))
 
 
 def minibatch_deviation(x: Tensor) -> Tensor:
-    """Mean deviation [B, 1, H, W] among the pictures of a group, which agree modulo B/GROUP; x: [B, C, H, W]."""
+    """Mean deviation [B, 1, H, W] among the images of a group, which agree modulo B/GROUP; x: [B, C, H, W]."""
     batch, channels, height, width = x.shape
     group = min(batch, GROUP)
     grouped = x.view(group, -1, channels, height, width)

@@ -1,4 +1,4 @@
-"""Stage 1: a picture's style and motion codes, and the renderer that moves the picture by local flow and fill.
+"""Stage 1: an image's style and motion codes, and the renderer that moves the image by local flow and fill.
 
 After IF-MDM's published network (ifmdm.github.io, 2025) and its parent LIA (Wang et al. 2022), quirks included where
 weights depend on them: `enc.fc.4.bias`, `dec.to_rgb1` and the noise weights have no effect, and the flow's grid is
@@ -23,7 +23,7 @@ REFINE_HALO = 4  # pixels around a tile that the refine block sees
 
 
 class Source(NamedTuple):
-    """A source picture, encoded once.
+    """A source image, encoded once.
 
     Attributes:
         style: [B, 512].
@@ -37,7 +37,7 @@ class Source(NamedTuple):
 
 
 class AppearanceNetwork(nn.Module):
-    """Style code and feature maps of a picture (`enc.net_app`)."""
+    """Style code and feature maps of an image (`enc.net_app`)."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -48,16 +48,16 @@ class AppearanceNetwork(nn.Module):
         convs.append(EqualConv2d(WIDTHS[4], STYLE, 4))
         self.convs = nn.ModuleList(convs)
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Style [B, 512] and features from 8×8 to the whole size, of a picture [B, 3, S, S] in ±1."""
-        features = [picture]
+    def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Style [B, 512] and features from 8×8 to the whole size, of an image [B, 3, S, S] in ±1."""
+        features = [image]
         for conv in self.convs:
             features.append(conv(features[-1]))
         return features[-1][:, :, 0, 0], features[-3:0:-1]
 
 
 class Encoder(nn.Module):
-    """Style, features and motion code of a picture (`enc`)."""
+    """Style, features and motion code of an image (`enc`)."""
 
     def __init__(self, size: int, dimensions: int) -> None:
         super().__init__()
@@ -65,9 +65,9 @@ class Encoder(nn.Module):
         layers = [EqualLinear(STYLE, STYLE) for _ in range(FC_LAYERS)]
         self.fc = nn.Sequential(*layers, EqualLinear(STYLE, dimensions, activation="tanh"))
 
-    def forward(self, picture: Tensor) -> Source:
-        """Encode a picture [B, 3, S, S] in ±1."""
-        style, features = self.net_app(picture)
+    def forward(self, image: Tensor) -> Source:
+        """Encode an image [B, 3, S, S] in ±1."""
+        style, features = self.net_app(image)
         return Source(style, features, self.fc(style))
 
 
@@ -88,7 +88,7 @@ class Directions(nn.Module):
 
 
 class ConstantInput(nn.Module):
-    """The learned picture that the renderer starts from."""
+    """The learned image that the renderer starts from."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class ToRGB(nn.Module):
 
 
 class RefineBlock(nn.Module):
-    """Residual convolutions on the finished picture (`dec.refine_block`)."""
+    """Residual convolutions on the finished image (`dec.refine_block`)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ class Renderer(nn.Module):
 
         Args:
             style: [B, 512].
-            motion: none for the reference picture; the target's code, absolute; or the target's, the source's and the
+            motion: none for the reference image; the target's code, absolute; or the target's, the source's and the
                 start's, relative: the source's own motion with the target's change since the start.
         """
         if not motion:
@@ -208,7 +208,7 @@ class Renderer(nn.Module):
         return style + move
 
     def coarse(self, style: Tensor, features: Sequence[Tensor], motion: Sequence[Tensor] = ()) -> Tensor:
-        """The picture [B, 3, S, S] before the refine block; arguments as `forward`."""
+        """The image [B, 3, S, S] before the refine block; arguments as `forward`."""
         style = self.style_of(style, motion)
         x = self.conv1(self.input(len(style)), style)
         flow = colours = None
@@ -237,7 +237,7 @@ class Generator(nn.Module):
     """Stage 1 as a whole: `enc` and `dec`.
 
     Args:
-        size: S, side of the pictures, 256 or 512.
+        size: S, side of the images, 256 or 512.
         dimensions: K, of a motion code.
     """
 

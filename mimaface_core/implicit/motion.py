@@ -10,9 +10,16 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..motion.motion_file import FileKind, read
 from ..tensors import between
 
-FORMAT = "mimaface.implicit.1"  # of files
+FILE = FileKind(
+    "mimaface.implicit.1",
+    "implicit motion",
+    ("codes",),
+    writer="ImplicitMotion.save",
+    otherwise="a motion of the face model goes through Load Motion",
+)
 RATE = Fraction(25)  # frames a second of stage 2
 
 
@@ -62,7 +69,7 @@ class ImplicitMotion:
         """Write a .safetensors file."""
         from safetensors.torch import save_file
 
-        save_file({"codes": self.codes.contiguous()}, str(path), {"format": FORMAT, "fps": str(self.fps)})
+        save_file({"codes": self.codes.contiguous()}, str(path), {"format": FILE.format, "fps": str(self.fps)})
 
     @classmethod
     def load(cls, path: str | Path) -> ImplicitMotion:
@@ -71,17 +78,4 @@ class ImplicitMotion:
         Raises:
             InputError: the file is missing, damaged, or of another kind.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(str(path), "pt") as file:
-                notes = file.metadata() or {}
-                if notes.get("format") != FORMAT:
-                    raise InputError(
-                        f"{path} holds no implicit motion; a motion of the face model goes through Load Motion."
-                    )
-                return cls(file.get_tensor("codes").float(), Fraction(notes["fps"]))
-        except InputError:
-            raise
-        except (OSError, SafetensorError, KeyError, ValueError, ZeroDivisionError) as error:
-            raise InputError(f"The implicit motion {path} cannot be read; save it again.") from error
+        return read(path, FILE, lambda parts: cls(parts.numbers("codes"), parts.rate()))

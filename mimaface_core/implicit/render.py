@@ -17,22 +17,22 @@ TILE = 128  # pixels, side of the refine block's tiles: a 512-pixel frame at onc
 
 
 @torch.no_grad()
-def encode_source(generator: Generator, picture: Tensor) -> Source:
-    """Encode a source picture [1, 3, S, S] in ±1, once.
+def encode_source(generator: Generator, image: Tensor) -> Source:
+    """Encode a source image [1, 3, S, S] in ±1, once.
 
     Raises:
-        InputError: the picture has another size than the generator's.
+        InputError: the image has another size than the generator's.
     """
-    if picture.shape[-2:] != (generator.size, generator.size):
-        height, width = picture.shape[-2:]
+    if image.shape[-2:] != (generator.size, generator.size):
+        height, width = image.shape[-2:]
         raise InputError(f"This generator draws {generator.size} × {generator.size} pixels, not {width} × {height}.")
-    return generator.enc(picture)
+    return generator.enc(image)
 
 
 @torch.no_grad()
-def measure_motion(generator: Generator, pictures: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Motion codes [n, K] of batches of pictures [n, 3, S, S] in ±1."""
-    for batch in pictures:
+def measure_motion(generator: Generator, images: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Motion codes [n, K] of batches of images [n, 3, S, S] in ±1."""
+    for batch in images:
         yield encode_source(generator, batch).motion
 
 
@@ -48,7 +48,7 @@ def render_motion(
 
     Args:
         generator: of the codes.
-        source: one picture, from `encode_source`.
+        source: one image, from `encode_source`.
         motion: N frames.
         mode: `absolute` takes the codes as they are; `relative` adds their change since the first frame to the
             source's own.

@@ -75,7 +75,7 @@ class Speaker:
         self.device = next(network.parameters()).device
         self._generator = torch.Generator().manual_seed(self.settings.seed)
         self._speech = torch.zeros(0, SPEECH_WIDTH)
-        self._codes = torch.zeros(0, self.start.shape[-1])  # the last that were made, to go on from
+        self._codes = torch.zeros(0, self.start.shape[-1])  # the last that were made, to continue from
 
     @property
     def latency(self) -> float:
@@ -94,7 +94,7 @@ class Speaker:
         return torch.cat(ready) if ready else self._codes[:0]
 
     def finish(self) -> Tensor:
-        """The codes [m, K] of what is left; its last window's speech goes on with its last token."""
+        """The codes [m, K] of what is left; its last window's speech continues with its last token."""
         done = min(len(self._codes), self.settings.overlap)
         frames = -(-len(self._speech) // TOKENS_A_FRAME)
         if frames <= done:

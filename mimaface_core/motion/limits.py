@@ -58,6 +58,7 @@ def limit_gaze(gaze: Tensor, own: Tensor) -> Tensor:
     """
     eyes, own_eyes = (values.view(-1, 2, 2) / values.new_tensor(GAZE_REACH) for values in (gaze, own))
     distance, own_distance = (values.norm(dim=-1, keepdim=True) for values in (eyes, own_eyes))
+    # soft_limit leaves FREE_SHARE of a reach as it is; divided by it, an own gaze that goes farther stays as it is, too
     limited = soft_limit(distance, own_distance.clamp(min=FREE_SHARE) / FREE_SHARE)
     return gaze * (limited / distance.clamp(min=1e-9)).expand(-1, -1, 2).reshape(-1, 4)
 

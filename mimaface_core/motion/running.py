@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -20,7 +22,8 @@ class RunningRetarget:
     """Retargets a motion piece by piece.
 
     The first piece rests by what is known of every face (lips together, eyes open as usual, its own pose); the longer
-    the motion, the more the estimate is the person's own. Changes of the estimate are eased in.
+    the motion, the more the estimate is the person's own. Changes of the estimate are eased in, but for the pose after
+    a cut: the camera stands elsewhere from one frame to the next.
 
     Args:
         source: the person who shall move, one frame.
@@ -41,11 +44,20 @@ class RunningRetarget:
             InputError: it belongs to another face model than the source.
         """
         piece.check_basis(self.source.basis)
+        cuts = (piece.shot.diff().nonzero().flatten() + 1).tolist()
+        parts = [piece[start:stop] for start, stop in pairwise([0, *cuts, len(piece)])]
+        return MotionTrack.concatenate([self._add(part) for part in parts])
+
+    def _add(self, piece: MotionTrack) -> MotionTrack:
+        """The next piece, of one shot, retargeted."""
+        cut = self._past is not None and self._past.shot[-1] != piece.shot[0]
         past = piece if self._past is None else MotionTrack.concatenate([self._past, piece])
         self._past = past[max(0, len(past) - MEMORY) :]
         now = _last(resting_face(self._past, self.groups))
         share = 1.0 if self._rest is None else 1 - math.exp(-len(piece) / float(piece.fps) / EASE)
         before = self._rest or now
+        if cut:
+            before = replace(before, angles=now.angles, neck=now.neck)
         self._rest = RestingFace(*(torch.lerp(a, b, share) for a, b in zip(_parts(before), _parts(now), strict=True)))
         moved = carried(piece, self.source, self.groups, self._rest, self._target, self.strengths)
         return moved.replace(alignment=self.source.alignment.expand(len(piece), -1, -1).clone())

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..tensors import between
-from .track_parts import PARTS, counts, flags, numbers, rate
+from .motion_file import FileKind, Parts, read
 
 # Groups of the 257 coefficients and their sizes, in D3DFR's order.
 GROUP_SIZES = {"identity": 80, "expression": 64, "texture": 80, "angles": 3, "lighting": 27, "translation": 3}
@@ -23,7 +23,13 @@ SLICES = {
 }
 COEFFICIENTS = sum(GROUP_SIZES.values())
 PROCEDURAL, BFM = "procedural", "bfm09"  # face models of coefficients: the bundled face, and BFM09 as D3DFR uses it
-FORMAT = "mimaface.motion.1"  # of files
+FILE = FileKind(
+    "mimaface.motion.1",
+    "motion track",
+    ("coefficients", "gaze", "alignment", "visible"),
+    writer="Save Motion",
+    otherwise="choose a file written by Save Motion",
+)
 GAZE_SIZE = 4
 
 FrameIndex = int | slice | list[int] | Tensor  # one number keeps the frame axis
@@ -220,7 +226,7 @@ class MotionTrack:
             "visible": self.visible,
             "shot": self.shot,
         }
-        notes = {"format": FORMAT, "fps": str(self.fps), "basis": self.basis}
+        notes = {"format": FILE.format, "fps": str(self.fps), "basis": self.basis}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(path), notes)
 
     @classmethod
@@ -230,37 +236,17 @@ class MotionTrack:
         Raises:
             InputError: the file is missing, damaged, or of another kind.
         """
-        from safetensors import SafetensorError, safe_open
 
-        try:
-            with safe_open(str(path), "pt") as file:
-                notes = file.metadata() or {}
-                if notes.get("format") != FORMAT:
-                    newer = notes.get("format", "").startswith(FORMAT.rstrip("1"))
-                    remedy = (
-                        "a newer version wrote it; update this one" if newer else "choose a file written by Save Motion"
-                    )
-                    raise InputError(f"{path} is not a motion track that can be read; {remedy}.")
-                part = {name: file.get_tensor(name) for name in file.keys()}
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"The motion track {path} cannot be read ({error}); choose a file written by Save Motion."
-            ) from error
-        missing = [name for name in PARTS if name not in part] + [name for name in ("fps",) if name not in notes]
-        if missing:
-            raise InputError(
-                f"The motion track {path} is not whole: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'}"
-                " missing; save it again with Save Motion."
-            )
-        try:
+        def track(parts: Parts) -> MotionTrack:
+            no_shots = torch.zeros(len(parts.tensors["visible"]), dtype=torch.long)
             return cls(
-                FaceCoefficients(numbers(part["coefficients"], "coefficients")),
-                numbers(part["gaze"], "gaze"),
-                numbers(part["alignment"], "alignment"),
-                flags(part["visible"]),
-                rate(notes["fps"]),
-                notes.get("basis", PROCEDURAL),  # files of older versions have none, and no shots
-                counts(part["shot"]) if "shot" in part else torch.zeros(len(part["visible"]), dtype=torch.long),
+                FaceCoefficients(parts.numbers("coefficients")),
+                parts.numbers("gaze"),
+                parts.numbers("alignment"),
+                parts.flags("visible"),
+                parts.rate(),
+                parts.notes.get("basis", PROCEDURAL),  # files of older versions have none, and no shots
+                parts.counts("shot") if "shot" in parts.tensors else no_shots,
             )
-        except InputError as fault:
-            raise InputError(f"The motion track {path} cannot be used: {fault}") from fault
+
+        return read(path, FILE, track)

@@ -70,7 +70,7 @@ def stop_jaw(face: ProceduralFace, shape: Tensor, rest: Tensor) -> None:
         shape[:, face.parts[part], 1] -= excess[:, None]
 
 
-def limit_gaze(gaze: Tensor) -> Tensor:
+def keep_iris_in_opening(gaze: Tensor) -> Tensor:
     """Gaze [N, 4] of which no iris leaves the opening between the lids; what lies within stays as it is."""
     eyes = gaze.unflatten(1, (2, 2))
     far = (eyes / eyes.new_tensor(MOST_GAZE)).norm(dim=-1, keepdim=True).clamp(min=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..tensors import smoothstep
+
 EDGE_BANDS = (0.1, 0.3)  # of the crop's side: narrowest and widest band in which movement ends at the crop's edge
 EDGE_SLOPE = 2.0  # width of that band, against the movement that would reach the edge: without it, images would fold
 
@@ -25,5 +27,5 @@ def still_at_edge(pixels: Tensor, rims: Tensor, centres: Tensor) -> Tensor:
     room = torch.minimum(rims, size - rims).flatten(1).amin(1)
     low, high = (share * size for share in EDGE_BANDS)
     band = torch.minimum((EDGE_SLOPE * border).clamp(low, high), room.clamp(min=1))
-    share = (torch.minimum(centres, size - centres) / band[:, None, None, None]).clamp(0, 1)
-    return centres + move * (share * share * (3 - 2 * share)).prod(-1, keepdim=True)
+    share = smoothstep(torch.minimum(centres, size - centres) / band[:, None, None, None])
+    return centres + move * share.prod(-1, keepdim=True)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from ..morphable.bundled.face import ProceduralFace
 from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
 from ..motion.track import MotionTrack
+from ..tensors import smoothstep
 
 FAR_RANGE = (0.08, 0.25)  # difference of the mean cosine at both sides of the outline: frontal, turned
 LEFT_OUTLINE, RIGHT_OUTLINE = range(5, 14), range(23, 32)  # places in OVAL, from the temple to the jaw
@@ -27,12 +28,6 @@ def facing(face: ProceduralFace, shape: Tensor, track: MotionTrack) -> Tensor:
     return (F.normalize(normals, dim=-1) * F.normalize(ray, dim=-1)).sum(-1)
 
 
-def smoothstep(x: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """0 below the bounds, 1 above them, smooth between."""
-    share = ((x - bounds[0]) / (bounds[1] - bounds[0])).clamp(0, 1)
-    return share * share * (3 - 2 * share)
-
-
 def far_side(face: ProceduralFace, cosine: Tensor) -> Tensor:
     """Share in 0–1 in which each vertex [468] lies on the side that a turned head hides; a frontal one hides none.
 
@@ -41,10 +36,10 @@ def far_side(face: ProceduralFace, cosine: Tensor) -> Tensor:
         cosine: [468], see `facing`.
     """
     left, right = (cosine[[OVAL[k] for k in side]].mean() for side in (LEFT_OUTLINE, RIGHT_OUTLINE))
-    on_left = smoothstep(face.model.mean_shape[:FACE_POINTS, 0], MIDDLE)
-    return on_left * smoothstep(right - left, FAR_RANGE) + (1 - on_left) * smoothstep(left - right, FAR_RANGE)
+    on_left = smoothstep(face.model.mean_shape[:FACE_POINTS, 0], *MIDDLE)
+    return on_left * smoothstep(right - left, *FAR_RANGE) + (1 - on_left) * smoothstep(left - right, *FAR_RANGE)
 
 
 def hiding(face: ProceduralFace, cosine: Tensor) -> Tensor:
     """How much each point of the outline [36] hides what lies behind it, 0–1; cosine: [468], see `facing`."""
-    return (far_side(face, cosine) * (1 - smoothstep(cosine, HIDING_RANGE)))[OVAL]
+    return (far_side(face, cosine) * (1 - smoothstep(cosine, *HIDING_RANGE)))[OVAL]

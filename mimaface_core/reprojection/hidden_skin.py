@@ -19,7 +19,8 @@ from ..morphable.bundled.face_mesh import (
     UPPER_LIP_POINTS,
 )
 from ..morphable.rasterize import Fragments, interpolate
-from .facing import far_side, smoothstep
+from ..tensors import smoothstep
+from .facing import far_side
 from .sampling import pixel_box, sample
 
 SEEN_RANGE = (0.15, 0.45)  # cosine between skin and viewing ray: below it is not seen, above it is seen well
@@ -75,18 +76,18 @@ def continue_skin(face: ProceduralFace, soft: Tensor, pixels: Tensor, cosine: Te
         pixels: [V, 2], the vertices in it.
         cosine: [468], see `facing.facing`.
     """
-    seen = smoothstep(cosine, SEEN_RANGE)
+    seen = smoothstep(cosine, *SEEN_RANGE)
     colour = sample(soft, pixels[None, None, :FACE_POINTS])[0, :, 0].T
     plain = torch.ones_like(seen)
     plain[FEATURES] = 0
     usual = colour[cosine > WELL_SEEN_RANGE[0]].quantile(0.5, dim=0) if (cosine > WELL_SEEN_RANGE[0]).any() else colour
     odd = torch.exp(-(unlike(colour, usual) / ODD_DISTANCE).square())
-    skin = _harmonic(face, colour, plain * odd * smoothstep(cosine, WELL_SEEN_RANGE))
+    skin = _harmonic(face, colour, plain * odd * smoothstep(cosine, *WELL_SEEN_RANGE))
     like = torch.exp(-(unlike(colour, skin) / SKIN_DISTANCE).square())
     # what is unlike skin is hair and stays, but not at the far outline nor where it is background, or mixed with it
-    hair = smoothstep(_beside(colour, skin, _background(face, soft, pixels)), BACKGROUND_DISTANCE)
-    hidden = (1 - seen) * (1 - (1 - like) * hair * smoothstep(cosine, COVERED_RANGE))
-    missed = (1 - like) * (1 - hair) * (1 - smoothstep(cosine, MISSED_RANGE))
+    hair = smoothstep(_beside(colour, skin, _background(face, soft, pixels)), *BACKGROUND_DISTANCE)
+    hidden = (1 - seen) * (1 - (1 - like) * hair * smoothstep(cosine, *COVERED_RANGE))
+    missed = (1 - like) * (1 - hair) * (1 - smoothstep(cosine, *MISSED_RANGE))
     hidden = far_side(face, cosine) * torch.maximum(hidden, missed)
     continued = _harmonic(face, colour, plain * seen * like.square())
     part = face.parts["head"]
@@ -107,7 +108,7 @@ def draw_hidden_skin(
         points: [N, V, 3], the vertices in pixels of the image.
         turned: [N, 468], gain of the cosine between the skin and the viewing ray since the photograph.
     """
-    share = skin.hidden * smoothstep(turned, TURNED_RANGE)
+    share = skin.hidden * smoothstep(turned, *TURNED_RANGE)
     share = F.pad(share, (0, len(skin.colour) - share.shape[1]))
     reached = triangles[(share > LEAST_SHARE).any(0)[triangles].any(1)]
     if not len(reached):

@@ -28,7 +28,7 @@ from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
 from ..morphable.rasterize import Fragments, interpolate, rasterize
 from ..motion.track import MotionTrack
-from .contact import lift_brows, limit_gaze, meet_lids, order_lips, stop_jaw
+from .contact import keep_iris_in_opening, lift_brows, meet_lids, order_lips, stop_jaw
 from .edge import still_at_edge
 from .facing import facing
 from .hidden_skin import draw_hidden_skin
@@ -185,7 +185,7 @@ class ReprojectionRenderer:
         limit_lips(shape, photo.shape, self._lip_openness(expression))
         order_lips(shape)
         stop_jaw(self.face, shape, photo.shape)
-        return self.face.turn_eyes(shape, limit_gaze(track.gaze), photo.nasal)
+        return self.face.turn_eyes(shape, keep_iris_in_opening(track.gaze), photo.nasal)
 
     def _lip_openness(self, expression: Tensor) -> Tensor:
         """0 where the model's lips touch, so that the photograph's do, however well the model fits it [N]."""

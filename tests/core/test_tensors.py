@@ -8,7 +8,9 @@ from mimaface.mimaface_core.tensors import (
     between,
     from_whole_centres,
     invert_affine,
+    neighbours,
     sampling_grid,
+    smoothstep,
     to_float,
     to_uint8,
 )
@@ -25,6 +27,17 @@ def test_number_types():
 def test_between_is_linear_in_each_frame():
     before, after = torch.zeros(3, 2, 3), torch.ones(3, 2, 3)
     assert torch.equal(between(before, after, torch.tensor([0.0, 0.25, 1.0]))[:, 1, 2], torch.tensor([0.0, 0.25, 1.0]))
+
+
+def test_the_known_frames_around_each():
+    before, after = neighbours(torch.tensor([1, 4]), 6)
+    assert before.tolist() == [0, 0, 0, 0, 1, 1] and after.tolist() == [0, 0, 1, 1, 1, 1]
+
+
+def test_a_smooth_step_is_flat_at_both_ends():
+    assert torch.equal(smoothstep(torch.tensor([-1.0, 0, 0.5, 1, 2])), torch.tensor([0.0, 0, 0.5, 1, 1]))
+    assert torch.equal(smoothstep(torch.tensor([2.0, 3, 4]), 2, 4), torch.tensor([0.0, 0.5, 1]))
+    assert 0 < smoothstep(torch.tensor(0.01)) < 0.001
 
 
 def test_an_inverted_map_leads_back():

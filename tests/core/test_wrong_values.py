@@ -9,9 +9,9 @@ from support.tracks import still, track
 
 import mimaface.mimaface_core as api
 from mimaface.mimaface_core.appearance.frames import Appearance
+from mimaface.mimaface_core.drawing import encode
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.source import SourceFace
-from mimaface.mimaface_core.pipeline import encode
 
 NAN, INF = float("nan"), float("inf")
 PACK = api.load_pack()
@@ -119,7 +119,7 @@ def test_a_single_frame_is_pasted_and_written_as_it_is(tmp_path):
 
 
 def test_a_motion_of_somebody_else_is_drawn_with_a_warning(monkeypatch, caplog):
-    monkeypatch.setattr("mimaface.mimaface_core.pipeline._renderer", lambda *_: lambda motion: motion.gaze)
+    monkeypatch.setattr("mimaface.mimaface_core.drawing._renderer", lambda *_: lambda motion: motion.gaze)
     with caplog.at_level(logging.WARNING):
         list(api.render(PACK, SOURCE, api.retarget(MOTION, SOURCE)))
         assert not caplog.records

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from support.scenes import clip, moved, needs_faces
 
 from mimaface.mimaface_core.errors import InputError
@@ -125,6 +126,23 @@ def test_motions_of_the_two_methods_are_not_mixed(tmp_path):
         ImplicitMotion.load(tmp_path / "track.safetensors")
     with pytest.raises(InputError):
         MotionTrack.load(tmp_path / "implicit.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("codes", "rate", "words"),
+    [
+        (torch.zeros(2, 4), "1/0", "its frame rate '1/0' is not a number from 0.01 to 1000"),
+        (torch.zeros(2, 4), None, "not whole: fps is missing"),
+        (torch.full((2, 4), float("inf")), "25", "codes hold values that are no finite numbers"),
+        (torch.zeros(2, 4, dtype=torch.bool), "25", "codes are of type bool, not numbers"),
+        (torch.zeros(8), "25", "of shape"),
+    ],
+)
+def test_a_motion_file_that_cannot_be_used_is_refused_in_a_sentence(tmp_path, codes, rate, words):
+    notes = {"format": "mimaface.implicit.1"} | ({} if rate is None else {"fps": rate})
+    save_file({"codes": codes}, tmp_path / "m.safetensors", notes)
+    with pytest.raises(InputError, match=words):
+        ImplicitMotion.load(tmp_path / "m.safetensors")
 
 
 def test_the_authors_checkpoints_load_without_running_code(tmp_path, generator, transformer):

@@ -132,6 +132,19 @@ def test_after_a_cut_pose_and_place_count_anew():
     assert (moved.translation[48:] - moved.translation[:48]).abs().mean() < 0.1
 
 
+@pytest.mark.parametrize("size", [1, 5, 96])  # frames of a piece; in those of 5 a cut lies inside one
+def test_in_a_stream_pose_and_place_count_anew_at_once_after_a_cut(size):
+    first, turn, shift = performance(48)[20].coefficients, torch.tensor([0.1, 0.5, -0.1]), torch.tensor([0.5, 0.2, 1.0])
+    second = first.replace(angles=first.angles + turn, translation=first.translation + shift)
+    shots = [still(1).replace(coefficients=c, shot=torch.tensor([i]))[[0] * 48] for i, c in enumerate((first, second))]
+    driver = MotionTrack.concatenate(shots)
+    source = photograph(expression=torch.zeros(1, 64))
+    stream = RunningRetarget(source, OWN)
+    moved = MotionTrack.concatenate([stream.add(driver[at : at + size]) for at in range(0, 96, size)]).coefficients
+    assert torch.allclose(moved.angles, source.coefficients.angles, atol=1e-5)
+    assert torch.allclose(moved.translation, source.coefficients.translation, atol=1e-5)
+
+
 def test_frames_without_a_face_do_not_count():
     driver = performance()
     hidden = torch.zeros(len(driver), dtype=torch.bool)

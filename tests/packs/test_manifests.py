@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.tiny_pack import manifest, write_tiny_pack
+from support.tiny_pack import manifest, rewrite
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.diffusion.schedule import build_scheduler
@@ -11,52 +11,6 @@ from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.packs.find import find_pack
 from mimaface.mimaface_core.packs.pack import ModelPack
 from mimaface.nodes.load_pack import LoadPack
-
-# The sizes of the bundled pack: 512×512 images, 64×64 latents, 197 tokens.
-BUNDLED_UNET = {
-    "block_out_channels": [32, 64, 96, 128],
-    "layers_per_block": 1,
-    "down_block_types": [
-        "DownBlockMotion",
-        "DownBlockMotion",
-        "CrossAttnDownBlockMotion",
-        "CrossAttnDownBlockMotion",
-    ],
-    "up_block_types": ["CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion", "UpBlockMotion", "UpBlockMotion"],
-    "norm_num_groups": 16,
-    "cross_attention_dim": 192,
-    "num_attention_heads": 4,
-    "motion_num_attention_heads": 4,
-    "motion_max_seq_length": 32,
-}
-BUNDLED_VAE = {
-    "encoder_block_out_channels": [32, 32, 32, 32],
-    "decoder_block_out_channels": [48, 48, 48, 48],
-    "num_encoder_blocks": [0, 1, 2, 3],
-    "num_decoder_blocks": [3, 3, 1, 0],
-}
-BUNDLED_APPEARANCE = {
-    "vision": {
-        "hidden_size": 192,
-        "intermediate_size": 768,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "image_size": 224,
-        "patch_size": 16,
-    },
-    "context_dim": 192,
-    "adapter_layers": 3,
-    "adapter_heads": 4,
-}
-
-
-@pytest.fixture()
-def pack(tmp_path) -> ModelPack:
-    return write_tiny_pack(tmp_path / "tiny")
-
-
-def rewrite(pack: ModelPack, **changes) -> None:
-    (pack.folder / "manifest.json").write_text(json.dumps(manifest(**changes)))
 
 
 def test_a_folder_without_a_usable_manifest_is_refused(tmp_path):

@@ -25,7 +25,7 @@ from mimaface.mimaface_core.morphable.bundled.face_mesh import (
     UPPER_LIP_MIDDLE,
 )
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
-from mimaface.mimaface_core.reprojection.contact import lift_brows, limit_gaze, order_lips, stop_jaw
+from mimaface.mimaface_core.reprojection.contact import keep_iris_in_opening, lift_brows, order_lips, stop_jaw
 from mimaface.mimaface_core.reprojection.photo_analysis import defocus
 from mimaface.mimaface_core.reprojection.photo_shape import inner_lips
 from mimaface.mimaface_core.reprojection.projection import project, unproject
@@ -174,7 +174,7 @@ def test_no_expression_has_parts_pass_through_one_another(noise, seed):
 def test_what_faces_do_is_left_as_it_is(noise):
     renderer, _, _ = noise
     gaze = torch.tensor([[0.25, 0.1, 0.2, -0.15]])
-    assert torch.equal(limit_gaze(gaze), gaze)
+    assert torch.equal(keep_iris_in_opening(gaze), gaze)
     rest = renderer.photo.shape
     shape = rest[None].clone()
     lift_brows(shape, rest)

@@ -1,6 +1,7 @@
-"""A random model pack of a few kilobytes at 32×32 pixels, for the tests."""
+"""A random model pack of a few kilobytes at 32×32 pixels, and the bundled pack's sizes, for the tests."""
 
 import copy
+import json
 from pathlib import Path
 
 import torch
@@ -55,6 +56,43 @@ MANIFEST = {
     "sampling": {"scheduler": "euler", "steps": 4, "guidance": 1.0},
 }
 
+# The sizes of the bundled pack: 512×512 images, 64×64 latents, 197 tokens.
+BUNDLED_UNET = {
+    "block_out_channels": [32, 64, 96, 128],
+    "layers_per_block": 1,
+    "down_block_types": [
+        "DownBlockMotion",
+        "DownBlockMotion",
+        "CrossAttnDownBlockMotion",
+        "CrossAttnDownBlockMotion",
+    ],
+    "up_block_types": ["CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion", "UpBlockMotion", "UpBlockMotion"],
+    "norm_num_groups": 16,
+    "cross_attention_dim": 192,
+    "num_attention_heads": 4,
+    "motion_num_attention_heads": 4,
+    "motion_max_seq_length": 32,
+}
+BUNDLED_VAE = {
+    "encoder_block_out_channels": [32, 32, 32, 32],
+    "decoder_block_out_channels": [48, 48, 48, 48],
+    "num_encoder_blocks": [0, 1, 2, 3],
+    "num_decoder_blocks": [3, 3, 1, 0],
+}
+BUNDLED_APPEARANCE = {
+    "vision": {
+        "hidden_size": 192,
+        "intermediate_size": 768,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "image_size": 224,
+        "patch_size": 16,
+    },
+    "context_dim": 192,
+    "adapter_layers": 3,
+    "adapter_heads": 4,
+}
+
 
 def manifest(**changes) -> dict:
     """A copy of the tiny manifest with fields replaced."""
@@ -88,6 +126,11 @@ def write_tiny_pack(folder: Path, **changes) -> ModelPack:
         parts["audio"] = VoiceNet(**content["audio"]["config"])
     write_pack(folder, content, {name: awaken(part) for name, part in parts.items()})
     return ModelPack.load(folder)
+
+
+def rewrite(pack: ModelPack, **changes) -> None:
+    """Write the manifest of a tiny pack anew, with fields replaced."""
+    (pack.folder / "manifest.json").write_text(json.dumps(manifest(**changes)))
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ...morphable.bundled.face import ProceduralFace
 from ...morphable.bundled.face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LOWER_LIP, UPPER_LIP
+from ...tensors import smoothstep
 from ..mel import MEL_RATE
 from .visemes import MOUTH, VISEMES, mouth_expression
 
@@ -101,9 +102,9 @@ def at_frames(articulation: dict[str, Tensor], fps: float, count: int, lips: Lip
     visemes, mouths = articulation["viseme"], articulation["mouth"]
     at = (torch.arange(count) + 0.5) / fps * MEL_RATE
     rest = visemes[:, REST]
-    resting = _smooth_step(average(_local_minimum(rest, _SETTLE_SECONDS), at, 1.0), *_REST_PROBABILITY)
+    resting = smoothstep(average(_local_minimum(rest, _SETTLE_SECONDS), at, 1.0), *_REST_PROBABILITY)
     mouth = average(mouths, at, max(1.0, _BLUR_FRAMES * MEL_RATE / fps))
-    shut = _smooth_step(average(visemes[:, CLOSED], at, 1.0), *_CLOSED_PROBABILITY)
+    shut = smoothstep(average(visemes[:, CLOSED], at, 1.0), *_CLOSED_PROBABILITY)
 
     # The middle of each closure belongs to the frame next to it.
     middles = _closures(visemes[:, CLOSED])
@@ -144,9 +145,3 @@ def _local_minimum(values: Tensor, seconds: float) -> Tensor:
     reach = round(seconds * MEL_RATE)
     padded = F.pad(values[None, None], (reach, reach), mode="replicate")
     return -F.max_pool1d(-padded, 2 * reach + 1, 1)[0, 0]
-
-
-def _smooth_step(x: Tensor, low: float, high: float) -> Tensor:
-    """0 below `low`, 1 above `high`, smooth between."""
-    x = ((x - low) / (high - low)).clamp(0, 1)
-    return x * x * (3 - 2 * x)

@@ -17,11 +17,8 @@ _LONGEST_SIDE = 1280  # pixels; larger images are scaled down
 _SHORTEST_PERIOD, _LONGEST_PERIOD = 44.0, 480.0  # pixels
 _SCALE_STEP, _TURN_STEP, _MOST_TURN = 0.006, np.radians(0.4), np.radians(6)
 _CANDIDATES = 24  # places of the search over scale and turn that are looked at closely
-_COARSE, _FINE, _FINALISTS = (
-    1.0,
-    (0.5, 0.25, 0.25, 0.125),
-    6,
-)  # steps of looking closely; how many places get the fine ones
+_COARSE, _FINE = 1.0, (0.5, 0.25, 0.25, 0.125)  # steps of looking closely, in those of the search
+_FINALISTS = 6  # places that get the fine ones
 _SHORTEST_AT_LEVEL = 60.0  # pixels: a longer period is measured in the residual halved, or quartered
 _MOST_WEIGHT = 2.0
 _SHIFTS = 128  # a period, in the search over shifts

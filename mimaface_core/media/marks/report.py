@@ -21,42 +21,40 @@ _MOST_FRAMES = 48  # of a video, evenly spread, in which the watermark is looked
 _BLOCK_BYTES, _OVERLAP_BYTES = 1 << 22, 512
 # IPTC's digital source types (https://cv.iptc.org/newscodes/digitalsourcetype/): those of synthetic media, and others.
 _SYNTHETIC = (
-    *("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia", "compositeSynthetic", "algorithmicMedia"),
-    *("dataDrivenMedia", "virtualRecording"),
+    "compositeWithTrainedAlgorithmicMedia",
+    "trainedAlgorithmicMedia",
+    "compositeSynthetic",
+    "algorithmicMedia",
+    "dataDrivenMedia",
+    "virtualRecording",
 )
 _REAL = (
-    *(
-        "digitalCapture",
-        "computationalCapture",
-        "negativeFilm",
-        "positiveFilm",
-        "print",
-        "minorHumanEdits",
-        "humanEdits",
-    ),
-    *("compositeCapture", "algorithmicallyEnhanced", "digitalArt", "digitalCreation", "screenCapture"),
+    "digitalCapture",
+    "computationalCapture",
+    "negativeFilm",
+    "positiveFilm",
+    "print",
+    "minorHumanEdits",
+    "humanEdits",
+    "compositeCapture",
+    "algorithmicallyEnhanced",
+    "digitalArt",
+    "digitalCreation",
+    "screenCapture",
 )
-_SOURCE_TYPE = re.compile(rb"digitalsourcetype/(" + "|".join([*_SYNTHETIC, *_REAL]).encode("ascii") + rb")")
+_SOURCE_TYPE = re.compile(rb"digitalsourcetype/(" + "|".join(_SYNTHETIC + _REAL).encode("ascii") + rb")")
 _OURS = b"animated by artificial intelligence (MIMAFace)"
 # The type of a C2PA manifest store, as JUMBF has it in every container.
 _C2PA = b"c2pa" + bytes.fromhex("00110010800000aa00389b71")
-# What other generators write.
-_OTHERS = {
-    b"Steps: ": re.compile(rb"Steps: \d+, Sampler: "),
-    b'"class_type"': re.compile(rb'"class_type"'),
-    b"AIGC": re.compile(rb"TC260[:/]AIGC|\"AIGC\"|AIGC\{\""),
-    b"Firefly": re.compile(rb"Adobe Firefly"),
-    b"Midjourney": re.compile(rb"Midjourney"),
-    b"Google AI": re.compile(rb"Made with Google AI"),
-}
-_OTHER_NAMES = {
-    b"Steps: ": "the settings of a Stable Diffusion sampler",
-    b'"class_type"': "a ComfyUI graph",
-    b"AIGC": "the Chinese label AIGC",
-    b"Firefly": "Adobe Firefly",
-    b"Midjourney": "Midjourney",
-    b"Google AI": "Made with Google AI",
-}
+# What other generators write: bytes that are sought first, as that is faster; the whole mark; its name.
+_OTHERS = (
+    (b"Steps: ", re.compile(rb"Steps: \d+, Sampler: "), "the settings of a Stable Diffusion sampler"),
+    (b'"class_type"', re.compile(rb'"class_type"'), "a ComfyUI graph"),
+    (b"AIGC", re.compile(rb"TC260[:/]AIGC|\"AIGC\"|AIGC\{\""), "the Chinese label AIGC"),
+    (b"Firefly", re.compile(rb"Adobe Firefly"), "Adobe Firefly"),
+    (b"Midjourney", re.compile(rb"Midjourney"), "Midjourney"),
+    (b"Google AI", re.compile(rb"Made with Google AI"), "Made with Google AI"),
+)
 
 
 @dataclass(frozen=True)
@@ -137,9 +135,9 @@ def marks_in_file(source: Source) -> Marks:
         ours = ours or _OURS in block
         c2pa = c2pa or _C2PA in block
         types |= {name.decode("ascii"): None for name in _SOURCE_TYPE.findall(block)}
-        for needle, mark in _OTHERS.items():
+        for needle, mark, name in _OTHERS:
             if needle in block and mark.search(block):
-                others[_OTHER_NAMES[needle]] = None
+                others[name] = None
     return Marks(ours, tuple(types), c2pa, tuple(others))
 
 

@@ -56,30 +56,26 @@ def check_signing(suffix: str) -> None:
     if suffix.lower() not in MIME_TYPES:
         raise InputError(
             f"{suffix.lstrip('.') or 'This kind of file'} cannot carry content credentials; choose mp4, png or gif, or"
-            " switch signing off: metadata and watermark are written there, too."
+            " leave it unsigned: its metadata say that it is synthetic, too."
         )
     try:
         import c2pa  # noqa: F401
         import cryptography  # noqa: F401
     except ImportError as error:
-        raise InputError(
-            "Signing needs c2pa-python; install it (pip install c2pa-python cryptography), or switch signing off."
-        ) from error
+        raise InputError("Signing needs c2pa-python; install it (pip install c2pa-python cryptography).") from error
 
 
-def sign(path: Path, credentials: Credentials, suffix: str | None = None) -> None:
+def sign(path: Path, credentials: Credentials) -> None:
     """Sign a finished file in place; nothing may change it afterwards.
 
     Args:
         path: of the file.
         credentials: what is signed.
-        suffix: of the file's kind, where its name has another one.
 
     Raises:
         InputError: the kind of file or the certificate cannot be used, or c2pa-python is missing.
     """
-    suffix = (suffix or path.suffix).lower()
-    check_signing(suffix)
+    check_signing(path.suffix)
     import c2pa
 
     chain = _own_chain() if credentials.certificate is None else read_text(credentials.certificate).encode()
@@ -91,11 +87,9 @@ def sign(path: Path, credentials: Credentials, suffix: str | None = None) -> Non
             ingredient = {"title": "photograph", "relationship": "parentOf", "label": "photograph"}
             builder.add_ingredient(json.dumps(ingredient), "image/png", io.BytesIO(credentials.photograph))
         with replacing(path) as signed, path.open("rb") as source, signed.open("w+b") as target:
-            builder.sign(signer, MIME_TYPES[suffix], source, target)
+            builder.sign(signer, MIME_TYPES[path.suffix.lower()], source, target)
     except c2pa.C2paError as error:
-        raise InputError(
-            f"'{path.name}' could not be signed ({error}); check the certificate, or switch signing off."
-        ) from error
+        raise InputError(f"'{path.name}' could not be signed ({error}); check the file and the certificate.") from error
 
 
 def _manifest(credentials: Credentials) -> dict[str, Any]:
@@ -140,7 +134,7 @@ def _own_chain() -> bytes:
     except OSError as error:
         raise InputError(
             f"The key for signing cannot be kept in {path.parent} ({error.strerror or error}); make the folder"
-            " writable, or switch signing off."
+            " writable, or give a certificate."
         ) from error
     return chain
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ...errors import InputError
+from ...motion.track import PROCEDURAL, MotionTrack
 from ..model import EXPRESSION_SIZE, IDENTITY_SIZE
 from .blendshapes import BLENDSHAPES, SIDED_NAMES, SIDES, blendshapes
-from .face import ProceduralFace
+from .face import ProceduralFace, procedural_face
 
 
 class Slider(NamedTuple):
@@ -132,6 +136,27 @@ def slider_expression(face: ProceduralFace, identity: Tensor, expression: Tensor
             share = max(share, abs(wink))
         change[:, CLOSING_LIDS[side]] += (share * full[:, side])[:, None]
     return change
+
+
+def slider_change(motion: MotionTrack, sliders: Mapping[str, float]) -> Tensor | None:
+    """Change of the expression [N, 64] of a motion by slider positions by name, None where all are at 0.
+
+    Raises:
+        InputError: there is no such slider, or the motion is of another face model than the bundled one.
+    """
+    for name in sliders:
+        if name not in EXPRESSION_SLIDERS:
+            nearest = get_close_matches(name, EXPRESSION_SLIDERS, 1, 0)[0]
+            raise InputError(f"There is no expression slider '{name}'; the nearest is '{nearest}'.")
+    if not any(sliders.values()):
+        return None
+    if motion.basis != PROCEDURAL:
+        raise InputError(
+            "The sliders of the expression move the bundled face model only; leave them at 0 for a motion of this pack,"
+            " or extract it with the bundled pack."
+        )
+    c = motion.coefficients
+    return slider_expression(procedural_face(), c.identity, c.expression, dict(sliders))
 
 
 def mirrored(change: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from support.scenes import clip, moved, needs_faces, portrait
 from mimaface.cli import main as cli
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.appearance.identity import FEATURES, CurricularFace
+from mimaface.mimaface_core.drawing import render
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.source import SourceFace
 from mimaface.mimaface_core.morphable.bundled.face import procedural_face
@@ -28,7 +29,6 @@ from mimaface.mimaface_core.packs.files import write_pack
 from mimaface.mimaface_core.packs.manifest import Manifest
 from mimaface.mimaface_core.packs.pack import ModelPack
 from mimaface.mimaface_core.packs.parts import build_part
-from mimaface.mimaface_core.pipeline import render
 from mimaface.nodes.edit_motion import EditMotion
 from mimaface.nodes.encode_appearance import EncodeAppearance
 from mimaface.nodes.extract_3dmm import Extract3DMM
