@@ -56,7 +56,7 @@ def _face(motion: MotionTrack) -> list[Panel]:
     return [
         (
             "mouth, coefficients",
-            {"open": blendshape("jaw_open"), "smile": blendshape("smile"), "pucker": blendshape("pucker")},
+            {"open": blendshape("jawOpen"), "smile": blendshape("mouthSmile"), "pucker": blendshape("mouthPucker")},
         ),
         ("eyes, share of their usual opening", {"right eye": opening[:, 0], "left eye": opening[:, 1]}),
     ]

@@ -220,7 +220,7 @@ def smoothed(scene: Scene) -> None:
 
 
 def corner(motion: MotionTrack) -> Tensor:
-    return motion.coefficients.expression[:, blendshape("smile_right")]
+    return motion.coefficients.expression[:, blendshape("mouthSmileRight")]
 
 
 def calmed(scene: Scene) -> None:

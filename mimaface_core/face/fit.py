@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..morphable.bundled.blendshapes import SPREADS
 from ..morphable.bundled.face import ProceduralFace
 from ..morphable.bundled.face_mesh import (
     CHIN_MIDLINE,
@@ -32,15 +35,13 @@ from ..morphable.bundled.face_mesh import (
 from ..morphable.model import MorphableModel
 from ..morphable.umeyama import umeyama
 from ..motion.rotation import angles_of
-from ..motion.track import GROUP_SIZES, FaceCoefficients
+from ..motion.track import FaceCoefficients
 from .gaze import gaze_of_irises
 
 LANDMARK_NOISE = 0.012  # expected error of a landmark, model units
 DEPTH_WEIGHT = 0.3  # of a landmark's depth in the shape, over that of x and y
-EXPRESSION_SPREAD = 0.6  # expected standard deviation of an expression coefficient
 TRACKED_DEPTH_SHARE = 0.15  # of the tracker's depth in each iteration, the rest is the model's
 ITERATIONS = 16
-IDENTITY_SIZE, EXPRESSION_SIZE = GROUP_SIZES["identity"], GROUP_SIZES["expression"]
 LIDS = (RIGHT_UPPER_LID, RIGHT_LOWER_LID, LEFT_UPPER_LID, LEFT_LOWER_LID)
 
 
@@ -85,39 +86,94 @@ def tracked_depth(model: MorphableModel, landmarks: Tensor, scale: Tensor, weigh
 
 
 class _ShapeSolver:
-    """Linear least squares for the shape: identity, one for all frames, and expression of each frame.
+    """Linear least squares for the shape: identity, one for all frames or one for each, and expression of each frame.
 
     Solves the normal equations with a data term in the face's own axes and Gaussian priors on both groups of
     coefficients. Identity is solved with each frame's best expression eliminated (a Schur complement).
 
     Args:
         model: the face model.
-        frames: their number N, which weighs the data against identity's prior.
+        frames: number of frames that share one identity, which weighs the data against identity's prior.
     """
 
     def __init__(self, model: MorphableModel, frames: int) -> None:
         self.mean = model.mean_shape[:FACE_POINTS]
-        self.identity_basis = model.identity_basis[:FACE_POINTS].reshape(-1, IDENTITY_SIZE)
-        self.expression_basis = model.expression_basis[:FACE_POINTS].reshape(-1, EXPRESSION_SIZE)
+        self.identity_basis = model.identity_basis[:FACE_POINTS].flatten(0, 1)
+        self.expression_basis = model.expression_basis[:FACE_POINTS].flatten(0, 1)
         A, B = self.identity_basis, self.expression_basis
         precision = torch.tensor([1.0, 1.0, DEPTH_WEIGHT]) * _shape_weights()[:, None]
         precision = precision.flatten() / LANDMARK_NOISE**2
-        expression = torch.linalg.inv(
-            B.T @ (precision[:, None] * B) + torch.eye(EXPRESSION_SIZE) / EXPRESSION_SPREAD**2
-        )
+        prior = torch.diag(1 / torch.tensor(SPREADS[: B.shape[1]]).square())
+        expression = torch.linalg.inv(B.T @ (precision[:, None] * B) + prior)
         weighted = B.T * precision
-        self._residual = torch.diag(precision) - weighted.T @ expression @ weighted
-        self._identity = torch.linalg.inv(A.T @ self._residual @ A + torch.eye(IDENTITY_SIZE) / frames)
+        residual = torch.diag(precision) - weighted.T @ expression @ weighted
+        normal = A.T @ residual @ A + torch.eye(A.shape[1]) / frames
+        self._identity = torch.linalg.solve(normal, A.T @ residual)
         self._expression = expression @ weighted
+        self.shared = frames > 1
 
     def __call__(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Identity [80], expression [N, 64] and shape [N, 468, 3] of points [N, 468, 3] in the face's own axes."""
+        """Solve for the shape of points in the face's own axes.
+
+        Args:
+            local: [N, 468, 3].
+
+        Returns:
+            Identity [1, 80] where all frames share it, else [N, 80], expression [N, 64] and shape [N, 468, 3].
+        """
         A, B = self.identity_basis, self.expression_basis
         offset = (local - self.mean).flatten(1)
-        identity = self._identity @ (A.T @ (self._residual @ offset.mean(0)))
-        expression = (offset - A @ identity) @ self._expression.T
-        shape = self.mean + (A @ identity).view(-1, 3) + (expression @ B.T).view(-1, FACE_POINTS, 3)
+        identity = (offset.mean(0, keepdim=True) if self.shared else offset) @ self._identity.T
+        expression = (offset - identity @ A.T) @ self._expression.T
+        shape = self.mean + (identity @ A.T).view(-1, FACE_POINTS, 3) + (expression @ B.T).view(-1, FACE_POINTS, 3)
         return identity, expression, shape
+
+
+class ShapeFit(NamedTuple):
+    """Result of `fit_shapes` for N frames.
+
+    Attributes:
+        identity: [1, 80] where all frames share it, else [N, 80].
+        expression: [N, 64].
+        rotation: [N, 3, 3] of the head, for row vectors.
+        translation: [N, 3] of the head.
+        local: [N, 468, 3], the landmarks in the face's own axes.
+        shape: [N, 468, 3], the model there.
+        depth: [N, 468], of the model from the camera.
+    """
+
+    identity: Tensor
+    expression: Tensor
+    rotation: Tensor
+    translation: Tensor
+    local: Tensor
+    shape: Tensor
+    depth: Tensor
+
+
+def fit_shapes(model: MorphableModel, mesh: Tensor, *, one_person: bool) -> ShapeFit:
+    """Fit a face model, whose first 468 vertices are the landmarks, to tracked landmarks.
+
+    Alternates the rigid pose of points on their camera rays (orthogonal iteration, Lu et al. 2000), the shape (linear
+    least squares), and the depth of the points on their rays.
+
+    Args:
+        model: the face model.
+        mesh: [N, 468, 3], pixels of the camera plane and the tracker's depth.
+        one_person: whether all frames show one person.
+    """
+    solve, weight = _ShapeSolver(model, len(mesh) if one_person else 1), _pose_weights()
+    shape = solve.mean.expand(len(mesh), -1, -1)
+    depth = _first_depth(model, mesh, shape, weight)
+    for _ in range(ITERATIONS):
+        world = model.camera_points(mesh, depth)
+        _, rotation, translation = umeyama(shape, world, weight, scaled=False)
+        local = (world - translation[:, None]) @ rotation.transpose(1, 2)
+        identity, expression, shape = solve(local)
+        modelled = model.camera - (shape @ rotation + translation[:, None])[..., 2]
+        tracked = tracked_depth(model, mesh, model.focal / modelled.mean(1), weight)
+        depth = modelled + TRACKED_DEPTH_SHARE * (tracked - modelled)
+    return ShapeFit(identity, expression, rotation, translation, local, shape, modelled)
 
 
 def _first_depth(model: MorphableModel, mesh: Tensor, shape: Tensor, weight: Tensor) -> Tensor:
@@ -131,10 +187,7 @@ def _first_depth(model: MorphableModel, mesh: Tensor, shape: Tensor, weight: Ten
 
 
 def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoefficients, Tensor]:
-    """Fit the bundled face model to tracked landmarks.
-
-    Alternates the rigid pose of points on their camera rays (orthogonal iteration, Lu et al. 2000), the shape (linear
-    least squares), and the depth of the points on their rays.
+    """Fit the bundled face model to the tracked landmarks of one person.
 
     Args:
         face: the bundled face model.
@@ -152,24 +205,13 @@ def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoeffici
         raise InputError(f"Landmarks must have shape [N, 478, 3] with at least one frame, not {list(landmarks.shape)}.")
     if not torch.isfinite(landmarks).all():
         raise InputError("The landmarks hold numbers that are not finite; track the face again.")
-    model, mesh = face.model, landmarks[:, :FACE_POINTS].float()
-    solve, weight = _ShapeSolver(model, len(mesh)), _pose_weights()
-    shape = solve.mean.expand(len(mesh), -1, -1)
-    depth = _first_depth(model, mesh, shape, weight)
-    for _ in range(ITERATIONS):
-        world = model.camera_points(mesh, depth)
-        _, rotation, translation = umeyama(shape, world, weight, scaled=False)
-        local = (world - translation[:, None]) @ rotation.transpose(1, 2)
-        identity, expression, shape = solve(local)
-        modelled = model.camera - (shape @ rotation + translation[:, None])[..., 2]
-        tracked = tracked_depth(model, mesh, model.focal / modelled.mean(1), weight)
-        depth = modelled + TRACKED_DEPTH_SHARE * (tracked - modelled)
-
-    lids = [modelled[:, [*corners, *lids]].mean(1) for corners, lids in zip(EYE_CORNERS, LID_MIDDLES, strict=True)]
+    model, landmarks = face.model, landmarks.float()
+    fit = fit_shapes(model, landmarks[:, :FACE_POINTS], one_person=True)
+    lids = [fit.depth[:, [*corners, *lids]].mean(1) for corners, lids in zip(EYE_CORNERS, LID_MIDDLES, strict=True)]
     eye_depth = (lids[0] + lids[1]) / 2
-    iris = model.camera_points(landmarks[:, IRIS_CENTRES].float(), eye_depth[:, None].expand(-1, 2))
-    gaze = gaze_of_irises(face, local, iris, rotation, translation)
-    coefficients = FaceCoefficients.zeros(len(mesh)).replace(
-        identity=identity[None], expression=expression, angles=angles_of(rotation), translation=translation
+    iris = model.camera_points(landmarks[:, IRIS_CENTRES], eye_depth[:, None].expand(-1, 2))
+    gaze = gaze_of_irises(face, fit.local, iris, fit.rotation, fit.translation)
+    coefficients = FaceCoefficients.zeros(len(landmarks)).replace(
+        identity=fit.identity, expression=fit.expression, angles=angles_of(fit.rotation), translation=fit.translation
     )
     return coefficients, gaze

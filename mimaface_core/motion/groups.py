@@ -18,13 +18,13 @@ class ExpressionGroups:
     """Blendshape indices of a face model by group; empty where each coefficient moves the whole face.
 
     Attributes:
-        lids: indices of the blendshapes of the right lids, then of the left lids; on each side those that lower the
-            upper and raise the lower one come first.
+        lids: indices of the blendshapes of the right lids, then of the left lids; the first of each shuts the eye.
         eyes: indices of those of all lids and of the skin that moves with them.
         mouth: indices of those of lips and jaw.
         quick: indices of those that move within a few frames: lids, lips and jaw.
         eye_opening: height of the right and the left eye [N, 2] in model units, from identity [N, 80] and expression
             [N, 64].
+        blink: coefficients of the blendshapes that shut the eyes [N, 2], from how far they do in model units [N, 2].
         lip_gap: distance between the lips [N] in model units, below 0 where they overlap, from the same.
         closed_lips: the expression [1, 64] with the lips together, from the same of one frame.
         shape: points of the face [N, V, 3] in model units, from the same.
@@ -35,6 +35,7 @@ class ExpressionGroups:
     mouth: Sequence[int] = ()
     quick: Sequence[int] = ()
     eye_opening: EyeOpening | None = None
+    blink: Callable[[Tensor], Tensor] | None = None
     lip_gap: LipGap | None = None
     closed_lips: ClosedLips | None = None
     shape: Shape | None = None

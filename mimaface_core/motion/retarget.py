@@ -21,7 +21,7 @@ EYE_RATIO_RANGE = (0.4, 2.0)  # of the source's eye opening to the driver's
 SHUT = 0.01  # opening that is as good as none, model units
 # Share of its opening that is left of a driver's eye, where the source's begins to close to the same share and does.
 CLOSES_AT, CLOSED_AT = 0.6, 0.2
-WIDE = 3.0  # by which lid coefficients are opened to be sure that an eye is open
+WIDE = 3.0  # coefficient by which lids are opened to be sure that an eye is open
 # A source that is a frame of the driver's clip differs from it by less than these: the root mean square of its points
 # in model units, the turn of its head in radians, and its gaze in eye widths.
 SAME_SHAPE, SAME_TURN, SAME_GAZE = 0.017, 0.04, 0.05
@@ -209,16 +209,14 @@ def _closing_lids(
         opening: wanted for the right and the left eye [N, 2], model units.
         weight: how far each is brought there [N, 2], 0–1.
     """
-    assert groups.eye_opening is not None
+    assert groups.eye_opening is not None and groups.blink is not None
+    shut = [side[0] for side in groups.lids]
+    wide = expression.clone()
+    wide[:, shut] -= WIDE
+    # from there on it changes in proportion
+    opened = groups.eye_opening(identity, wide) - WIDE / groups.blink(torch.ones_like(opening))
     change = torch.zeros_like(expression)
-    for side, (upper, lower, *_) in enumerate(groups.lids):
-        wide, wider = expression.clone(), expression.clone()
-        wide[:, [upper, lower]] -= WIDE
-        wider[:, [upper, lower]] -= WIDE + 1
-        at_wide, at_wider = (groups.eye_opening(identity, lids)[:, side] for lids in (wide, wider))
-        slope = at_wider - at_wide  # of the opening, for each unit that both lids open
-        excess = (at_wide - WIDE * slope).clamp(min=0) - opening[:, side]
-        change[:, [upper, lower]] = (weight[:, side] * excess / slope.clamp(min=SHUT))[:, None]
+    change[:, shut] = weight * groups.blink(opened.clamp(min=0) - opening)
     return change
 
 

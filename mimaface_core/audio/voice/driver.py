@@ -11,7 +11,6 @@ from torch import Tensor
 from ... import host
 from ...morphable.bundled.blendshapes import BLENDSHAPES, blendshapes
 from ...morphable.bundled.face import ProceduralFace
-from ...morphable.bundled.face_mesh import LID_MIDDLES
 from ...morphable.bundled.lip_contact import SHUT_GAP, closed_mouth, lip_gaps
 from ...motion.rotation import angles_of, rotation_of
 from ...motion.track import PROCEDURAL, FaceCoefficients, MotionTrack
@@ -24,7 +23,7 @@ from .net import VoiceNet
 from .visemes import mouth_expression
 
 NECK = (0.0, -1.0, -0.4)  # pivot of the head in model units, on the model's mean face
-_RAISED_BROWS = {"brow_inner": 0.35, "brow_mid": 0.4, "brow_outer": 0.3}  # coefficients of brows raised in full
+_RAISED_BROWS = {"browInnerUp": 0.5, "browOuterUp": 0.5}  # coefficients of brows raised in full
 # People say loud syllables with a wide mouth and soft ones with a narrow one; the synthetic voices that the network is
 # trained on are all but equally loud.
 _OPENING_DB_A_DB = 0.45  # decibels of opening for one of loudness
@@ -124,10 +123,7 @@ class VoiceDriver:
         """Expression [N, 64] added by a closure [N, 2] of the lids, 0–1: at 1 they meet, however wide the eyes are."""
         opening = self.face.eye_opening(source.coefficients.identity, source.coefficients.expression)[0]
         expression = torch.zeros(len(closure), len(BLENDSHAPES))
-        for i, side in enumerate(("right", "left")):
-            lids = blendshapes(f"upper_lid_{side}", f"lower_lid_{side}")
-            upper, lower = (self.face.model.expression_basis[k, 1][lids].sum() for k in LID_MIDDLES[i])
-            expression[:, lids] = (closure[:, i] * opening[i] / (lower - upper))[:, None]
+        expression[:, blendshapes("eyeBlink")] = self.face.blink(closure * opening)
         return expression
 
 

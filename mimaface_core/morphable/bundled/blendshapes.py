@@ -1,32 +1,45 @@
 """The 64 blendshapes of the bundled face: names, indices by name, and the groups that move together.
 
-A coefficient of 1 is a strong natural movement: jaw_open = 1 drops the chin by about 25 mm, upper_lid + lower_lid = 1
-close the eye. Sides are the subject's own.
+First come the 53 of ARKit that the scanned face has, under ARKit's names: `browInnerUp` and `cheekPuff` are one for
+each side, and `tongueOut` is absent. A coefficient of 1 is the full movement of the scanned person, 0 is rest, and −1
+the same movement the other way. Corrective blendshapes follow, which were learned from photographs: what lips and lids
+do beside. Sides are the subject's own.
 """
 
 from __future__ import annotations
 
-SIDES = ("right", "left")
-CENTRAL_NAMES = (
-    "jaw_open", "jaw_side", "jaw_forward", "chin_raise", "pucker", "funnel", "press",
-    "upper_lip_mid", "lower_lip_mid", "upper_lip_out", "lower_lip_out", "upper_lip_roll", "lower_lip_roll",
-    "mouth_side", "mouth_height", "brow_centre",
+SIDES = ("Right", "Left")
+_SIDED_ARKIT = (
+    "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide", "mouthSmile",
+    "mouthFrown", "mouthDimple", "mouthStretch", "mouthPress", "mouthLowerDown", "mouthUpperUp", "browDown",
+    "browInnerUp", "browOuterUp", "cheekPuff", "cheekSquint", "noseSneer",
 )  # fmt: skip
-SIDED_NAMES = (
-    "upper_lip", "lower_lip", "corner_x", "corner_y", "corner_z", "upper_lip_thick", "lower_lip_thick",
-    "upper_lip_quarter", "lower_lip_quarter", "upper_lid", "lower_lid", "upper_lid_tilt", "lower_lid_tilt", "squint",
-    "brow_inner", "brow_mid", "brow_outer", "brow_in", "nose_wrinkle", "nostril", "cheek_puff", "cheek_raise", "smile",
-    "lid_fold",
+_CENTRAL_ARKIT = (
+    "jawForward", "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRollLower", "mouthRollUpper",
+    "mouthShrugLower", "mouthShrugUpper",
 )  # fmt: skip
-BLENDSHAPES = (*CENTRAL_NAMES, *(f"{name}_{side}" for name in SIDED_NAMES for side in SIDES))
+_MIRRORED_ARKIT = ("jaw", "mouth")  # to one side: jawRight, jawLeft, mouthRight, mouthLeft
+SIDED_NAMES = (*_SIDED_ARKIT, *_MIRRORED_ARKIT, "lidCorrective1", "lidCorrective2")
+LIP_CORRECTIVES = tuple(f"lipCorrective{number}" for number in range(1, 8))
+ARKIT = (*(f"{name}{side}" for name in (*_SIDED_ARKIT, *_MIRRORED_ARKIT) for side in SIDES), *_CENTRAL_ARKIT)
+LID_CORRECTIVES = tuple(f"{name}{side}" for name in SIDED_NAMES[-2:] for side in SIDES)
+BLENDSHAPES = (*ARKIT, *LIP_CORRECTIVES, *LID_CORRECTIVES)
 _INDEX = {name: index for index, name in enumerate(BLENDSHAPES)}
+
+# Expected standard deviation of the coefficients, by the beginning of the name; the longest that fits counts.
+_SPREADS = {
+    "browDown": 0.7, "browInnerUp": 0.7, "browOuterUp": 0.7, "cheekPuff": 0.3, "cheekSquint": 0.4, "eyeBlink": 1.5,
+    "eyeLook": 0.2, "eyeSquint": 0.5, "eyeWide": 0.3, "jaw": 0.3, "jawOpen": 1.0, "lidCorrective": 0.6,
+    "lipCorrective": 0.6, "mouth": 0.4, "mouthClose": 0.3, "mouthFrown": 0.5, "mouthFunnel": 0.6,
+    "mouthLowerDown": 0.6, "mouthPucker": 0.8, "mouthSmile": 0.8, "mouthUpperUp": 0.6, "noseSneer": 0.4,
+}  # fmt: skip
 
 
 def blendshape(name: str) -> int:
     """Index of one blendshape.
 
     Args:
-        name: its full name, such as `jaw_open` or `smile_left`.
+        name: its full name, such as `jawOpen` or `mouthSmileLeft`.
 
     Raises:
         ValueError: there is no such blendshape; a sided one is not found without its side.
@@ -41,38 +54,40 @@ def blendshapes(*names: str) -> list[int]:
 
     Args:
         names: full names, or names of sided blendshapes without their side, which stand for the right, then the left
-            one: `blendshapes("jaw_open", "smile")` has three indices.
+            one: `blendshapes("jawOpen", "mouthSmile")` has three indices.
 
     Raises:
         ValueError: there is no such blendshape on either side.
     """
     indices = []
     for name in names:
-        sided = name not in _INDEX and f"{name}_{SIDES[0]}" in _INDEX
-        indices += [blendshape(f"{name}_{side}") for side in SIDES] if sided else [blendshape(name)]
+        indices += [blendshape(f"{name}{side}") for side in SIDES] if name in SIDED_NAMES else [blendshape(name)]
     return indices
 
 
-# lids of the right and of the left eye
+def spread(name: str) -> float:
+    """Expected standard deviation of a blendshape's coefficient in people's faces."""
+    return _SPREADS[max((start for start in _SPREADS if name.startswith(start)), key=len)]
+
+
+SPREADS = tuple(spread(name) for name in BLENDSHAPES)
+# Lids of the right and of the left eye; the first of each shuts it.
 LID_BLENDSHAPES = [
-    blendshapes(*(f"{lid}_{side}" for lid in ("upper_lid", "lower_lid", "upper_lid_tilt", "lower_lid_tilt")))
+    [
+        blendshape(f"{name}{side}")
+        for name in ("eyeBlink", "eyeWide", "eyeSquint", "eyeLookUp", "eyeLookDown", "lidCorrective1", "lidCorrective2")
+    ]
     for side in SIDES
 ]
 # all lids, and the skin that moves when they shut
-EYE_BLENDSHAPES = blendshapes(
-    "upper_lid", "lower_lid", "upper_lid_tilt", "lower_lid_tilt", "squint", "lid_fold", "cheek_raise", "nose_wrinkle"
-)
+EYE_BLENDSHAPES = [
+    index for index, name in enumerate(BLENDSHAPES) if name.startswith(("eye", "lid", "cheekSquint", "noseSneer"))
+]
 # lips and jaw: a speaking mouth
 MOUTH_BLENDSHAPES = [
-    index
-    for index, name in enumerate(BLENDSHAPES)
-    if (name in CENTRAL_NAMES and name != "brow_centre")
-    or name.startswith(("upper_lip", "lower_lip", "corner", "cheek_puff", "smile"))
+    index for index, name in enumerate(BLENDSHAPES) if name.startswith(("jaw", "mouth", "lip", "cheekPuff"))
 ]
 # those that move within a few frames: lids, lips and jaw
 QUICK_BLENDSHAPES = [
-    index
-    for index, name in enumerate(BLENDSHAPES)
-    if any(part in name for part in ("lid_", "lip", "jaw", "pucker", "funnel", "press", "chin", "mouth", "corner"))
-    and "fold" not in name
+    index for index, name in enumerate(BLENDSHAPES) if name.startswith(("eye", "lid", "jaw", "mouth", "lip"))
 ]

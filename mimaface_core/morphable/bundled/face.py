@@ -1,8 +1,8 @@
-"""The bundled morphable model: a face on the 468-point mesh with head, eyeballs, teeth and tongue, made by rules alone.
+"""The bundled morphable model: a scanned face on the 468-point mesh with head, eyeballs, teeth and tongue.
 
-Vertex order: 468 face points, the rings of head and background, both eyeballs, the inside of the mouth. Nothing is
-learned from people: the mean comes from `face_mesh.safetensors` (training/people/mean_face.py), identity and texture
-bases from a Gaussian-process prior, the expression basis from `displacements.py`.
+Vertex order: 468 face points, the rings of head and background, both eyeballs, the inside of the mouth. Shape at rest,
+identity, expressions, colours, teeth and jaw come from `scanned_face.safetensors`, which the program
+training/people/scanned_face.py makes of ICT FaceKit's scans and public-domain portraits; the rest follows by rule.
 """
 
 from __future__ import annotations
@@ -16,24 +16,18 @@ import torch
 from torch import Tensor
 
 from ..model import IDENTITY_SIZE, TEXTURE_SIZE, MorphableModel
-from .blendshapes import BLENDSHAPES, blendshape
-from .displacements import JAW_FORWARD, JAW_OPEN_ANGLE, JAW_SIDE, expression_basis, jaw_opening
+from .blendshapes import BLENDSHAPES, blendshapes
 from .face_mesh import (
     EYE_CORNERS,
     IBUG_LANDMARKS,
-    LEFT_BROW,
-    LEFT_INNER_LIP_CORNER,
+    INNER_UPPER_LIP,
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
     LID_MIDDLES,
     LIP_MIDDLES,
-    LOWER_LIP_POINTS,
     OVAL,
-    RIGHT_BROW,
-    RIGHT_INNER_LIP_CORNER,
     RIGHT_LOWER_LID,
     RIGHT_UPPER_LID,
-    UPPER_LIP_POINTS,
 )
 from .geometry import (
     EYE_COLUMNS,
@@ -49,13 +43,9 @@ from .geometry import (
     head_rings,
     mouth_interior,
 )
-from .priors import gaussian_process_basis, without_pose
 
 EYE_PARTS = ("right_eye", "left_eye")
 MOST_TURN = 0.9  # sine of the largest angle between an eye and the face's axis
-# (length, amplitude) of the prior's kernels: model units for shapes, grey levels of 255 for colours
-SHAPE_KERNELS = ((0.55, 0.05), (0.25, 0.022), (0.12, 0.008))
-COLOUR_KERNELS = ((0.9, 22.0), (0.35, 9.0), (0.15, 5.0))
 
 
 @dataclass(frozen=True)
@@ -70,6 +60,7 @@ class ProceduralFace:
         follows: [V], share of the head's movement that a vertex takes: 1 on the face, 0 in the far background.
         uv: [V, 2], place on the part's own texture, 0–1 (eyes and mouth).
         eye_centres: [2, 3], of the right and the left eyeball on the mean face.
+        lip_parity: [7], of the lips' corrective blendshapes: 1 where it is alike on both sides, −1 where opposite.
     """
 
     model: MorphableModel
@@ -78,6 +69,7 @@ class ProceduralFace:
     follows: Tensor
     uv: Tensor
     eye_centres: Tensor
+    lip_parity: Tensor
 
     def eye_balls(self, shape: Tensor, nasal: float = 0.0) -> tuple[Tensor, Tensor]:
         """Centres and radii of the eyeballs between the corners of the eyes.
@@ -134,6 +126,14 @@ class ProceduralFace:
         shape = self.model.shape(identity, expression)
         return torch.stack([shape[:, up, 1] - shape[:, low, 1] for up, low in LID_MIDDLES], 1).clamp(min=0)
 
+    def blink(self, opening: Tensor) -> Tensor:
+        """Coefficients of `eyeBlink` [N, 2], right and left, that close eyes by openings [N, 2] in model units."""
+        basis = self.model.expression_basis[:, 1]
+        reach = [
+            basis[low, k] - basis[up, k] for (up, low), k in zip(LID_MIDDLES, blendshapes("eyeBlink"), strict=True)
+        ]
+        return opening / torch.stack(reach)
+
 
 def rotation_towards(direction: Tensor) -> Tensor:
     """Rotations that carry +z to (x, y, √(1 − x² − y²)), by Rodrigues' formula.
@@ -154,12 +154,12 @@ def rotation_towards(direction: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def procedural_face() -> ProceduralFace:
-    """Build the bundled face; it takes about a second, once in a process."""
+    """Read the bundled face, once in a process."""
     from safetensors.numpy import load_file
 
-    stored = load_file(Path(__file__).parent / "face_mesh.safetensors")
-    face, mirror = stored["mean"].astype(np.float64), stored["mirror"].astype(np.int64)
-    rings, mouth = head_rings(face), mouth_interior(face)
+    stored = load_file(Path(__file__).parent / "scanned_face.safetensors")
+    face = stored["mean"].astype(np.float64)
+    rings, mouth = head_rings(face), mouth_interior(face, stored)
     eyes = [
         eyeball(face[upper[0]], face[upper[-1]], face[upper[1:-1] + lower[1:-1]])
         for upper, lower in ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID))
@@ -171,15 +171,23 @@ def procedural_face() -> ProceduralFace:
         uv[layout.parts[name]] = place
     model = MorphableModel(
         mean_shape=_tensor(layout.mean),
-        identity_basis=_tensor(_identity_basis(face, mirror, layout, rings)),
-        expression_basis=_tensor(_expression_basis(face, mirror, layout, rings, mouth)),
-        mean_texture=_tensor(_mean_texture(layout)),
-        texture_basis=_tensor(_texture_basis(face, mirror, layout, rings)),
+        identity_basis=_tensor(_identity_basis(stored["identity"], layout, rings)),
+        expression_basis=_tensor(_expression_basis(stored["expression"], stored["jaw"], layout, rings, mouth)),
+        mean_texture=_tensor(_mean_texture(stored["colour"], layout)),
+        texture_basis=_tensor(_texture_basis(stored["colours"], layout, rings)),
         triangles=torch.as_tensor(layout.triangles),
         keypoints=torch.as_tensor(IBUG_LANDMARKS),
     )
     centres = _tensor(np.stack([eye.centre for eye in eyes]))
-    return ProceduralFace(model, layout.parts, layout.part_triangles, _tensor(follows), _tensor(uv), centres)
+    return ProceduralFace(
+        model,
+        layout.parts,
+        layout.part_triangles,
+        _tensor(follows),
+        _tensor(uv),
+        centres,
+        torch.from_numpy(stored["lip_parity"]).long(),
+    )
 
 
 def _tensor(values: np.ndarray) -> Tensor:
@@ -227,51 +235,41 @@ def _ring_basis(basis: np.ndarray, rings: Rings, share: np.ndarray) -> np.ndarra
     return np.repeat(share, RING_POINTS)[:, None, None] * basis[OVAL][rings.outline]
 
 
-def _identity_basis(face: np.ndarray, mirror: np.ndarray, layout: _Layout, rings: Rings) -> np.ndarray:
-    """[V, 3, 80]: a prior on the face, faded along the rings; eyeballs and mouth move as a whole."""
-    prior = gaussian_process_basis(face, mirror, SHAPE_KERNELS, IDENTITY_SIZE, vectors=True)
-    on_face = without_pose(prior, face)
+def _identity_basis(on_face: np.ndarray, layout: _Layout, rings: Rings) -> np.ndarray:
+    """[V, 3, 80]: of the face [468, 3, 80], faded along the rings; eyeballs and mouth move as a whole."""
     basis, parts = np.zeros((len(layout.mean), 3, IDENTITY_SIZE)), layout.parts
     basis[parts["face"]] = on_face
     basis[parts["head"]] = _ring_basis(on_face, rings, np.array(RING_FADE))
     for name, corners in zip(EYE_PARTS, EYE_CORNERS, strict=True):
         basis[parts[name]] = on_face[corners].mean(0)
-    basis[parts["mouth"]] = on_face[[RIGHT_INNER_LIP_CORNER, LEFT_INNER_LIP_CORNER, *LIP_MIDDLES]].mean(0)
+    basis[parts["mouth"]] = on_face[[INNER_UPPER_LIP[0], INNER_UPPER_LIP[-1], *LIP_MIDDLES]].mean(0)
     return basis
 
 
 def _expression_basis(
-    face: np.ndarray, mirror: np.ndarray, layout: _Layout, rings: Rings, mouth: MouthInterior
+    on_face: np.ndarray, jaw: np.ndarray, layout: _Layout, rings: Rings, mouth: MouthInterior
 ) -> np.ndarray:
-    """[V, 3, 64]: displacement fields on the face, faded along the rings; the mouth moves with the jaw."""
-    on_face = expression_basis(face, mirror)
+    """[V, 3, 64]: of the face [468, 3, 64], faded along the rings; the mouth moves with the jaw's fields [64, 3, 4]."""
     basis, parts = np.zeros((len(layout.mean), 3, len(BLENDSHAPES))), layout.parts
     basis[parts["face"]] = on_face
     basis[parts["head"]] = _ring_basis(on_face, rings, np.array(RING_FADE) * np.array(RING_EXPRESSION))
-    jaw = {
-        "jaw_open": JAW_OPEN_ANGLE * jaw_opening(mouth.vertices),
-        "jaw_side": np.array(JAW_SIDE),
-        "jaw_forward": np.array(JAW_FORWARD),
-    }
-    for name, move in jaw.items():
-        basis[parts["mouth"], :, blendshape(name)] = mouth.jaw[:, None] * move
+    place = np.concatenate([mouth.vertices, np.ones((len(mouth.vertices), 1))], 1)
+    basis[parts["mouth"]] = mouth.jaw[:, None, None] * np.einsum("kij,vj->vik", jaw, place)
     return basis
 
 
-def _texture_basis(face: np.ndarray, mirror: np.ndarray, layout: _Layout, rings: Rings) -> np.ndarray:
-    """[V, 3, 80]: a prior on the skin, faded along the rings."""
-    skin = gaussian_process_basis(face, mirror, COLOUR_KERNELS, TEXTURE_SIZE, vectors=False)
+def _texture_basis(skin: np.ndarray, layout: _Layout, rings: Rings) -> np.ndarray:
+    """[V, 3, 80]: of the skin [468, 3, 80], faded along the rings."""
     basis = np.zeros((len(layout.mean), 3, TEXTURE_SIZE))
     basis[layout.parts["face"]] = skin
     basis[layout.parts["head"]] = _ring_basis(skin, rings, np.array(RING_FADE))
     return basis
 
 
-def _mean_texture(layout: _Layout) -> np.ndarray:
-    """Albedo [V, 3], 0–255: skin, redder lips, brows, hair above, pale eyes and teeth."""
-    colour, parts = np.tile(np.array([205.0, 160, 135]), (len(layout.mean), 1)), layout.parts
-    colour[UPPER_LIP_POINTS + LOWER_LIP_POINTS] = [178, 98, 92]
-    colour[RIGHT_BROW + LEFT_BROW] = [120, 88, 70]
+def _mean_texture(skin: np.ndarray, layout: _Layout) -> np.ndarray:
+    """Albedo [V, 3], 0–255: the face's [468, 3], hair around it, pale eyes and teeth."""
+    colour, parts = np.zeros((len(layout.mean), 3)), layout.parts
+    colour[parts["face"]] = skin
     colour[parts["head"]] = [110, 85, 70]
     ball = np.tile(np.array([232.0, 228, 224]), (EYE_ROWS, EYE_COLUMNS, 1))
     ball[0], ball[1:3], ball[3] = [12, 10, 10], [70, 50, 38], [150, 140, 132]  # pupil, iris, its rim

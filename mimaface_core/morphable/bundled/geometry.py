@@ -19,6 +19,7 @@ RING_TRIANGLES = 2 * RING_POINTS  # between one ring and the next
 EYE_RADIUS = 0.43  # of an eyeball, in eye widths
 EYE_SPAN = np.radians(75)  # angle from the pupil to the edge of the modelled cap
 EYE_ROWS, EYE_COLUMNS = 9, 24  # rings of an eyeball from the pupil outwards, and vertices of each
+TEETH_ROWS, TEETH_COLUMNS = 4, 13  # of the sheet through a row of teeth
 PUPIL_POINTS = EYE_COLUMNS  # the first vertices of an eyeball: the ring around its pole
 
 
@@ -145,10 +146,13 @@ def eyeball(outer_corner: np.ndarray, inner_corner: np.ndarray, lids: np.ndarray
     return Eyeball(centre + radius * ball, _grid(EYE_COLUMNS, EYE_ROWS, wrap=True), uv, centre)
 
 
-def mouth_interior(face: np.ndarray) -> MouthInterior:
+def mouth_interior(face: np.ndarray, teeth: dict[str, np.ndarray]) -> MouthInterior:
     """Cavity, tongue and both rows of teeth behind the lips of a face [468, 3].
 
-    Closed lips meet 3 mm above the edge of the upper teeth, and the lower teeth stay just below that edge.
+    Args:
+        face: at rest, its lips closed.
+        teeth: `upper_teeth` and `lower_teeth` [R, C, 3], from gum to edge and right to left, from the middle of the
+            lips.
     """
     middle = (face[UPPER_LIP_MIDDLE] + face[LOWER_LIP_MIDDLE]) / 2
     half = abs(face[INNER_UPPER_LIP[0], 0])
@@ -161,11 +165,9 @@ def mouth_interior(face: np.ndarray) -> MouthInterior:
     side, along = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(0, 1, 6))
     mound = side * half * 0.72, -0.075 + 0.09 * np.sin(along * np.pi / 2) - 0.04 * side**2, -0.10 - 0.20 * along
     sheets["tongue"] = _Sheet(np.stack(mound, -1), along, 1 + 0.3 * along)
-    angle, along = np.meshgrid(np.linspace(-1.35, 1.35, 13), np.linspace(0, 1, 4))
-    rows = ("lower_teeth", 0.92, -0.17, -0.03, 0.08, 1), ("upper_teeth", 1.10, 0.10, -0.047, 0.055, 0)
-    for name, reach, gum, edge, depth, jaw in rows:
-        x, z = half * reach * np.sin(angle) / np.sin(1.35), -depth - 0.26 * (1 - np.cos(angle))
-        sheets[name] = _Sheet(np.stack([x, gum + (edge - gum) * along, z], -1), along, np.full(x.shape, float(jaw)))
+    along = np.repeat(np.linspace(0, 1, TEETH_ROWS)[:, None], TEETH_COLUMNS, 1)
+    for name, jaw in (("lower_teeth", 1.0), ("upper_teeth", 0.0)):
+        sheets[name] = _Sheet(teeth[name].astype(np.float64), along, np.full(along.shape, jaw))
     return _joined(sheets, middle)
 
 

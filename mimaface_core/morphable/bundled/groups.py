@@ -24,6 +24,7 @@ def expression_groups(basis: str) -> ExpressionGroups:
         mouth=MOUTH_BLENDSHAPES,
         quick=QUICK_BLENDSHAPES,
         eye_opening=face.eye_opening,
+        blink=face.blink,
         lip_gap=lambda identity, expression: lip_gap(face, identity, expression),
         closed_lips=lambda identity, expression: closed_mouth(face, identity, expression),
         shape=lambda identity, expression: face.model.shape(identity, expression)[:, :FACE_POINTS],

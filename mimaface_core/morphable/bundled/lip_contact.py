@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .blendshapes import blendshapes
+from .blendshapes import LIP_CORRECTIVES, blendshapes
 from .face import ProceduralFace
 from .face_mesh import (
     INNER_LOWER_LIP,
@@ -28,8 +28,16 @@ STIFFNESS = 0.02  # cost of a coefficient's unit beside the movement that it mak
 JAW_COST = 0.3  # against the cost of the lip movement that the jaw makes: the jaw shuts before the lips stretch
 # blendshapes that shut a mouth, the jaw first
 CLOSING_BLENDSHAPES = blendshapes(
-    "jaw_open",
-    *(f"{lip}_lip{part}" for lip in ("upper", "lower") for part in ("_mid", "", "_quarter", "_roll", "_thick")),
+    "jawOpen",
+    "mouthClose",
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
+    "mouthShrugUpper",
+    "mouthPress",
+    "mouthLowerDown",
+    "mouthUpperUp",
+    *LIP_CORRECTIVES,
 )
 
 

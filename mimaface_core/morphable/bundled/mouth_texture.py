@@ -59,6 +59,7 @@ LOWER_TEETH = Teeth(
     bright=0.85,
     back=0.75,
 )
+TEETH_ROWS_OF = {"upper_teeth": UPPER_TEETH, "lower_teeth": LOWER_TEETH}
 
 
 def light_of(skin: Tensor, white: Tensor) -> Tensor:
@@ -89,8 +90,8 @@ def paint(name: str, light: Tensor, side: int) -> Tensor:
     """
     rows, columns = ((torch.arange(n) + 0.5) / n for n in (side // 4, side))
     along, across = torch.meshgrid((rows - LAYER_INSET) / (1 - 2 * LAYER_INSET), columns * 2 - 1, indexing="ij")
-    if name in ("upper_teeth", "lower_teeth"):
-        colour, opacity = _teeth(UPPER_TEETH if name == "upper_teeth" else LOWER_TEETH, along, across)
+    if name in TEETH_ROWS_OF:
+        colour, opacity = _teeth(TEETH_ROWS_OF[name], along, across)
     elif name == "tongue":
         colour, opacity = _tongue(along, across)
     else:

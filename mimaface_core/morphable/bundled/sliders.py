@@ -11,8 +11,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...motion.track import PROCEDURAL, MotionTrack
-from ..model import EXPRESSION_SIZE, IDENTITY_SIZE
-from .blendshapes import BLENDSHAPES, SIDED_NAMES, SIDES, blendshapes
+from .blendshapes import BLENDSHAPES, LIP_CORRECTIVES, SIDED_NAMES, blendshape, blendshapes
 from .face import ProceduralFace, procedural_face
 
 
@@ -36,73 +35,71 @@ EXPRESSION_SLIDERS: dict[str, Slider] = {
         -0.3,
         1.2,
         "Lowers the jaw. 1 is wide open; below 0 presses an open mouth shut.",
-        {"jaw_open": 0.8},
+        {"jawOpen": 0.6},
     ),
     "smile": Slider(
         -1,
         1.5,
         "Draws the corners of the mouth out and up; below 0 draws them down.",
-        {"smile": 0.7, "corner_y": 0.25, "cheek_raise": 0.35, "squint": 0.25},
+        {"mouthSmile": 0.8, "cheekSquint": 0.5, "eyeSquint": 0.2},
     ),
     "pucker": Slider(
         -0.5,
         1.5,
         "Rounds the lips as for a kiss; below 0 makes the mouth wider.",
-        {"pucker": 1.0, "funnel": 0.3},
+        {"mouthPucker": 1.0, "mouthFunnel": 0.2},
     ),
     "mouth_side": Slider(
         -1,
         1,
         "Moves the mouth to the image's right; below 0 to its left.",
-        {"mouth_side": 0.6, "jaw_side": 0.2},
+        {"mouthLeft": 0.5, "mouthRight": -0.5, "jawLeft": 0.2, "jawRight": -0.2},
     ),
     "brows": Slider(
         -1,
         1.5,
         "Raises both brows; below 0 lowers them.",
-        {"brow_inner": 0.4, "brow_mid": 0.45, "brow_outer": 0.3, "lid_fold": 0.2},
+        {"browInnerUp": 0.7, "browOuterUp": 0.7},
     ),
     "frown": Slider(
         0,
         1.5,
         "Draws the brows together and down in the middle.",
-        {"brow_in": 0.7, "brow_inner": -0.3, "brow_centre": -0.3},
+        {"browDown": 0.9},
     ),
     "squint": Slider(
         -0.5,
         1.5,
         "Narrows the eyes from below; below 0 opens them wider.",
-        {"squint": 0.8, "lower_lid": 0.9, "upper_lid": 0.12},
+        {"eyeSquint": 0.8, "cheekSquint": 0.4},
     ),
     "blink_right": Slider(
         -0.4,
         1,
         "Closes the person's right eye, the one on the image's left. 1 is closed; below 0 opens it wider.",
-        {"upper_lid_right": 1.0, "lower_lid_right": 1.0},
+        {"eyeBlinkRight": 1.0},
     ),
     "blink_left": Slider(
         -0.4,
         1,
         "Closes the person's left eye, the one on the image's right. 1 is closed; below 0 opens it wider.",
-        {"upper_lid_left": 1.0, "lower_lid_left": 1.0},
+        {"eyeBlinkLeft": 1.0},
     ),
     "wink": Slider(
         -1,
         1,
         "Winks with the person's right eye (the image's left); below 0 with the other.",
-        {"cheek_raise_right": 0.6, "squint_right": 0.6, "smile_right": 0.25, "brow_outer_right": -0.15},
+        {"cheekSquintRight": 0.7, "eyeSquintRight": 0.4, "mouthSmileRight": 0.25, "browOuterUpRight": -0.15},
     ),
 }
-BLINK_SLIDERS = {f"blink_{side}": index for index, side in enumerate(SIDES)}
-# both lids of each side, without their tilt: they close the eye
-CLOSING_LIDS = [blendshapes(f"upper_lid_{side}", f"lower_lid_{side}") for side in SIDES]
+BLINK_SLIDERS = {"blink_right": 0, "blink_left": 1}  # → side
 
 
 def slider_coefficients(name: str) -> Tensor:
     """Expression coefficients [64] of a slider at 1."""
     coefficients = torch.zeros(len(BLENDSHAPES))
-    for blendshape, amount in EXPRESSION_SLIDERS[name].blendshapes.items():
-        coefficients[blendshapes(blendshape)] = amount
+    for moved, amount in EXPRESSION_SLIDERS[name].blendshapes.items():
+        coefficients[blendshapes(moved)] = amount
     return coefficients
 
 
@@ -125,16 +122,15 @@ def slider_expression(face: ProceduralFace, identity: Tensor, expression: Tensor
     wink = values.get("wink", 0.0)
     if wink:
         right = slider_coefficients("wink")
-        change = change + abs(wink) * (right if wink > 0 else mirrored(right))
+        change = change + abs(wink) * (right if wink > 0 else mirrored(face, right))
 
     # lids close from where everything else has put them
-    opening = face.eye_opening(identity, expression + change)
-    full = opening / face.eye_opening(torch.zeros(1, IDENTITY_SIZE), torch.zeros(1, EXPRESSION_SIZE))
+    full = face.blink(face.eye_opening(identity, expression + change))
     for name, side in BLINK_SLIDERS.items():
         share = values.get(name, 0.0)
         if (wink > 0) == (side == 0):
             share = max(share, abs(wink))
-        change[:, CLOSING_LIDS[side]] += (share * full[:, side])[:, None]
+        change[:, blendshapes("eyeBlink")[side]] += share * full[:, side]
     return change
 
 
@@ -159,9 +155,10 @@ def slider_change(motion: MotionTrack, sliders: Mapping[str, float]) -> Tensor |
     return slider_expression(procedural_face(), c.identity, c.expression, dict(sliders))
 
 
-def mirrored(change: Tensor) -> Tensor:
-    """Expression coefficients [64] with right and left exchanged; central ones stay."""
+def mirrored(face: ProceduralFace, change: Tensor) -> Tensor:
+    """Expression coefficients [64] of the mirrored face: right and left exchanged."""
     rights, lefts = blendshapes(*SIDED_NAMES)[::2], blendshapes(*SIDED_NAMES)[1::2]
     exchanged = change.clone()
     exchanged[rights], exchanged[lefts] = change[lefts], change[rights]
+    exchanged[[blendshape(name) for name in LIP_CORRECTIVES]] *= face.lip_parity
     return exchanged

@@ -27,14 +27,14 @@ FPS = 25
 FRAMES = 100
 CRF = 20  # quality of the H.264 stream
 DEPTH = 4.0  # distance of the head behind the model's origin, model units
-RESTING_LIDS = 0.12  # coefficient of the upper lids at rest
+RESTING_LIDS = 0.12  # coefficient of `eyeBlink` at rest
 FRAMES_AT_ONCE = 4  # rendered together, which bounds the memory
 METADATA = {
     "comment": "A synthetic person, drawn by MIMAFace's training code; nobody real is shown.",
     "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia",
 }
-BROWS = {"brow_inner": 0.6, "brow_mid": 0.7, "brow_outer": 0.55, "lid_fold": 0.3}
-LAUGH = {"upper_lip_mid": 0.35, "upper_lip_quarter": 0.3}
+BROWS = {"browInnerUp": 0.9, "browOuterUp": 0.9}
+LAUGH = {"mouthUpperUp": 0.5}
 
 # (second, value) pairs, eased in between. Starts and ends at rest, looking ahead.
 KEYFRAMES: dict[str, list[tuple[float, float]]] = {
@@ -82,15 +82,13 @@ def demo_performance() -> Performance:
         add(name, share * at["smile"])
     for name, share in LAUGH.items():
         add(name, share * at["laugh"])
-    add("jaw_open", at["jaw"] + at["laugh"])
-    add("pucker", at["round"])
-    add("funnel", 0.5 * at["round"])
-    add("lower_lip_mid", at["lower_lip"])
-    add("lower_lip_quarter", 0.6 * at["lower_lip"])
+    add("jawOpen", 0.6 * (at["jaw"] + at["laugh"]))
+    add("mouthPucker", 0.8 * at["round"])
+    add("mouthFunnel", 0.4 * at["round"])
+    add("mouthLowerDown", at["lower_lip"])
     for name, share in BROWS.items():
         add(name, share * at["brows"])
-    add("upper_lid", RESTING_LIDS * (1 - at["blink"]) + at["blink"] - 0.1 * at["brows"] * (1 - at["blink"]))
-    add("lower_lid", 0.2 * at["smile"] * (1 - at["blink"]) + at["blink"])
+    add("eyeBlink", at["blink"] + (RESTING_LIDS - 0.1 * at["brows"]) * (1 - at["blink"]))
 
     angles = np.radians(np.stack([-at["pitch"], at["yaw"], -at["roll"]], 1))
     translation = np.stack([0.004 * at["yaw"], 0.006 * at["pitch"], np.zeros(FRAMES)], 1) - [0, 0, DEPTH]

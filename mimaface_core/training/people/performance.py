@@ -8,27 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...morphable.bundled.blendshapes import BLENDSHAPES, blendshape, blendshapes
+from ...morphable.bundled.blendshapes import BLENDSHAPES, SPREADS, blendshape, blendshapes
 
-SMILE = {
-    "smile": 0.6,
-    "corner_x": 0.4,
-    "corner_y": 0.4,
-    "corner_z": 0.25,
-    "cheek_raise": 0.5,
-    "squint": 0.5,
-    "upper_lip": 0.3,
-}
+SMILE = {"mouthSmile": 0.9, "cheekSquint": 0.5, "eyeSquint": 0.4, "mouthUpperUp": 0.15}
 POSE_LIMITS = np.radians([15.0, 25.0, 12.0])  # pitch, yaw, roll
 GAZE_LIMIT = 0.2  # eye widths
-LID_RANGE = (-0.25, 1.0)  # of the lids' coefficients; 1 is closed
-JAW_RANGE = (-0.02, 1.1)  # of `jaw_open`
+LID_RANGE = (-0.25, 1.0)  # of `eyeBlink`; 1 is closed
+JAW_RANGE = (-0.02, 0.9)  # of `jawOpen`
+NOISE = 0.15  # standard deviation of every coefficient, of its usual one
 SOURCE_STRENGTHS = (0.15, 0.5, 0.9)  # of the source's expression
 SOURCE_PROBABILITIES = (0.55, 0.3, 0.15)
-TALKING = ("pucker", "funnel", "lower_lip_mid", "upper_lip_mid")  # one of them moves with the jaw
-JAW = blendshape("jaw_open")
-UPPER_LIDS, LOWER_LIDS = blendshapes("upper_lid"), blendshapes("lower_lid")  # right, left
-LIDS = UPPER_LIDS + LOWER_LIDS
+TALKING = ("mouthPucker", "mouthFunnel", "mouthLowerDown", "mouthUpperUp")  # one of them moves with the jaw
+JAW, LIDS = blendshape("jawOpen"), blendshapes("eyeBlink")  # lids: right, left
 
 
 @dataclass(frozen=True)
@@ -66,8 +57,9 @@ def add_blendshape(expression: np.ndarray, name: str, value: np.ndarray | float,
     if name in BLENDSHAPES:
         expression[..., blendshape(name)] += value
     else:
-        expression[..., blendshape(f"{name}_right")] += value * (1 + skew)
-        expression[..., blendshape(f"{name}_left")] += value * (1 - skew)
+        right, left = blendshapes(name)
+        expression[..., right] += value * (1 + skew)
+        expression[..., left] += value * (1 - skew)
 
 
 def random_expression(rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
@@ -80,7 +72,7 @@ def random_expression(rng: np.random.Generator, strength: float = 1.0) -> np.nda
     Returns:
         Coefficients [64].
     """
-    expression = rng.normal(0, 0.07, 64) * strength
+    expression = rng.normal(0, 1, 64) * SPREADS * NOISE * strength
 
     def amount(probability: float) -> float:
         return rng.uniform(0.2, 1.0) * strength if rng.random() < probability else 0.0
@@ -93,30 +85,31 @@ def random_expression(rng: np.random.Generator, strength: float = 1.0) -> np.nda
     for name, share in SMILE.items():
         add(name, share * smile * rng.uniform(0.7, 1.2), skew)
     if smile and rng.random() < 0.6:
-        add("upper_lip_mid", 0.4 * smile)
-        add("upper_lip_quarter", 0.4 * smile)
-    add("jaw_open", rng.choice([0.0, 0.0, 0.25, 0.5, 0.9]) * rng.uniform(0.6, 1.1) * strength)
-    add("lower_lip_mid", 0.5 * amount(0.3))
-    add("lower_lip", 0.5 * amount(0.25), skew)
-    add("lower_lip_quarter", 0.5 * amount(0.25))
-    add("upper_lip_mid", 0.4 * amount(0.25))
-    add("upper_lip_quarter", 0.4 * amount(0.2))
+        add("mouthUpperUp", 0.4 * smile)
+    add("jawOpen", rng.choice([0.0, 0.0, 0.15, 0.3, 0.6]) * rng.uniform(0.6, 1.1) * strength)
+    add("mouthLowerDown", 0.7 * amount(0.4), skew)
+    add("mouthUpperUp", 0.5 * amount(0.3), skew)
     if not smile:
-        add("pucker", amount(0.2))
-        add("funnel", 0.8 * amount(0.15))
-        add("corner_y", -0.5 * amount(0.2), skew)
-        add("press", 0.6 * amount(0.15))
-    add("jaw_side", rng.normal(0, 0.2) * amount(0.2))
-    add("mouth_side", rng.normal(0, 0.5) * amount(0.2))
-    brows = amount(0.3) * rng.choice([-0.6, 1.0])
-    for name in ("brow_inner", "brow_mid", "brow_outer"):
-        add(name, brows * rng.uniform(0.5, 1.1), skew)
-    add("brow_in", 0.6 * amount(0.2))
-    add("nose_wrinkle", 0.7 * amount(0.12))
-    add("cheek_puff", 0.6 * amount(0.06))
-    narrowing = rng.normal(0.04, 0.08)
-    add("upper_lid", narrowing)
-    add("lower_lid", narrowing + 0.25 * smile)
+        add("mouthPucker", amount(0.2))
+        add("mouthFunnel", 0.8 * amount(0.15))
+        add("mouthFrown", amount(0.2), skew)
+        add("mouthPress", amount(0.15))
+        add("mouthRollLower", 0.6 * amount(0.1))
+        add("mouthRollUpper", 0.6 * amount(0.1))
+        add("mouthShrugLower", 0.6 * amount(0.1))
+    aside = rng.choice(["Left", "Right"])
+    add(f"jaw{aside}", 0.4 * amount(0.1))
+    add(f"mouth{aside}", 0.6 * amount(0.15))
+    brows = amount(0.3)
+    if rng.random() < 0.5:
+        add("browInnerUp", brows * rng.uniform(0.5, 1.1), skew)
+        add("browOuterUp", brows * rng.uniform(0.5, 1.1), skew)
+    else:
+        add("browDown", brows, skew)
+    add("noseSneer", 0.7 * amount(0.12), skew)
+    add("cheekPuff", 0.6 * amount(0.06))
+    add("eyeBlink", rng.normal(0.04, 0.08))
+    add("eyeWide", 0.5 * amount(0.1))
     return expression
 
 
@@ -171,7 +164,7 @@ def _close_lids(rng: np.random.Generator, expression: np.ndarray, resting: float
         closed = rng.uniform(0.5, 1.0) * np.exp(-(((np.arange(frames) - centre) / width) ** 2))
     elif rng.random() < 0.15:
         closed[:] = rng.uniform(0.3, 1.0)
-    expression[:, UPPER_LIDS] += resting
+    expression[:, LIDS] += resting
     eyes = rng.choice([0, 1, 2], p=[0.86, 0.07, 0.07])  # both, or one that winks
     for lid in LIDS:
         if eyes == 0 or lid % 2 == eyes % 2:
