@@ -27,7 +27,7 @@ from .media.frames import STILL_SUFFIXES, check_image
 from .media.provenance import own_watermark, synthetic_metadata
 from .media.rate import exact_rate
 from .media.write import VideoWriter
-from .motion.track import PROCEDURAL, MotionTrack
+from .motion.track import BUNDLED, MotionTrack
 from .packs.pack import ModelPack
 from .tensors import to_float, to_uint8
 
@@ -79,7 +79,7 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
     from .morphable.render import composite_released, render_shaded
 
     model = pack.morphable
-    if pack.basis == PROCEDURAL:  # the face alone, without the rest of the head
+    if pack.basis == BUNDLED:  # the face alone, without the rest of the head
         parts = [pack.face.model.triangles[part] for name, part in pack.face.part_triangles.items() if name != "head"]
         model = replace(model, triangles=torch.cat(parts))
 
@@ -101,7 +101,7 @@ def transparency(pack: ModelPack, source: SourceFace, motion: MotionTrack) -> It
     """
     if source.alpha is None:
         return
-    if pack.basis != PROCEDURAL:
+    if pack.basis != BUNDLED:
         _log.warning("This model pack does not move the source's transparency: its result stands on white.")
         return
     from .reprojection.renderer import ReprojectionRenderer

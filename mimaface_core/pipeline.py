@@ -36,7 +36,7 @@ from .motion import reference as references
 from .motion import retarget as retargeting
 from .motion import smooth as smoothing
 from .motion.running import RunningRetarget
-from .motion.track import PROCEDURAL, MotionTrack
+from .motion.track import BUNDLED, MotionTrack
 from .packs.find import find_pack
 from .packs.pack import ModelPack
 
@@ -293,5 +293,5 @@ def _speech(audio: str | Path | AnyAudio) -> Speech:
 
 
 def _audio_driver(name: str, pack: ModelPack) -> AudioDriver:
-    face = pack.face if pack.basis == PROCEDURAL else None
+    face = pack.face if pack.basis == BUNDLED else None
     return audio_driver(name, bundled=lambda: pack.audio_driver, face=face, folders=host.current().models_folders())

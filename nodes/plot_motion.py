@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ..mimaface_core.morphable.bundled.blendshapes import blendshapes
-from ..mimaface_core.morphable.bundled.face import procedural_face
+from ..mimaface_core.morphable.bundled.face import bundled_face
 from ..mimaface_core.motion.plot import Panel, plot
-from ..mimaface_core.motion.track import PROCEDURAL, MotionTrack
+from ..mimaface_core.motion.track import BUNDLED, MotionTrack
 from .comfyui.schema import io
 from .node import Node
 from .sockets import CATEGORY, Motion
@@ -36,7 +36,7 @@ class PlotMotion(Node):
     def execute(cls, motion: MotionTrack, width: int, height: int) -> io.NodeOutput:
         pitch, yaw, roll = torch.rad2deg(motion.coefficients.angles).unbind(1)
         gaze = {"sideways": motion.gaze[:, [0, 2]].mean(1), "up": motion.gaze[:, [1, 3]].mean(1)}
-        own = motion.basis == PROCEDURAL
+        own = motion.basis == BUNDLED
         panels = [
             ("head, degrees", {"yaw": yaw, "pitch": -pitch, "roll": -roll}),
             *(_face(motion) if own else _liveliest(motion)),
@@ -47,7 +47,7 @@ class PlotMotion(Node):
 
 def _face(motion: MotionTrack) -> list[Panel]:
     """Mouth and eyes on the bundled face model."""
-    c, face = motion.coefficients, procedural_face()
+    c, face = motion.coefficients, bundled_face()
     opening = face.eye_opening(c.identity, c.expression) / face.eye_opening(c.identity, c.expression * 0)
 
     def blendshape(name: str) -> Tensor:

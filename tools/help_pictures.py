@@ -18,7 +18,7 @@ from mimaface.mimaface_core.media.image import read_image
 from mimaface.mimaface_core.media.provenance import own_watermark
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.motion.plot import plot
 from mimaface.mimaface_core.motion.track import MotionTrack
 from mimaface.mimaface_core.tensors import to_float, to_uint8
@@ -123,7 +123,7 @@ def tracked(scene: Scene) -> None:
 
 def mesh(source) -> Tensor:
     """The crop with the edges of the fitted face model, uint8 [CROP_SIZE, CROP_SIZE, 3]."""
-    face = procedural_face()
+    face = bundled_face()
     points = face.model.project(face.model.vertices(source.track.coefficients))[0, :, :2] * (CROP_SIZE / PLANE)
     sheet = Image.fromarray(to_uint8((source.crop.permute(1, 2, 0) + 1) / 2).numpy())
     draw = ImageDraw.Draw(sheet, "RGBA")

@@ -12,7 +12,7 @@ from ..motion.track import MotionTrack
 from .speech import Speech
 
 if TYPE_CHECKING:
-    from ..morphable.bundled.face import ProceduralFace
+    from ..morphable.bundled.face import BundledFace
 
 # A further driver has a package beside `voice` and `sadtalker`, a name here, and its place in the functions below.
 DRIVERS = ("bundled", "sadtalker")
@@ -76,7 +76,7 @@ def driver_files(name: str | None, folders: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def audio_driver(
-    name: str, *, bundled: Callable[[], AudioDriver], face: ProceduralFace | None, folders: Iterable[Path]
+    name: str, *, bundled: Callable[[], AudioDriver], face: BundledFace | None, folders: Iterable[Path]
 ) -> AudioDriver:
     """Build a driver.
 

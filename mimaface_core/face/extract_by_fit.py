@@ -7,7 +7,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.groups import expression_groups
 from ..morphable.model import PLANE
 from ..motion.track import MotionTrack
@@ -27,7 +27,7 @@ class FitExtractor:
         share: of the crop's side, filled by the face's box.
     """
 
-    def __init__(self, model: ProceduralFace, share: float) -> None:
+    def __init__(self, model: BundledFace, share: float) -> None:
         self.model, self.share = model, share
 
     def still(self, image: Tensor, landmarks: Tensor) -> tuple[SourceFace, MotionTrack]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..morphable.bundled.blendshapes import SPREADS
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import (
     CHIN_MIDLINE,
     CHIN_OUTLINE,
@@ -186,7 +186,7 @@ def _first_depth(model: MorphableModel, mesh: Tensor, shape: Tensor, weight: Ten
     return tracked_depth(model, mesh, scale, weight)
 
 
-def fit_landmarks(face: ProceduralFace, landmarks: Tensor) -> tuple[FaceCoefficients, Tensor]:
+def fit_landmarks(face: BundledFace, landmarks: Tensor) -> tuple[FaceCoefficients, Tensor]:
     """Fit the bundled face model to the tracked landmarks of one person.
 
     Args:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.geometry import EYE_RADIUS
 from ..tensors import between, neighbours
 
@@ -28,7 +28,7 @@ def _stretched(gaze: Tensor, factor: Tensor) -> Tensor:
     return gaze + (together * (factor - 1)).repeat(1, 2)
 
 
-def gaze_of_irises(face: ProceduralFace, local: Tensor, iris: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
+def gaze_of_irises(face: BundledFace, local: Tensor, iris: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
     """Gaze from ray–eyeball intersections, divided by IRIS_TRAVEL to compensate the tracker's underestimate.
 
     Args:

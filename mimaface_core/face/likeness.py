@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import procedural_face
+from ..morphable.bundled.face import bundled_face
 from ..morphable.bundled.face_mesh import CHIN, FACE_POINTS, FOREHEAD_TOP, LOWER_LIP_POINTS, UPPER_LIP_POINTS
 
 SIZE = 48  # of a face from forehead to chin where colours are read, pixels
@@ -112,7 +112,7 @@ def _size(landmarks: np.ndarray) -> float:
 @lru_cache
 def _mean_bones() -> np.ndarray:
     """The bundled face's mean [B, 3] at BONE, centred and of size 1, in the axes of landmarks: y down, z away."""
-    face = procedural_face()
+    face = bundled_face()
     zero = torch.zeros(1, 80), torch.zeros(1, 64)
     bones = face.model.shape(*zero)[0, BONE].numpy().astype(np.float64) * [1, -1, -1]
     bones -= bones.mean(0)

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..morphable.bundled.groups import expression_groups
 from ..motion.rest import NECK, neck_of, resting_face, usual_frame
 from ..motion.rotation import rotation_of
-from ..motion.track import PROCEDURAL, FaceCoefficients, MotionTrack
+from ..motion.track import BUNDLED, FaceCoefficients, MotionTrack
 from ..tensors import between, neighbours, smoothstep
 
 LOST = ("rest", "interpolate", "previous", "empty")  # fills for frames without a face
@@ -101,7 +101,7 @@ def _eased(
         eased.append(moved)
     values, gaze, alignment = eased[:3]
     changed = FaceCoefficients(values)
-    if seen.basis == PROCEDURAL:
+    if seen.basis == BUNDLED:
         neck = values.new_tensor(NECK) @ rotation_of(changed.angles)
         changed = changed.replace(translation=eased[3] - neck)
     return clip.replace(
@@ -118,7 +118,7 @@ def _parts(track: MotionTrack) -> list[Tensor]:
 
 def _rest_parts(seen: MotionTrack) -> list[Tensor]:
     """The same at rest, for each of the frames: the resting face, or each shot's usual frame on other face models."""
-    if seen.basis == PROCEDURAL:
+    if seen.basis == BUNDLED:
         rest = resting_face(seen, expression_groups(seen.basis))
         coefficients = seen.coefficients.replace(expression=rest.expression, angles=rest.angles)
         return [coefficients.values, rest.gaze.expand_as(seen.gaze), seen.alignment, rest.neck]

@@ -22,6 +22,7 @@ class ExpressionGroups:
         eyes: indices of those of all lids and of the skin that moves with them.
         mouth: indices of those of lips and jaw.
         quick: indices of those that move within a few frames: lids, lips and jaw.
+        reach: coefficient up to which each blendshape is an ordinary movement, or one for all.
         eye_opening: height of the right and the left eye [N, 2] in model units, from identity [N, 80] and expression
             [N, 64].
         blink: coefficients of the blendshapes that shut the eyes [N, 2], from how far they do in model units [N, 2].
@@ -34,6 +35,7 @@ class ExpressionGroups:
     eyes: Sequence[int] = ()
     mouth: Sequence[int] = ()
     quick: Sequence[int] = ()
+    reach: Sequence[float] = (1.0,)
     eye_opening: EyeOpening | None = None
     blink: Callable[[Tensor], Tensor] | None = None
     lip_gap: LipGap | None = None

@@ -7,6 +7,8 @@ where it rests, and a neck shifts a head by a few centimetres while the shoulder
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -31,17 +33,18 @@ def soft_limit(values: Tensor, reach: Tensor | float) -> Tensor:
     return values.sign() * (values.abs() - over + room * torch.tanh(over / room))
 
 
-def limit_expression(expression: Tensor, own: Tensor) -> Tensor:
-    """Expressions within a face's reach: soft-clipped beyond ±1, or beyond the source's own expression.
+def limit_expression(expression: Tensor, own: Tensor, reach: Sequence[float] = (1.0,)) -> Tensor:
+    """Expressions within a face's reach: soft-clipped beyond ±reach, or beyond the source's own expression.
 
     Args:
         expression: [N, 64].
         own: the source's expression [1, 64] or [N, 64], which is reachable however far it goes.
+        reach: of each blendshape, or one of all.
 
     Returns:
         [N, 64], at most EXPRESSION_HEADROOM beyond the limit (tanh).
     """
-    free = own.abs().clamp(min=1.0)
+    free = torch.maximum(own.abs(), expression.new_tensor(reach))
     over = (expression.abs() - free).clamp(min=0)
     return expression.sign() * (expression.abs() - over + EXPRESSION_HEADROOM * torch.tanh(over / EXPRESSION_HEADROOM))
 

@@ -12,7 +12,7 @@ from .groups import ExpressionGroups
 from .limits import limit_divergence, limit_expression, limit_gaze, limit_travel, limit_turn
 from .rest import NECK, RestingFace, frame_at_rest, neck_of, resting_face, resting_source, usual_frame
 from .rotation import angles_of, rotation_of
-from .track import PROCEDURAL, FaceCoefficients, MotionTrack
+from .track import BUNDLED, FaceCoefficients, MotionTrack
 
 RELEASED = "as released"
 MODES = ("relative", "absolute", RELEASED)
@@ -21,10 +21,11 @@ EYE_RATIO_RANGE = (0.4, 2.0)  # of the source's eye opening to the driver's
 SHUT = 0.01  # opening that is as good as none, model units
 # Share of its opening that is left of a driver's eye, where the source's begins to close to the same share and does.
 CLOSES_AT, CLOSED_AT = 0.6, 0.2
+LEFT_OPEN = 0.12  # share of its opening that trackers leave a shut eye
 WIDE = 3.0  # coefficient by which lids are opened to be sure that an eye is open
 # A source that is a frame of the driver's clip differs from it by less than these: the root mean square of its points
 # in model units, the turn of its head in radians, and its gaze in eye widths.
-SAME_SHAPE, SAME_TURN, SAME_GAZE = 0.017, 0.04, 0.05
+SAME_SHAPE, SAME_TURN, SAME_GAZE = 0.024, 0.06, 0.05
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ def carried(
     change = _scaled_lids(d.expression - origin.expression, groups, origin, target, d, s.identity)
     moved = s.expression + strengths.expression * (target.expression - s.expression + change)
     look = source.gaze + strengths.gaze * (target.gaze - source.gaze + driver.gaze - origin.gaze)
-    if source.basis == PROCEDURAL:
-        moved = limit_expression(moved, s.expression)
+    if source.basis == BUNDLED:
+        moved = limit_expression(moved, s.expression, groups.reach)
         look = limit_gaze(limit_divergence(look, source.gaze), source.gaze)
     coefficients = FaceCoefficients(s.values.expand(len(driver), -1)).replace(
         expression=moved, angles=angles_of(rotation), translation=place - s.values.new_tensor(NECK) @ rotation
@@ -191,7 +192,7 @@ def _scaled_lids(
     for side, lids in enumerate(groups.lids):
         change[:, list(lids)] *= ratio[:, side : side + 1]
     share = groups.eye_opening(driver.identity, driver.expression) / driver_opening.clamp(min=SHUT)
-    wanted = share * source_opening
+    wanted = ((share - LEFT_OPEN) / (1 - LEFT_OPEN)).clamp(min=0) * source_opening
     known = (driver_opening > 2 * SHUT) & (source_opening > 2 * SHUT)
     closing = ((CLOSES_AT - share) / (CLOSES_AT - CLOSED_AT)).clamp(0, 1) * known
     return change + _closing_lids(groups, source_identity, target.expression + change, wanted, closing)

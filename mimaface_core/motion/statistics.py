@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import InputError
 from .groups import ExpressionGroups, EyeOpening, LipGap
 from .limits import limit_expression, limit_gaze
-from .track import PROCEDURAL, MotionTrack
+from .track import BUNDLED, MotionTrack
 
 SIZES = {"angles": 3, "translation": 3, "expression": 64, "gaze": 4}
 MIN_EYE_OPENING = 1e-3  # model units
@@ -110,10 +110,12 @@ class _Rescaler:
         coefficients = c.replace(
             angles=self._about_mean("angles", range(3), factors.head),
             translation=self._about_mean("translation", range(3), factors.head),
-            expression=limit_expression(expression, c.expression) if self.track.basis == PROCEDURAL else expression,
+            expression=limit_expression(expression, c.expression, self.groups.reach)
+            if self.track.basis == BUNDLED
+            else expression,
         )
         gaze = self._about_mean("gaze", range(4), factors.gaze)
-        if self.track.basis == PROCEDURAL:
+        if self.track.basis == BUNDLED:
             gaze = limit_gaze(gaze, self.track.gaze)
         return self.track.replace(coefficients=coefficients, gaze=gaze)
 

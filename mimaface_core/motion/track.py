@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..files import shown
 from ..tensors import between
 from .motion_file import FileKind, Parts, read
 
@@ -22,7 +23,8 @@ SLICES = {
     for (name, size), stop in zip(GROUP_SIZES.items(), accumulate(GROUP_SIZES.values()), strict=True)
 }
 COEFFICIENTS = sum(GROUP_SIZES.values())
-PROCEDURAL, BFM = "procedural", "bfm09"  # face models of coefficients: the bundled face, and BFM09 as D3DFR uses it
+OLDER = "procedural"  # face model of the bundled pack before the scanned one
+BUNDLED, BFM = "scanned", "bfm09"  # face models of coefficients: the bundled face, and BFM09 as D3DFR uses it
 FILE = FileKind(
     "mimaface.motion.1",
     "motion track",
@@ -111,7 +113,7 @@ class MotionTrack:
         alignment: [N, 2, 3], carries pixels of the face's crop to the 256-pixel camera plane of the face model.
         visible: bool [N], whether a face was found in that frame.
         fps: frames a second, exact.
-        basis: the face model of the coefficients, PROCEDURAL or BFM; those of one are meaningless on the other.
+        basis: the face model of the coefficients, BUNDLED or BFM; those of one are meaningless on the other.
         shot: long [N], number of the clip's shot, which rises at a cut; all 0 when None is given.
     """
 
@@ -120,7 +122,7 @@ class MotionTrack:
     alignment: Tensor
     visible: Tensor
     fps: Fraction
-    basis: str = PROCEDURAL
+    basis: str = BUNDLED
     shot: Tensor = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -238,6 +240,12 @@ class MotionTrack:
         """
 
         def track(parts: Parts) -> MotionTrack:
+            basis = parts.notes.get("basis", OLDER)  # the oldest files have none
+            if basis == OLDER:
+                raise InputError(
+                    f"{shown(path)} was measured with the face model of an older version; measure its clip again with "
+                    "Extract 3DMM."
+                )
             no_shots = torch.zeros(len(parts.tensors["visible"]), dtype=torch.long)
             return cls(
                 FaceCoefficients(parts.numbers("coefficients")),
@@ -245,7 +253,7 @@ class MotionTrack:
                 parts.numbers("alignment"),
                 parts.flags("visible"),
                 parts.rate(),
-                parts.notes.get("basis", PROCEDURAL),  # files of older versions have none, and no shots
+                basis,
                 parts.counts("shot") if "shot" in parts.tensors else no_shots,
             )
 

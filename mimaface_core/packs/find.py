@@ -9,7 +9,7 @@ from .. import host
 from ..errors import InputError
 from ..files import is_file, shown
 from .manifest import MANIFEST
-from .pack import BUNDLED, ModelPack
+from .pack import BUNDLED_PACK, ModelPack
 
 
 def list_packs(folders: Iterable[Path] | None = None) -> dict[str, Path]:
@@ -21,7 +21,7 @@ def list_packs(folders: Iterable[Path] | None = None) -> dict[str, Path]:
     Returns:
         Folder name → folder, `bundled` first. Where two share a name the first one is kept.
     """
-    candidates = [BUNDLED]
+    candidates = [BUNDLED_PACK]
     for models in host.current().models_folders() if folders is None else folders:
         if models.is_dir():
             candidates += sorted(path for path in models.iterdir() if path.is_dir())

@@ -45,9 +45,9 @@ class VaeEntry(PartEntry):
 
 @dataclass(frozen=True)
 class MorphableEntry:
-    """The face model: the bundled one (`procedural`), or a safetensors file of the pack."""
+    """The face model: the bundled one (`bundled`), or a safetensors file of the pack."""
 
-    kind: Literal["procedural", "file"]
+    kind: Literal["bundled", "file"]
     file: str | None = None
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from ..audio.voice.net import VoiceNet
 from ..diffusion.latents import LatentSpace
 from ..errors import InputError
 from ..face.d3dfr import CoefficientNetwork
-from ..motion.track import BFM, PROCEDURAL
+from ..motion.track import BFM, BUNDLED
 from .files import fill
 from .manifest import MANIFEST, Manifest, read_manifest
 from .parts import LARGE, build_part, precision
@@ -24,10 +24,10 @@ from .parts import LARGE, build_part, precision
 if TYPE_CHECKING:
     from ..audio.voice.driver import VoiceDriver
     from ..face.extract import Extractor
-    from ..morphable.bundled.face import ProceduralFace
+    from ..morphable.bundled.face import BundledFace
     from ..morphable.model import MorphableModel
 
-BUNDLED = Path(__file__).parent / "bundled"
+BUNDLED_PACK = Path(__file__).parent / "bundled"
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -89,7 +89,7 @@ class ModelPack:
     @property
     def basis(self) -> str:
         """The face model that the pack's motions belong to, `MotionTrack.basis`."""
-        return PROCEDURAL if self.manifest.morphable.kind == "procedural" else BFM
+        return BUNDLED if self.manifest.morphable.kind == "bundled" else BFM
 
     @property
     def scheduler(self) -> dict[str, Any]:
@@ -168,28 +168,28 @@ class ModelPack:
         """The linear face model: the bundled one, or a safetensors file of the pack."""
         file = self.manifest.weight_files.get("morphable")
         if file is None:
-            from ..morphable.bundled.face import procedural_face
+            from ..morphable.bundled.face import bundled_face
 
-            return procedural_face().model
+            return bundled_face().model
         from ..morphable.model import MorphableModel
 
         return MorphableModel.load(self.folder / file)
 
     @property
-    def face(self) -> ProceduralFace:
+    def face(self) -> BundledFace:
         """The bundled face model, with its eyes, mouth and host.
 
         Raises:
             InputError: the pack brings a face model of its own, which has none of them.
         """
-        from ..morphable.bundled.face import procedural_face
+        from ..morphable.bundled.face import bundled_face
 
-        if self.basis != PROCEDURAL:
+        if self.basis != BUNDLED:
             raise InputError(
                 f"The pack '{self.name}' has a face model without eyes, mouth and host, which are needed "
                 "here; choose the bundled pack, or albedo to draw."
             )
-        return procedural_face()
+        return bundled_face()
 
     def measurer(self, framing: str | None = None) -> Extractor:
         """The pack's way to measure faces: by regression or by fit.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import EYE_LANDMARKS, LEFT_BROW, LOWER_LIP, RIGHT_BROW, UPPER_LIP
 
 UPPER_LID_SHARE = 0.2  # of an overlap of the lids, the share by which the upper one gives way
@@ -52,7 +52,7 @@ def order_lips(shape: Tensor) -> None:
             shape[:, outer[1:-1], 1] += outwards * missing
 
 
-def stop_jaw(face: ProceduralFace, shape: Tensor, rest: Tensor) -> None:
+def stop_jaw(face: BundledFace, shape: Tensor, rest: Tensor) -> None:
     """Stop lower teeth and tongue of shapes [N, V, 3] at the bite, in place.
 
     Args:

@@ -89,11 +89,11 @@ def without_iris(view: Tensor, opening: Tensor, iris: Tensor) -> Tensor:
     if beside.sum() > 4:
         sclera = ((view * beside).sum((1, 2)) / beside.sum() + 1) / 2
         # a sclera that is hardly visible is at least as bright as the skin, and less coloured
-        gain = (1.05 * skin.mean() / sclera.mean().clamp(min=0.02)).clamp(min=1.0, max=1.6)
+        gain = (1.12 * skin.mean() / sclera.mean().clamp(min=0.02)).clamp(min=1.0, max=1.6)
         white = 0.7 * ((0.5 * sclera + 0.5 * sclera.mean()) * gain) + 0.3 * white
     white = white.clamp(max=0.97) * 2 - 1
     share = iris * (opening > 0)
-    fill = 0.4 * _push_pull(view, beside, white) + 0.6 * white[:, None, None]
+    fill = 0.25 * _push_pull(view, beside, white) + 0.75 * white[:, None, None]
     return view * (1 - share) + fill * share
 
 

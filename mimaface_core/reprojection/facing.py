@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
 from ..motion.track import MotionTrack
 from ..tensors import smoothstep
@@ -17,7 +17,7 @@ MIDDLE = (-0.1, 0.1)  # model units, where one side of the face goes over into t
 HIDING_RANGE = (0.05, 0.3)  # cosine at the outline: it hides what is behind it, it does not
 
 
-def facing(face: ProceduralFace, shape: Tensor, track: MotionTrack) -> Tensor:
+def facing(face: BundledFace, shape: Tensor, track: MotionTrack) -> Tensor:
     """Cosine [N, 468] between the normals of faces [N, V, 3], posed as in a track, and the viewing rays."""
     c, triangles = track.coefficients, face.model.triangles[face.part_triangles["face"]]
     world = face.model.transform(shape, c.angles, c.translation)[:, :FACE_POINTS]
@@ -28,7 +28,7 @@ def facing(face: ProceduralFace, shape: Tensor, track: MotionTrack) -> Tensor:
     return (F.normalize(normals, dim=-1) * F.normalize(ray, dim=-1)).sum(-1)
 
 
-def far_side(face: ProceduralFace, cosine: Tensor) -> Tensor:
+def far_side(face: BundledFace, cosine: Tensor) -> Tensor:
     """Share in 0–1 in which each vertex [468] lies on the side that a turned head hides; a frontal one hides none.
 
     Args:
@@ -40,6 +40,6 @@ def far_side(face: ProceduralFace, cosine: Tensor) -> Tensor:
     return on_left * smoothstep(right - left, *FAR_RANGE) + (1 - on_left) * smoothstep(left - right, *FAR_RANGE)
 
 
-def hiding(face: ProceduralFace, cosine: Tensor) -> Tensor:
+def hiding(face: BundledFace, cosine: Tensor) -> Tensor:
     """How much each point of the outline [36] hides what lies behind it, 0–1; cosine: [468], see `facing`."""
     return (far_side(face, cosine) * (1 - smoothstep(cosine, *HIDING_RANGE)))[OVAL]

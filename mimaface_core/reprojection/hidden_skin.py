@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import (
     EYE_LANDMARKS,
     FACE_POINTS,
@@ -67,7 +67,7 @@ def unlike(colour: Tensor, skin: Tensor) -> Tensor:
     return (HUE_WEIGHT * hue).hypot(torch.where(light > 0, BRIGHTER_WEIGHT, DARKER_WEIGHT) * light)
 
 
-def continue_skin(face: ProceduralFace, soft: Tensor, pixels: Tensor, cosine: Tensor) -> HiddenSkin:
+def continue_skin(face: BundledFace, soft: Tensor, pixels: Tensor, cosine: Tensor) -> HiddenSkin:
     """Continue the seen skin over the mesh: every hidden vertex takes the mean of its neighbours.
 
     Args:
@@ -119,7 +119,7 @@ def draw_hidden_skin(
     image[(slice(None), *box.index)].mul_(1 - layer[:, 3:]).add_(layer[:, :3])
 
 
-def _background(face: ProceduralFace, soft: Tensor, pixels: Tensor) -> Tensor:
+def _background(face: BundledFace, soft: Tensor, pixels: Tensor) -> Tensor:
     """Colours [468, 3] in ±1 that lie beyond the outline where it is nearest to each vertex; pixels: [V, 2]."""
     ring = face.parts["head"].start + BACKGROUND_RING * len(OVAL) + torch.arange(len(OVAL))
     colours = sample(soft, pixels[None, None, ring])[0, :, 0].T
@@ -133,7 +133,7 @@ def _beside(colour: Tensor, start: Tensor, end: Tensor) -> Tensor:
     return (colour - start - share.clamp(0, 1)[:, None] * way).norm(dim=1)
 
 
-def _harmonic(face: ProceduralFace, colour: Tensor, pull: Tensor) -> Tensor:
+def _harmonic(face: BundledFace, colour: Tensor, pull: Tensor) -> Tensor:
     """Colours [468, 3] that are the given ones where they pull [468] in 0–1, and the neighbours' mean elsewhere."""
     triangles = face.model.triangles[face.part_triangles["face"]]
     edges = torch.zeros(FACE_POINTS, FACE_POINTS)

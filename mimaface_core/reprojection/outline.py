@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
 from ..morphable.bundled.geometry import RING_COUNT, RING_POINTS
 from .facing import hiding
@@ -25,7 +25,7 @@ EDGE_SEARCH = (-6, 12)  # pixels from the tracked outline in which the edge of t
 UNLIKE_SKIN = 0.25  # of ±1: distance of a colour from the skin's, from which on it is taken for something else
 
 
-def border_points(face: ProceduralFace) -> list[int]:
+def border_points(face: BundledFace) -> list[int]:
     """Vertices of the face within a few edges of its outline."""
     triangles = face.model.triangles[face.part_triangles["face"]]
     near = torch.zeros(FACE_POINTS, dtype=torch.bool)
@@ -44,7 +44,7 @@ class Outline:
         cosine: [468], see `facing.facing`.
     """
 
-    def __init__(self, face: ProceduralFace, rest: Tensor, cosine: Tensor) -> None:
+    def __init__(self, face: BundledFace, rest: Tensor, cosine: Tensor) -> None:
         self._head = face.parts["head"]
         self._border = border_points(face)
         self._missing, _, _ = self._measure(rest[None])

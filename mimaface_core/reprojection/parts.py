@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.rasterize import interpolate, rasterize
 from .sampling import sample
 
@@ -44,7 +44,7 @@ class Unwrapped(NamedTuple):
     mask: Tensor
 
 
-def unwrap(face: ProceduralFace, name: str, crop: Tensor, vertex_pixels: Tensor, side: int) -> Unwrapped:
+def unwrap(face: BundledFace, name: str, crop: Tensor, vertex_pixels: Tensor, side: int) -> Unwrapped:
     """Unwrap the photograph onto a part's texture.
 
     Args:
@@ -63,7 +63,7 @@ def unwrap(face: ProceduralFace, name: str, crop: Tensor, vertex_pixels: Tensor,
 
 
 def draw_parts(
-    face: ProceduralFace,
+    face: BundledFace,
     textures: Mapping[str, Tensor],
     names: Sequence[str],
     points: Tensor,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import (
     BETWEEN_BROWS,
     CHIN_FRONT,
@@ -24,6 +24,7 @@ from ..morphable.bundled.face_mesh import (
 )
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS, light_of, paint, with_photograph
 from ..motion.track import MotionTrack
+from ..tensors import smoothstep
 from .eye_textures import closed_opening, iris_texture, without_iris
 from .facing import facing, hiding
 from .hidden_skin import HiddenSkin, continue_skin
@@ -41,6 +42,9 @@ SCLERA_BY_SKIN = 1.15  # light of a sclera that no eye shows, over that of the s
 IRIS_SIZE = 0.2  # of an eye's width, where no eye shows its iris
 TEETH_OPENING, TONGUE_OPENING = 2.0, 12.0  # pixels: openings of the mouth in which they are visible
 FOLD_HEIGHT = 0.4  # share of the way from the lid up to the brow that the fold of a closed lid reaches
+LASHES_BEGIN, LASHES_END = (-0.05, 0.3), (0.6, 1.0)  # from the outer to the inner corner, where lashes begin and end
+LASH_WIDTH, LASH_SHADOW = 0.03, 0.06  # sigma of the line of the lashes and of their shadow, eye widths
+LASH_SHADE = 0.4  # of the shadow, against the line
 LIP_SEAM = (0.7, 1.0, 0.95)  # darkness of the line between closed lips in red, green and blue, against a lid's
 DETAIL = 2.0  # pixels of blur that leave the photograph without its detail
 SHARP_RATIO = 0.63  # of the finest to the next finest detail in a sharp photograph
@@ -84,8 +88,8 @@ class PhotoAnalysis:
         openings: [3], of right eye, left eye and mouth in model units.
         textures: part → [5, T, T] for both eyes and the layers of the mouth, as `draw_parts` takes them.
         without_irises: [3, S, S] in ±1, the photograph with the irises painted over.
-        closed: [3, 4, S, S], for right eye, left eye and mouth the photograph with it closed: colour in ±1, and the
-            share in which it replaces the photograph.
+        closed: [3, 5, S, S], for right eye, left eye and mouth the photograph with it closed: colour in ±1, the share
+            in which it replaces the photograph, and in 0–1 the line where its edges meet.
         defocus: blur of the photograph, sigma in pixels.
         tone: see `detect_tone`; None where the photograph has several hues.
         facing: [468], see `facing.facing`.
@@ -108,7 +112,7 @@ class PhotoAnalysis:
     hidden_skin: HiddenSkin
 
 
-def analyse_photo(face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> PhotoAnalysis:
+def analyse_photo(face: BundledFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> PhotoAnalysis:
     """Analyse one photograph.
 
     Args:
@@ -156,7 +160,7 @@ def defocus(view: Tensor) -> float:
 
 
 def _eyes(
-    face: ProceduralFace, crop: Tensor, landmarks: Tensor, vertices: Tensor
+    face: BundledFace, crop: Tensor, landmarks: Tensor, vertices: Tensor
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Iris textures, the photograph with the irises painted over, and its colours inside the lids [3, P]."""
     textures, sclera, shut = {}, {}, []
@@ -202,7 +206,7 @@ def _light(crop: Tensor, vertices: Tensor, sclera: Tensor) -> Tensor:
     return light_of(skin, white[:, bright].mean(1))
 
 
-def _mouth(face: ProceduralFace, crop: Tensor, landmarks: Tensor, vertices: Tensor, light: Tensor) -> dict[str, Tensor]:
+def _mouth(face: BundledFace, crop: Tensor, landmarks: Tensor, vertices: Tensor, light: Tensor) -> dict[str, Tensor]:
     """Textures of the mouth's layers: painted, then taken from the photograph where it shows them, front to back."""
     side, lips = MOUTH_TEXTURE_SIDE, inner_lips(landmarks)
     box = pixel_box(lips, 4, crop.shape[-1])
@@ -230,8 +234,23 @@ def _mouth(face: ProceduralFace, crop: Tensor, landmarks: Tensor, vertices: Tens
     return textures
 
 
+def _lashes(centres: Tensor, upper: Tensor, lower: Tensor) -> Tensor:
+    """Darkness [h, w] in 0–1 of the lashes of a shut eye at pixels [h, w, 2], and of their shadow on the lower lid.
+
+    upper, lower: [P, 2], the edges of the open lids from the outer to the inner corner.
+    """
+    across = upper[-1] - upper[0]
+    along = ((centres - upper[0]) @ across) / across.square().sum()
+    ends = smoothstep(along, *LASHES_BEGIN) * (1 - smoothstep(along, *LASHES_END))
+    edge, shadow = (
+        torch.exp(-(line_distance(centres, line) / (share * across.norm()).clamp(min=0.5)).square() / 2)
+        for line, share in ((upper, LASH_WIDTH), (lower, LASH_SHADOW))
+    )
+    return ends * torch.maximum(edge, LASH_SHADE * shadow)
+
+
 def _closed(crop: Tensor, landmarks: Tensor, closing: Closing) -> Tensor:
-    """The photograph with one opening closed [4, S, S], see `closed_opening`."""
+    """The photograph with one opening closed [5, S, S], see `PhotoAnalysis.closed`."""
     upper, lower = landmarks[closing.upper, :2], landmarks[closing.lower, :2]
     hole = torch.cat([upper, lower.flip(0)])
     margin = max(1, round(float((upper[0] - upper[-1]).norm()) * closing.margin))
@@ -242,11 +261,12 @@ def _closed(crop: Tensor, landmarks: Tensor, closing: Closing) -> Tensor:
         covered = torch.cat([upper + FOLD_HEIGHT * (brow - upper), lower.flip(0)])
     box = pixel_box(covered, 3 * margin + 2, crop.shape[-1])
     opening, folded = ((inside_polygon(box.centres, area, margin=-1.0) > 0).float() for area in (hole, covered))
-    if closing.brow_edge:  # lashes
-        line = ((2.0 - line_distance(box.centres, upper)) / 1.5).clamp(0, 1)
+    if closing.brow_edge:
+        line = _lashes(box.centres, upper, lower)
     else:  # lips touch in a soft shadow, and what stays open between them is dark
         beside = line_distance(box.centres, torch.cat([hole, hole[:1]])) * (1 - opening)
         line = (1 - beside / 3).clamp(0, 1) * box.centres.new_tensor(LIP_SEAM)[:, None, None]
-    layer = torch.cat([crop, torch.zeros_like(crop[:1])])
-    layer[box.index] = closed_opening(crop[box.index], opening, folded, margin, line)
+    layer = torch.cat([crop, torch.zeros_like(crop[:2])])
+    layer[:4][box.index] = closed_opening(crop[box.index], opening, folded, margin, line)
+    layer[4:][box.index] = line if line.ndim == 2 else line.amax(0)
     return layer

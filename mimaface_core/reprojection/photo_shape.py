@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import (
     FACE_POINTS,
     INNER_LOWER_LIP,
@@ -40,7 +40,7 @@ def nasal_shift(gaze: Tensor) -> float:
     return max(-MAX_NASAL_SHIFT, min(MAX_NASAL_SHIFT, shift))
 
 
-def photo_shape(face: ProceduralFace, landmarks: Tensor, source: MotionTrack, nasal: float) -> Tensor:
+def photo_shape(face: BundledFace, landmarks: Tensor, source: MotionTrack, nasal: float) -> Tensor:
     """Shape that projects onto the photograph's own landmarks.
 
     Args:
@@ -74,7 +74,7 @@ def photo_shape(face: ProceduralFace, landmarks: Tensor, source: MotionTrack, na
     return shape
 
 
-def _spread_rings(face: ProceduralFace, shape: Tensor, source: MotionTrack) -> Tensor:
+def _spread_rings(face: BundledFace, shape: Tensor, source: MotionTrack) -> Tensor:
     """Rings of the head, each outside the one before in the photograph, so that no pixel is used twice."""
     pixels = project(face.model, shape[None], source)[0]
     outline = pixels[OVAL, :2]
@@ -90,7 +90,7 @@ def _spread_rings(face: ProceduralFace, shape: Tensor, source: MotionTrack) -> T
 
 
 def seat_upper_teeth(
-    face: ProceduralFace, shape: Tensor, crop: Tensor, lips: Tensor, light: Tensor, source: MotionTrack
+    face: BundledFace, shape: Tensor, crop: Tensor, lips: Tensor, light: Tensor, source: MotionTrack
 ) -> Tensor:
     """The shape with the upper teeth moved down to their edge in the photograph, where it shows one.
 
@@ -117,7 +117,7 @@ def seat_upper_teeth(
     return shape
 
 
-def lid_scale(face: ProceduralFace, shape: Tensor, source: MotionTrack) -> Tensor:
+def lid_scale(face: BundledFace, shape: Tensor, source: MotionTrack) -> Tensor:
     """Opening of the photograph's eyes against the model's [2]: lid coefficients times this still close them at 1.
 
     An eye that is shut in the photograph tells nothing, and has 1.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..morphable.bundled.blendshapes import LID_BLENDSHAPES
-from ..morphable.bundled.face import ProceduralFace
+from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import (
     EYE_CORNERS,
     EYE_LANDMARKS,
@@ -21,6 +21,7 @@ from ..morphable.bundled.face_mesh import (
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
     LIP_MIDDLES,
+    NOSE_TIP,
 )
 from ..morphable.bundled.geometry import RING_POINTS
 from ..morphable.bundled.lip_contact import CONTACT_GAP, SHUT_GAP, limit_lips, lip_gaps
@@ -50,6 +51,7 @@ STRETCH_RANGE = (0.10, 0.45)  # of the photograph: where it begins to count as c
 MOUTH_FREEDOM = 0.15  # freedom of generated frames inside the mouth: painted teeth beat those that were learned
 RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mouth behind the skin
 RIM_BLUR = 1.6  # pixels by which the photograph continues over the rims of lids and lips: lashes and soft edges
+SEAM_BLUR, SEAM_SOFTNESS = 0.8, 3.0  # pixels by which closed edges are softened, and how far beside them
 MIN_DEFOCUS = 0.3  # pixels: a photograph less out of focus is taken as sharp
 
 
@@ -108,7 +110,7 @@ class ReprojectionRenderer:
         source: its track, one frame.
     """
 
-    def __init__(self, face: ProceduralFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> None:
+    def __init__(self, face: BundledFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> None:
         self.face, self.size = face, crop.shape[-1]
         self.photo = analyse_photo(face, crop, landmarks, source)
         corners = self.photo.shape[torch.tensor(EYE_CORNERS)]
@@ -243,8 +245,10 @@ class ReprojectionRenderer:
         continued = torch.where(cover > 0, view, sample(self.photo.crop, pixels))
         for layer, share in zip(self.photo.closed, closure.T, strict=True):
             if share.any():
-                closed = sample(layer, pixels)
-                continued = continued + (closed[:, :3] - continued) * (closed[:, 3:] * share[:, None, None, None])
+                closed, share = sample(layer, pixels), share[:, None, None, None]
+                continued = continued + (closed[:, :3] - continued) * (closed[:, 3:4] * share)
+                seam = (SEAM_SOFTNESS * blur(closed[:, 4:], SEAM_BLUR)).clamp(0, 1) * share
+                continued = continued + (blur(continued, SEAM_BLUR) - continued) * seam
         return continued, ((spread - 0.22) / 0.45).clamp(0, 1)
 
     def _mouth(self, points: Tensor, cover: Tensor, closure: Tensor) -> _Interior:
@@ -280,10 +284,12 @@ class ReprojectionRenderer:
         shut = eyes * unchanged.gather(1, number.flatten(1)).view_as(number)[:, None]
         if shut.any():
             photograph = photograph + shut * (sample(self.photo.crop, pixels) - photograph)
-        # between the rims of shut lids there is skin
-        beside = ~fragments.mask[:, None] & ~mouth.mouth
-        shut = torch.where(beside, unchanged[:, :2].amin(1)[:, None, None, None], shut)
-        share = torch.where(eyes, 1, torch.where(beside, shut, mouth_share))
+        # between the rims of lids that shut there is skin
+        rows = torch.arange(skin.shape[-2], device=skin.device)[:, None] + 0.5
+        above = rows < points[:, NOSE_TIP, 1, None, None, None]
+        beside = ~fragments.mask[:, None] & ~mouth.mouth & above
+        shut = torch.where(beside, 1, shut)
+        share = torch.where(eyes | beside, 1, mouth_share)
         colour = mouth.colour + share * (photograph - mouth.colour)
         return _Interior(colour, mouth.synthetic * (1 - mouth_share), mouth.mouth, shut)
 

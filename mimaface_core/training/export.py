@@ -31,7 +31,7 @@ def manifest_of(config: TrainingConfig, scale: float) -> dict[str, Any]:
         "overlap": config.overlap,
         "picture_size": config.latents.size,
         "clip_frames": config.clip_frames,
-        "morphable": {"kind": "procedural"},
+        "morphable": {"kind": "bundled"},
         "render": "projected",
         "context": "clip" if config.ablate.average else "frame",
         "latents": {

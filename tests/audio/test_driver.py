@@ -15,7 +15,7 @@ from mimaface.mimaface_core.audio.sadtalker.driver import SadTalkerDriver
 from mimaface.mimaface_core.audio.voice.driver import VoiceDriver
 from mimaface.mimaface_core.audio.voice.net import VoiceNet
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.motion.track import SLICES
 
 LIVELY = {"style": STYLES - 1, "seed": 3, "pose": 1.5, "lips": 0.5, "blinks": 2.0}
@@ -25,7 +25,7 @@ def build(name):
     """The driver of a name, with weights of no meaning."""
     if name == "bundled":
         net = awaken(VoiceNet(width=8, dilations=(1, 2))).eval().requires_grad_(False)
-        return VoiceDriver(net, procedural_face())
+        return VoiceDriver(net, bundled_face())
     return SadTalkerDriver(*sadtalker.networks(sadtalker.state_dicts()))
 
 

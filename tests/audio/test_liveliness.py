@@ -12,12 +12,12 @@ from mimaface.mimaface_core.audio.voice.liveliness import draw_liveliness
 from mimaface.mimaface_core.audio.voice.saccades import GLANCE_LIMITS
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, blendshape
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.bundled.geometry import EYE_RADIUS
 from mimaface.mimaface_core.morphable.bundled.lip_contact import closed_mouth, lip_gap, lip_gaps
 from mimaface.mimaface_core.training.people.performance import random_expression
 
-FACE = procedural_face()
+FACE = bundled_face()
 
 
 def voice(seconds, fps=25, seed=0):

@@ -17,7 +17,7 @@ from mimaface.mimaface_core.audio.sadtalker.driver import SadTalkerDriver, at_ti
 from mimaface.mimaface_core.audio.speech import Speech
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.audio import Audio
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.expression_map import align, expression_map
 from mimaface.mimaface_core.motion.rotation import angles_of, rotation_of
 
@@ -222,7 +222,7 @@ def test_interpolation_of_rows_at_exact_times():
 
 def test_another_face_model_moves_as_bfm09_does(nets, source):
     theirs, _, _ = stand_in()
-    face = procedural_face()
+    face = bundled_face()
     driver = SadTalkerDriver(*nets, theirs, face)
     own, voice = source.coefficients, speech(1)
     still = driver.drive(voice, source, FPS, pose=0, lips=0, blinks=0).coefficients

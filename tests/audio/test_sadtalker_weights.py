@@ -12,7 +12,7 @@ from support.sadtalker import FPS, speech, write_released
 from mimaface.mimaface_core.audio.sadtalker.driver import SadTalkerDriver
 from mimaface.mimaface_core.audio.sadtalker.weights import OLDER, RELEASED, find_sadtalker, find_sadtalker_files
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_damaged_and_foreign_files(values, tmp_path):
 
 def test_another_face_model_needs_bfm09(values, source, tmp_path):
     theirs, _, _ = stand_in()
-    face, voice = procedural_face(), speech(1)
+    face, voice = bundled_face(), speech(1)
     write_released(tmp_path, values)
     with pytest.raises(InputError, match="BFM09_model_info.mat.*research only"):
         find_sadtalker([tmp_path], face)

@@ -70,7 +70,7 @@ def test_the_head_is_borrowed_and_nothing_else():
 
 def test_eyes_come_along_and_all_but_the_mouth():
     speaking, source, reference = track(20, FPS), still(1), track(20, FPS, seed=8)
-    groups_of_the_face = expression_groups("procedural")
+    groups_of_the_face = expression_groups("scanned")
     asked = retarget(reference, source, groups_of_the_face, "relative", -1)
     taken = {"head": [], "head and eyes": LIDS}
     taken["all but the mouth"] = [i for i in range(64) if i not in MOUTH_BLENDSHAPES]

@@ -18,10 +18,10 @@ from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, LID_BLENDSHAPES, blendshape
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import lip_gap
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
-from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
+from mimaface.mimaface_core.packs.pack import BUNDLED_PACK, ModelPack
 from mimaface.mimaface_core.training.speech import espeak
 from mimaface.mimaface_core.training.speech.augmentation import Recorder
 from mimaface.mimaface_core.training.speech.signals import coloured_noise
@@ -35,12 +35,12 @@ def driver() -> VoiceDriver:
     net = awaken(VoiceNet(**TINY)).eval().requires_grad_(False)
     quiet = net(torch.full((1, 20, 80), SILENCE))["viseme"][0, 10]
     net.head.bias[REST] += quiet.max() - quiet[REST] + 6
-    return VoiceDriver(net, procedural_face())
+    return VoiceDriver(net, bundled_face())
 
 
 @pytest.fixture(scope="module")
 def bundled() -> VoiceDriver:
-    return ModelPack.load(BUNDLED).audio_driver
+    return ModelPack.load(BUNDLED_PACK).audio_driver
 
 
 @pytest.fixture()
@@ -98,7 +98,7 @@ def test_a_result_depends_on_its_context_only(driver):
 
 def test_the_bundled_network_is_small(bundled):
     assert sum(p.numel() for p in bundled.net.parameters()) <= 1.5e6
-    assert (BUNDLED / "audio.safetensors").stat().st_size <= 3e6
+    assert (BUNDLED_PACK / "audio.safetensors").stat().st_size <= 3e6
 
 
 # -- from mel frames to video frames
@@ -106,7 +106,7 @@ def test_the_bundled_network_is_small(bundled):
 
 @pytest.mark.parametrize("fps", [12.0, 25.0, 60.0])
 def test_every_short_closure_is_shown_by_a_frame(fps):
-    lips = Lips(procedural_face())
+    lips = Lips(bundled_face())
     mouth = torch.zeros(160, len(MOUTH))
     mouth[:, MOUTH.index("jaw_open")] = 0.4
     open_gap = lips.gaps_of(mouth)[0].max()
@@ -119,7 +119,7 @@ def test_every_short_closure_is_shown_by_a_frame(fps):
 
 
 def test_lips_stay_shut_in_a_pause():
-    lips, mouth = Lips(procedural_face()), 0.1 * torch.rand(160, len(MOUTH))
+    lips, mouth = Lips(bundled_face()), 0.1 * torch.rand(160, len(MOUTH))
     made, rest, _ = at_frames(articulation([REST] * 160, mouth), 25.0, 50, lips)
     assert lips.gaps_of(made).max() < 0.01 and rest.min() == 1
 
@@ -171,8 +171,7 @@ def test_the_head_turns_about_the_neck(driver, source):
     track = driver.drive(speech(noise(4)), source, Fraction(25), pose=2)
     neck = torch.tensor(NECK)[None, None]
     places = [
-        procedural_face().model.transform(neck, c.angles, c.translation)
-        for c in (track.coefficients, source.coefficients)
+        bundled_face().model.transform(neck, c.angles, c.translation) for c in (track.coefficients, source.coefficients)
     ]
     assert torch.allclose(places[0], places[1].expand(100, -1, -1), atol=1e-5)
     assert (track.coefficients.angles - source.coefficients.angles).abs().max() < 0.7

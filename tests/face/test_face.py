@@ -21,7 +21,7 @@ from mimaface.mimaface_core.face.extract import measure
 from mimaface.mimaface_core.face.extract_by_fit import FitExtractor
 from mimaface.mimaface_core.face.lost import LOST
 from mimaface.mimaface_core.face.paste import Paster
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.nodes.streams import frames_of
 
 SHARE = 0.56
@@ -32,7 +32,7 @@ def measured(images, **options):
     from mimaface.mimaface_core.face.detect import face_tracker
 
     frames = [torch.from_numpy(np.ascontiguousarray(image)) for image in images]
-    return measure(frames, len(frames), Fraction(25), face_tracker(), FitExtractor(procedural_face(), SHARE), **options)
+    return measure(frames, len(frames), Fraction(25), face_tracker(), FitExtractor(bundled_face(), SHARE), **options)
 
 
 def place(source):
@@ -132,7 +132,7 @@ def test_clips_of_one_frame_and_of_odd_size_and_rate(tmp_path):
         frames = frames_of(type("Video", (), {"get_stream_source": lambda self, path=path: str(path)})())
         from mimaface.mimaface_core.face.detect import face_tracker
 
-        _, motion = measure(frames, frames.count, frames.fps, face_tracker(), FitExtractor(procedural_face(), SHARE))
+        _, motion = measure(frames, frames.count, frames.fps, face_tracker(), FitExtractor(bundled_face(), SHARE))
         assert len(motion) == count and motion.fps == rate and motion.visible.all()
 
 

@@ -10,7 +10,7 @@ from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.lost import filled
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.rest import neck_of, resting_face
-from mimaface.mimaface_core.motion.track import BFM, PROCEDURAL, FaceCoefficients
+from mimaface.mimaface_core.motion.track import BFM, BUNDLED, FaceCoefficients
 
 FPS = 25
 EASED = 10  # frames, 0.4 s
@@ -30,7 +30,7 @@ def moving(count):
     return track.replace(coefficients=coefficients, fps=Fraction(FPS))
 
 
-def clip(gaps, count=120, lost="rest", cut=None, basis=PROCEDURAL):
+def clip(gaps, count=120, lost="rest", cut=None, basis=BUNDLED):
     """A filled clip whose frames in gaps [(start, stop)] are lost; its own motion and what was seen of it."""
     whole = moving(count).replace(basis=basis)
     shots = [int(cut is not None and frame >= cut) for frame in range(count)]
@@ -44,7 +44,7 @@ def motion(track):
 
 
 def rest_of(seen):
-    rest = resting_face(seen, expression_groups(PROCEDURAL))
+    rest = resting_face(seen, expression_groups(BUNDLED))
     return torch.cat([rest.angles[:1], rest.expression, rest.gaze, rest.neck[:1]], 1)[0]
 
 
@@ -77,7 +77,7 @@ def test_a_short_gap_is_filled_evenly():
 
 
 @pytest.mark.parametrize("lost", ("rest", "interpolate"))
-@pytest.mark.parametrize("basis", (PROCEDURAL, BFM))
+@pytest.mark.parametrize("basis", (BUNDLED, BFM))
 def test_nothing_is_mixed_across_a_cut(lost, basis):
     track, _, seen = clip([(40, 60)], lost=lost, cut=50, basis=basis)
     assert track.shot.tolist() == [0] * 50 + [1] * 70

@@ -11,7 +11,7 @@ from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.rest import resting_face
 
-OWN = expression_groups("procedural")
+OWN = expression_groups("scanned")
 JAW, LID = blendshape("jaw_open"), blendshape("upper_lid_right")
 
 

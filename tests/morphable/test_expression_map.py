@@ -7,7 +7,7 @@ import torch
 from support.faces import stand_in
 
 from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.bundled.face_mesh import LOWER_LIP, UPPER_LIP
 from mimaface.mimaface_core.morphable.expression_map import align, corresponding, expression_map
 
@@ -15,7 +15,7 @@ LIPS = sorted({i for ring in UPPER_LIP + LOWER_LIP for i in ring})
 
 
 def test_our_landmarks_are_in_ibug_order():
-    x, y, z = procedural_face().model.mean_shape[procedural_face().model.keypoints].unbind(1)
+    x, y, z = bundled_face().model.mean_shape[bundled_face().model.keypoints].unbind(1)
     assert len(x) == 68
 
     def rising(*numbers):
@@ -33,7 +33,7 @@ def test_our_landmarks_are_in_ibug_order():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_expressions_of_another_basis(seed):
-    ours = procedural_face().model
+    ours = bundled_face().model
     theirs, mixture, more = stand_in(seed)
     placed = align(theirs, ours)
     assert placed.scale == pytest.approx(1 / 1.3, rel=1e-4)
@@ -59,6 +59,6 @@ def test_expressions_of_another_basis(seed):
 
 
 def test_the_same_basis_maps_onto_itself():
-    model = procedural_face().model
+    model = bundled_face().model
     same = expression_map(model, model)
     assert (same - torch.eye(64)).abs().max() < 0.2 and (same.diagonal() > 0.8).all()

@@ -9,7 +9,7 @@ from support.tracks import same, still, track
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, blendshape
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.morphable.bundled.sliders import (
     EXPRESSION_SLIDERS,
@@ -23,7 +23,7 @@ from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.motion.track import FaceCoefficients
 
 LID = blendshape("upper_lid_right")
-OWN, ANY = expression_groups("procedural"), ExpressionGroups()
+OWN, ANY = expression_groups("scanned"), ExpressionGroups()
 
 
 # --- smoothing
@@ -82,7 +82,7 @@ def test_a_track_of_one_frame_can_be_smoothed():
 
 def drawn(motion):
     """Where the camera sees the model: [V, 2], pixels of the 256 plane, y down, and depth [V]."""
-    face, c = procedural_face(), motion.coefficients
+    face, c = bundled_face(), motion.coefficients
     shape = face.turn_eyes(face.model.shape(c.identity, c.expression), motion.gaze)
     points = face.model.project(face.model.transform(shape, c.angles, c.translation))[0]
     return points
@@ -114,7 +114,7 @@ def test_head_sliders_go_where_their_names_say():
 
 
 def test_gaze_sliders_turn_both_eyes():
-    face, rest = procedural_face(), drawn(REST)
+    face, rest = bundled_face(), drawn(REST)
     aside, up = drawn(edit(REST, gaze=(0.15, 0))), drawn(edit(REST, gaze=(0, 0.1)))
     for eye in ("right_eye", "left_eye"):
         pupil = face.parts[eye].start
@@ -123,14 +123,14 @@ def test_gaze_sliders_turn_both_eyes():
 
 @pytest.mark.parametrize("name", EXPRESSION_SLIDERS)
 def test_every_slider_moves_the_face_and_nought_does_not(name):
-    c, face = REST.coefficients, procedural_face()
+    c, face = REST.coefficients, bundled_face()
     assert not slider_expression(face, c.identity, c.expression, {name: 0.0}).any()
     change = slider_expression(face, c.identity, c.expression, {name: 1.0})
     assert (drawn(edit(REST, expression=change)) - drawn(REST))[:468].abs().max() > 1
 
 
 def test_expression_sliders_do_what_they_say():
-    c, face = REST.coefficients, procedural_face()
+    c, face = REST.coefficients, bundled_face()
 
     def shown(**values):
         return drawn(edit(REST, expression=slider_expression(face, c.identity, c.expression, values)))
@@ -145,7 +145,7 @@ def test_expression_sliders_do_what_they_say():
 
 @pytest.mark.parametrize("openness", [0.0, -0.25, 0.4])
 def test_a_blink_of_1_closes_the_named_eye_just_so(openness):
-    c, face = REST.coefficients, procedural_face()
+    c, face = REST.coefficients, bundled_face()
     lids = c.expression.clone()
     lids[:, [i for side in LID_BLENDSHAPES for i in side]] = openness
     for name, closed in (("blink_right", 0), ("blink_left", 1), ("wink", 0)):
@@ -173,7 +173,7 @@ def test_gaze_and_turn_of_a_photograph_have_the_signs_they_should():
     def measured(picture):
         picture = torch.from_numpy(picture.copy()).float() / 255
         landmarks = still_landmarks(picture, face_tracker())
-        return FitExtractor(procedural_face(), 0.56).still(picture, landmarks)[1]
+        return FitExtractor(bundled_face(), 0.56).still(picture, landmarks)[1]
 
     straight, mirror = measured(portrait()), measured(portrait()[:, ::-1])
     # she looks into the camera, her head turned a little to the picture's right and tilted

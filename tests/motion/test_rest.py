@@ -11,7 +11,7 @@ from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.running import RunningRetarget
 from mimaface.mimaface_core.motion.track import MotionTrack
 
-OWN = expression_groups("procedural")
+OWN = expression_groups("scanned")
 BOTH_LIDS = [index for side in LID_BLENDSHAPES for index in side[:2]]
 
 

@@ -14,7 +14,7 @@ from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.motion.rotation import angles_of, rotation_of
 from mimaface.mimaface_core.motion.track import FaceCoefficients
 
-OWN, ANY = expression_groups("procedural"), ExpressionGroups()
+OWN, ANY = expression_groups("scanned"), ExpressionGroups()
 
 
 def test_relative_motion_of_the_source_itself_comes_back():

@@ -8,14 +8,14 @@ from support.tracks import still, track
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, blendshape
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import closed_mouth, lip_gap
 from mimaface.mimaface_core.motion.groups import ExpressionGroups
 from mimaface.mimaface_core.motion.statistics import SIZES, Liveliness, MotionStatistics, rescale
 from mimaface.nodes.motion_statistics import MotionStatistics as Node
 
 GROUPS = ("head", "mouth", "brows", "lids", "gaze")
-FACE = procedural_face()
+FACE = bundled_face()
 UPPER = [i for i in range(64) if i not in {*MOUTH_BLENDSHAPES, *LID_BLENDSHAPES[0], *LID_BLENDSHAPES[1]}]
 
 

@@ -16,7 +16,7 @@ from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.comfy_landmarks import ConnectedTracker
 from mimaface.mimaface_core.media.audio import read_audio
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
+from mimaface.mimaface_core.packs.pack import BUNDLED_PACK, ModelPack
 from mimaface.nodes.combine_video import CombineVideo
 from mimaface.nodes.comfyui.schema import VideoComponents, VideoFromComponents
 from mimaface.nodes.detect_gaze import DetectGaze
@@ -222,7 +222,7 @@ def test_faces_found_by_comfyui_stand_in_for_the_tracker(monkeypatch):
     assert np.abs(connected - own).max() < 0.1
 
     monkeypatch.setattr("mimaface.mimaface_core.face.detect.face_tracker", None)  # must not be asked for
-    pack, images = ModelPack.load(BUNDLED), torch.from_numpy(picture.copy()).expand(3, -1, -1, -1) / 255
+    pack, images = ModelPack.load(BUNDLED_PACK), torch.from_numpy(picture.copy()).expand(3, -1, -1, -1) / 255
     lost = payload([[face(own)], [], [face(own)]], (512, 512))
     motion = Extract3DMM.execute(pack, images, -1, "interpolate", landmarks=lost)[1]
     assert motion.visible.tolist() == [True, False, True]

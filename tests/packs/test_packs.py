@@ -13,7 +13,7 @@ from mimaface.mimaface_core.diffusion.unet import build_unet
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.packs.files import write_pack
 from mimaface.mimaface_core.packs.find import find_pack, list_packs
-from mimaface.mimaface_core.packs.pack import BUNDLED, ModelPack
+from mimaface.mimaface_core.packs.pack import BUNDLED_PACK, ModelPack
 
 
 def test_parts_are_loaded_on_first_use(pack):
@@ -56,7 +56,7 @@ def test_a_pack_with_an_audio_part(pack):
     assert not pack.audio.training
 
 
-def test_morphable_is_the_procedural_face(pack):
+def test_morphable_is_the_bundled_face(pack):
     assert pack.morphable.identity_basis.shape[-1] == 80
 
 
@@ -110,7 +110,7 @@ def test_packs_are_found(pack, tmp_path):
         with pytest.raises(InputError, match="tiny"):
             find_pack("small")
     assert find_pack(str(pack.folder), []).name == "tiny"
-    if (BUNDLED / "manifest.json").is_file():
+    if (BUNDLED_PACK / "manifest.json").is_file():
         assert next(iter(found)) == "bundled"
 
 

@@ -6,11 +6,11 @@ import torch
 
 from mimaface.mimaface_core.face.gaze import as_tracked
 from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, blendshapes
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.motion.rotation import rotation_of
 from mimaface.mimaface_core.motion.track import FaceCoefficients
 
-FACE = procedural_face()
+FACE = bundled_face()
 IRISES = ("right_eye", "left_eye")
 
 
@@ -56,7 +56,7 @@ def stand_in(seed=0, outside=0.01):
 
     Returns the model, the mixtures [64, 64], and the rest, [V, 3, 64], in our face's place, size and order.
     """
-    face = procedural_face()
+    face = bundled_face()
     model, triangles = face.model, face.model.triangles[face.part_triangles["face"]]
     generator = torch.Generator().manual_seed(seed)
 

@@ -46,7 +46,7 @@ MANIFEST = {
     "picture_size": 32,
     "clip_frames": 12,
     "overlap": 3,
-    "morphable": {"kind": "procedural"},
+    "morphable": {"kind": "bundled"},
     "render": "projected",
     "latents": {"target": "residual", "scale": 2.0},
     "vae": {"class": "AutoencoderTiny", "config": VAE, "file": "vae.safetensors"},

@@ -7,7 +7,7 @@ import torch
 from mimaface.mimaface_core.audio.voice.visemes import MOUTH, VISEMES, mouth_expression
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.bundled.lip_contact import closed_mouth, lip_gaps
 from mimaface.mimaface_core.training.speech import espeak
 from mimaface.mimaface_core.training.speech.articulation import MEL_RATE, accents, labels, mouths
@@ -128,7 +128,7 @@ def test_lips_close_fully(sound, vowel, length):
     assert shut[:, PRESS].min() > 0.3
     assert np.abs(shut[:, UPPER]).max() < 0.01
     assert mouth[int(0.38 * MEL_RATE), JAW] > 0.06
-    face, nobody = procedural_face(), torch.zeros(1, 80)
+    face, nobody = bundled_face(), torch.zeros(1, 80)
     together = closed_mouth(face, nobody, torch.zeros(1, 64))
     gaps = lip_gaps(face, nobody, together + mouth_expression(torch.from_numpy(shut).float()))
     assert gaps.max() < 0.003  # 0.3 mm, between any two points of the lips

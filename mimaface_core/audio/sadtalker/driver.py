@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ... import host
-from ...morphable.bundled.face import ProceduralFace
+from ...morphable.bundled.face import BundledFace
 from ...morphable.expression_map import align, expression_map
 from ...morphable.model import MorphableModel
 from ...motion.rotation import angles_of, rotation_of
@@ -53,7 +53,7 @@ class _BfmPlacement:
     pivot: Tensor
 
     @classmethod
-    def of(cls, bfm: MorphableModel | None, face: ProceduralFace | None) -> _BfmPlacement:
+    def of(cls, bfm: MorphableModel | None, face: BundledFace | None) -> _BfmPlacement:
         if bfm is None or face is None:
             return cls(torch.eye(EXPRESSION), torch.eye(EXPRESSION), torch.eye(3), 1.0, torch.zeros(3))
         placed = align(bfm, face.model)
@@ -94,7 +94,7 @@ class SadTalkerDriver:
         expression: Audio2Exp,
         pose: Audio2Pose,
         bfm: MorphableModel | None = None,
-        face: ProceduralFace | None = None,
+        face: BundledFace | None = None,
     ) -> None:
         self.expression_net, self.pose_net = expression, pose
         for net in (expression, pose):

@@ -9,7 +9,7 @@ from torch import nn
 
 from ... import weights
 from ...errors import InputError
-from ...morphable.bundled.face import ProceduralFace
+from ...morphable.bundled.face import BundledFace
 from ...morphable.model import MorphableModel
 from .audio2exp import Audio2Exp
 from .audio2pose import Audio2Pose
@@ -24,7 +24,7 @@ _PLACES = ("", "sadtalker")  # sub-folders of a models folder
 _BFM_PLACES = (*_PLACES, "D3DFR", "released/models/D3DFR")
 
 
-def find_sadtalker(folders: Iterable[Path], face: ProceduralFace | None = None) -> SadTalkerDriver:
+def find_sadtalker(folders: Iterable[Path], face: BundledFace | None = None) -> SadTalkerDriver:
     """The driver with the weights found in `folders` or their sub-folder `sadtalker`.
 
     SadTalker is under Apache 2.0; the Basel Face Model is for research only.

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ... import host
 from ...morphable.bundled.blendshapes import BLENDSHAPES, blendshapes
-from ...morphable.bundled.face import ProceduralFace
+from ...morphable.bundled.face import BundledFace
 from ...morphable.bundled.lip_contact import SHUT_GAP, closed_mouth, lip_gaps
 from ...motion.rotation import angles_of, rotation_of
-from ...motion.track import PROCEDURAL, FaceCoefficients, MotionTrack
+from ...motion.track import BUNDLED, FaceCoefficients, MotionTrack
 from ..checks import check_source
 from ..mel import HOP, loudness, mel_stream
 from ..speech import Speech
@@ -39,7 +39,7 @@ class VoiceDriver:
         face: the model that is driven.
     """
 
-    def __init__(self, net: VoiceNet, face: ProceduralFace) -> None:
+    def __init__(self, net: VoiceNet, face: BundledFace) -> None:
         self.net, self.face, self.lips = net, face, Lips(face)
 
     def drive(
@@ -60,7 +60,7 @@ class VoiceDriver:
         scales head and glances; `blinks` also scales how far the brows rise.
         """
         check_source(source)
-        source.check_basis(PROCEDURAL)
+        source.check_basis(BUNDLED)
         count = speech.frames(fps)
         mouth, rest, stress = at_frames(self.articulation(speech), float(fps), count, self.lips)
         liveliness = draw_liveliness(count, fps, style, seed, 1 - rest, stress, blinks)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...morphable.bundled.face import ProceduralFace
+from ...morphable.bundled.face import BundledFace
 from ...morphable.bundled.face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LOWER_LIP, UPPER_LIP
 from ...tensors import smoothstep
 from ..mel import MEL_RATE
@@ -37,7 +37,7 @@ class Lips:
         gaps: [K, P], by how many mm a unit of each number parts the P pairs of points of the inner lips.
     """
 
-    def __init__(self, face: ProceduralFace) -> None:
+    def __init__(self, face: BundledFace) -> None:
         basis = face.model.expression_basis
         blendshapes = mouth_expression(torch.eye(len(MOUTH)))
         ids = sorted({i for ring in UPPER_LIP + LOWER_LIP for i in ring} | set(_CHIN_POINTS))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ... import host
 from ...face.extract_by_fit import FitExtractor
-from ...morphable.bundled.face import ProceduralFace, procedural_face
+from ...morphable.bundled.face import BundledFace, bundled_face
 from ...motion.rotation import rotation_of
 from ...motion.track import MotionTrack
 from ..scores import LOWER, Score, measured
@@ -56,7 +56,7 @@ def distance_scores(driver: Sequence[Tensor], output: Sequence[Tensor]) -> dict[
         driver: the driver's landmarks, [478, 3] in pixels a frame.
         output: the output's landmarks of the same instants.
     """
-    face = procedural_face()
+    face = bundled_face()
     driver_motion, output_motion = (_Motion.of(_fitted(face, landmarks)) for landmarks in (driver, output))
     scores = {}
     for key_suffix, title_suffix, estimator, distances in (
@@ -72,7 +72,7 @@ def distance_scores(driver: Sequence[Tensor], output: Sequence[Tensor]) -> dict[
     return scores
 
 
-def _distances(face: ProceduralFace, driver: _Motion, output: _Motion) -> dict[str, tuple[Tensor, str]]:
+def _distances(face: BundledFace, driver: _Motion, output: _Motion) -> dict[str, tuple[Tensor, str]]:
     """Mean distances between two motions, and their units."""
     expression = output.expression - driver.expression
     gaze = rearrange(output.gaze - driver.gaze, "n (eye xy) -> n eye xy", xy=2)
@@ -84,7 +84,7 @@ def _distances(face: ProceduralFace, driver: _Motion, output: _Motion) -> dict[s
     }
 
 
-def _fitted(face: ProceduralFace, landmarks: Sequence[Tensor]) -> MotionTrack:
+def _fitted(face: BundledFace, landmarks: Sequence[Tensor]) -> MotionTrack:
     """Motion of a video, CHUNK frames at a time."""
     parts = []
     with host.current().progress(len(landmarks), "fitting the face") as progress:
@@ -98,7 +98,7 @@ def _fitted(face: ProceduralFace, landmarks: Sequence[Tensor]) -> MotionTrack:
     return MotionTrack.concatenate(parts)
 
 
-def _millimetres(face: ProceduralFace, expression: Tensor) -> Tensor:
+def _millimetres(face: BundledFace, expression: Tensor) -> Tensor:
     """Mean displacement [N] in mm of the face's points by an expression [N, 64]."""
     basis = rearrange(face.model.expression_basis[:MESH_POINTS], "v c m -> (v c) m")
     displacement = rearrange(expression @ basis.T, "n (v c) -> n v c", c=3)

@@ -49,7 +49,7 @@ MOST_TURN = 0.9  # sine of the largest angle between an eye and the face's axis
 
 
 @dataclass(frozen=True)
-class ProceduralFace:
+class BundledFace:
     """The face model with its parts, and the textures' coordinates and eyes that the linear part lacks.
 
     Attributes:
@@ -60,7 +60,7 @@ class ProceduralFace:
         follows: [V], share of the head's movement that a vertex takes: 1 on the face, 0 in the far background.
         uv: [V, 2], place on the part's own texture, 0–1 (eyes and mouth).
         eye_centres: [2, 3], of the right and the left eyeball on the mean face.
-        lip_parity: [7], of the lips' corrective blendshapes: 1 where it is alike on both sides, −1 where opposite.
+        lip_parity: [5], of the lips' corrective blendshapes: 1 where it is alike on both sides, −1 where opposite.
     """
 
     model: MorphableModel
@@ -153,7 +153,7 @@ def rotation_towards(direction: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def procedural_face() -> ProceduralFace:
+def bundled_face() -> BundledFace:
     """Read the bundled face, once in a process."""
     from safetensors.numpy import load_file
 
@@ -179,7 +179,7 @@ def procedural_face() -> ProceduralFace:
         keypoints=torch.as_tensor(IBUG_LANDMARKS),
     )
     centres = _tensor(np.stack([eye.centre for eye in eyes]))
-    return ProceduralFace(
+    return BundledFace(
         model,
         layout.parts,
         layout.part_triangles,

@@ -17,6 +17,9 @@ OUTLINE_CENTRE = np.array([0.0, -0.05])  # x, y
 RING_POINTS = len(OVAL)  # vertices of one ring
 RING_TRIANGLES = 2 * RING_POINTS  # between one ring and the next
 EYE_RADIUS = 0.43  # of an eyeball, in eye widths
+EYE_RISE = (
+    0.05  # of an eyeball above the middle of the lids, eye widths: eyes that look straight ahead meet the upper lid
+)
 EYE_SPAN = np.radians(75)  # angle from the pupil to the edge of the modelled cap
 EYE_ROWS, EYE_COLUMNS = 9, 24  # rings of an eyeball from the pupil outwards, and vertices of each
 TEETH_ROWS, TEETH_COLUMNS = 4, 13  # of the sheet through a row of teeth
@@ -137,7 +140,8 @@ def eyeball(outer_corner: np.ndarray, inner_corner: np.ndarray, lids: np.ndarray
     """Eyeball behind the lids [L, 3] of an eye with these corners [3]."""
     radius = EYE_RADIUS * np.linalg.norm(outer_corner - inner_corner)
     front = lids.mean(0)
-    centre = np.array([front[0], front[1], lids[:, 2].max() - radius * 0.92])
+    height = front[1] + EYE_RISE * radius / EYE_RADIUS
+    centre = np.array([front[0], height, lids[:, 2].max() - radius * 0.92])
     around = np.arange(EYE_COLUMNS) * 2 * np.pi / EYE_COLUMNS
     psi, phi = np.meshgrid(np.linspace(0.001, EYE_SPAN, EYE_ROWS), around, indexing="ij")
     ball = np.stack([np.sin(psi) * np.cos(phi), np.sin(psi) * np.sin(phi), np.cos(psi)], -1).reshape(-1, 3)

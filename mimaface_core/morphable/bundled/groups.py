@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ...motion.groups import ExpressionGroups
-from ...motion.track import PROCEDURAL
-from .blendshapes import EYE_BLENDSHAPES, LID_BLENDSHAPES, MOUTH_BLENDSHAPES, QUICK_BLENDSHAPES
-from .face import procedural_face
+from ...motion.track import BUNDLED
+from .blendshapes import EYE_BLENDSHAPES, LID_BLENDSHAPES, MOUTH_BLENDSHAPES, QUICK_BLENDSHAPES, REACH
+from .face import bundled_face
 from .face_mesh import FACE_POINTS
 from .lip_contact import closed_mouth, lip_gap
 
@@ -15,14 +15,15 @@ def expression_groups(basis: str) -> ExpressionGroups:
 
     The 64 expressions of BFM09 each move the whole face: only `quick` is given for it, and holds them all.
     """
-    if basis != PROCEDURAL:
+    if basis != BUNDLED:
         return ExpressionGroups(quick=range(64))
-    face = procedural_face()
+    face = bundled_face()
     return ExpressionGroups(
         lids=LID_BLENDSHAPES,
         eyes=EYE_BLENDSHAPES,
         mouth=MOUTH_BLENDSHAPES,
         quick=QUICK_BLENDSHAPES,
+        reach=REACH,
         eye_opening=face.eye_opening,
         blink=face.blink,
         lip_gap=lambda identity, expression: lip_gap(face, identity, expression),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .blendshapes import LIP_CORRECTIVES, blendshapes
-from .face import ProceduralFace
+from .face import BundledFace
 from .face_mesh import (
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
@@ -41,7 +41,7 @@ CLOSING_BLENDSHAPES = blendshapes(
 )
 
 
-def lip_gap(face: ProceduralFace, identity: Tensor, expression: Tensor) -> Tensor:
+def lip_gap(face: BundledFace, identity: Tensor, expression: Tensor) -> Tensor:
     """Distance between the middles of the inner lips.
 
     Args:
@@ -55,7 +55,7 @@ def lip_gap(face: ProceduralFace, identity: Tensor, expression: Tensor) -> Tenso
     return lip_gaps(face, identity, expression)[:, MIDDLE_PAIR]
 
 
-def lip_gaps(face: ProceduralFace, identity: Tensor, expression: Tensor) -> Tensor:
+def lip_gaps(face: BundledFace, identity: Tensor, expression: Tensor) -> Tensor:
     """Distances between the inner lips, pair by pair.
 
     Args:
@@ -79,7 +79,7 @@ def lip_gaps(face: ProceduralFace, identity: Tensor, expression: Tensor) -> Tens
     return heights(UPPER_EDGE) - heights(LOWER_EDGE)
 
 
-def closed_mouth(face: ProceduralFace, identity: Tensor, expression: Tensor) -> Tensor:
+def closed_mouth(face: BundledFace, identity: Tensor, expression: Tensor) -> Tensor:
     """The same expression with the lips together, by the least movement of the lips.
 
     Each pair of the lips comes within CONTACT_GAP, and none passes the other by more than MAX_OVERLAP. An open jaw may
@@ -124,7 +124,7 @@ def limit_lips(shape: Tensor, rest: Tensor, openness: Tensor) -> None:
         shape[:, below[1:-1]] -= push
 
 
-def _closing_cost(face: ProceduralFace) -> tuple[np.ndarray, np.ndarray]:
+def _closing_cost(face: BundledFace) -> tuple[np.ndarray, np.ndarray]:
     """A root R of the cost |R·c|² of moving the closing blendshapes by c, and their effect on the gaps [9, C]."""
     basis = face.model.expression_basis[:, :, CLOSING_BLENDSHAPES].double().numpy()
     lips = sorted({*UPPER_LIP_POINTS, *LOWER_LIP_POINTS})

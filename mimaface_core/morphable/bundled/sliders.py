@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ...errors import InputError
-from ...motion.track import PROCEDURAL, MotionTrack
+from ...motion.track import BUNDLED, MotionTrack
 from .blendshapes import BLENDSHAPES, LIP_CORRECTIVES, SIDED_NAMES, blendshape, blendshapes
-from .face import ProceduralFace, procedural_face
+from .face import BundledFace, bundled_face
 
 
 class Slider(NamedTuple):
@@ -103,7 +103,7 @@ def slider_coefficients(name: str) -> Tensor:
     return coefficients
 
 
-def slider_expression(face: ProceduralFace, identity: Tensor, expression: Tensor, values: dict[str, float]) -> Tensor:
+def slider_expression(face: BundledFace, identity: Tensor, expression: Tensor, values: dict[str, float]) -> Tensor:
     """Change of expression by slider positions.
 
     Args:
@@ -146,16 +146,16 @@ def slider_change(motion: MotionTrack, sliders: Mapping[str, float]) -> Tensor |
             raise InputError(f"There is no expression slider '{name}'; the nearest is '{nearest}'.")
     if not any(sliders.values()):
         return None
-    if motion.basis != PROCEDURAL:
+    if motion.basis != BUNDLED:
         raise InputError(
             "The sliders of the expression move the bundled face model only; leave them at 0 for a motion of this pack,"
             " or extract it with the bundled pack."
         )
     c = motion.coefficients
-    return slider_expression(procedural_face(), c.identity, c.expression, dict(sliders))
+    return slider_expression(bundled_face(), c.identity, c.expression, dict(sliders))
 
 
-def mirrored(face: ProceduralFace, change: Tensor) -> Tensor:
+def mirrored(face: BundledFace, change: Tensor) -> Tensor:
     """Expression coefficients [64] of the mirrored face: right and left exchanged."""
     rights, lefts = blendshapes(*SIDED_NAMES)[::2], blendshapes(*SIDED_NAMES)[1::2]
     exchanged = change.clone()

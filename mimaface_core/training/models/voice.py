@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ...audio.voice.lips import Lips
 from ...audio.voice.net import VoiceNet
 from ...audio.voice.visemes import VISEMES
-from ...morphable.bundled.face import procedural_face
+from ...morphable.bundled.face import bundled_face
 from ..config import Precision, VoiceConfig
 from ..engine.trainer import Trainer
 from ..speech.augmentation import Recorder
@@ -42,7 +42,7 @@ class VoiceLoss(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        lips = Lips(procedural_face())
+        lips = Lips(bundled_face())
         self.register_buffer("root", torch.linalg.cholesky(lips.metric))
         self.register_buffer("gaps", lips.gaps)
 
@@ -113,7 +113,7 @@ def build_net(settings: VoiceConfig) -> VoiceNet:
     """The untrained network; its mouths are learned in millimetres of movement on the lips."""
     torch.manual_seed(settings.seed)
     net = VoiceNet(settings.config.width, settings.config.dilations)
-    net.get_buffer("frame").copy_(torch.linalg.inv(torch.linalg.cholesky(Lips(procedural_face()).metric)))
+    net.get_buffer("frame").copy_(torch.linalg.inv(torch.linalg.cholesky(Lips(bundled_face()).metric)))
     return net
 
 

@@ -25,7 +25,7 @@ from ...audio.mel import mel_spectrogram
 from ...audio.speech import Speech
 from ...audio.voice.lips import CLOSED, MEL_RATE, REST, Lips, at_frames, average
 from ...audio.voice.net import VoiceNet
-from ...morphable.bundled.face import procedural_face
+from ...morphable.bundled.face import bundled_face
 from ..speech.augmentation import Recorder
 from ..speech.crops import Crops, SpeechClip, load_clips
 
@@ -114,7 +114,7 @@ def measure_net(net: VoiceNet, clips: list[SpeechClip], recorder: Recorder) -> d
         rest, share of `closures` of the lips that at least one frame shows, share of pauses above 300 ms with
         `pauses_shut` lips, and `gap_error_mm` of the opening.
     """
-    lips = Lips(procedural_face())
+    lips = Lips(bundled_face())
     totals: dict[str, Counter] = {"clean": Counter(), "recorded": Counter()}
     crops = Crops(clips, recorder, 1, net.reach)
     for number, stored in enumerate(clips):

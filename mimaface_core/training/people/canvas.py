@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...morphable.bundled.face import procedural_face
+from ...morphable.bundled.face import bundled_face
 from ...morphable.bundled.face_mesh import FACE_POINTS, OVAL
 from ...morphable.bundled.geometry import OUTLINE_CENTRE
 
@@ -49,7 +49,7 @@ def to_pixels(points: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def canvas() -> Canvas:
     """The canvas over the mean face, which all people share."""
-    mesh = procedural_face().model.mean_shape[:FACE_POINTS, :2].double().numpy()
+    mesh = bundled_face().model.mean_shape[:FACE_POINTS, :2].double().numpy()
     axis = ((torch.arange(CANVAS_PIXELS) + 0.5) / CANVAS_PIXELS * 2 - 1) * CANVAS_HALF_SIDE
     y, x = torch.meshgrid(-axis, axis, indexing="ij")
     outline = mesh[OVAL] - OUTLINE_CENTRE

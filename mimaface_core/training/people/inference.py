@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...face.crop import CROP_SIZE, PLANE, plane_alignment
 from ...face.fit import fit_landmarks
-from ...morphable.bundled.face import procedural_face
+from ...morphable.bundled.face import bundled_face
 from ...morphable.bundled.face_mesh import (
     FACE_POINTS,
     INNER_LOWER_LIP,
@@ -48,7 +48,7 @@ def fit_and_render(source: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tens
     Returns:
         Track of N frames, and renders [N, 3, 512, 512] in ±1.
     """
-    face = procedural_face()
+    face = bundled_face()
     source_track = _fit(landmarks[:1])
     motion = retarget(_fit(landmarks), source_track, expression_groups(source_track.basis), reference=0)[1:]
     renderer = ReprojectionRenderer(face, source, landmarks[0], source_track)
@@ -65,7 +65,7 @@ def loss_weights(points: Tensor) -> Tensor:
     Returns:
         Weights [N, 64, 64].
     """
-    face = procedural_face()
+    face = bundled_face()
     points = points[:, :FACE_POINTS] * torch.tensor([WEIGHT_PIXELS / CROP_SIZE, WEIGHT_PIXELS / CROP_SIZE, 1])
     triangles = face.model.triangles[face.part_triangles["face"]]
     covered = rasterize(points, triangles, WEIGHT_PIXELS, WEIGHT_PIXELS, near=-math.inf).mask.float()
@@ -78,6 +78,6 @@ def loss_weights(points: Tensor) -> Tensor:
 
 def _fit(landmarks: Tensor) -> MotionTrack:
     """Track of the face model fitted to landmarks [N, 478, 3] in crop pixels."""
-    coefficients, gaze = fit_landmarks(procedural_face(), landmarks * (PLANE / CROP_SIZE))
+    coefficients, gaze = fit_landmarks(bundled_face(), landmarks * (PLANE / CROP_SIZE))
     n = len(landmarks)
     return MotionTrack(coefficients, gaze, plane_alignment(n), torch.ones(n, dtype=torch.bool), FPS)

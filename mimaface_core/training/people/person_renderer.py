@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ...face.crop import CROP_SIZE, crop_matrix
 from ...morphable.bundled.blendshapes import blendshapes
-from ...morphable.bundled.face import procedural_face
+from ...morphable.bundled.face import bundled_face
 from ...morphable.bundled.face_mesh import (
     FACE_POINTS,
     INNER_LOWER_LIP,
@@ -61,7 +61,7 @@ class PersonRenderer:
     """
 
     def __init__(self, person: Person, performance: Performance, rng: np.random.Generator) -> None:
-        self.person, self.face, self.performance = person, procedural_face(), performance
+        self.person, self.face, self.performance = person, bundled_face(), performance
         model, parts = self.face.model, self.face.parts
         shape = model.shape(person.identity[None], performance.expression) * person.aspect
         shape[:, parts["head"], 2] = shape[:, parts["head"], 2] * person.depth_scale
@@ -144,8 +144,8 @@ class PersonRenderer:
             right, left = expression[:, blendshapes(name)].unbind(1)
             return (right + left) / 2
 
-        smile, narrowed = both("corner_x") + both("cheek_raise"), both("squint") + both("cheek_raise")
-        return torch.stack([smile, narrowed, 1.5 * both("brow_mid")], 1).clamp(0, 1.6)
+        smile, narrowed = both("mouthSmile") + 0.5 * both("cheekSquint"), both("eyeSquint") + both("cheekSquint")
+        return torch.stack([smile, narrowed, both("browInnerUp") + both("browOuterUp")], 1).clamp(0, 1.6)
 
     def _add_interior(self, head: Tensor, frames: slice, where: Tensor, share: Tensor, skin_nearby: Tensor) -> None:
         """Add the light of eyeballs and mouth to `head` [n, 3, H, W] in place.
@@ -219,7 +219,7 @@ def _half_vector(direction: Tensor, viewer: float = 1.0) -> Tensor:
 @lru_cache(maxsize=1)
 def _skin_mesh() -> tuple[Tensor, int, Tensor]:
     """Triangles of the skin followed by those that close the openings, number of the former, canvas uv [V, 2]."""
-    face = procedural_face()
+    face = bundled_face()
     skin = face.model.triangles[: face.part_triangles["face"].stop + PAINTED_RINGS * RING_TRIANGLES]
     closing = []
     for upper, lower in OPENINGS:
@@ -232,7 +232,7 @@ def _skin_mesh() -> tuple[Tensor, int, Tensor]:
 @lru_cache(maxsize=1)
 def _ambient_occlusion() -> Tensor:
     """Share of light [V] at each vertex, less in hollows of the mean face: beside the nose, in the eye sockets."""
-    face = procedural_face()
+    face = bundled_face()
     points = face.model.mean_shape[: face.parts["head"].stop]
     near = torch.exp(-torch.cdist(points[:, :2], points[:, :2]).square() / (2 * OCCLUSION_SIGMA**2))
     depth = near @ points[:, 2] / near.sum(1) - points[:, 2]

@@ -26,13 +26,15 @@ from ...face.fit import ShapeFit, fit_shapes
 from ...face.follow import still_landmarks
 from ...files import replacing
 from ...media.image import read_image
-from ...morphable.bundled.blendshapes import ARKIT, LIP_CORRECTIVES, SPREADS
+from ...morphable.bundled.blendshapes import LID_CORRECTIVES, LIP_CORRECTIVES, spread
 from ...morphable.bundled.face_mesh import (
     EYE_LANDMARKS,
     FACE_POINTS,
     LEFT_TRAGION,
     LIP_MIDDLES,
     LOWER_LIP_POINTS,
+    RIGHT_EYE_INNER,
+    RIGHT_EYE_OUTER,
     RIGHT_TRAGION,
     UPPER_LIP_POINTS,
 )
@@ -50,7 +52,10 @@ ROUNDS, SLIDES = 7, 4  # in which landmarks are placed, the first of them along 
 PLACING_STEP = 6  # of the portraits one in so many places them
 DEPTH_TRUST = 0.3  # share of a residual in depth, of which the tracker knows little, that is learned
 LIP_REACH, LID_REACH = 0.05, 0.03  # model units, sigma of what corrective blendshapes move around lips and lids
-PAIRED = 2  # corrective blendshapes of each eye's lids
+PAIRED = 2  # corrective blendshapes of each eye's lids that are learned
+# In portraits no eye shuts. As one does, the tracker's lid edges and the skin beside them turn about a point near the
+# outer corner: the inner one goes up by 2 mm and more.
+RISE, INNER_RISE, OUTER_FALL = 0.02, 1.6, 0.4  # model units, and shares of it
 
 
 @dataclass(frozen=True)
@@ -127,10 +132,10 @@ class Learner:
     def add_correctives(self) -> list[int]:
         """Add corrective blendshapes, then corrective modes of identity; returns the parity of each of the lips'."""
         points = self.model.mean_shape
-        lips, parity = self._lip_modes(self.fit(self.model, self.meshes)[1] * _near(points, LIPS, LIP_REACH))
-        lids = self._lid_modes(self.fit(self.model, self.meshes)[1])
-        scale = 1 / torch.tensor(SPREADS[len(ARKIT) :])
-        expression = torch.cat([self.model.expression_basis, torch.cat([lips, lids], -1) * scale], -1)
+        residual = self.fit(self.model, self.meshes)[1]
+        lips, parity = self._lip_modes(residual * _near(points, LIPS, LIP_REACH))
+        lips = lips / torch.tensor([spread(name) for name in LIP_CORRECTIVES])
+        expression = torch.cat([self.model.expression_basis, lips, self._lid_modes(residual)], -1)
         self.model = _model(points, self.model.identity_basis, expression)
         residual = self.fit(self.model, self.meshes)[1]
         shapes = _principal(torch.cat([residual, self._flip(residual)]), IDENTITY_SIZE - SCAN_MODES)
@@ -138,7 +143,7 @@ class Learner:
         return parity
 
     def _lip_modes(self, residual: Tensor) -> tuple[Tensor, list[int]]:
-        """Leading modes [468, 3, 7] of lips, each alike (1) or opposite (−1) on both sides."""
+        """Leading modes [468, 3, 5] of lips, each alike (1) or opposite (−1) on both sides."""
         modes = []
         for parity in (1, -1):
             of = _principal((residual + parity * self._flip(residual)) / 2, len(LIP_CORRECTIVES))
@@ -148,11 +153,22 @@ class Learner:
         return torch.stack([mode for mode, _ in chosen], -1), [parity for _, parity in chosen]
 
     def _lid_modes(self, residual: Tensor) -> Tensor:
-        """Leading modes [468, 3, 2 · PAIRED] of lids, for the right and the left eye in turn."""
+        """Leading modes of lids and their rise [468, 3, 2 · (PAIRED + 1)], for the right and the left eye in turn."""
         points, eyes = self.model.mean_shape, [sorted({*eye[0], *eye[1]}) for eye in EYE_LANDMARKS.values()]
         right, left = (residual * _near(points, eye, LID_REACH) for eye in eyes)
-        modes = _principal(torch.cat([right, self._flip(left)]), PAIRED)
+        modes = _principal(torch.cat([right, self._flip(left)]), PAIRED) / torch.tensor(
+            [spread(name) for name in LID_CORRECTIVES[: 2 * PAIRED : 2]]
+        )
+        modes = torch.cat([modes, self._rise(eyes[0])[..., None]], -1)
         return torch.stack([modes, self._flip(modes.movedim(-1, 0)).movedim(0, -1)], -1).flatten(-2)
+
+    def _rise(self, eye: list[int]) -> Tensor:
+        """Lower lid and inner corner of the right eye rise, its outer corner falls [468, 3]."""
+        points, rise = self.model.mean_shape, torch.zeros(FACE_POINTS, 3)
+        outer, inner = points[RIGHT_EYE_OUTER], points[RIGHT_EYE_INNER]
+        along = (points - outer) @ (inner - outer) / (inner - outer).square().sum()
+        rise[:, 1] = RISE * (INNER_RISE * along.clamp(-0.2, 1.2) - OUTER_FALL)
+        return rise * _near(points, eye, LID_REACH)
 
     def _flip(self, offsets: Tensor) -> Tensor:
         """Offsets [N, 468, 3] of the mirrored faces."""
@@ -187,7 +203,7 @@ def scanned_face(scan: Scan, portraits: Portraits) -> dict[str, Tensor]:
     """The tensors of the file.
 
     `mean` [468, 3], `identity` [468, 3, 80], `expression` [468, 3, 64], `colour` [468, 3] and `colours` [468, 3, 80]
-    (0–255) of the face; `triangles` [852, 3] facing the viewer; `mirror` [468]; `lip_parity` [7], 1 where a corrective
+    (0–255) of the face; `triangles` [852, 3] facing the viewer; `mirror` [468]; `lip_parity` [5], 1 where a corrective
     of the lips is alike on both sides and −1 where it is opposite; `upper_teeth` and `lower_teeth` [4, 13, 3] from gum
     to edge, right to left, from the middle between the lips; `jaw` [64, 3, 4], affine fields by which each expression
     moves what is fixed to the jaw.

@@ -18,7 +18,7 @@ from mimaface.mimaface_core.appearance.identity import FEATURES, CurricularFace
 from mimaface.mimaface_core.drawing import render
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.face.source import SourceFace
-from mimaface.mimaface_core.morphable.bundled.face import procedural_face
+from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.edit import edit
 from mimaface.mimaface_core.motion.groups import ExpressionGroups
@@ -106,7 +106,7 @@ def models(tmp_path_factory):
     """A models folder with a tiny pack like the converted one, called released."""
     folder = tmp_path_factory.mktemp("models")
     write_pack(folder / "released", MANIFEST, {name: random_part(name, i) for i, name in enumerate(WRITTEN)})
-    procedural_face().model.save(folder / "released" / "bfm.safetensors")
+    bundled_face().model.save(folder / "released" / "bfm.safetensors")
     return folder
 
 
@@ -171,13 +171,13 @@ def test_relative_retargeting_moves_the_alignment_of_the_source():
 
 
 def test_motions_of_two_face_models_are_not_mixed(tmp_path, pack):
-    ours, theirs = track(2, basis="procedural"), track(1)
+    ours, theirs = track(2, basis="scanned"), track(1)
     for mode in ("relative", RELEASED):
-        with pytest.raises(InputError, match="face model procedural, but bfm09.*one pack"):
+        with pytest.raises(InputError, match="face model scanned, but bfm09.*one pack"):
             retarget(ours, theirs, ExpressionGroups(), mode)
     with pytest.raises(InputError, match="face model"):
         MotionTrack.concatenate([ours, theirs])
-    with pytest.raises(InputError, match="face model procedural"):
+    with pytest.raises(InputError, match="face model scanned"):
         next(render(pack, person(theirs), ours, "albedo"))
     theirs.save(tmp_path / "motion.safetensors")
     again = MotionTrack.load(tmp_path / "motion.safetensors")
@@ -255,7 +255,7 @@ def test_large_parts_take_the_precision_of_the_host(models):
     [
         ({"face": "mesh"}, "face 'mesh'"),
         ({"context": "all"}, "context 'all'"),
-        ({"morphable": {"kind": "procedural"}}, "needs the part 'regressor' and a face model"),
+        ({"morphable": {"kind": "bundled"}}, "needs the part 'regressor' and a face model"),
         ({"unet": {**MANIFEST["unet"], "class": "sdxl"}}, "unet.class 'sdxl' is not one of video, picture"),
         ({"appearance": {**MANIFEST["appearance"], "config": {}}}, "cross_attention_dim"),
         (
@@ -367,4 +367,4 @@ def test_a_motion_of_another_pack_is_refused_with_the_remedy(pack, models):
     source, motion = Extract3DMM.execute(pack, picture, -1, "interpolate").result
     assert source.track.basis == motion.basis == BFM and torch.isfinite(motion.coefficients.values).all()
     with pytest.raises(InputError, match="Extract 3DMM with one pack"):
-        EncodeAppearance.execute(pack, source, track(1, basis="procedural"))
+        EncodeAppearance.execute(pack, source, track(1, basis="scanned"))
