@@ -36,6 +36,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     _add_options(videos)
     videos.set_defaults(work=work_videos)
+    portraits = stages.add_parser("portraits", help="make training data of portraits, moved and carried back")
+    portraits.add_argument("folder", type=Path, metavar="FOLDER", help="folder of JPEG files, one person each")
+    portraits.add_argument("--trips", type=int, default=1, metavar="N", help="samples of each portrait (1)")
+    portraits.add_argument("--held-out", action="store_true", help="of those that are kept out of training, instead")
+    _add_options(portraits)
+    portraits.set_defaults(work=work_portraits)
 
 
 def _add_options(parser: argparse.ArgumentParser, config: str | None = None, out: str = "") -> None:
@@ -45,7 +51,7 @@ def _add_options(parser: argparse.ArgumentParser, config: str | None = None, out
     )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (0: all)")
     parser.add_argument(
-        "--part", default="0/1", metavar="I/N", help="make every N-th sample, from I (data, speech, videos)"
+        "--part", default="0/1", metavar="I/N", help="make every N-th sample, from I (data, speech, videos, portraits)"
     )
     if config:
         parser.add_argument(
@@ -86,6 +92,16 @@ def work_videos(options: argparse.Namespace) -> int:
 
     share = share_of(options.part)
     return _in_terminal(options.threads, lambda: make_video_data(options.folder, options.data, share))
+
+
+def work_portraits(options: argparse.Namespace) -> int:
+    """Run `mimaface train portraits FOLDER`; returns the exit status."""
+    from ..mimaface_core.training.data.portraits import make_portrait_data
+
+    share, trips = share_of(options.part), options.trips
+    return _in_terminal(
+        options.threads, lambda: make_portrait_data(options.folder, options.data, share, trips, options.held_out)
+    )
 
 
 def _in_terminal(threads: int, work: Callable[[], object]) -> int:

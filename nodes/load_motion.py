@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.face.live_link import load_live_link
 from ..mimaface_core.files import is_file, shown
 from ..mimaface_core.motion.track import MotionTrack
 from .comfyui.schema import io
@@ -22,27 +23,33 @@ def _path(name: str) -> Path:
 
 
 def _read(name: str) -> MotionTrack:
-    return MotionTrack.load(_path(name))
+    path = _path(name)
+    return load_live_link(path) if path.suffix.lower() == ".csv" else MotionTrack.load(path)
+
+
+SUFFIXES = (".safetensors", ".csv")
 
 
 class LoadMotion(Node):
-    """Reads what Save Motion wrote."""
+    """Reads what Save Motion wrote, or what the app Live Link Face recorded."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         folder = host.current().input_folder()
-        files = [path.relative_to(folder).as_posix() for path in sorted(folder.glob("*.safetensors"))]
+        files = [
+            path.relative_to(folder).as_posix() for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES
+        ]
         return io.Schema(
             node_id="MIMAFaceLoadMotion",
             display_name="Load Motion (MIMAFace)",
             category=CATEGORY,
-            description="Reads a motion that Save Motion wrote, from the input folder.",
+            description="Reads a motion of Save Motion, or ARKit's curves (Live Link Face), from the input folder.",
             inputs=[
                 io.Combo.Input(
                     "motion",
                     options=files,
                     upload=io.UploadType.model,
-                    tooltip="A .safetensors file in the input folder; copy it there from the output folder.",
+                    tooltip="A .safetensors file of Save Motion, or a .csv of Live Link Face, in the input folder.",
                 )
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The motion.")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.face.live_link import save_live_link
 from ..mimaface_core.files import replacing
 from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from ..mimaface_core.motion.track import MotionTrack
@@ -11,9 +12,11 @@ from .comfyui.schema import io, ui
 from .node import Node, fault, verdict
 from .sockets import CATEGORY, Motion
 
+FORMATS = {"motion": ".safetensors", "ARKit CSV": ".csv"}  # → suffix
+
 
 class SaveMotion(Node):
-    """Writes a motion to the output folder as safetensors."""
+    """Writes a motion to the output folder."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -30,22 +33,33 @@ class SaveMotion(Node):
                     tooltip="Beginning of the file name; may hold folders, dates such as %date:yyyy-MM-dd% and values"
                     " of other nodes such as %Load Image.image%.",
                 ),
+                io.Combo.Input(
+                    "format",
+                    options=list(FORMATS),
+                    default="motion",
+                    optional=True,
+                    tooltip="motion keeps everything, for Load Motion. ARKit CSV holds the 52 curves of ARKit, head and"
+                    " eyes as the app Live Link Face records them, for Unreal, Blender or Maya.",
+                ),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The same motion.")],
             is_output_node=True,
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
-        return verdict(None if filename_prefix is None else fault(check_output_path, filename_prefix, ".safetensors"))
+    def validate_inputs(cls, filename_prefix: str | None = None, format: str | None = None) -> bool | str:
+        refused = cls.option_fault(format=format)
+        if refused is None and filename_prefix is not None:
+            refused = fault(check_output_path, filename_prefix, FORMATS[format or "motion"])
+        return verdict(refused)
 
     @classmethod
-    def execute(cls, motion: MotionTrack, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, motion: MotionTrack, filename_prefix: str, format: str = "motion") -> io.NodeOutput:
         place = next_output_path(host.current().output_folder(), filename_prefix)
-        path = place.file(".safetensors")
+        path = place.file(FORMATS[format])
         try:
             with replacing(path) as unfinished:
-                motion.save(unfinished)
+                motion.save(unfinished) if format == "motion" else save_live_link(motion, unfinished)
         except OSError as problem:
             raise InputError(
                 f"'{path.name}' could not be written ({problem.strerror}); make room or choose another folder."

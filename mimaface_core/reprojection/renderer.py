@@ -246,9 +246,9 @@ class ReprojectionRenderer:
         for layer, share in zip(self.photo.closed, closure.T, strict=True):
             if share.any():
                 closed, share = sample(layer, pixels), share[:, None, None, None]
-                continued = continued + (closed[:, :3] - continued) * (closed[:, 3:4] * share)
-                seam = (SEAM_SOFTNESS * blur(closed[:, 4:], SEAM_BLUR)).clamp(0, 1) * share
-                continued = continued + (blur(continued, SEAM_BLUR) - continued) * seam
+                continued = torch.lerp(continued, closed[:, :3], closed[:, 3:4] * share)
+                seam = (SEAM_SOFTNESS * blur(closed[:, 4:], SEAM_BLUR)).clamp(0, 1)
+                continued = torch.lerp(continued, blur(continued, SEAM_BLUR), seam * share)
         return continued, ((spread - 0.22) / 0.45).clamp(0, 1)
 
     def _mouth(self, points: Tensor, cover: Tensor, closure: Tensor) -> _Interior:
@@ -285,9 +285,8 @@ class ReprojectionRenderer:
         if shut.any():
             photograph = photograph + shut * (sample(self.photo.crop, pixels) - photograph)
         # between the rims of lids that shut there is skin
-        rows = torch.arange(skin.shape[-2], device=skin.device)[:, None] + 0.5
-        above = rows < points[:, NOSE_TIP, 1, None, None, None]
-        beside = ~fragments.mask[:, None] & ~mouth.mouth & above
+        rows = torch.arange(skin.shape[-2], device=skin.device)[:, None]
+        beside = ~fragments.mask[:, None] & ~mouth.mouth & (rows < points[:, NOSE_TIP, 1, None, None, None])
         shut = torch.where(beside, 1, shut)
         share = torch.where(eyes | beside, 1, mouth_share)
         colour = mouth.colour + share * (photograph - mouth.colour)

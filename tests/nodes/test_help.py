@@ -14,7 +14,16 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "web" / "docs"
 SCHEMAS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in NODES}
 # what pages name in code besides inputs, outputs and values
-OTHER = {"models/mimaface/", "mimaface pack convert", ".safetensors", "%date:yyyy-MM-dd%", "%Load Image.image%"}
+OTHER = {
+    "models/mimaface/",
+    "mimaface pack convert",
+    ".safetensors",
+    ".csv",
+    "JawOpen",
+    "EyeBlinkLeft",
+    "%date:yyyy-MM-dd%",
+    "%Load Image.image%",
+}
 LARGEST, IN_ALL = 40_000, 500_000  # bytes of a picture, and of all
 
 

@@ -46,7 +46,7 @@ def teeth_arch(scan: Scan, row: str) -> np.ndarray:
 
 
 def _heights(face: np.ndarray, teeth: Teeth, *, upper: bool) -> tuple[float, float]:
-    """Heights of the sheet's ends, for the first tooth's face: above it the texture has the gum, below its edge room."""
+    """Heights of the sheet's ends for the first tooth's face: the texture has gum above it, and room below its edge."""
     neck, tip = (face[:, 1].max(), face[:, 1].min()) if upper else (face[:, 1].min(), face[:, 1].max())
     a_row = (tip - neck) / (teeth.edge - teeth.gum)
     return neck - teeth.gum * a_row, tip + (1 - teeth.edge) * a_row

@@ -150,8 +150,8 @@ def _random_expressions(rng: np.random.Generator, ease: np.ndarray) -> np.ndarra
     if rng.random() < 0.5:
         syllables = np.sin(np.arange(len(ease)) * rng.uniform(0.4, 1.3) + rng.uniform(0, 6)) * 0.5 + 0.5
         clip[:, JAW] += rng.uniform(0.1, 0.6) * syllables
-        lips = blendshape(rng.choice(TALKING))
-        clip[:, lips] += rng.uniform(0.1, 0.5) * np.roll(syllables, 2)
+        lips = blendshapes(str(rng.choice(TALKING)))
+        clip[:, lips] += rng.uniform(0.1, 0.5) * np.roll(syllables, 2)[:, None]
     return np.concatenate([source[None], clip])
 
 

@@ -39,13 +39,13 @@ from ...morphable.bundled.face_mesh import (
     UPPER_LIP_POINTS,
 )
 from ...morphable.model import IDENTITY_SIZE, TEXTURE_SIZE, MorphableModel
+from ..data.portraits import portraits_of
 from .landmark_places import LandmarkPlaces, mean_mesh
 from .mouth_scan import jaw_fields, teeth_arch
 from .portrait_colours import skin_colours
 from .scan import Scan
 
 OUT = Path(__file__).parents[2] / "morphable" / "bundled" / "scanned_face.safetensors"
-HELD_OUT = 79  # last portraits by name, which nothing learns from
 SHARE = 0.56  # of the crop, filled by the face
 SCAN_MODES = 40  # of the 80 identity coefficients, the leading ones of the scans
 ROUNDS, SLIDES = 7, 4  # in which landmarks are placed, the first of them along the surface
@@ -67,12 +67,12 @@ class Portraits:
 
 
 def read_portraits(folder: Path) -> Portraits:
-    """Track all JPEG files of a folder but the last HELD_OUT; those without a face are left out.
+    """Track all JPEG files of a folder but those that are kept for reports; those without a face are left out.
 
     Raises:
         InputError: too few are left.
     """
-    paths, tracker = sorted(folder.glob("*.jpg"))[:-HELD_OUT], face_tracker()
+    paths, tracker = portraits_of(folder, held_out=False), face_tracker()
     images, landmarks = [], []
     with host.current().progress(len(paths), "tracking portraits") as progress:
         for path in paths:

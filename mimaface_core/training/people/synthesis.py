@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...motion.track import MotionTrack
 from .camera import from_jpeg, photograph, to_jpeg
 from .inference import WEIGHT_UNIT, fit_and_render, loss_weights
 from .performance import random_performance
@@ -67,5 +68,14 @@ def complete_sample(files: list[bytes], landmarks: Tensor, weights: Tensor) -> S
     """
     source = from_jpeg(files[0]).float() / 127.5 - 1
     motion, renders = fit_and_render(source, landmarks)
-    rendered = [to_jpeg((render + 1) / 2, RENDER_QUALITY) for render in renders]
-    return Sample(files[0], files[1:], rendered, motion.motion, (weights / WEIGHT_UNIT).byte())
+    return Sample(files[0], files[1:], _render_files(renders), motion.motion, (weights / WEIGHT_UNIT).byte())
+
+
+def finished_sample(source: bytes, targets: Tensor, renders: Tensor, motion: MotionTrack, weights: Tensor) -> Sample:
+    """Sample of a source's JPEG file, targets and renders [N, 3, 512, 512] in ±1, motion and weights [N, 64, 64]."""
+    files = [to_jpeg((target.clamp(-1, 1) + 1) / 2, RENDER_QUALITY) for target in targets]
+    return Sample(source, files, _render_files(renders), motion.motion, (weights / WEIGHT_UNIT).byte())
+
+
+def _render_files(renders: Tensor) -> list[bytes]:
+    return [to_jpeg((render + 1) / 2, RENDER_QUALITY) for render in renders]

@@ -1,0 +1,120 @@
+"""Training samples from portraits by round trips: a photograph is moved by our own renderer, then carried back.
+
+The moved photograph, with all the renderer's faults, is the source; the real one is what a frame should look like. It
+is only compared in the detail that it has: above, a sample's target is its render.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ... import host
+from ...errors import InputError
+from ...face.crop import plane_alignment
+from ...face.detect import FaceTracker, face_tracker
+from ...face.extract_by_fit import FitExtractor
+from ...face.follow import still_landmarks
+from ...media.image import read_image
+from ...morphable.bundled.face import bundled_face
+from ...motion.rest import NECK
+from ...motion.rotation import angles_of, rotation_of
+from ...motion.track import MotionTrack
+from ...packs.manifest import FACE_SHARE
+from ...reprojection.renderer import ReprojectionRenderer
+from ...reprojection.sampling import blur
+from ..people.camera import from_jpeg, to_jpeg
+from ..people.inference import fit_and_render, loss_weights
+from ..people.performance import POSE_LIMITS, random_expression
+from ..people.synthesis import Sample, finished_sample
+from .dataset import save_sample
+
+HELD_OUT = 79  # last portraits by name, kept out of training for reports
+TURN = 0.6  # standard deviation of the moved head's turns, of those of drawn people
+GAZE = (0.10, 0.05)  # standard deviation of its gaze, eye widths
+JPEG_QUALITY = 95  # of source and target
+DETAIL = 0.5  # sigma of the finest detail of a photograph, its own pixels
+
+
+def portraits_of(folder: Path, held_out: bool) -> list[Path]:
+    """JPEG files of a folder of portraits by name: all but the last HELD_OUT, or only these.
+
+    Raises:
+        InputError: there are none.
+    """
+    paths = sorted(folder.glob("*.jpg"))
+    chosen = paths[-HELD_OUT:] if held_out else paths[:-HELD_OUT]
+    if not chosen:
+        raise InputError(
+            f"{folder} holds {len(paths)} JPEG files; more than {HELD_OUT} portraits are needed, the last by name are "
+            "kept for reports."
+        )
+    return chosen
+
+
+def make_portrait_data(folder: Path, data: Path, part: tuple[int, int], trips: int, held_out: bool) -> None:
+    """Make the samples that do not exist yet; portraits in which the tracker finds no face are passed over.
+
+    Args:
+        folder: of portraits as JPEG files, one person each.
+        data: folder of the samples.
+        part: number of this process, and of all that share the work.
+        trips: samples of each portrait.
+        held_out: of the portraits that are kept for reports, instead of the others.
+
+    Raises:
+        InputError: the folder has too few portraits.
+    """
+    paths = portraits_of(folder, held_out)[part[0] :: part[1]]
+    data.mkdir(parents=True, exist_ok=True)
+    tracker = face_tracker()
+    with host.current().progress(len(paths), "round trips of portraits") as progress:
+        for path in paths:
+            for trip in range(trips):
+                out = data / f"portrait-{path.stem}-{trip}.safetensors"
+                if not out.is_file():
+                    seed = int.from_bytes(path.stem.encode()[-6:], "big")
+                    try:
+                        sample = round_trip(read_image(path)[..., :3], np.random.default_rng([seed, trip]), tracker)
+                    except InputError:
+                        continue
+                    save_sample(out, sample, person=path.stem, kind="portrait")
+            progress.update()
+
+
+def round_trip(image: Tensor, rng: np.random.Generator, tracker: FaceTracker) -> Sample:
+    """One sample of a portrait [H, W, 3] in 0–1: a moved source, and the portrait as its only target.
+
+    Raises:
+        InputError: there is no face in the portrait, or in the moved one.
+    """
+    extractor = FitExtractor(bundled_face(), FACE_SHARE)
+    source, track = extractor.still(image, still_landmarks(image, tracker))
+    moved = ReprojectionRenderer(extractor.model, source.crop, source.landmarks, track)(moved_track(track, rng))[0]
+    files = [to_jpeg((picture + 1) / 2, JPEG_QUALITY) for picture in (moved, source.crop)]
+    shown = from_jpeg(files[0]).permute(1, 2, 0).float() / 255
+    landmarks = torch.stack([still_landmarks(shown, tracker), source.landmarks])
+    motion, renders = fit_and_render(shown.permute(2, 0, 1) * 2 - 1, landmarks)
+    sigma = DETAIL * float(source.crop_matrix[:, :2].det().sqrt())
+    target = renders + blur(source.crop[None] - renders, max(sigma, DETAIL))
+    return finished_sample(files[0], target, renders, motion, loss_weights(source.landmarks[None]))
+
+
+def moved_track(track: MotionTrack, rng: np.random.Generator) -> MotionTrack:
+    """A face [1] in another expression, pose and gaze: turned about its neck from where it is."""
+    c, neck = track.coefficients, torch.tensor(NECK)
+    rotation = rotation_of(c.angles)
+    turn = torch.from_numpy(rng.normal(0, TURN, 3) * POSE_LIMITS * 0.5).float()[None]
+    turned = rotation_of(turn) @ rotation
+    expression = torch.from_numpy(random_expression(rng, float(rng.uniform(0.3, 1.0)))).float()
+    kept = float(rng.uniform(0.0, 1.0))
+    gaze = torch.from_numpy(np.tile(rng.normal(0, GAZE), 2)).float()
+    coefficients = c.replace(
+        expression=kept * c.expression + expression,
+        angles=angles_of(turned),
+        translation=c.translation + neck @ rotation - neck @ turned,
+    )
+    return track.replace(coefficients=coefficients, gaze=track.gaze + gaze, alignment=plane_alignment(1))
