@@ -23,9 +23,9 @@ SHUT = 0.01  # opening that is as good as none, model units
 CLOSES_AT, CLOSED_AT = 0.6, 0.2
 LEFT_OPEN = 0.12  # share of its opening that trackers leave a shut eye
 WIDE = 3.0  # coefficient by which lids are opened to be sure that an eye is open
-# A source that is a frame of the driver's clip differs from it by less than these: the root mean square of its points
-# in model units, the turn of its head in radians, and its gaze in eye widths.
-SAME_SHAPE, SAME_TURN, SAME_GAZE = 0.024, 0.06, 0.05
+# A source that is a frame of the driver's clip differs from it by less than these: the root mean square of its points,
+# in units of their spread, and its gaze in eye widths.
+SAME_VIEW, SAME_GAZE = 0.03, 0.05
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,21 @@ def _origin_frame(source: MotionTrack, driver: MotionTrack, groups: ExpressionGr
     """
     if groups.shape is None:
         return usual_frame(driver)
-    d, s = driver.coefficients, source.coefficients
-    apart = (groups.shape(d.identity, d.expression) - groups.shape(s.identity, s.expression)).square().sum(-1)
-    distance = apart.mean(1).sqrt()
-    turn = angles_of(rotation_of(d.angles) @ rotation_of(s.angles).transpose(1, 2)).norm(dim=1)
-    same = (distance < SAME_SHAPE) & (turn < SAME_TURN) & ((driver.gaze - source.gaze).abs().amax(1) < SAME_GAZE)
+    distance = (_view(driver, groups) - _view(source, groups)).square().sum(-1).mean(1).sqrt()
+    same = (distance < SAME_VIEW) & ((driver.gaze - source.gaze).abs().amax(1) < SAME_GAZE)
     return int(torch.where(same, distance, torch.inf).argmin()) if same.any() else AUTOMATIC
+
+
+def _view(track: MotionTrack, groups: ExpressionGroups) -> Tensor:
+    """Points of the face as the camera sees them [N, V, 2], about their middle and in units of their spread.
+
+    The same view in two fits may differ in what identity, expression and pose have of it.
+    """
+    assert groups.shape is not None
+    c = track.coefficients
+    points = (groups.shape(c.identity, c.expression) @ rotation_of(c.angles))[..., :2]
+    points = points - points.mean(1, keepdim=True)
+    return points / points.square().sum(-1).mean(1).sqrt()[:, None, None]
 
 
 def _in_plane(shift: Tensor, origin: Tensor, target: Tensor) -> Tensor:
