@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...morphable.bundled.face import bundled_face
-from ...morphable.bundled.face_mesh import FACE_POINTS, OVAL
+from ...morphable.bundled.face_mesh import FACE_POINTS, LIP_MIDDLES, OVAL
 from ...morphable.bundled.geometry import OUTLINE_CENTRE
 
 CANVAS_HALF_SIDE = 1.7  # model units
@@ -35,6 +35,11 @@ class Canvas:
     angle: Tensor
     ratio: Tensor
     mesh: np.ndarray
+
+    @property
+    def lips(self) -> float:
+        """Height of the closed lips, model units."""
+        return float(self.mesh[LIP_MIDDLES, 1].mean())
 
     def mesh_pixels(self, index: list[int]) -> np.ndarray:
         """Canvas pixels [P, 2] of mesh points."""

@@ -5,16 +5,25 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from .canvas import CANVAS_PIXELS, Canvas, colour_tensor, tint, to_pixels
+from ...morphable.bundled.face import bundled_face
+from ...morphable.bundled.face_mesh import FACE_POINTS
+from ...morphable.model import TEXTURE_SIZE
+from ...morphable.rasterize import interpolate, rasterize
+from ...reprojection.sampling import blur
+from ...tensors import harmonic_fill
+from .canvas import CANVAS_PIXELS, Canvas, canvas, colour_tensor, tint, to_pixels
 from .lids_and_lips import add_lips, add_make_up
 from .masks import Brush, soft_step
 from .noise import fractal_noise, periodic_noise, strand_noise
 
+VARIETY = 0.8  # of the colours of people's skins that random ones show
 FOLDS = 3  # kinds of folds that deepen with an expression: beside the nose, outside the eyes, across the forehead
 # centre (model units), standard deviation, strength against the cheeks: both cheeks, nose, chin
 BLUSHES = (((-0.46, -0.12), 0.2, 1), ((0.46, -0.12), 0.2, 1), ((0.0, -0.10), 0.13, 0.8), ((0, -0.8), 0.16, 0.3))
 NOSTRILS = ((-1, [97, 98, 60]), (1, [326, 327, 290]))  # side in the image, landmarks around the nostril
+LIPS_AT = -0.43  # height of the lips on the face for which beards are laid out, model units
 EYE_CENTRES_X = (-0.34, 0.34)  # model units
 
 
@@ -41,9 +50,9 @@ def paint_face(rng: np.random.Generator, canvas: Canvas, tone: np.ndarray, hair:
 
 
 def _complexion(rng: np.random.Generator, canvas: Canvas, tone: np.ndarray) -> Tensor:
-    """Uneven skin with pores, blushes, and shadows around the eyes."""
+    """Uneven skin as people's is, with pores, blushes, and shadows around the eyes."""
     unevenness = rng.uniform(0.3, 1.0)
-    skin = colour_tensor(tone).expand(3, CANVAS_PIXELS, CANVAS_PIXELS).clone()
+    skin = colour_tensor(tone) * _variation(rng)
     brightness = unevenness * 0.05 * fractal_noise(rng, CANVAS_PIXELS, 4, 4, 0.6, 1)
     skin = skin * (1 + brightness + unevenness * 0.02 * fractal_noise(rng, CANVAS_PIXELS, 6, 3, 0.7, 3))
     pores = fractal_noise(rng, CANVAS_PIXELS, 150, 3, 1.0, 1)
@@ -56,6 +65,20 @@ def _complexion(rng: np.random.Generator, canvas: Canvas, tone: np.ndarray) -> T
         shadow = torch.exp(-(((canvas.x - x) / 0.2) ** 2 + ((canvas.y - 0.2) / 0.11) ** 2) / 2)
         skin = skin * (1 - rng.uniform(0, 0.28) * shadow)
     return skin
+
+
+def _variation(rng: np.random.Generator) -> Tensor:
+    """Colours of a random person's skin against their mean [3, S, S], by the face model's colours."""
+    model = bundled_face().model
+    coefficients = torch.from_numpy(rng.standard_normal(TEXTURE_SIZE)).float()[None]
+    colours = model.texture(VARIETY * coefficients)[:, :FACE_POINTS].clamp(min=20)
+    colours = (colours / colours.mean(1, keepdim=True)).clamp(0.5, 1.6)
+    points = torch.from_numpy(to_pixels(canvas().mesh)).float()
+    triangles = model.triangles[bundled_face().part_triangles["face"]]
+    fragments = rasterize(F.pad(points, (0, 1))[None], triangles, CANVAS_PIXELS, CANVAS_PIXELS)
+    drawn = interpolate(fragments, triangles, colours)[0]
+    soft = harmonic_fill(drawn, fragments.mask[0])
+    return blur(soft[None], 3.0)[0]
 
 
 def _add_spots(rng: np.random.Generator, skin: Tensor, tone: np.ndarray) -> Tensor:
@@ -76,7 +99,7 @@ def _add_spots(rng: np.random.Generator, skin: Tensor, tone: np.ndarray) -> Tens
 
 def _add_beard(rng: np.random.Generator, canvas: Canvas, skin: Tensor, hair: np.ndarray) -> Tensor:
     """Add a shadow, stubble or a full beard."""
-    x, y = canvas.x, canvas.y
+    x, y = canvas.x, canvas.y + LIPS_AT - canvas.lips
     cheeks = 0.9 * (0.75 - x.abs()).clamp(min=0) * (y > -0.25)
     beard = soft_step(0.12 - y - 0.35 * periodic_noise(rng, x * 2, 2).abs() * 0.3 - cheeks, 0.15)
     mouth = soft_step(1 - ((x / 0.3) ** 2 + ((y + 0.43) / 0.13) ** 2), 0.5)
@@ -109,7 +132,8 @@ def fold_masks(rng: np.random.Generator) -> Tensor:
     nose = Brush(CANVAS_PIXELS)
     for side in (-1, 1):
         t = np.linspace(0, 1, 12)[:, None]
-        path = (1 - t) ** 2 * [side * 0.24, -0.08] + 2 * t * (1 - t) * [side * 0.33, -0.2] + t**2 * [side * 0.37, -0.46]
+        ends = np.array([[side * 0.24, -0.08], [side * 0.33, -0.2], [side * 0.37, canvas().lips - 0.03]])
+        path = (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * ends[1] + t**2 * ends[2]
         nose.line(to_pixels(path + rng.normal(0, 0.008, 2)), 3.5, 1.0)
     eyes = Brush(CANVAS_PIXELS)
     for side in (-1, 1):
