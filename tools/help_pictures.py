@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
-from sheets import frames, tiles
+from sheets import frames, labelled, tiles
 from torch import Tensor
 
 from mimaface.cli.demo import DRIVER
@@ -17,7 +17,7 @@ from mimaface.mimaface_core.face.crop import CROP_SIZE, PLANE
 from mimaface.mimaface_core.media.image import read_image
 from mimaface.mimaface_core.media.provenance import own_watermark
 from mimaface.mimaface_core.media.read import Clip
-from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
+from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape, blendshapes
 from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.motion.plot import plot
 from mimaface.mimaface_core.motion.track import MotionTrack
@@ -44,6 +44,11 @@ THUMBNAILS = {"DriveByAudio": "talk.jpg", "EditMotion": "edit_face.jpg", "Sample
 SIDE = 160  # of a tile, pixels
 LOOKS, TALKS, TURNS, LAUGHS = (14, 26), 58, 70, 82  # frames of the demo's video
 EYES = (slice(110, 340), slice(141, 371))  # rows and columns of the eyes in a crop, and in the video
+SHOWN, COLUMNS = (
+    "eyeBlinkLeft", "eyeWide", "eyeSquint", "browDown", "browInnerUp", "browOuterUpLeft", "noseSneer", "cheekPuff",
+    "mouthSmile", "mouthSmileLeft", "mouthFrown", "mouthPucker", "mouthFunnel", "mouthLeft", "mouthUpperUp",
+    "mouthLowerDown", "mouthRollLower", "mouthStretch", "mouthPress", "jawOpen", "jawForward",
+), 7  # fmt: skip
 RESTING = 50  # frames at the start, in which the face hardly moves
 
 
@@ -106,8 +111,21 @@ def draw_help(portrait: Path, photograph: Path, result: Path) -> None:
         smoothed,
         calmed,
         scored,
+        expressions,
     ):
         draw(scene)
+
+
+def expressions(scene: Scene) -> None:
+    """The portrait in full expressions of ARKit's, one alone in each tile."""
+    at_rest = scene.source.track[[0] * len(SHOWN)]
+    c = at_rest.coefficients
+    change = torch.zeros(len(SHOWN), c.expression.shape[1])
+    for row, name in zip(change, SHOWN, strict=True):
+        row[blendshapes(name)] = 1
+    images = scene.render(at_rest.replace(coefficients=c.replace(expression=c.expression + change)))
+    named = [labelled(image, name) for image, name in zip(images, SHOWN, strict=True)]
+    tiles([named[i : i + COLUMNS] for i in range(0, len(named), COLUMNS)], SIDE, ROOT / "docs" / "expressions.jpg")
 
 
 def page(node: str, name: str) -> Path:

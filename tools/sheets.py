@@ -37,6 +37,14 @@ def tiles(rows: list[list[Tensor]], side: int, path: Path, captions: Sequence[st
     sheet.save(path, quality=84, optimize=True)
 
 
+def labelled(image: Tensor, text: str) -> Tensor:
+    """An image [H, W, 3], uint8, with a line of text along its foot."""
+    sheet = Image.fromarray(image.numpy())
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=sheet.height / 11)
+    draw.text((sheet.width / 2, sheet.height * 0.94), text, INK, font, anchor="mm", stroke_width=3, stroke_fill=PAPER)
+    return torch.from_numpy(np.asarray(sheet).copy())
+
+
 def waves(path: Path, side: int = 200, bars: int = 50) -> Tensor:
     """The loudness of a voice over time as bars, uint8 [side, side, 3]."""
     wave = read_audio(path).waveform.mean(0)
