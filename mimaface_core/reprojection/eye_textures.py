@@ -121,9 +121,9 @@ def closed_opening(view: Tensor, opening: Tensor, fold: Tensor, margin: int, lin
     skin = ring * (view.mean(0) > level - 0.5 * spread)  # neither lashes nor creases
     colour = (view * skin).sum((1, 2)) / skin.sum().clamp(min=1)
     fill = _push_pull(view, skin, colour)
-    # a little of the skin's own grain, lest it look like wax
-    grain = view - _box_blur(view[None])[0]
-    fill = fill + grain.mean(0).clamp(-MAX_GRAIN, MAX_GRAIN) * (1 - opening)
+    # a little of the skin's own grain, lest it look like wax; what stands out more are lashes
+    grain = (view - _box_blur(view[None])[0]).mean(0)
+    fill = fill + grain * (1 - (grain / MAX_GRAIN).square()).clamp(min=0) * (1 - opening)
     fill = (fill + 1) * (1 - SEAM_DARKNESS * line) - 1
     return torch.cat([fill, _box_blur(cover[None, None])[0]])
 
