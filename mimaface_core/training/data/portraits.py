@@ -6,6 +6,7 @@ is only compared in the detail that it has: above, a sample's target is its rend
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -76,31 +77,62 @@ def make_portrait_data(folder: Path, data: Path, part: tuple[int, int], trips: i
             for trip in range(trips):
                 out = data / f"portrait-{path.stem}-{trip}.safetensors"
                 if not out.is_file():
-                    seed = int.from_bytes(path.stem.encode()[-6:], "big")
                     try:
-                        sample = round_trip(read_image(path)[..., :3], np.random.default_rng([seed, trip]), tracker)
+                        made = round_trip(read_image(path), np.random.default_rng([seed_of(path), trip]), tracker)
                     except InputError:
                         continue
-                    save_sample(out, sample, person=path.stem, kind="portrait")
+                    save_sample(out, made.sample(), person=path.stem, kind="portrait")
             progress.update()
 
 
-def round_trip(image: Tensor, rng: np.random.Generator, tracker: FaceTracker) -> Sample:
-    """One sample of a portrait [H, W, 3] in 0–1: a moved source, and the portrait as its only target.
+@dataclass(frozen=True)
+class RoundTrip:
+    """A portrait that was moved, and is to be carried back.
+
+    Attributes:
+        file: JPEG file of the moved portrait, which is the source.
+        source: the same [3, 512, 512] in ±1.
+        landmarks: of the source [478, 3] in its pixels.
+        motion: from the source to the portrait, one frame.
+        render: the source carried back [1, 3, 512, 512] in ±1.
+        target: the portrait [1, 3, 512, 512] in ±1, in the detail that it has, above it the render.
+        weights: loss weights [1, 64, 64].
+    """
+
+    file: bytes
+    source: Tensor
+    landmarks: Tensor
+    motion: MotionTrack
+    render: Tensor
+    target: Tensor
+    weights: Tensor
+
+    def sample(self) -> Sample:
+        """As training data."""
+        return finished_sample(self.file, self.target, self.render, self.motion, self.weights)
+
+
+def round_trip(image: Tensor, rng: np.random.Generator, tracker: FaceTracker) -> RoundTrip:
+    """Move a portrait [H, W, 3] in 0–1 at random, track what comes out, and carry it back.
 
     Raises:
         InputError: there is no face in the portrait, or in the moved one.
     """
     extractor = FitExtractor(bundled_face(), FACE_SHARE)
-    source, track = extractor.still(image, still_landmarks(image, tracker))
-    moved = ReprojectionRenderer(extractor.model, source.crop, source.landmarks, track)(moved_track(track, rng))[0]
-    files = [to_jpeg((picture + 1) / 2, JPEG_QUALITY) for picture in (moved, source.crop)]
-    shown = from_jpeg(files[0]).permute(1, 2, 0).float() / 255
-    landmarks = torch.stack([still_landmarks(shown, tracker), source.landmarks])
-    motion, renders = fit_and_render(shown.permute(2, 0, 1) * 2 - 1, landmarks)
-    sigma = DETAIL * float(source.crop_matrix[:, :2].det().sqrt())
-    target = renders + blur(source.crop[None] - renders, max(sigma, DETAIL))
-    return finished_sample(files[0], target, renders, motion, loss_weights(source.landmarks[None]))
+    portrait, track = extractor.still(image, still_landmarks(image, tracker))
+    renderer = ReprojectionRenderer(extractor.model, portrait.crop, portrait.landmarks, track)
+    file = to_jpeg((renderer(moved_track(track, rng))[0] + 1) / 2, JPEG_QUALITY)
+    shown = from_jpeg(file).float() / 255
+    landmarks = torch.stack([still_landmarks(shown.permute(1, 2, 0).contiguous(), tracker), portrait.landmarks])
+    motion, render = fit_and_render(shown * 2 - 1, landmarks)
+    detail = DETAIL * max(1.0, float(portrait.crop_matrix[:, :2].det().sqrt()))
+    target = render + blur(portrait.crop[None] - render, detail)
+    return RoundTrip(file, shown * 2 - 1, landmarks[0], motion, render, target, loss_weights(portrait.landmarks[None]))
+
+
+def seed_of(path: Path) -> int:
+    """The number from which a portrait's round trips are drawn: by its name."""
+    return int.from_bytes(path.stem.encode()[-6:], "big")
 
 
 def moved_track(track: MotionTrack, rng: np.random.Generator) -> MotionTrack:
