@@ -62,7 +62,7 @@ def portrait(yaw, *, hair=False, **expression):
 
 @pytest.fixture(scope="module")
 def turned():
-    return portrait(0.3, hair=True, upper_lid=0.85, lower_lid=0.85)
+    return portrait(0.3, hair=True, eyeBlink=0.85)
 
 
 def skin_like(image):
