@@ -49,7 +49,7 @@ def noise_source(tint=None):
     if tint:
         crop = (crop.mean(0) + 1) * torch.tensor(tint)[:, None, None] - 1
     coefficients, _ = people(1, seed=5, expression=0.0)
-    coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -4.2]]))  # as large as in a real crop
+    coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -6.0]]))  # as large as in a real crop
     gaze = torch.zeros(1, 4)
     points = landmarks(coefficients, gaze)
     track = MotionTrack(*fit_landmarks(FACE, points), plane_alignment(1), torch.ones(1, dtype=torch.bool), Fraction(25))
@@ -203,7 +203,7 @@ def test_freedom_is_low_where_the_photograph_is_only_shifted_and_in_the_mouth(no
     assert shifted[y - 10 : y + 10, x - 10 : x + 10].max() < 0.2
     turned = renderer.draw(moved(track, angles=(0.0, 0.5, 0.0)))[0, 3]
     assert turned.mean() > 0.1 and turned[:24, :24].max() < 0.01
-    talking = renderer.draw(moved(track, expression=blended(jawOpen=0.45)))[0, 3]
+    talking = renderer.draw(moved(track, expression=blended(jawOpen=0.8)))[0, 3]
     x, y = renderer.photo.vertex_pixels[LIP_MIDDLES].mean(0).long().tolist()
     assert talking[y + 6 : y + 16, x - 5 : x + 5].max() < 0.3  # the mouth's inside stays as it is painted
     assert talking[y + 30 : y + 90, x - 5 : x + 5].max() > 0.9  # lip and chin are stretched
@@ -213,13 +213,17 @@ def test_freedom_is_low_where_the_photograph_is_only_shifted_and_in_the_mouth(no
 def smiling(noise):
     """A photograph of white teeth over a dark mouth between parted lips: renderer, track, crop, landmarks."""
     _, track, _ = noise
-    track = moved(track, expression=blended(jawOpen=0.3, mouthUpperUp=0.4))
+    return white_teeth(moved(track, expression=blended(jawOpen=0.3, mouthUpperUp=0.4)), 0.6)
+
+
+def white_teeth(track, share):
+    """As `smiling`, with teeth over a share of the opening."""
     points = landmarks(track.coefficients, track.gaze)[0] * 2
     y, x = torch.meshgrid(torch.arange(512) + 0.5, torch.arange(512) + 0.5, indexing="ij")
     within = inside_polygon(torch.stack([x, y], -1), inner_lips(points), 0.0) > 0
     crop = torch.tensor([0.4, 0.1, 0.0])[:, None, None].repeat(1, 512, 512)
     upper, lower = points[LIP_MIDDLES, 1]
-    edge = upper + 0.6 * (lower - upper)
+    edge = upper + share * (lower - upper)
     crop[:, within & (y < edge)] = 0.8
     crop[:, within & (y >= edge)] = -0.9
     return ReprojectionRenderer(FACE, crop, points, track), track, crop, points
@@ -240,6 +244,16 @@ def test_teeth_of_the_photograph_stay_with_the_skull(smiling):
     ends = [(row < 0.3).nonzero()[:, 0] for row in (column, before)]
     now, then = (int(end[end > 2][0]) for end in ends)
     assert abs(now - then) <= 1
+
+
+def test_upper_teeth_end_where_they_do_in_the_photograph_of_a_raised_head(noise):
+    _, track, _ = noise
+    track = moved(track, angles=(-0.15, 0.0, 0.0), expression=blended(jawOpen=0.3, mouthUpperUp=0.4))
+    renderer, _, _, points = white_teeth(track, 0.75)
+    teeth = project(FACE.model, renderer.photo.shape[None], track)[0, FACE.parts["upper_teeth"], 1]
+    upper, lower = points[LIP_MIDDLES, 1]
+    edge = upper + 0.75 * (lower - upper)
+    assert float(teeth.view(4, 13)[-1, 6]) == pytest.approx(float(edge), abs=1.5)  # of the incisors; molars lie deeper
 
 
 def test_lips_that_part_show_neither_black_nor_bright_teeth(noise):
