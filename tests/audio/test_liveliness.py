@@ -6,18 +6,23 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from support.faces import FACE, blended
 
 from mimaface.mimaface_core.audio.checks import STYLES
 from mimaface.mimaface_core.audio.voice.liveliness import draw_liveliness
 from mimaface.mimaface_core.audio.voice.saccades import GLANCE_LIMITS
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, blendshape
-from mimaface.mimaface_core.morphable.bundled.face import bundled_face
+from mimaface.mimaface_core.morphable.bundled.face_mesh import CHIN_MIDLINE, LOWER_LIP_POINTS, UPPER_LIP_POINTS
 from mimaface.mimaface_core.morphable.bundled.geometry import EYE_RADIUS
 from mimaface.mimaface_core.morphable.bundled.lip_contact import closed_mouth, lip_gap, lip_gaps
 from mimaface.mimaface_core.training.people.performance import random_expression
 
-FACE = bundled_face()
+LIPS = sorted({*UPPER_LIP_POINTS, *LOWER_LIP_POINTS})
+# corners of the mouth, cheeks, lids and brows are none of these
+SHUTTING = (
+    "jawOpen", "mouthClose", "mouthRoll", "mouthShrug", "mouthPress", "mouthLowerDown", "mouthUpperUp", "lipCorrective",
+)  # fmt: skip
 
 
 def voice(seconds, fps=25, seed=0):
@@ -182,11 +187,7 @@ def test_short_recordings_and_bad_input():
 def faces():
     """Faces that smile, speak and frown: identity [80], expression [64] each."""
     rng, generator = np.random.default_rng(3), torch.Generator().manual_seed(3)
-    smile = torch.zeros(1, 64)
-    for name, value in (("jaw_open", 0.4), ("lower_lip_mid", 0.8), ("upper_lip_mid", 0.5)):
-        smile[0, blendshape(name)] = value
-    for side in ("right", "left"):
-        smile[0, blendshape(f"smile_{side}")] = 0.8
+    smile = blended(jawOpen=0.2, mouthLowerDown=0.6, mouthUpperUp=0.4, mouthSmile=0.8)
     some = [(torch.zeros(1, 80), smile)]
     for _ in range(40):
         expression = torch.from_numpy(random_expression(rng, 1.2)).float()[None]
@@ -205,8 +206,8 @@ def test_closed_mouths_are_closed_everywhere(faces):
 
 
 def test_closing_keeps_the_rest_of_the_face(faces):
-    kept = [i for i, name in enumerate(BLENDSHAPES) if not name.startswith(("jaw_open", "upper_lip", "lower_lip"))]
-    jaw = blendshape("jaw_open")
+    kept = [i for i, name in enumerate(BLENDSHAPES) if not name.startswith(SHUTTING)]
+    jaw = blendshape("jawOpen")
     for identity, expression in faces:
         closed = closed_mouth(FACE, identity, expression)
         assert torch.equal(closed[:, kept], expression[:, kept])
@@ -214,6 +215,15 @@ def test_closing_keeps_the_rest_of_the_face(faces):
         assert (closed - expression).abs().max() < 1.5
     rest = closed_mouth(FACE, torch.zeros(1, 80), torch.zeros(1, 64))
     assert rest.abs().max() < 0.15
+
+
+@pytest.mark.parametrize("smile", [0.0, 0.8])
+@pytest.mark.parametrize("jaw", [0.2, 0.45, 0.8])
+def test_a_mouth_that_the_jaw_opened_is_closed_by_the_jaw(jaw, smile):
+    nobody, whole, shut = torch.zeros(1, 80), blended(jawOpen=jaw, mouthSmile=smile), blended(mouthSmile=smile)
+    shapes = [FACE.model.shape(nobody, closed_mouth(FACE, nobody, expression))[0] for expression in (whole, shut)]
+    apart = (shapes[0] - shapes[1]).norm(dim=1)
+    assert apart[CHIN_MIDLINE].max() < 0.01 and apart[LIPS].max() < 0.01  # 1 mm
 
 
 def test_lip_gaps_are_those_of_the_mesh(faces):

@@ -28,7 +28,7 @@ from mimaface.nodes.comfyui.schema import VideoFromFile
 from mimaface.nodes.drive_by_audio import DriveByAudio
 
 FPS = Fraction(25)
-JAW = blendshape("jaw_open")
+JAW = blendshape("jawOpen")
 LIDS = [mode for side in LID_BLENDSHAPES for mode in side]
 
 

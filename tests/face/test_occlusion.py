@@ -12,13 +12,13 @@ from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.rest import resting_face
 
 OWN = expression_groups("scanned")
-JAW, LID = blendshape("jaw_open"), blendshape("upper_lid_right")
+JAW, LID = blendshape("jawOpen"), blendshape("eyeBlinkRight")
 
 
 def speaking(count=60):
     """A mouth that opens and shuts all the time, and lids that do."""
     expression = torch.zeros(count, 64)
-    expression[:, JAW] = 0.4 + 0.3 * torch.sin(torch.arange(count) * 0.7)
+    expression[:, JAW] = 0.2 + 0.15 * torch.sin(torch.arange(count) * 0.7)
     expression[:, LID] = 0.2 + 0.1 * torch.sin(torch.arange(count) * 0.9)
     return still(count, expression=expression)
 

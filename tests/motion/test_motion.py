@@ -8,7 +8,7 @@ from support.scenes import moved, needs_faces, portrait
 from support.tracks import same, still, track
 
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, blendshape
+from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape, blendshapes
 from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.morphable.bundled.sliders import (
@@ -22,7 +22,7 @@ from mimaface.mimaface_core.motion.plot import plot
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.motion.track import FaceCoefficients
 
-LID = blendshape("upper_lid_right")
+LID = blendshape("eyeBlinkRight")
 OWN, ANY = expression_groups("scanned"), ExpressionGroups()
 
 
@@ -147,7 +147,7 @@ def test_expression_sliders_do_what_they_say():
 def test_a_blink_of_1_closes_the_named_eye_just_so(openness):
     c, face = REST.coefficients, bundled_face()
     lids = c.expression.clone()
-    lids[:, [i for side in LID_BLENDSHAPES for i in side]] = openness
+    lids[:, blendshapes("eyeBlink")] = openness
     for name, closed in (("blink_right", 0), ("blink_left", 1), ("wink", 0)):
         change = slider_expression(face, c.identity, lids, {name: 1.0})
         left = face.eye_opening(c.identity, lids + change)[0]
@@ -156,9 +156,9 @@ def test_a_blink_of_1_closes_the_named_eye_just_so(openness):
 
 
 def test_mirroring_exchanges_the_sides():
-    change = torch.randn(64)
-    assert torch.equal(mirrored(mirrored(change)), change)
-    assert mirrored(change)[LID] == change[blendshape("upper_lid_left")]
+    change, face = torch.randn(64), bundled_face()
+    assert torch.equal(mirrored(face, mirrored(face, change)), change)
+    assert mirrored(face, change)[LID] == change[blendshape("eyeBlinkLeft")]
 
 
 # --- seen in a photograph

@@ -4,7 +4,7 @@ import pytest
 import torch
 from support.tracks import still
 
-from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, blendshape, blendshapes
+from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape, blendshapes
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.rest import OPEN_LEAST, OPEN_MOST, resting_face, resting_source
 from mimaface.mimaface_core.motion.retarget import retarget
@@ -12,23 +12,26 @@ from mimaface.mimaface_core.motion.running import RunningRetarget
 from mimaface.mimaface_core.motion.track import MotionTrack
 
 OWN = expression_groups("scanned")
-BOTH_LIDS = [index for side in LID_BLENDSHAPES for index in side[:2]]
+BOTH_LIDS = blendshapes("eyeBlink")
+WORD = torch.tensor([0.15, 0.7, 1.0, 0.5, 0.8, 1.0, 0.5, 0.15])  # openness of a mouth that speaks, frame by frame
 
 
 def performance(count=120, seed=0):
     """A person who speaks, smiles, blinks and looks about, and comes back to rest in between."""
     generator = torch.Generator().manual_seed(seed)
     one = still(1)
-    expression = 0.1 * torch.randn(1, 64, generator=generator)
+    # a face of their own, whose lips touch
+    expression = OWN.closed_lips(torch.zeros(1, 80), 0.1 * torch.randn(1, 64, generator=generator))
     expression[0, BOTH_LIDS] = 0.2
+    blink = OWN.blink(OWN.eye_opening(torch.zeros(1, 80), expression))  # that shuts these eyes
     expression = expression.repeat(count, 1) + 0.005 * torch.randn(count, 64, generator=generator)
     gaze = torch.tensor([0.03, -0.02] * 2).repeat(count, 1) + 0.005 * torch.randn(count, 4, generator=generator)
     angles = torch.tensor([[0.1, -0.2, 0.05]]).repeat(count, 1) + 0.01 * torch.randn(count, 3, generator=generator)
     for start in range(0, count, 24):
-        expression[start : start + 8, blendshape("jaw_open")] += torch.tensor([0.1, 0.4, 0.6, 0.3, 0.5, 0.6, 0.3, 0.1])
-        expression[start + 10 : start + 13, BOTH_LIDS] = torch.tensor([[0.6], [1.0], [0.6]])
+        expression[start : start + 8, blendshape("jawOpen")] += 0.3 * WORD
+        expression[start + 10 : start + 13, BOTH_LIDS] = 0.2 + blink * torch.tensor([[0.5], [1.0], [0.5]])
         gaze[start + 12 : start + 17] += torch.tensor([0.2, 0.05] * 2)
-        expression[start + 14 : start + 20, blendshapes("smile")] += 0.6
+        expression[start + 14 : start + 20, blendshapes("mouthSmile")] += 0.6
         angles[start + 2 : start + 9, 1] += 0.3
     c = one[[0] * count].coefficients.replace(expression=expression, angles=angles, identity=torch.zeros(1, 80))
     return one[[0] * count].replace(coefficients=c, gaze=gaze)
@@ -73,7 +76,7 @@ def test_where_the_driver_rests_the_source_does():
 
 def test_a_source_with_an_open_mouth_can_close_it():
     expression = torch.zeros(1, 64)
-    expression[0, blendshape("jaw_open")] = 1.0
+    expression[0, blendshape("jawOpen")] = 0.45
     source = photograph(expression=expression)
     assert gap(source) > 0.1
     moved = retarget(performance(), source, OWN)
@@ -94,14 +97,14 @@ def test_a_source_with_shut_eyes_can_open_them_and_shut_them_again():
 
 def test_a_smile_of_the_photograph_stays():
     expression = torch.zeros(1, 64)
-    expression[0, blendshapes("smile")] = 0.5
+    expression[0, blendshapes("mouthSmile")] = 0.5
     rest = resting_source(photograph(expression=expression), OWN)
-    assert torch.allclose(rest.expression[0, blendshapes("smile")], torch.tensor(0.5))
+    assert torch.allclose(rest.expression[0, blendshapes("mouthSmile")], torch.tensor(0.5))
 
 
 def test_a_clip_of_shut_eyes_and_an_open_mouth_still_rests_like_a_person():
     expression = torch.zeros(30, 64)
-    expression[:, BOTH_LIDS], expression[:, blendshape("jaw_open")] = 1.0, 0.8
+    expression[:, BOTH_LIDS], expression[:, blendshape("jawOpen")] = 1.0, 0.4
     asleep = photograph(expression=torch.zeros(1, 64))[[0] * 30]
     asleep = asleep.replace(coefficients=asleep.coefficients.replace(expression=expression))
     rest = resting_face(asleep, OWN)

@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from support.faces import blended
 from support.tracks import same, still, track
 
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.motion.groups import ExpressionGroups
 from mimaface.mimaface_core.motion.limits import GAZE_REACH, TRAVEL_REACH, TURN_REACH
@@ -53,14 +55,15 @@ def test_a_neutral_frame_behind_the_end_is_refused():
 
 
 def test_an_expression_on_top_of_another_stays_one_that_a_face_can_make():
+    smile = blendshape("mouthSmileRight")
     laughing = torch.zeros(1, 64)
-    laughing[0, 3] = 0.9
+    laughing[0, smile] = 0.9
     source = track(1).replace(coefficients=FaceCoefficients.zeros(1).replace(expression=laughing))
     driver = track(3).replace(coefficients=FaceCoefficients.zeros(3))
     louder = torch.zeros(3, 64)
-    louder[1, 3], louder[2, 3] = 0.05, 2.0
+    louder[1, smile], louder[2, smile] = 0.05, 2.0
     driver = driver.replace(coefficients=driver.coefficients.replace(expression=louder))
-    moved = retarget(driver, source, OWN, "relative", 0).coefficients.expression[:, 3]
+    moved = retarget(driver, source, OWN, "relative", 0).coefficients.expression[:, smile]
     assert torch.allclose(moved[:2], torch.tensor([0.9, 0.95])) and 1.2 < moved[2] <= 1.4
 
 
@@ -116,13 +119,7 @@ def test_travel_and_turns_stay_within_a_necks_reach_and_travel_can_be_left_out()
 
 
 def test_an_eye_that_a_squint_helps_to_shut_shuts_the_sources_too():
-    from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape
-
-    shut, wide = torch.zeros(1, 64), torch.zeros(1, 64)
-    for side in ("right", "left"):
-        shut[:, blendshape(f"upper_lid_{side}")], wide[:, blendshape(f"upper_lid_{side}")] = 0.6, -0.3
-        for helper in ("lid_fold", "squint", "cheek_raise"):
-            shut[:, blendshape(f"{helper}_{side}")] = 1
+    shut, wide = blended(eyeBlink=0.6, eyeSquint=1, cheekSquint=1), blended(eyeBlink=-0.3)
     driver = still(2, expression=torch.cat([torch.zeros(1, 64), shut]))
     other = track(1, seed=5)
     source = other.replace(coefficients=other.coefficients.replace(expression=wide))

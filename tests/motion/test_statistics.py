@@ -4,18 +4,17 @@ import math
 
 import pytest
 import torch
+from support.faces import FACE, blended
 from support.tracks import still, track
 
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, blendshape
-from mimaface.mimaface_core.morphable.bundled.face import bundled_face
+from mimaface.mimaface_core.morphable.bundled.blendshapes import LID_BLENDSHAPES, MOUTH_BLENDSHAPES, blendshapes
 from mimaface.mimaface_core.morphable.bundled.lip_contact import closed_mouth, lip_gap
 from mimaface.mimaface_core.motion.groups import ExpressionGroups
 from mimaface.mimaface_core.motion.statistics import SIZES, Liveliness, MotionStatistics, rescale
 from mimaface.nodes.motion_statistics import MotionStatistics as Node
 
 GROUPS = ("head", "mouth", "brows", "lids", "gaze")
-FACE = bundled_face()
 UPPER = [i for i in range(64) if i not in {*MOUTH_BLENDSHAPES, *LID_BLENDSHAPES[0], *LID_BLENDSHAPES[1]}]
 
 
@@ -28,20 +27,13 @@ def on_the_face(motion, like=None, **factors):
 def talking(count=100, size=0.4):
     """A face that opens and shuts its mouth and blinks, with identity and a smile of its own."""
     identity = 0.5 * torch.randn(1, 80, generator=torch.Generator().manual_seed(4))
-    shut = torch.zeros(1, 64)
-    for side in ("right", "left"):
-        shut[0, blendshape(f"smile_{side}")] = 0.4
-    expression = closed_mouth(FACE, identity, shut).repeat(count, 1)
-    beat = torch.sin(torch.arange(count) * math.pi / 5).clamp(min=0)
-    expression[:, blendshape("jaw_open")] += size * beat
-    expression[:, blendshape("lower_lip_mid")] += 0.5 * size * beat
-    wide = FACE.eye_opening(identity, expression[:1])[0]
-    full = wide / FACE.eye_opening(torch.zeros(1, 80), torch.zeros(1, 64))[0]
+    expression = closed_mouth(FACE, identity, blended(mouthSmile=0.4)).repeat(count, 1)
+    beat = torch.sin(torch.arange(count) * math.pi / 5).clamp(min=0)[:, None]
+    expression += size * beat * blended(jawOpen=0.45, mouthLowerDown=0.5)
     closure = torch.zeros(count)
     closure[::25], closure[1::25], closure[2::25] = 0.4, 1.0, 0.5
-    for side, name in enumerate(("right", "left")):
-        for lid in ("upper_lid", "lower_lid"):
-            expression[:, blendshape(f"{lid}_{name}")] += closure * full[side]
+    full = FACE.blink(FACE.eye_opening(identity, expression[:1]))
+    expression[:, blendshapes("eyeBlink")] += closure[:, None] * full
     return still(count, identity=identity, expression=expression), closure
 
 

@@ -7,7 +7,7 @@ import torch
 from support.tracks import same, track
 
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
+from mimaface.mimaface_core.motion.track import BUNDLED, FaceCoefficients, MotionTrack
 
 
 def test_cut_and_joined_again():
@@ -58,7 +58,7 @@ def saved(tmp_path):
             "alignment": torch.zeros(3, 2, 3),
             "visible": torch.ones(3, dtype=torch.bool),
         } | (parts or {})
-        texts = {"format": "mimaface.motion.1", "fps": "25"} | (notes or {})
+        texts = {"format": "mimaface.motion.1", "fps": "25", "basis": BUNDLED} | (notes or {})
         path = tmp_path / "changed.safetensors"
         save_file(
             {name: part for name, part in whole.items() if part is not None},
@@ -68,6 +68,12 @@ def saved(tmp_path):
         return path
 
     return write
+
+
+@pytest.mark.parametrize("basis", [None, "procedural"])  # the oldest files name no face model
+def test_a_motion_of_the_face_model_before_is_refused(saved, basis):
+    with pytest.raises(InputError, match="face model of an older version; measure its clip again with Extract 3DMM"):
+        MotionTrack.load(saved(notes={"basis": basis}))
 
 
 @pytest.mark.parametrize("name", ["coefficients", "gaze", "alignment", "visible", "fps"])

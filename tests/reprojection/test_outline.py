@@ -32,7 +32,7 @@ def portrait(yaw, *, hair=False, **expression):
     """A head turned by `yaw` before a blue wall: renderer, track, crop."""
     coefficients = FaceCoefficients.zeros(1).replace(
         angles=torch.tensor([[0.1, yaw, 0.0]]),
-        translation=torch.tensor([[0.0, 0.0, -4.2]]),
+        translation=torch.tensor([[0.0, 0.0, -6.0]]),
         expression=blended(**expression),
     )
     gaze = torch.zeros(1, 4)
@@ -62,7 +62,7 @@ def portrait(yaw, *, hair=False, **expression):
 
 @pytest.fixture(scope="module")
 def turned():
-    return portrait(0.3, hair=True, upper_lid=0.85, lower_lid=0.85)
+    return portrait(0.3, hair=True, eyeBlink=0.8)
 
 
 def skin_like(image):

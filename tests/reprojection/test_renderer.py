@@ -49,7 +49,7 @@ def noise_source(tint=None):
     if tint:
         crop = (crop.mean(0) + 1) * torch.tensor(tint)[:, None, None] - 1
     coefficients, _ = people(1, seed=5, expression=0.0)
-    coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -4.2]]))  # as large as in a real crop
+    coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -6.0]]))  # as large as in a real crop
     gaze = torch.zeros(1, 4)
     points = landmarks(coefficients, gaze)
     track = MotionTrack(*fit_landmarks(FACE, points), plane_alignment(1), torch.ones(1, dtype=torch.bool), Fraction(25))
@@ -118,7 +118,7 @@ def test_whatever_moves_has_come_to_rest_at_the_edge_of_the_crop_without_a_fold(
 def test_another_layer_moves_like_the_colours_and_has_no_holes(noise):
     renderer, track, crop = noise
     layer = (crop[:1] + 1) / 2
-    looking = moved(track, angles=(0.0, 0.2, 0.0), expression=blended(jaw_open=1.0))
+    looking = moved(track, angles=(0.0, 0.2, 0.0), expression=blended(jawOpen=0.45))
     found, drawn = renderer.move(layer, looking)[0], (renderer(looking)[0, :1] + 1) / 2
     assert ((found - drawn).abs() < 0.02).float().mean() > 0.9
     assert renderer.move(torch.ones(1, 512, 512), looking).min() > 0.999
@@ -137,7 +137,7 @@ def test_gaze_moves_the_irises_and_nothing_else(noise):
 
 def test_lids_meet_without_overlap(noise):
     renderer, track, _ = noise
-    lids = blended(upper_lid_right=1.6, lower_lid_right=1.6, upper_lid_left=1.0, lower_lid_left=1.0)
+    lids = blended(eyeBlinkRight=1.6, eyeBlinkLeft=1.0)
     shape = renderer.shapes(moved(track, expression=lids))
     for upper, lower in LID_MIDDLES:
         assert -1e-5 < (shape[0, upper, 1] - shape[0, lower, 1]) < 0.012
@@ -185,7 +185,7 @@ def test_what_faces_do_is_left_as_it_is(noise):
 
 def test_the_inside_of_an_open_mouth_is_not_the_photograph(noise):
     renderer, track, _ = noise
-    talking = moved(track, expression=blended(jaw_open=1.0))
+    talking = moved(track, expression=blended(jawOpen=0.45))
     upper, lower = lip_middles(renderer, talking)
     assert lower[1] - upper[1] > 8
     x, y = ((upper + lower) / 2).long().tolist()
@@ -203,7 +203,7 @@ def test_freedom_is_low_where_the_photograph_is_only_shifted_and_in_the_mouth(no
     assert shifted[y - 10 : y + 10, x - 10 : x + 10].max() < 0.2
     turned = renderer.draw(moved(track, angles=(0.0, 0.5, 0.0)))[0, 3]
     assert turned.mean() > 0.1 and turned[:24, :24].max() < 0.01
-    talking = renderer.draw(moved(track, expression=blended(jaw_open=1.0)))[0, 3]
+    talking = renderer.draw(moved(track, expression=blended(jawOpen=0.8)))[0, 3]
     x, y = renderer.photo.vertex_pixels[LIP_MIDDLES].mean(0).long().tolist()
     assert talking[y + 6 : y + 16, x - 5 : x + 5].max() < 0.3  # the mouth's inside stays as it is painted
     assert talking[y + 30 : y + 90, x - 5 : x + 5].max() > 0.9  # lip and chin are stretched
@@ -213,13 +213,17 @@ def test_freedom_is_low_where_the_photograph_is_only_shifted_and_in_the_mouth(no
 def smiling(noise):
     """A photograph of white teeth over a dark mouth between parted lips: renderer, track, crop, landmarks."""
     _, track, _ = noise
-    track = moved(track, expression=blended(jaw_open=0.6, upper_lip_mid=0.4, upper_lip_quarter=0.4))
+    return white_teeth(moved(track, expression=blended(jawOpen=0.3, mouthUpperUp=0.4)), 0.6)
+
+
+def white_teeth(track, share):
+    """As `smiling`, with teeth over a share of the opening."""
     points = landmarks(track.coefficients, track.gaze)[0] * 2
     y, x = torch.meshgrid(torch.arange(512) + 0.5, torch.arange(512) + 0.5, indexing="ij")
     within = inside_polygon(torch.stack([x, y], -1), inner_lips(points), 0.0) > 0
     crop = torch.tensor([0.4, 0.1, 0.0])[:, None, None].repeat(1, 512, 512)
     upper, lower = points[LIP_MIDDLES, 1]
-    edge = upper + 0.6 * (lower - upper)
+    edge = upper + share * (lower - upper)
     crop[:, within & (y < edge)] = 0.8
     crop[:, within & (y >= edge)] = -0.9
     return ReprojectionRenderer(FACE, crop, points, track), track, crop, points
@@ -233,7 +237,7 @@ def test_a_mouth_that_is_open_as_in_the_photograph_is_the_photograph(smiling):
 
 def test_teeth_of_the_photograph_stay_with_the_skull(smiling):
     renderer, track, crop, points = smiling
-    wider = renderer(moved(track, expression=blended(jaw_open=0.3)))[0].mean(0)
+    wider = renderer(moved(track, expression=blended(jawOpen=0.15)))[0].mean(0)
     x, top = points[UPPER_LIP_MIDDLE, :2].long().tolist()
     column = wider[top : top + 60, x - 3 : x + 4].mean(1)
     before = crop.mean(0)[top : top + 60, x - 3 : x + 4].mean(1)
@@ -242,10 +246,20 @@ def test_teeth_of_the_photograph_stay_with_the_skull(smiling):
     assert abs(now - then) <= 1
 
 
+def test_upper_teeth_end_where_they_do_in_the_photograph_of_a_raised_head(noise):
+    _, track, _ = noise
+    track = moved(track, angles=(-0.15, 0.0, 0.0), expression=blended(jawOpen=0.3, mouthUpperUp=0.4))
+    renderer, _, _, points = white_teeth(track, 0.75)
+    teeth = project(FACE.model, renderer.photo.shape[None], track)[0, FACE.parts["upper_teeth"], 1]
+    upper, lower = points[LIP_MIDDLES, 1]
+    edge = upper + 0.75 * (lower - upper)
+    assert float(teeth.view(4, 13)[-1, 6]) == pytest.approx(float(edge), abs=1.5)  # of the incisors; molars lie deeper
+
+
 def test_lips_that_part_show_neither_black_nor_bright_teeth(noise):
     renderer, track, _ = noise
-    for share in (0.15, 0.8):
-        motion = moved(track, expression=blended(jaw_open=share))
+    for share in (0.07, 0.4):
+        motion = moved(track, expression=blended(jawOpen=share))
         x, y = lip_middles(renderer, motion).mean(0).long().tolist()
         inside = renderer(motion)[0, :, y, x - 4 : x + 4]
         assert inside.mean() < 0.2 and inside[0].min() > -0.95
@@ -260,7 +274,7 @@ def test_defocus_grows_with_the_blur_of_a_photograph():
 @pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.0, 0.85, 0.65)])
 def test_synthesised_pixels_of_a_monochrome_photograph_have_its_tone(noise, tint):
     renderer, track, _ = noise_source(tint)
-    motion = moved(track, expression=blended(jaw_open=0.8))
+    motion = moved(track, expression=blended(jawOpen=0.4))
     opened = (renderer(motion)[0] + 1) / torch.tensor(tint)[:, None, None]
     assert (opened.amax(0) - opened.amin(0)).max() < 0.06
     hues = noise[0](motion)[0]
