@@ -20,7 +20,7 @@ from ..morphable.bundled.face_mesh import (
     OVAL,
     RIGHT_INNER_LIP_CORNER,
 )
-from ..morphable.bundled.geometry import RING_COUNT, RING_FADE, RING_POINTS
+from ..morphable.bundled.geometry import RING_COUNT, RING_FADE, RING_POINTS, TEETH_COLUMNS, TEETH_ROWS
 from ..morphable.bundled.lip_contact import closed_mouth
 from ..morphable.bundled.mouth_texture import upper_teeth_edge
 from ..motion.track import MotionTrack
@@ -103,7 +103,8 @@ def seat_upper_teeth(
         source: the photograph's track, one frame.
     """
     box, part = pixel_box(lips, 0, crop.shape[-1]), face.parts["upper_teeth"]
-    edge = project(face.model, shape[None], source)[0, part, 1].amax()
+    heights = project(face.model, shape[None], source)[0, part, 1].view(TEETH_ROWS, TEETH_COLUMNS)
+    edge = heights[-1, TEETH_COLUMNS // 2 - 1 : TEETH_COLUMNS // 2 + 2].mean()  # of the incisors: molars lie deeper
     right, left = lips[0], lips[len(INNER_UPPER_LIP) - 1]
     middle, width = (right + left)[0] / 2, (right - left).norm()
     opening = inside_polygon(box.centres, lips, margin=0.0) > 0.5
