@@ -24,12 +24,12 @@ SHUT_GAP = 0.02  # in a photograph: lips nearer than this count as shut
 CONTACT_GAP = 0.001  # lips this near touch
 MAX_OVERLAP = 0.005  # by which a closed lip may pass the other
 MAX_PRIOR_OVERLAP = 0.015  # the same for lips that overlapped before: trackers report closed lips so
-STIFFNESS = 0.02  # cost of a coefficient's unit beside the movement that it makes
-JAW_COST = 0.3  # against the cost of the lip movement that the jaw makes: the jaw shuts before the lips stretch
+STIFFNESS = 0.03  # cost of a coefficient's unit beside the movement that it makes
+JAW_COST = 0.04  # against the cost of the lip movement that the jaw makes: the jaw shuts before the lips stretch
 # blendshapes that shut a mouth, the jaw first
 CLOSING_BLENDSHAPES = blendshapes(
     "jawOpen",
-    "mouthClose",
+    "mouthFunnel",
     "mouthRollLower",
     "mouthRollUpper",
     "mouthShrugLower",
