@@ -16,11 +16,17 @@ LEAST_BROW_SHARE = 0.25  # of its distance from the lid in the photograph, that 
 MOST_GAZE = (0.36, 0.22)  # eye widths to the side and up or down: an iris farther off leaves the opening of the eye
 
 
-def meet_lids(shape: Tensor) -> None:
-    """Move lids of shapes [N, V, 3] that have passed each other to where they meet, in place."""
+def meet_lids(shape: Tensor, rest: Tensor) -> None:
+    """Move lids that have passed each other to where they meet, in place.
+
+    Args:
+        shape: [N, V, 3], changed.
+        rest: [V, 3], the photograph's; lids that cross there may stay so.
+    """
     for eye in EYE_LANDMARKS.values():
         upper, lower = eye.upper_lid[1:-1], eye.lower_lid[1:-1]
-        overlap = (shape[:, lower, 1] - shape[:, upper, 1]).clamp(min=0)
+        crossed = (rest[lower, 1] - rest[upper, 1]).clamp(min=0)
+        overlap = (shape[:, lower, 1] - shape[:, upper, 1] - crossed).clamp(min=0)
         shape[:, upper, 1] += overlap * UPPER_LID_SHARE
         shape[:, lower, 1] -= overlap * (1 - UPPER_LID_SHARE)
 
@@ -44,11 +50,17 @@ def _above_lid(shape: Tensor, brow_edge: list[int], lid: list[int]) -> Tensor:
     return shape[:, brow_edge, 1] - below
 
 
-def order_lips(shape: Tensor) -> None:
-    """Keep the outline of each lip outside its inner edge, in shapes [N, V, 3], in place."""
+def order_lips(shape: Tensor, rest: Tensor) -> None:
+    """Keep the outline of each lip outside its inner edge, in place.
+
+    Args:
+        shape: [N, V, 3], changed.
+        rest: [V, 3], the photograph's; lines that cross there may stay so.
+    """
     for rows, outwards in ((UPPER_LIP, 1), (LOWER_LIP, -1)):
         for inner, outer in pairwise(rows[::-1]):  # from the inner edge
-            missing = (outwards * (shape[:, inner[1:-1], 1] - shape[:, outer[1:-1], 1])).clamp(min=0)
+            crossed = (outwards * (rest[inner[1:-1], 1] - rest[outer[1:-1], 1])).clamp(min=0)
+            missing = (outwards * (shape[:, inner[1:-1], 1] - shape[:, outer[1:-1], 1]) - crossed).clamp(min=0)
             shape[:, outer[1:-1], 1] += outwards * missing
 
 

@@ -48,7 +48,9 @@ SAME_GAP = 0.015  # model units: where the lips' gap differs less from the photo
 OPENED_EYE = 0.03  # model units, by which an eye that the photograph shows shut opens until its inside is drawn
 CLOSURE_RANGE = (0.35, 0.80)  # closure of an opening at which it begins to be drawn closed, and is altogether
 STRETCH_RANGE = (0.10, 0.45)  # of the photograph: where it begins to count as changed, and is changed altogether
-MOUTH_FREEDOM = 0.6  # freedom of generated frames inside the mouth: their light and colour are better, their detail is not
+MOUTH_FREEDOM = (
+    0.6  # freedom of generated frames inside the mouth: their light and colour are better, their detail is not
+)
 RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mouth behind the skin
 RIM_BLUR = 1.6  # pixels by which the photograph continues over the rims of lids and lips: lashes and soft edges
 SEAM_BLUR, SEAM_SOFTNESS = 0.8, 3.0  # pixels by which closed edges are softened, and how far beside them
@@ -182,10 +184,10 @@ class ReprojectionRenderer:
             change[:, lids] *= scale
         moved = (change @ self.face.model.expression_basis.view(-1, EXPRESSION_SIZE).T).view(len(track), -1, 3)
         shape = photo.shape + moved
-        meet_lids(shape)
+        meet_lids(shape, photo.shape)
         lift_brows(shape, photo.shape)
         limit_lips(shape, photo.shape, self._lip_openness(expression))
-        order_lips(shape)
+        order_lips(shape, photo.shape)
         stop_jaw(self.face, shape, photo.shape)
         return self.face.turn_eyes(shape, keep_iris_in_opening(track.gaze), photo.nasal)
 

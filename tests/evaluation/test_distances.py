@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from support.faces import landmarks, people
+from support.faces import blended, landmarks, people
 
 from mimaface.mimaface_core.evaluation.meters.distances import distance_scores
 from mimaface.mimaface_core.motion.rotation import angles_of, rotation_of
@@ -33,9 +33,7 @@ def test_expression_distance_grows_with_the_mouth_opening():
     driver = list(landmarks(coefficients, gaze))
 
     def distance(opening):
-        expression = torch.zeros(1, 64)
-        expression[0, 0] = opening
-        output = list(landmarks(coefficients.replace(expression=expression), gaze))
+        output = list(landmarks(coefficients.replace(expression=blended(jawOpen=opening)), gaze))
         return distance_scores(driver, output)["expression_distance"]["value"]
 
-    assert 0.1 < distance(0.3) < distance(0.9) / 2
+    assert 0.1 < distance(0.15) < distance(0.45) / 2

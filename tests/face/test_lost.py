@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import pytest
 import torch
+from support.faces import blended
 from support.tracks import still
 
 from mimaface.mimaface_core.errors import InputError
@@ -20,10 +21,8 @@ def moving(count):
     """A track that turns, opens its mouth and moves to the side, most of the time little."""
     share = (torch.arange(count) / 7).sin()[:, None]
     track = still(count)
-    expression = track.coefficients.expression.clone()
-    expression[:, :6] += 0.4 * share
     coefficients = track.coefficients.replace(
-        expression=expression,
+        expression=track.coefficients.expression + share * blended(jawOpen=0.2, mouthFunnel=0.4, mouthLowerDown=0.3),
         angles=track.coefficients.angles + torch.tensor([0.1, 0.4, 0.0]) * share,
         translation=track.coefficients.translation + torch.tensor([0.3, 0.0, 0.1]) * share,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,15 @@ from ...face.fit import ShapeFit, fit_shapes
 from ...face.follow import still_landmarks
 from ...files import replacing
 from ...media.image import read_image
-from ...morphable.bundled.blendshapes import LID_CORRECTIVES, LIP_CORRECTIVES, spread
+from ...morphable.bundled.blendshapes import (
+    BLENDSHAPES,
+    LID_CORRECTIVES,
+    LIP_CORRECTIVES,
+    SIDED_NAMES,
+    blendshape,
+    blendshapes,
+    spread,
+)
 from ...morphable.bundled.face_mesh import (
     EYE_LANDMARKS,
     FACE_POINTS,
@@ -38,6 +46,7 @@ from ...morphable.bundled.face_mesh import (
     RIGHT_TRAGION,
     UPPER_LIP_POINTS,
 )
+from ...morphable.bundled.lip_contact import limit_lips
 from ...morphable.model import IDENTITY_SIZE, TEXTURE_SIZE, MorphableModel
 from ..data.portraits import portraits_of
 from .landmark_places import LandmarkPlaces, mean_mesh
@@ -175,6 +184,24 @@ class Learner:
         return offsets[:, self.mirror] * torch.tensor([-1.0, 1.0, 1.0])
 
 
+def symmetric(model: MorphableModel, lip_parity: list[int], mirror: Tensor) -> MorphableModel:
+    """The model whose blendshapes are mirror images of one another, each the mean of itself and its partner's."""
+    flipped = model.expression_basis[mirror] * torch.tensor([-1.0, 1.0, 1.0])[:, None]
+    partner, sign = torch.arange(len(BLENDSHAPES)), torch.ones(len(BLENDSHAPES))
+    for name in SIDED_NAMES:
+        right, left = blendshapes(name)
+        partner[right], partner[left] = left, right
+    sign[[blendshape(name) for name in LIP_CORRECTIVES]] = torch.tensor(lip_parity).float()
+    return replace(model, expression_basis=(model.expression_basis + sign * flipped[..., partner]) / 2)
+
+
+def at_rest(model: MorphableModel) -> MorphableModel:
+    """The model whose lips touch at rest; those of most portraits are parted a little."""
+    shape = model.mean_shape[None].clone()
+    limit_lips(shape, model.mean_shape, torch.zeros(1))
+    return replace(model, mean_shape=shape[0])
+
+
 LIPS = sorted({*UPPER_LIP_POINTS, *LOWER_LIP_POINTS})
 
 
@@ -210,7 +237,7 @@ def scanned_face(scan: Scan, portraits: Portraits) -> dict[str, Tensor]:
     """
     learner = Learner(scan, portraits.landmarks[:, :FACE_POINTS])
     parity = learner.add_correctives()
-    model = learner.model
+    model = at_rest(symmetric(learner.model, parity, learner.mirror))
     origin = model.mean_shape[[RIGHT_TRAGION, LEFT_TRAGION]].mean(0)
     points = model.mean_shape - origin
     triangles = tesselation()

@@ -13,7 +13,7 @@ REST, CLOSED, LIP_TEETH, TONGUE, HUSHING, OPEN, SPREAD, ROUND = range(len(VISEME
 VOWEL_VISEMES = (OPEN, SPREAD, ROUND)
 ROUND_FROM = 0.4  # rounding from which a vowel counts as round
 
-# mouth numbers; coefficients of 1 are strong movements (jaw_open = 1 drops the chin by 25 mm)
+# mouth numbers; coefficients of 1 are strong movements (jaw_open = 1 drops the chin by 10 mm)
 SHAPES: dict[str, dict[str, float]] = {
     "rest": {},
     "sealed": {"press": 0.4, "chin_raise": 0.15},
