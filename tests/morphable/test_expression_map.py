@@ -28,7 +28,7 @@ def test_our_landmarks_are_in_ibug_order():
         assert rising(outer, *up, outer + 3) and rising(outer, *down, outer + 3)
         assert all(y[a] > y[b] for a, b in zip(up, down))
     assert rising(*range(48, 55)) and rising(*reversed(range(55, 60))) and y[51] > y[57]  # outer lips
-    assert rising(*range(60, 65)) and rising(*reversed(range(65, 68))) and y[62] >= y[66] - 1e-6  # inner lips, which touch
+    assert rising(*range(60, 65)) and rising(*reversed(range(65, 68))) and y[62] >= y[66] - 1e-6  # inner lips
 
 
 @pytest.mark.parametrize("seed", [0, 1])

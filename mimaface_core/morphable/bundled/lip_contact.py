@@ -129,8 +129,9 @@ def _closing_cost(face: BundledFace) -> tuple[np.ndarray, np.ndarray]:
     basis = face.model.expression_basis[:, :, CLOSING_BLENDSHAPES].double().numpy()
     lips = sorted({*UPPER_LIP_POINTS, *LOWER_LIP_POINTS})
     moved = basis[lips].reshape(-1, len(CLOSING_BLENDSHAPES))
-    moved[:, 0] *= JAW_COST
     cost = moved.T @ moved / len(lips) + STIFFNESS**2 * np.eye(len(CLOSING_BLENDSHAPES))
+    cost[0] *= JAW_COST
+    cost[:, 0] *= JAW_COST
     return np.linalg.cholesky(cost).T, basis[UPPER_EDGE, 1] - basis[LOWER_EDGE, 1]
 
 
