@@ -12,12 +12,11 @@ from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.motion.rest import neck_of
 from mimaface.mimaface_core.training.data.dataset import StoredSample
 from mimaface.mimaface_core.training.data.portraits import (
-    HELD_OUT,
     make_portrait_data,
     moved_track,
-    portraits_of,
     round_trip,
 )
+from mimaface.mimaface_core.training.people.portrait_folder import HELD_OUT, portraits_of
 
 
 def test_the_last_portraits_by_name_are_kept_for_reports(tmp_path):

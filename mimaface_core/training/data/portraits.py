@@ -30,30 +30,14 @@ from ...reprojection.sampling import blur
 from ..people.camera import from_jpeg, to_jpeg
 from ..people.inference import fit_and_render, loss_weights
 from ..people.performance import POSE_LIMITS, random_expression
+from ..people.portrait_folder import portraits_of
 from ..people.synthesis import Sample, finished_sample
 from .dataset import save_sample
 
-HELD_OUT = 79  # last portraits by name, kept out of training for reports
 TURN = 0.6  # standard deviation of the moved head's turns, of those of drawn people
 GAZE = (0.10, 0.05)  # standard deviation of its gaze, eye widths
 JPEG_QUALITY = 95  # of source and target
 DETAIL = 0.5  # sigma of the finest detail of a photograph, its own pixels
-
-
-def portraits_of(folder: Path, held_out: bool) -> list[Path]:
-    """JPEG files of a folder of portraits by name: all but the last HELD_OUT, or only these.
-
-    Raises:
-        InputError: there are none.
-    """
-    paths = sorted(folder.glob("*.jpg"))
-    chosen = paths[-HELD_OUT:] if held_out else paths[:-HELD_OUT]
-    if not chosen:
-        raise InputError(
-            f"{folder} holds {len(paths)} JPEG files; more than {HELD_OUT} portraits are needed, the last by name are "
-            "kept for reports."
-        )
-    return chosen
 
 
 def make_portrait_data(folder: Path, data: Path, part: tuple[int, int], trips: int, held_out: bool) -> None:

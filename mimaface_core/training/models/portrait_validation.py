@@ -24,7 +24,8 @@ from ...morphable.bundled.face import bundled_face
 from ...packs.manifest import FACE_SHARE
 from ...packs.pack import BUNDLED_PACK, ModelPack
 from ...terminal import TerminalHost
-from ..data.portraits import RoundTrip, portraits_of, round_trip, seed_of
+from ..data.portraits import RoundTrip, round_trip, seed_of
+from ..people.portrait_folder import portraits_of
 
 
 def errors(pack: ModelPack, trip: RoundTrip) -> tuple[float, float]:

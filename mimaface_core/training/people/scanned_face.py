@@ -48,10 +48,10 @@ from ...morphable.bundled.face_mesh import (
 )
 from ...morphable.bundled.lip_contact import limit_lips
 from ...morphable.model import IDENTITY_SIZE, TEXTURE_SIZE, MorphableModel
-from ..data.portraits import portraits_of
 from .landmark_places import LandmarkPlaces, mean_mesh
 from .mouth_scan import jaw_fields, teeth_arch
 from .portrait_colours import skin_colours
+from .portrait_folder import portraits_of
 from .scan import Scan
 
 OUT = Path(__file__).parents[2] / "morphable" / "bundled" / "scanned_face.safetensors"
