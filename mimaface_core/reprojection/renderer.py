@@ -6,7 +6,6 @@ gaze, and the mouth's inside; their textures are taken from the photograph where
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -35,6 +34,7 @@ from .facing import facing
 from .hidden_skin import draw_hidden_skin
 from .lip_shading import LIP_SHADING
 from .monochrome import apply_tone
+from .openings import OPENING_ENDS, OPENING_TRIANGLES, RIM_POINTS
 from .outline import Outline, soften_edges
 from .parts import draw_parts
 from .photo_analysis import SHUT_EYE, analyse_photo
@@ -55,26 +55,6 @@ RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mout
 RIM_BLUR = 1.6  # pixels by which the photograph continues over the rims of lids and lips: lashes and soft edges
 SEAM_BLUR, SEAM_SOFTNESS = 0.8, 3.0  # pixels by which closed edges are softened, and how far beside them
 MIN_DEFOCUS = 0.3  # pixels: a photograph less out of focus is taken as sharp
-
-
-def _spans(upper: list[int], lower: list[int]) -> list[tuple[int, int, int]]:
-    """Triangles that span the opening between two edges with the same corners."""
-    strips = []
-    for (a, b), (c, d) in zip(pairwise(upper), pairwise(lower), strict=True):
-        strips += [(a, b, d), (a, d, c)]
-    return [triangle for triangle in strips if len(set(triangle)) == 3]
-
-
-EYE_OPENING_TRIANGLES = [
-    triangle for eye in EYE_LANDMARKS.values() for triangle in _spans(eye.upper_lid, eye.lower_lid)
-]
-OPENING_TRIANGLES = torch.tensor(EYE_OPENING_TRIANGLES + _spans(INNER_UPPER_LIP, INNER_LOWER_LIP))
-# triangles before the end of the right eye's and of the left eye's, the rest is the mouth's
-OPENING_ENDS = [len(EYE_OPENING_TRIANGLES) // 2, len(EYE_OPENING_TRIANGLES)]
-RIM_POINTS = sorted(
-    {point for eye in EYE_LANDMARKS.values() for point in eye.upper_lid + eye.lower_lid}
-    | {*INNER_UPPER_LIP, *INNER_LOWER_LIP}
-)
 
 
 class _Skin(NamedTuple):
