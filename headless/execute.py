@@ -15,6 +15,7 @@ from ..mimaface_core.terminal import TerminalHost
 from ..nodes.comfyui.schema import io
 from .files import free_path, shown_files
 from .graph import Graph, GraphNode, as_prompt, is_link
+from .kept import KeptOutputs
 from .object_info import NodeInfo
 from .order import run_order
 from .problems import GraphRefused, Problem
@@ -22,13 +23,16 @@ from .problems import GraphRefused, Problem
 Link = tuple[str, int]
 
 
-def run_graph(graph: Graph, classes: Mapping[str, type[io.ComfyNode]], host: TerminalHost) -> list[Path]:
+def run_graph(
+    graph: Graph, classes: Mapping[str, type[io.ComfyNode]], host: TerminalHost, kept: KeptOutputs | None = None
+) -> list[Path]:
     """Run a graph that `validate` found sound.
 
     Args:
         graph: the nodes by id.
         classes: node classes by id.
         host: prints the running node, and names the folders.
+        kept: outputs of former runs, which are used and replaced.
 
     Returns:
         The written files, finished ones before previews; previews are moved to `preview/` of the output folder.
@@ -43,11 +47,17 @@ def run_graph(graph: Graph, classes: Mapping[str, type[io.ComfyNode]], host: Ter
         merged = merge_equal_nodes(graph, classes)
         order = [key for key, first in merged.items() if key == first]
         store = _OutputStore(graph, order, merged)
+        if kept is not None:
+            kept.begin(graph, order, merged)
         for number, key in enumerate(order, 1):
             node = graph[key]
             host.check_cancelled()
+            outputs = kept.get(key) if kept is not None else None
+            if outputs is not None:
+                store.put_outputs(node, outputs)
+                continue
             host.say(f"[{number}/{len(order)}] {node.title} ({node.class_type})")
-            shown = _execute(node, classes[node.class_type], graph, store)
+            shown = _execute(node, classes[node.class_type], graph, store, kept)
             for file, kind in _files(shown, host):
                 if kind == "temp":
                     previews.append(_keep_preview(file, host))
@@ -103,8 +113,10 @@ def merge_equal_nodes(graph: Graph, classes: Mapping[str, type[io.ComfyNode]]) -
     return merged
 
 
-def _execute(node: GraphNode, cls: type[io.ComfyNode], graph: Graph, store: _OutputStore) -> dict[str, Any]:
-    """Run one node, put its outputs into `store` and return its `ui`."""
+def _execute(
+    node: GraphNode, cls: type[io.ComfyNode], graph: Graph, store: _OutputStore, kept: KeptOutputs | None
+) -> dict[str, Any]:
+    """Run one node, put its outputs into `store` and `kept`, and return its `ui`."""
     schema = cls.GET_SCHEMA()
     known = {one.id for one in schema.inputs or []}
     hidden = {io.Hidden.unique_id: node.id, io.Hidden.prompt: _without_folders(graph)}
@@ -115,6 +127,8 @@ def _execute(node: GraphNode, cls: type[io.ComfyNode], graph: Graph, store: _Out
     except InputError as fault:
         raise GraphRefused([Problem(str(node), None, str(fault))]) from fault
     store.put_outputs(node, result.result or ())
+    if kept is not None:
+        kept.put(node.id, result.result or ())
     if not result.ui:
         return {}
     return result.ui if isinstance(result.ui, dict) else result.ui.as_dict()

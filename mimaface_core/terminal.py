@@ -36,16 +36,24 @@ class TerminalHost(Host):
 
     def show(self, progress: Progress, preview: Image.Image | None = None) -> None:  # noqa: ARG002 - text only
         """Print the progress, unless it was printed a moment ago."""
+        total = f"/{progress.total}" if progress.total else ""
+        self.show_state(f"  {progress.label}: {progress.done}{total}", progress.closed)
+
+    def show_state(self, text: str, last: bool = False) -> None:
+        """Print a line that the next one replaces, unless one was printed a moment ago.
+
+        Args:
+            text: without a line break.
+            last: whether it is to stay, and to be printed in any case.
+        """
         now = time.monotonic()
-        if not progress.closed and now - self._shown_at < (LIVE_SECONDS if self._live else LOG_SECONDS):
+        if not last and now - self._shown_at < (LIVE_SECONDS if self._live else LOG_SECONDS):
             return
         self._shown_at = now
-        total = f"/{progress.total}" if progress.total else ""
-        line = f"  {progress.label}: {progress.done}{total}"
-        if self._live and not progress.closed:
-            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        if self._live and not last:
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
         else:
-            self.say(line)
+            self.say(text)
 
     def cancel(self) -> None:
         """Ask the running work to stop, and remember it in `cancelled`."""

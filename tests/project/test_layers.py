@@ -12,7 +12,7 @@ FILES = sorted(
     path.relative_to(ROOT)
     for path in [
         ROOT / "__init__.py",
-        *(p for top in ("mimaface_core", "nodes", "headless", "cli") for p in (ROOT / top).rglob("*.py")),
+        *(p for top in ("mimaface_core", "nodes", "headless", "scale", "cli") for p in (ROOT / top).rglob("*.py")),
     ]
 )
 ROW = re.compile(r"^\| (\d+) \| `([^`]+)` \|", re.MULTILINE)

@@ -1,0 +1,1 @@
+"""Batches: many pairs of source and driver, each run once, in worker processes."""
