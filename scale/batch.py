@@ -1,0 +1,147 @@
+"""A batch from list to results: rows are checked, what is done is skipped, the rest runs in worker processes."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..mimaface_core.errors import InputError
+from ..mimaface_core.media.marks.user import request_consent
+from ..mimaface_core.terminal import TerminalHost, interruptible
+from .hashes import FileHashes
+from .local import LocalWorkers
+from .pairs import Fault, Pair
+from .plan import BatchOptions, Plan, check_batch, plan_batch, shown_faults
+from .results import Results
+from .scheduler import Event, Scheduler, drive
+
+
+@dataclass
+class Summary:
+    """What came of a batch.
+
+    Attributes:
+        done: pairs that ran.
+        skipped: pairs whose results were there.
+        left: pairs that did not run, by `limit`, `only_failed` or Ctrl-C.
+        seconds: that it took.
+        cancelled: whether the user stopped it.
+        failures: pairs and rows that failed.
+    """
+
+    done: int = 0
+    skipped: int = 0
+    left: int = 0
+    seconds: float = 0.0
+    cancelled: bool = False
+    failures: list[Fault] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The last line of the command."""
+        return {
+            "done": self.done,
+            "failed": len(self.failures),
+            "skipped": self.skipped,
+            "left": self.left,
+            "seconds": round(self.seconds, 3),
+            "failures": [{"pair": fault.pair, "reason": fault.reason} for fault in self.failures],
+        }
+
+
+def run_batch(options: BatchOptions, host: TerminalHost) -> Summary:
+    """Run what is not done yet.
+
+    Args:
+        options: what to run and how.
+        host: shows the progress and is asked about Ctrl-C; its output folder is that of the batch.
+
+    Raises:
+        InputError: nothing can run, or another batch works in the folder.
+        Cancelled: the user stops it before the first pair runs.
+    """
+    started = time.monotonic()
+    request_consent()
+    results = Results(options.output)
+    with interruptible(host):
+        pairs, faults = check_batch(options, host)
+        with results.opened():
+            plan = plan_batch(options, pairs, faults, host)
+            for line in shown_faults(plan.faults):
+                host.say(line)
+            scheduler = Scheduler([(pair, pair.source) for pair in plan.todo], options.retries)
+            if plan.todo:
+                _run(scheduler, results, options, plan, host)
+    return Summary(
+        done=len(scheduler.done),
+        skipped=len(plan.done),
+        left=plan.left_out + scheduler.left,
+        seconds=time.monotonic() - started,
+        cancelled=host.cancelled,
+        failures=plan.faults + [Fault(pair.name, reason) for pair, reason in scheduler.failed],
+    )
+
+
+def _run(scheduler: Scheduler[Pair], results: Results, options: BatchOptions, plan: Plan, host: TerminalHost) -> None:
+    """Run the pairs of a scheduler in worker processes."""
+    workers = LocalWorkers(options.threads_each, results.state, results.scratch)
+    started = time.monotonic()
+
+    def show(last: bool = False) -> None:
+        host.show_state(_state(scheduler, len(plan.faults), time.monotonic() - started), last)
+
+    def stopped() -> bool:
+        show()
+        return host.cancelled
+
+    try:
+        settle = _settler(workers, results, options.threads_each, host)
+        drive(scheduler, workers, min(options.workers, scheduler.total), settle, stopped)
+    finally:
+        workers.close()
+        show(last=True)
+
+
+def _settler(
+    workers: LocalWorkers, results: Results, threads: int, host: TerminalHost
+) -> Callable[[Pair, Event], Event]:
+    """What happens with the outcome of a pair: the result is put in place, the attempt is noted, a failure is said."""
+    hashes = FileHashes()
+
+    def settle(pair: Pair, event: Event) -> Event:
+        scratch = workers.scratch_of(event.worker)
+        try:
+            if event.kind == "done":
+                pair.require_unchanged(hashes)
+                told = {key: event.report[key] for key in ("sha256", "frames", "seconds")}
+                results.publish(pair, scratch, Path(event.report["file"]), {**told, "threads": threads})
+        except InputError as refused:
+            event = Event(event.worker, "failed", str(refused))
+        except OSError as error:
+            reason = f"The result cannot be written ({error.strerror}); make room, or choose another --output-dir."
+            event = Event(event.worker, "failed", reason, again=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+        results.note(pair.name, event.kind, event.reason)
+        if event.kind != "done":
+            host.say(f"{pair.name}: {event.reason}")
+        return event
+
+    return settle
+
+
+def _state(scheduler: Scheduler[Pair], faults: int, elapsed: float) -> str:
+    """The progress in one line."""
+    settled = len(scheduler.done) + len(scheduler.failed)
+    time_left = f", {spoken(elapsed / settled * scheduler.left)} to go" if settled and scheduler.left else ""
+    failed = len(scheduler.failed) + faults
+    return f"  {len(scheduler.done)} done, {failed} failed, {scheduler.left} left{time_left}"
+
+
+def spoken(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

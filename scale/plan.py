@@ -1,0 +1,177 @@
+"""What a batch has to do: rows checked, finished pairs left out, time and disk estimated; nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from ..mimaface_core.errors import InputError
+from ..mimaface_core.host import use as use_host
+from ..mimaface_core.terminal import TerminalHost
+from .pairs import Fault, Pair, PairCheck
+from .results import Results
+from .rows import Row, cross_rows, read_rows
+
+MOST_SHOWN = 20  # faults that are printed; the JSON line has all
+# of a pair, where none is finished yet: a clip of 100 frames with the bundled pack on two CPU cores
+DEFAULT_SECONDS, DEFAULT_BYTES = 60.0, 500_000
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What to run and how.
+
+    Attributes:
+        output: the output folder.
+        listed: a CSV or JSONL list; None with `sources` and `drivers`.
+        sources: folder of photographs, each of which is paired with each of `drivers`.
+        drivers: folder of clips and photographs.
+        settings: for all pairs, as `TITLE.INPUT=VALUE`.
+        result: title of the node that writes the result; see `Recipes`.
+        workers: number of worker processes.
+        threads: CPU threads of each; the machine's cores divided among the workers when 0.
+        retries: how often a pair that failed is tried again.
+        limit: the most pairs to run; all when None.
+        only_failed: whether to run only those whose last attempt failed.
+    """
+
+    output: Path
+    listed: Path | None = None
+    sources: Path | None = None
+    drivers: Path | None = None
+    settings: Sequence[str] = ()
+    result: str | None = None
+    workers: int = 1
+    threads: int = 0
+    retries: int = 1
+    limit: int | None = None
+    only_failed: bool = False
+
+    @property
+    def threads_each(self) -> int:
+        """CPU threads of a worker."""
+        return self.threads or max(1, (os.cpu_count() or 1) // self.workers)
+
+
+@dataclass
+class Plan:
+    """The pairs of a batch.
+
+    Attributes:
+        todo: pairs to run, in order.
+        done: pairs whose results are there.
+        faults: rows that cannot run.
+        left_out: pairs that neither are done nor will be, by `limit` and `only_failed`.
+    """
+
+    todo: list[Pair]
+    done: list[Pair]
+    faults: list[Fault]
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Time in seconds and disk in bytes that the pairs to run will need, as `pairs` finished ones tell it, or none."""
+
+    seconds: float
+    size: float
+    pairs: int
+
+
+def check_batch(options: BatchOptions, host: TerminalHost) -> tuple[list[Pair], list[Fault]]:
+    """Read and check all rows.
+
+    Returns:
+        Pairs that can run, and the rows that cannot.
+
+    Raises:
+        InputError: the list cannot be used, or none of its rows.
+    """
+    rows, base = _rows(options)
+    with use_host(host):
+        check = PairCheck(base, options.output, _settings(options.settings), options.result)
+        with host.progress(len(rows), "checking pairs") as progress:
+            pairs, faults = check.check(rows, progress)
+    if not pairs:
+        raise InputError("\n".join(shown_faults(faults)))
+    return pairs, faults
+
+
+def plan_batch(options: BatchOptions, pairs: Sequence[Pair], faults: Sequence[Fault], host: TerminalHost) -> Plan:
+    """Find out which pairs are done, and which of the others are to run.
+
+    Args:
+        options: what to run and how.
+        pairs: those that can run, as of `check_batch`.
+        faults: rows that cannot.
+        host: shows the progress.
+    """
+    plan = Plan([], [], list(faults))
+    results = Results(options.output)
+    with host.progress(len(pairs), "looking for finished results") as progress:
+        for pair in pairs:
+            _sort_in(pair, plan, results)
+            progress.update()
+    if options.only_failed:
+        failed = results.failed_names()
+        _keep(plan, [pair for pair in plan.todo if pair.name in failed])
+    if options.limit is not None:
+        _keep(plan, plan.todo[: options.limit])
+    return plan
+
+
+def estimate(plan: Plan, options: BatchOptions) -> Estimate:
+    """Estimate a batch by the mean of its finished results, or by the defaults where there are none."""
+    results = Results(options.output)
+    records = [record for pair in plan.done if (record := results.record_of(pair.name)) is not None]
+    seconds = fmean(float(record["seconds"]) for record in records) if records else DEFAULT_SECONDS
+    size = fmean(int(record["bytes"]) for record in records) if records else DEFAULT_BYTES
+    return Estimate(len(plan.todo) * seconds / options.workers, len(plan.todo) * size, len(records))
+
+
+def shown_faults(faults: Sequence[Fault]) -> list[str]:
+    """Reasons for the terminal, cut short where there are very many."""
+    more = [f"… and {len(faults) - MOST_SHOWN} more."] if len(faults) > MOST_SHOWN else []
+    return [fault.reason for fault in faults[:MOST_SHOWN]] + more
+
+
+def _rows(options: BatchOptions) -> tuple[list[Row], Path]:
+    """The rows, and the folder that their paths start from."""
+    if options.listed is not None:
+        if options.sources or options.drivers:
+            raise InputError("A list is given, and folders too; give either PAIRS, or --sources with --drivers.")
+        return read_rows(options.listed), options.listed.absolute().parent
+    if not (options.sources and options.drivers):
+        raise InputError("No pairs are given; name a .csv or .jsonl list, or two folders by --sources and --drivers.")
+    return cross_rows(options.sources, options.drivers), Path.cwd()
+
+
+def _settings(given: Sequence[str]) -> dict[str, str]:
+    settings = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (equals and "." in name):
+            raise InputError(f"--set {text} cannot be read; write it TITLE.INPUT=VALUE.")
+        settings[name] = value
+    return settings
+
+
+def _sort_in(pair: Pair, plan: Plan, results: Results) -> None:
+    if results.is_done(pair):
+        plan.done.append(pair)
+        return
+    try:
+        results.refuse_foreign(pair)
+    except InputError as refused:
+        plan.faults.append(Fault(pair.name, f"{pair.where}: {refused}"))
+    else:
+        plan.todo.append(pair)
+
+
+def _keep(plan: Plan, pairs: list[Pair]) -> None:
+    plan.left_out += len(plan.todo) - len(pairs)
+    plan.todo = pairs
