@@ -28,6 +28,7 @@ class TerminalHost(Host):
         super().__init__(**options)
         self._live = sys.stderr.isatty()
         self._shown_at = 0.0
+        self._state = ""
         self.cancelled = False
 
     def say(self, text: str) -> None:
@@ -40,7 +41,7 @@ class TerminalHost(Host):
         self.show_state(f"  {progress.label}: {progress.done}{total}", progress.closed)
 
     def show_state(self, text: str, last: bool = False) -> None:
-        """Print a line that the next one replaces, unless one was printed a moment ago.
+        """Print a line that the next one replaces, unless one was printed a moment ago; a log does not repeat itself.
 
         Args:
             text: without a line break.
@@ -49,7 +50,9 @@ class TerminalHost(Host):
         now = time.monotonic()
         if not last and now - self._shown_at < (LIVE_SECONDS if self._live else LOG_SECONDS):
             return
-        self._shown_at = now
+        if not last and not self._live and text == self._state:
+            return
+        self._shown_at, self._state = now, text
         if self._live and not last:
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
         else:

@@ -46,8 +46,8 @@ class Pair:
 
     @property
     def source(self) -> str:
-        """What a warm worker keeps from pair to pair: graph and source."""
-        return digest_of([self.recipe.digest, self.hashes.get("source")])
+        """What a warm worker keeps from pair to pair: the SHA-256 of the source."""
+        return self.hashes.get("source", "")
 
     @cached_property
     def seeds(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from mimaface.mimaface_core import host
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.terminal import TerminalHost
 from mimaface.nodes.comfyui.schema import io
+from support.checkout import IMPORT
 
 Thing = io.Custom("TOY_THING")
 calls: list[str] = []
@@ -126,7 +127,53 @@ class ToySlow(io.ComfyNode):
         return io.NodeOutput({})
 
 
-TOYS = [ToyMake, ToyJoin, ToySave, ToyFail, ToyWhole, ToySlow]
+class ToyTrap(io.ComfyNode):
+    """Hands an image on, or not: `kill` ends the process, `wait` never ends; `… once` does so until `mark` exists."""
+
+    @classmethod
+    def define_schema(cls):
+        modes = ["pass", "kill", "kill once", "fail once", "wait once", "refuse"]
+        return io.Schema(
+            node_id="ToyTrap",
+            inputs=[
+                io.Image.Input("image"),
+                io.Combo.Input("mode", options=modes, default="pass"),
+                io.String.Input("mark", default=""),
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1),
+            ],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image, mode, mark, seed):
+        import os
+        import time
+        from pathlib import Path
+
+        first = not (mark and Path(mark).exists())
+        if mark:
+            Path(mark).write_text(str(os.getpid()))
+        if mode == "refuse":
+            raise InputError("There is no face in the image; choose another.")
+        if mode == "kill" or (mode == "kill once" and first):
+            os.kill(os.getpid(), 9)
+        if mode == "fail once" and first:
+            raise RuntimeError("out of luck")
+        if mode == "wait once" and first:
+            time.sleep(100)
+        return io.NodeOutput(image * 0 + (seed % 256) / 255)
+
+
+TOYS = [ToyMake, ToyJoin, ToySave, ToyFail, ToyWhole, ToySlow, ToyTrap]
+# what a worker process runs, with the toy nodes
+START_WITH_TOYS = f"""
+{IMPORT}
+from support.toys import CLASSES
+from mimaface.headless import node_classes
+from mimaface.scale.worker import main
+node_classes.node_classes = lambda: CLASSES
+main()
+"""
 CLASSES = {cls.GET_SCHEMA().node_id: cls for cls in [*BUILTIN_NODES, *TOYS]}
 
 

@@ -1,0 +1,254 @@
+"""`mimaface batch` with toy nodes in real worker processes: resuming, retries, deaths, cancelling, options."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from support.checkout import IMPORT
+from support.toys import START_WITH_TOYS
+
+from mimaface.scale.hashes import digest
+from mimaface.scale.local import LocalWorkers
+
+# the command in a process of its own, with the toy nodes here and in workers
+COMMAND = f"""
+{IMPORT}
+from support.toys import CLASSES
+from mimaface.cli.main import main
+from mimaface.headless import node_classes
+from mimaface.scale import local
+node_classes.node_classes = lambda: CLASSES
+local.START = {START_WITH_TOYS!r}
+sys.exit(main())
+"""
+posix = pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+
+
+@pytest.fixture
+def pairs(toys):
+    """`pairs(*rows)` writes a list; each row is (source, output, mode of the trap)."""
+
+    def write(*rows, graph="trap.json"):
+        lines = [
+            json.dumps(
+                {"source": source, "output": output, "graph": graph}
+                | ({"set.trap.mode": mode, "set.trap.mark": str(toys / f"{output}.mark")} if mode else {})
+            )
+            for source, output, mode in rows
+        ]
+        (toys / "pairs.jsonl").write_text("\n".join(lines))
+        return "pairs.jsonl"
+
+    return write
+
+
+def results(folder):
+    return {
+        path.relative_to(folder).as_posix(): digest(path)
+        for path in sorted((folder / "out").rglob("*.png"))
+        if ".mimaface-batch" not in path.parts
+    }
+
+
+def test_a_batch_goes_on_where_it_stopped(toys, pairs, batch):
+    listed = pairs(("a.png", "x", "pass"), ("b.png", "y", "refuse"), ("a.png", "sub/z", "pass"), ("gone.png", "w", ""))
+    status, told, said = batch(listed, "--output-dir", "out")
+    assert status == 1
+    assert [told[key] for key in ("done", "failed", "skipped", "left")] == [2, 2, 0, 0]
+    assert {failure["pair"] for failure in told["failures"]} == {"line 4", "y"}
+    assert "line 4: source" in said and "y: node 'trap' (ToyTrap, id 5): There is no face" in said
+    assert "2 done, 2 failed, 0 left" in said
+    before = results(toys)
+    assert list(before) == ["out/sub/z.png", "out/x.png"]
+    times = [(toys / name).stat().st_mtime_ns for name in before]
+
+    listed = pairs(("a.png", "x", "pass"), ("b.png", "y", "pass"), ("a.png", "sub/z", "pass"))
+    status, told, _ = batch(listed, "--output-dir", "out", "--only-failed")
+    assert status == 0 and [told[key] for key in ("done", "skipped")] == [1, 2]
+    assert [(toys / name).stat().st_mtime_ns for name in before] == times
+
+    (toys / "a.png").write_bytes((toys / "b.png").read_bytes())
+    status, told, _ = batch(listed, "--output-dir", "out")
+    assert status == 0 and [told[key] for key in ("done", "skipped")] == [2, 1]
+    assert not list((toys / "out").rglob("scratch")) and not (toys / "out/.mimaface-batch/lock").exists()
+
+
+@posix
+def test_dead_workers_are_replaced_and_a_deadly_pair_is_set_aside(toys, pairs, batch):
+    listed = pairs(
+        ("a.png", "x", "kill once"), ("a.png", "y", "kill"), ("b.png", "z", "fail once"), ("b.png", "w", "pass")
+    )
+    status, told, said = batch(listed, "--output-dir", "out")
+    assert status == 1 and told["done"] == 3
+    (failure,) = told["failures"]
+    assert failure["pair"] == "y"
+    assert failure["reason"].startswith(
+        "Set aside, since 2 workers died with it. The worker process was ended by signal 9"
+    )
+    assert "z: RuntimeError: out of luck; see the log of the worker." in said
+    assert "RuntimeError: out of luck" in (toys / "out/.mimaface-batch/worker-1.log").read_text()
+    outcomes = [json.loads(line) for line in (toys / "out/.mimaface-batch/attempts.jsonl").read_text().splitlines()]
+    assert [one["outcome"] for one in outcomes if one["pair"] == "x"] == ["died", "done"]
+    assert batch(pairs(("b.png", "z", "fail once")), "--output-dir", "out")[1]["skipped"] == 1
+
+
+def test_no_retries(toys, pairs, batch):
+    status, told, _ = batch(pairs(("a.png", "x", "fail once")), "--output-dir", "out", "--retries", 0)
+    assert status == 1 and told["failed"] == 1
+
+
+def test_one_or_several_workers_give_the_same_bytes(toys, pairs, batch):
+    listed = pairs(*((f"{'ab'[i % 2]}.png", f"r{i}", "pass") for i in range(12)))
+    assert batch(listed, "--output-dir", "out", "--threads", 1)[0] == 0
+    alone = results(toys)
+    assert len(set(alone.values())) == 12  # seeds differ
+    os.rename(toys / "out", toys / "before")
+    assert batch(listed, "--output-dir", "out", "--workers", 2)[0] == 0
+    assert results(toys) == alone
+
+
+def test_limit_and_dry_run(toys, pairs, batch):
+    listed = pairs(*((f"{'ab'[i % 2]}.png", f"r{i}", "pass") for i in range(4)), ("gone.png", "x", ""))
+    status, told, said = batch(listed, "--output-dir", "out", "--dry-run")
+    assert status == 1 and not (toys / "out").exists()
+    assert (told["pairs"], told["failed"], told["seconds"]) == (4, 1, 240.0)
+    assert "4 pairs to run, 0 done, 1 that cannot run; about 4 min and 2.0 MB (a guess, since none is finished" in said
+
+    status, told, _ = batch(listed, "--output-dir", "out", "--limit", 1)
+    assert (told["done"], told["left"]) == (1, 3)
+    status, told, said = batch(listed, "--output-dir", "out", "--dry-run")
+    assert (told["pairs"], told["skipped"]) == (3, 1) and told["seconds"] < 60 and "as 1 finished ones tell" in said
+
+
+def test_what_is_refused_writes_nothing(toys, pairs, batch):
+    cases = [
+        ([pairs(("gone.png", "x", ""), ("gone.png", "y", ""))], "line 2: source"),
+        (["pairs.jsonl", "--sources", "."], "give either PAIRS, or --sources with --drivers"),
+        (["--sources", "."], "No pairs are given; name a .csv or .jsonl list"),
+        (["pairs.jsonl", "--workers", "0"], "--workers 0 is out of range; use at least 1"),
+        (["pairs.jsonl", "--set", "steps=8"], "--set steps=8 cannot be read; write it TITLE.INPUT=VALUE"),
+    ]
+    for arguments, words in cases:
+        status, told, said = batch(*arguments, "--output-dir", "out")
+        assert status == 2 and told is None and words in said, said
+    assert not (toys / "out").exists()
+
+
+def test_a_foreign_file_is_left_alone(toys, pairs, batch):
+    (toys / "out").mkdir()
+    (toys / "out" / "x.png").write_text("mine")
+    status, told, _ = batch(pairs(("a.png", "x", "pass"), ("b.png", "y", "pass")), "--output-dir", "out")
+    assert status == 1 and (told["done"], told["failed"]) == (1, 1)
+    assert "no batch wrote it" in told["failures"][0]["reason"] and (toys / "out/x.png").read_text() == "mine"
+
+
+def start(toys, listed):
+    command = [sys.executable, "-c", COMMAND, "batch", listed, "--output-dir", "out"]
+    return subprocess.Popen(command, cwd=toys, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def worker_that_waits(toys, output):
+    """The pid of the worker that waits in a trap."""
+    mark = toys / f"{output}.mark"
+    until = time.monotonic() + 20
+    while not (mark.exists() and mark.read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return int(mark.read_text())
+
+
+def gone(pid):
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@posix
+def test_ctrl_c_ends_workers_and_keeps_results(toys, pairs):
+    process = start(toys, pairs(("a.png", "x", "pass"), ("a.png", "y", "wait once"), ("b.png", "z", "pass")))
+    try:
+        worker = worker_that_waits(toys, "y")
+        process.send_signal(signal.SIGINT)
+        output, said = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "Cancelled" in said and "Traceback" not in said
+    told = json.loads(output.splitlines()[-1])
+    assert (told["done"], told["failed"], told["left"]) == (1, 0, 2)
+    assert gone(worker) and list(results(toys)) == ["out/x.png"]
+
+
+@posix
+def test_a_batch_that_is_killed_leaves_no_worker_and_goes_on(toys, pairs, batch):
+    listed = pairs(("a.png", "x", "pass"), ("a.png", "y", "wait once"))
+    process = start(toys, listed)
+    worker = worker_that_waits(toys, "y")
+    status, told, said = batch(listed, "--output-dir", "out")
+    assert status == 2 and f"Another batch works in {toys / 'out'} (process {process.pid}" in said
+    process.kill()
+    process.communicate()
+    assert gone(worker) and list((toys / "out/.mimaface-batch/scratch").iterdir())
+    status, told, said = batch(listed, "--output-dir", "out")
+    assert status == 0 and (told["done"], told["skipped"]) == (1, 1)
+    assert sorted(path.name for path in (toys / "out/.mimaface-batch").iterdir()) == ["attempts.jsonl", "worker-1.log"]
+
+
+def test_workers_that_cannot_start_are_told_with_their_reason(toys, pairs, batch, monkeypatch):
+    from mimaface.scale import local
+
+    monkeypatch.setattr(local, "START", "import no_such_module")
+    status, told, _ = batch(pairs(("a.png", "x", "pass")), "--output-dir", "out")
+    assert (
+        status == 1
+        and "status 1 (ModuleNotFoundError: No module named 'no_such_module')" in told["failures"][0]["reason"]
+    )
+
+
+@posix
+def test_a_worker_killed_from_outside_loses_nothing(toys, pairs, batch):
+    def kill():
+        os.kill(worker_that_waits(toys, "y"), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    status, told, said = batch(
+        pairs(("a.png", "x", "pass"), ("a.png", "y", "wait once")), "--output-dir", "out", "--workers", 2
+    )
+    killer.join()
+    assert status == 0 and told["done"] == 2 and "y: The worker process was ended by signal 9" in said
+
+
+def test_the_cost_of_a_pair_is_small(toys, pairs, batch, capsys):
+    """Everything but the work itself: hand-over, hashes, two renames, the log."""
+    count = 200
+    listed = pairs(*(("a.png", f"r{i}", "") for i in range(count)), graph="copy.json")
+    batch(listed, "--output-dir", "out", "--limit", 1)
+    began = time.monotonic()
+    ready = []
+    give = LocalWorkers.give
+
+    def timed(self, worker, item):
+        ready.append(time.monotonic())
+        give(self, worker, item)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalWorkers, "give", timed)
+        status, told, _ = batch(listed, "--output-dir", "out")
+    records = [json.loads(path.read_text())["seconds"] for path in (toys / "out").glob("*.json")]
+    each = (ready[-1] - ready[0]) / (count - 2)
+    work = sum(records) / len(records)
+    print(
+        f"\n{count} pairs, start {ready[0] - began:.1f} s; a pair {each * 1000:.1f} ms, work {work * 1000:.1f} ms of it"
+    )
+    assert status == 0 and told["done"] == count - 1
+    assert each - work <= 0.020
