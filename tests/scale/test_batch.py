@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from support.checkout import IMPORT
@@ -37,7 +38,7 @@ def pairs(toys):
         lines = [
             json.dumps(
                 {"source": source, "output": output, "graph": graph}
-                | ({"set.trap.mode": mode, "set.trap.mark": str(toys / f"{output}.mark")} if mode else {})
+                | ({"set.trap.mode": mode, "set.trap.mark": str(toys / f"{Path(output).name}.mark")} if mode else {})
             )
             for source, output, mode in rows
         ]
