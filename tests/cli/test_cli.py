@@ -152,7 +152,7 @@ def test_the_script_of_an_old_installation_still_runs():
 
 
 def test_help_is_printed_without_heavy_libraries():
-    for arguments in ([], ["run"], ["demo"], ["train"], ["pack", "verify"]):
+    for arguments in ([], ["run"], ["batch"], ["demo"], ["train"], ["pack", "verify"]):
         assert python(IMPORT + IMPORTED, *arguments, "--help").splitlines()[-1] == "", arguments
 
 
