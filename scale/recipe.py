@@ -75,7 +75,7 @@ class Recipes:
         self.classes = node_classes.node_classes()
         self.infos = node_classes.object_info(self.classes)
         self._graphs: dict[Path, Graph] = {}
-        self._checked: dict[Any, Recipe] = {}
+        self._checked: dict[Any, Recipe | InputError] = {}
 
     def make(self, name: str, files: Mapping[str, Path], settings: Mapping[str, str], suffix: str) -> Recipe:
         """The recipe of a pair.
@@ -97,8 +97,16 @@ class Recipes:
         file_kinds = tuple((title, tuple(sorted(kinds(file)))) for title, file in files.items())
         key = (path, tuple(sorted(settings.items())), suffix, file_kinds)
         if key not in self._checked:
-            self._checked[key] = self._check(path, files, settings, suffix)
-        return self._checked[key]
+            try:
+                self._checked[key] = self._check(path, files, settings, suffix)
+            except InputError as refused:
+                if any(str(file) in str(refused) for file in files.values()):
+                    raise  # the fault of a file, not of all of its kind
+                self._checked[key] = refused
+        known = self._checked[key]
+        if isinstance(known, InputError):
+            raise InputError(str(known))
+        return known
 
     def _check(self, path: Path, files: Mapping[str, Path], settings: Mapping[str, str], suffix: str) -> Recipe:
         if path not in self._graphs:

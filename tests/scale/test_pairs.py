@@ -140,6 +140,19 @@ def test_the_same_files_are_checked_once(files, monkeypatch):
     assert prompts["b0"]["1"]["inputs"]["image"].endswith("b.png")
 
 
+def test_a_fault_of_all_rows_is_found_once_and_named_for_each(files, monkeypatch):
+    from mimaface.scale import recipe
+
+    calls = []
+    validate = recipe.validate
+    monkeypatch.setattr(recipe, "validate", lambda *args, **more: calls.append(1) or validate(*args, **more))
+    rows = [{"source": "a.png", "driver": "clip.mp4", "output": f"x{i}", "set.sampler.stepz": "1"} for i in range(9)]
+    pairs, faults = check(files, *rows)
+    assert not pairs and [fault.pair for fault in faults] == [f"line {i}" for i in range(2, 11)] and len(calls) == 1
+    rows = [{"source": "clip.mp4", "driver": name, "output": name} for name in ("clip.mp4", "a.png")]
+    assert all("is a video, but this node takes an image" in fault.reason for fault in check(files, *rows)[1])
+
+
 # --- seeds
 
 
