@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .layers import WIDTHS, ConvLayer, EqualLinear, ResBlock
+from .layers import WIDTH, ConvLayer, EqualLinear, ResBlock, channels_at
 
 GROUP = 4  # images among which the standard deviation is taken
 DEVIATION_FLOOR = 1e-8
@@ -16,19 +16,18 @@ class Discriminator(nn.Module):
 
     Args:
         size: side of the images.
+        width: most channels of a layer.
     """
 
-    def __init__(self, size: int = 512) -> None:
+    def __init__(self, size: int = 512, width: int = WIDTH) -> None:
         super().__init__()
-        layers: list[nn.Module] = [ConvLayer(3, WIDTHS[size], 1)]
+        layers: list[nn.Module] = [ConvLayer(3, channels_at(size, width), 1)]
         while size > 4:
-            layers.append(ResBlock(WIDTHS[size], WIDTHS[size // 2]))
+            layers.append(ResBlock(channels_at(size, width), channels_at(size // 2, width)))
             size //= 2
         self.convs = nn.Sequential(*layers)
-        self.final_conv = ConvLayer(WIDTHS[4] + 1, WIDTHS[4], 3)
-        self.final_linear = nn.Sequential(
-            EqualLinear(WIDTHS[4] * 16, WIDTHS[4], activation="leaky"), EqualLinear(WIDTHS[4], 1)
-        )
+        self.final_conv = ConvLayer(width + 1, width, 3)
+        self.final_linear = nn.Sequential(EqualLinear(width * 16, width, activation="leaky"), EqualLinear(width, 1))
 
     def forward(self, image: Tensor) -> Tensor:
         """Scores [B, 1] of images [B, 3, S, S] in ±1; B up to 4, or a multiple of 4."""

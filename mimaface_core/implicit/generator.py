@@ -14,11 +14,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import STYLE, WIDTHS, ConvLayer, EqualConv2d, EqualLinear, ModulatedConv2d, ResBlock, StyledConv, Upsample
+from .layers import (
+    STYLE,
+    WIDTH,
+    ConvLayer,
+    EqualConv2d,
+    EqualLinear,
+    ModulatedConv2d,
+    ResBlock,
+    StyledConv,
+    Upsample,
+    channels_at,
+)
 
 FC_LAYERS = 4  # linear layers before the last one, without activation
 DIRECTION_OFFSET = 1e-8  # added to the directions before their QR decomposition
-REFINE_WIDTH = 512
+REFINE_WIDTH = 512  # channels of the published refine block
 REFINE_HALO = 4  # pixels around a tile that the refine block sees
 
 
@@ -26,7 +37,7 @@ class Source(NamedTuple):
     """A source image, encoded once.
 
     Attributes:
-        style: [B, 512].
+        style: [B, W], 512 numbers in the published network.
         features: of the resolutions 8, 16, … S, each [B, C, r, r].
         motion: its own motion code [B, K].
     """
@@ -39,17 +50,17 @@ class Source(NamedTuple):
 class AppearanceNetwork(nn.Module):
     """Style code and feature maps of an image (`enc.net_app`)."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, width: int, style: int) -> None:
         super().__init__()
-        convs: list[nn.Module] = [ConvLayer(3, WIDTHS[size], 1)]
+        convs: list[nn.Module] = [ConvLayer(3, channels_at(size, width), 1)]
         while size > 4:
-            convs.append(ResBlock(WIDTHS[size], WIDTHS[size // 2]))
+            convs.append(ResBlock(channels_at(size, width), channels_at(size // 2, width)))
             size //= 2
-        convs.append(EqualConv2d(WIDTHS[4], STYLE, 4))
+        convs.append(EqualConv2d(width, style, 4))
         self.convs = nn.ModuleList(convs)
 
     def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Style [B, 512] and features from 8×8 to the whole size, of an image [B, 3, S, S] in ±1."""
+        """Style [B, W] and features from 8×8 to the whole size, of an image [B, 3, S, S] in ±1."""
         features = [image]
         for conv in self.convs:
             features.append(conv(features[-1]))
@@ -59,11 +70,11 @@ class AppearanceNetwork(nn.Module):
 class Encoder(nn.Module):
     """Style, features and motion code of an image (`enc`)."""
 
-    def __init__(self, size: int, dimensions: int) -> None:
+    def __init__(self, size: int, dimensions: int, width: int, style: int) -> None:
         super().__init__()
-        self.net_app = AppearanceNetwork(size)
-        layers = [EqualLinear(STYLE, STYLE) for _ in range(FC_LAYERS)]
-        self.fc = nn.Sequential(*layers, EqualLinear(STYLE, dimensions, activation="tanh"))
+        self.net_app = AppearanceNetwork(size, width, style)
+        layers = [EqualLinear(style, style) for _ in range(FC_LAYERS)]
+        self.fc = nn.Sequential(*layers, EqualLinear(style, dimensions, activation="tanh"))
 
     def forward(self, image: Tensor) -> Source:
         """Encode an image [B, 3, S, S] in ±1."""
@@ -74,40 +85,40 @@ class Encoder(nn.Module):
 class Directions(nn.Module):
     """Directions of motion in the space of styles: the orthonormal Q of a QR decomposition (`dec.direction`)."""
 
-    def __init__(self, dimensions: int) -> None:
+    def __init__(self, dimensions: int, style: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(STYLE, dimensions))
+        self.weight = nn.Parameter(torch.randn(style, dimensions))
 
     def basis(self) -> Tensor:
-        """Q [512, K], with LAPACK's signs."""
+        """Q [W, K], with LAPACK's signs."""
         return torch.linalg.qr(self.weight.float() + DIRECTION_OFFSET).Q
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Moves [B, 512] that motion codes [B, K] make."""
+        """Moves [B, W] that motion codes [B, K] make."""
         return codes @ self.basis().T.to(codes.dtype)
 
 
 class ConstantInput(nn.Module):
     """The learned image that the renderer starts from."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.input = nn.Parameter(torch.randn(1, WIDTHS[4], 4, 4))
+        self.input = nn.Parameter(torch.randn(1, channels, 4, 4))
 
     def forward(self, batch: int) -> Tensor:
-        """[batch, 512, 4, 4]."""
+        """[batch, channels, 4, 4]."""
         return self.input.expand(batch, -1, -1, -1)
 
 
 class ToFlow(nn.Module):
     """Local flow and mask of one resolution, and the fill of what the flow cannot bring."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, style: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
         self.upsample = Upsample()
-        self.conv = ModulatedConv2d(channels, 3, 1, demodulate=False)
-        self.conv_gen = ModulatedConv2d(channels, channels, 1, demodulate=False)
+        self.conv = ModulatedConv2d(channels, 3, 1, style, demodulate=False)
+        self.conv_gen = ModulatedConv2d(channels, channels, 1, style, demodulate=False)
 
     def forward(
         self, x: Tensor, style: Tensor, feature: Tensor, before: Tensor | None
@@ -116,7 +127,7 @@ class ToFlow(nn.Module):
 
         Args:
             x: [B, C, r, r], the renderer's own features.
-            style: [B, 512].
+            style: [B, W].
             feature: [B, C, r, r], the source's.
             before: the raw flow [B, 3, r/2, r/2] of the resolution before, if there is one.
 
@@ -159,13 +170,13 @@ class ToRGB(nn.Module):
 class RefineBlock(nn.Module):
     """Residual convolutions on the finished image (`dec.refine_block`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for channels in (3, REFINE_WIDTH, REFINE_WIDTH):
-            layers += [nn.Conv2d(channels, REFINE_WIDTH, 3, padding=1), nn.ReLU(inplace=True)]
+        for channels in (3, width, width):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
         self.convs = nn.Sequential(*layers)
-        self.final_conv = nn.Conv2d(REFINE_WIDTH, 3, 3, padding=1)
+        self.final_conv = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, 3, S, S], unchanged in shape."""
@@ -175,28 +186,29 @@ class RefineBlock(nn.Module):
 class Renderer(nn.Module):
     """Draws a source with other motion (`dec`)."""
 
-    def __init__(self, size: int, dimensions: int) -> None:
+    def __init__(self, size: int, dimensions: int, width: int, style: int, refine: int) -> None:
         super().__init__()
-        self.direction = Directions(dimensions)
-        self.input = ConstantInput()
-        self.conv1 = StyledConv(WIDTHS[4], WIDTHS[4])
-        self.to_rgb1 = ToRGB(WIDTHS[4], upsample=False)
+        self.direction = Directions(dimensions, style)
+        self.input = ConstantInput(width)
+        self.conv1 = StyledConv(width, width, style)
+        self.to_rgb1 = ToRGB(width, upsample=False)
         convs, flows, colours = [], [], []
         side = 8
         while side <= size:
-            channels = WIDTHS[side]
-            convs += [StyledConv(WIDTHS[side // 2], channels, up=True), StyledConv(channels, channels)]
-            flows.append(ToFlow(channels))
+            channels = channels_at(side, width)
+            before = channels_at(side // 2, width)
+            convs += [StyledConv(before, channels, style, up=True), StyledConv(channels, channels, style)]
+            flows.append(ToFlow(channels, style))
             colours.append(ToRGB(channels))
             side *= 2
         self.convs, self.to_flows, self.to_rgbs = nn.ModuleList(convs), nn.ModuleList(flows), nn.ModuleList(colours)
-        self.refine_block = RefineBlock()
+        self.refine_block = RefineBlock(refine) if refine else None
 
     def style_of(self, style: Tensor, motion: Sequence[Tensor]) -> Tensor:
-        """The style [B, 512] of a source's with motion codes [B, K].
+        """The style [B, W] of a source's with motion codes [B, K].
 
         Args:
-            style: [B, 512].
+            style: [B, W].
             motion: none for the reference image; the target's code, absolute; or the target's, the source's and the
                 start's, relative: the source's own motion with the target's change since the start.
         """
@@ -223,29 +235,35 @@ class Renderer(nn.Module):
         """Draw a source.
 
         Args:
-            style: [B, 512], of `Source`.
+            style: [B, W], of `Source`.
             features: from 8×8 to the whole size, of `Source`.
             motion: see `style_of`.
 
         Returns:
             [B, 3, S, S], about ±1, not clamped.
         """
-        return self.refine_block(self.coarse(style, features, motion))
+        image = self.coarse(style, features, motion)
+        return image if self.refine_block is None else self.refine_block(image)
 
 
 class Generator(nn.Module):
     """Stage 1 as a whole: `enc` and `dec`.
 
     Args:
-        size: S, side of the images, 256 or 512.
+        size: S, side of the images, a power of two; 256 or 512 in the published networks.
         dimensions: K, of a motion code.
+        width: most channels of a layer.
+        style: W, numbers of a style code.
+        refine: channels of the refine block; 0 for none.
     """
 
-    def __init__(self, size: int = 512, dimensions: int = 20) -> None:
+    def __init__(
+        self, size: int = 512, dimensions: int = 20, width: int = WIDTH, style: int = STYLE, refine: int = REFINE_WIDTH
+    ) -> None:
         super().__init__()
         self.size, self.dimensions = size, dimensions
-        self.enc = Encoder(size, dimensions)
-        self.dec = Renderer(size, dimensions)
+        self.enc = Encoder(size, dimensions, width, style)
+        self.dec = Renderer(size, dimensions, width, style, refine)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """The source [B, 3, S, S] with the target's motion, both in ±1, as in training."""

@@ -16,8 +16,14 @@ LEAK = 0.2  # slope of the leaky ReLU below 0
 GAIN = math.sqrt(2.0)  # which keeps the variance after it
 BINOMIAL = (1.0, 3.0, 3.0, 1.0)  # low-pass filter of all resampling, in both directions
 DEMODULATION_FLOOR = 1e-8
-WIDTHS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}  # channels by resolution
-STYLE = 512  # numbers of a style code
+WIDTH = 512  # most channels of the published networks
+FULL_WIDTH_UP_TO = 32  # pixels, the resolution from which on the channels halve
+STYLE = 512  # numbers of a style code of the published networks
+
+
+def channels_at(resolution: int, width: int = WIDTH) -> int:
+    """Channels at a resolution: `width` up to 32 pixels, then half as many for twice as many pixels."""
+    return min(width, width * FULL_WIDTH_UP_TO // resolution)
 
 
 class EqualConv2d(nn.Module):
@@ -132,28 +138,30 @@ class ResBlock(nn.Module):
 class ModulatedConv2d(nn.Module):
     """Convolution whose input channels are scaled by a style; twice the size where asked."""
 
-    def __init__(self, channels: int, out: int, size: int, demodulate: bool = True, up: bool = False) -> None:
+    def __init__(
+        self, channels: int, out: int, size: int, style: int, demodulate: bool = True, up: bool = False
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(1, out, channels, size, size))
-        self.modulation = EqualLinear(STYLE, channels, bias=1.0)
+        self.modulation = EqualLinear(style, channels, bias=1.0)
         self.scale, self.demodulate, self.up = 1 / math.sqrt(channels * size**2), demodulate, up
         if up:
             self.blur = Blur(1, 1, gain=4.0)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """[B, in, H, W] with style [B, 512] → [B, out, H or 2H, W or 2W]."""
-        batch, _, height, width = x.shape
-        _, out, channels, size, _ = self.weight.shape
-        weight = self.scale * self.weight * self.modulation(style).view(batch, 1, channels, 1, 1)
-        if self.demodulate:
-            weight = weight * torch.rsqrt(weight.square().sum((2, 3, 4), keepdim=True) + DEMODULATION_FLOOR)
-        x = x.reshape(1, batch * channels, height, width)
+        """[B, in, H, W] with style [B, style] → [B, out, H or 2H, W or 2W]."""
+        # the style scales what comes in and goes out instead of the weights, so that a batch shares one convolution
+        factor = self.modulation(style)
+        weight = self.scale * self.weight[0]
+        x = x * factor[:, :, None, None]
         if self.up:
-            weight = weight.transpose(1, 2).reshape(batch * channels, out, size, size)
-            x = F.conv_transpose2d(x, weight, stride=2, groups=batch)
-            return self.blur(x.reshape(batch, out, *x.shape[2:]))
-        x = F.conv2d(x, weight.reshape(batch * out, channels, size, size), padding=size // 2, groups=batch)
-        return x.reshape(batch, out, height, width)
+            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+        else:
+            x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        if not self.demodulate:
+            return x
+        power = factor.square() @ weight.square().sum((2, 3)).T
+        return x * torch.rsqrt(power + DEMODULATION_FLOOR)[:, :, None, None]
 
 
 class NoiseWeight(nn.Module):
@@ -167,9 +175,9 @@ class NoiseWeight(nn.Module):
 class StyledConv(nn.Module):
     """Modulated, demodulated 3×3 convolution with the biased leaky ReLU."""
 
-    def __init__(self, channels: int, out: int, up: bool = False) -> None:
+    def __init__(self, channels: int, out: int, style: int, up: bool = False) -> None:
         super().__init__()
-        self.conv = ModulatedConv2d(channels, out, 3, up=up)
+        self.conv = ModulatedConv2d(channels, out, 3, style, up=up)
         self.noise = NoiseWeight()
         self.activate = BiasedLeakyReLU(out)
 

@@ -81,8 +81,10 @@ def render_motion(
 
 
 def refined(generator: Generator, frames: Tensor, tile: int = TILE) -> Tensor:
-    """Frames [n, 3, S, S] after the refine block, tile by tile, as if at once."""
+    """Frames [n, 3, S, S] after the refine block, if there is one, tile by tile, as if at once."""
     side, block = frames.shape[-1], generator.dec.refine_block
+    if block is None:
+        return frames
     result = torch.empty_like(frames)
     for y in range(0, side, tile):
         for x in range(0, side, tile):

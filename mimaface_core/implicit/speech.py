@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .sampler import ANCESTRAL, Schedule, alphas_cumprod, sample
-from .transformer import SPEECH_WIDTH, TOKENS_A_FRAME, WINDOW, MotionTransformer
+from .transformer import TOKENS_A_FRAME, WINDOW, MotionTransformer
 
 FREE, POSTURE, LAST_FRAME = MEANS = ("free", "posture", "last frame")
 DEFAULT_OVERLAP = 8  # frames
@@ -74,7 +74,7 @@ class Speaker:
         self.start = start.view(1, 1, -1)
         self.device = next(network.parameters()).device
         self._generator = torch.Generator().manual_seed(self.settings.seed)
-        self._speech = torch.zeros(0, SPEECH_WIDTH)
+        self._speech = torch.zeros(0, network.speech_width)
         self._codes = torch.zeros(0, self.start.shape[-1])  # the last that were made, to continue from
 
     @property
@@ -83,9 +83,11 @@ class Speaker:
         return (WINDOW - self.settings.overlap) / 25
 
     def add(self, speech: Tensor) -> Tensor:
-        """Add features [2n, 768] of n frames, n any; gives the codes [m, K] that are ready."""
-        if speech.ndim != 2 or speech.shape[1] != SPEECH_WIDTH:
-            raise InputError(f"Speech features must have shape [N, {SPEECH_WIDTH}], not {list(speech.shape)}.")
+        """Add features [2n, V] of n frames, n any; gives the codes [m, K] that are ready."""
+        if speech.ndim != 2 or speech.shape[1] != self.network.speech_width:
+            raise InputError(
+                f"Speech features must have shape [N, {self.network.speech_width}], not {list(speech.shape)}."
+            )
         self._speech = torch.cat([self._speech, speech])
         ready = []
         while len(self._speech) >= WINDOW * TOKENS_A_FRAME:
@@ -106,7 +108,7 @@ class Speaker:
 
     @torch.no_grad()
     def _window(self, speech: Tensor) -> Tensor:
-        """The new codes of a window with speech [128, 768]."""
+        """The new codes of a window with speech [128, V]."""
         settings, width = self.settings, self.start.shape[-1]
         known = self._codes[-settings.overlap :] if settings.overlap else self._codes[:0]
         # the hint is the frame before the window, which begins with the frames that it takes over
@@ -144,7 +146,8 @@ def speak(
     Args:
         network: the transformer.
         start: the source's motion code [K].
-        speech: features in blocks [2n, 768] of 25 frames a second, as wav2vec 2.0 and HuBERT give them at 50 Hz.
+        speech: features in blocks [2n, V] of 25 frames a second, two tokens each; of wav2vec 2.0 or HuBERT (768) in the
+            published network.
         settings: how.
 
     Yields:

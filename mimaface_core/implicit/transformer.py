@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 WINDOW = 64  # frames
 TOKENS_A_FRAME = 2  # of speech
-SPEECH_WIDTH = 768
+SPEECH_WIDTH = 768  # of a token of the published network's speech
 EXTRA_TOKENS = 3  # hint, mean, standard deviation
 TIME_WIDTH = 256
 DROPPED = 0.3  # share of the samples in training from which an input is dropped, by setting it to 0
@@ -38,6 +38,9 @@ VARIANTS = {
     "DiT-B": Variant(12, 768, 12),
     "DiT-L": Variant(24, 1024, 16),
     "DiT-XL": Variant(28, 1152, 16),
+    # of this project's own recipes
+    "DiT-bundled": Variant(4, 160, 5),
+    "DiT-tiny": Variant(2, 64, 2),
 }
 
 
@@ -141,17 +144,18 @@ class MotionTransformer(nn.Module):
     Args:
         variant: one of VARIANTS.
         dimensions: K, of a motion code.
+        speech_width: V, numbers of a token of speech.
     """
 
-    def __init__(self, variant: str = "DiT-A0", dimensions: int = 20) -> None:
+    def __init__(self, variant: str = "DiT-A0", dimensions: int = 20, speech_width: int = SPEECH_WIDTH) -> None:
         super().__init__()
         depth, width, heads = VARIANTS[variant]
-        self.variant, self.dimensions = variant, dimensions
+        self.variant, self.dimensions, self.speech_width = variant, dimensions, speech_width
         self.pos_embed = nn.Parameter(_positions(WINDOW + EXTRA_TOKENS, width), requires_grad=False)
         self.x_embedder = Embedder(dimensions, width)
-        self.y_embedder = Embedder(SPEECH_WIDTH, width, DROPPED)
+        self.y_embedder = Embedder(speech_width, width, DROPPED)
         self.xx_embedder = Embedder(dimensions, width // 2)
-        self.yy_embedder = Embedder(SPEECH_WIDTH, width // 4)
+        self.yy_embedder = Embedder(speech_width, width // 4)
         self.xy_embedder = Embedder(width, width, DROPPED)
         self.t_embedder = TimeEmbedder(width)
         self.x_hint_embedder = Embedder(dimensions, width, DROPPED)
@@ -189,7 +193,7 @@ class MotionTransformer(nn.Module):
         Args:
             x: noisy codes [B, 64, K].
             t: steps [B], 0–999.
-            speech: features [B, 128, 768], two tokens a frame.
+            speech: features [B, 128, V], two tokens a frame.
             hint: code of the frame before [B, 1, K]; zeros where there is none.
             mean: of the motion [B, 1, K]; None or zeros leave it free.
             deviation: its standard deviation [B, 1, K], likewise.
