@@ -146,6 +146,40 @@ class VoiceConfig(LoopConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MovesConfig:
+    """Stage `moves`: images of people in motion, for stage `generator`."""
+
+    people: int  # drawn ones
+    frames: int  # images of each person
+    portraits: str | None = None  # folder of photographs that are moved
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig(LoopConfig):
+    """Stage `generator`: IF-MDM's stage 1."""
+
+    width: int  # see `implicit.generator.Generator`, as the following
+    style: int
+    size: int = 256
+    refine: int = 0
+    fill: bool = True
+    batch: int = 16
+
+    def network(self) -> dict[str, Any]:
+        """Arguments of `implicit.generator.Generator`."""
+        return {name: getattr(self, name) for name in ("size", "width", "style", "refine", "fill")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(LoopConfig):
+    """Stage `transformer`: IF-MDM's stage 2."""
+
+    variant: str  # of `implicit.transformer.VARIANTS`
+    batch: int
+    takes: int  # motions that are drawn of each recording
+
+
+@dataclass(frozen=True, kw_only=True)
 class PackConfig(PackNotes):
     """The model pack that stage `pack` writes."""
 
@@ -210,6 +244,9 @@ class TrainingConfig:
     precision: Precision = "fp32"
     speech: SpeechConfig | None = None
     voice: VoiceConfig | None = None
+    moves: MovesConfig | None = None
+    generator: GeneratorConfig | None = None
+    transformer: TransformerConfig | None = None
     start: StartConfig | None = None
     ablate: AblateConfig = AblateConfig()
     estimators: EstimatorsConfig | None = None

@@ -26,6 +26,7 @@ USUAL_SIZE = 0.65  # of a face in its crop, of one at the model's origin
 GAZE = {"gaze_x": 0.35, "gaze_y": 0.25}  # eye widths
 MOUTH_DIMENSIONS, BROW_DIMENSIONS = 8, 2
 SPREAD = 3.0  # standard deviations of a movement of the face in its unit
+LARGEST = 0.999  # code that is taken back to a movement
 SAMPLES = 6000  # expressions that the movements are found from
 LEAST_SHARE = 0.1  # of a group's first movement, the spread that a lesser one counts as
 
@@ -52,24 +53,37 @@ def code_groups() -> dict[str, list[int]]:
     return {name: list(range(start, end)) for (name, start), end in zip(starts.items(), ends, strict=True)}
 
 
-def motion_codes(track: MotionTrack, box: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> Tensor:
+def motion_codes(track: MotionTrack) -> Tensor:
     """Codes of a motion of the bundled face that is seen in its source's crop.
 
     Args:
         track: N frames, whose alignments are that of the crop.
-        box: of the image within the crop: its centre in ±1 and its side as a share of the crop's.
 
     Returns:
         [N, 20]: the hyperbolic tangent of each movement in its unit.
     """
     c, model = track.coefficients, bundled_face().model
     seen = model.project(c.translation[:, None])[:, 0]
-    place = (seen[:, :2] / (PLANE / 2) - 1 - torch.tensor(box[:2])) / box[2]
-    size = (model.camera / seen[:, 2] / USUAL_SIZE / box[2]).log()
+    place = seen[:, :2] / (PLANE / 2) - 1
+    size = (model.camera / seen[:, 2] / USUAL_SIZE).log()
     head = torch.cat([c.angles, place, size[:, None]], 1) / torch.tensor(list(HEAD.values()))
     gaze = track.gaze.view(-1, 2, 2).mean(1) / torch.tensor(list(GAZE.values()))
     mouth, lids, brows = (c.expression @ movement for movement in _movements())
     return torch.cat([head, mouth, lids, gaze, brows], 1).tanh()
+
+
+def boxed_codes(codes: Tensor, box: Tensor) -> Tensor:
+    """Codes [N, 20] of images that are cut out of those that had them.
+
+    Args:
+        codes: [N, 20].
+        box: [N, 3], centre in ±1 and side, as a share, of each cutout.
+    """
+    place, size = torch.atanh(codes[:, [X, Y]].clamp(-LARGEST, LARGEST)), torch.atanh(codes[:, SIZE])
+    place = (place - box[:, :2] / HEAD["x"]) / box[:, 2:]
+    result = codes.clone()
+    result[:, [X, Y]], result[:, SIZE] = place.tanh(), (size - box[:, 2].log() / HEAD["size"]).tanh()
+    return result
 
 
 @lru_cache(maxsize=1)
