@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -160,14 +161,22 @@ class GeneratorConfig(LoopConfig):
 
     width: int  # see `implicit.generator.Generator`, as the following
     style: int
-    size: int = 256
     refine: int = 0
     fill: bool = True
-    batch: int = 16
+    sizes: dict[str, float]  # sides of the images, from small to large, each trained for a share of steps and minutes
+    batch: int
+    told: float = 0.5  # share of the images that are drawn by their true codes instead of measured ones
+    judged: bool = True  # by a discriminator, at the last size
 
-    def network(self) -> dict[str, Any]:
-        """Arguments of `implicit.generator.Generator`."""
-        return {name: getattr(self, name) for name in ("size", "width", "style", "refine", "fill")}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sides = [int(side) for side in self.sizes]
+        if not sides or any(2 * a != b for a, b in pairwise(sides)):
+            raise ValueError("sizes must double from one to the next")
+
+    def network(self, size: int) -> dict[str, Any]:
+        """Arguments of `implicit.generator.Generator` for images of a side."""
+        return {"size": size, **{name: getattr(self, name) for name in ("width", "style", "refine", "fill")}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,8 @@ features stand in for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +18,8 @@ from torch.nn import functional as F
 
 from ...implicit.detail import with_detail
 from ...implicit.discriminator import Discriminator
-from ...implicit.generator import Drawn, Generator, Source, places_of
+from ...implicit.generator import Drawn, Generator, places_of
+from ...implicit.grow import grow
 from ..config import GeneratorConfig, Precision
 from ..data.implicit_codes import boxed_codes
 from ..data.implicit_pool import ClipPool
@@ -31,7 +34,7 @@ RIM, RIM_WIDTH = 4.0, 0.03  # weight around lids and lips, in addition to 1, and
 SCALES = 3  # at which images are compared
 LEAST_FLOW = 32  # pixels, resolution from which on flows are led
 ADVERSARIAL_FROM, ADVERSARIAL_FULL = 0.25, 0.5  # of the training
-FIRST_FLOW, FIRST_SHARE = 0.03, 1.0  # factor on a generator's first flows, and their first raw mask
+FIRST_FLOW, FIRST_COLOUR, FIRST_SHARE = 0.03, 0.1, 2.0  # factors on new weights, and the first raw mask
 NOISE = 0.03  # of the image that motion is measured in
 NEW_EVERY, NEW_CLIPS = 20, 8  # steps between two looks at a growing folder, and clips that are read in one
 
@@ -41,16 +44,20 @@ class GeneratorModel(nn.Module):
 
     Args:
         config: sizes of the networks.
+        size: side of the images.
+        judged: whether a discriminator learns beside the generator.
     """
 
-    def __init__(self, config: GeneratorConfig) -> None:
+    def __init__(self, config: GeneratorConfig, size: int, judged: bool = True) -> None:
         super().__init__()
-        self.generator = Generator(**config.network())
-        self.discriminator = Discriminator(config.size, config.width)
-        with torch.no_grad():  # nothing moves at first, and everything is kept
-            for flow in self.generator.dec.to_flows:
+        self.generator, self.told = Generator(**config.network(size)), config.told
+        self.discriminator = Discriminator(size, config.width) if judged else None
+        with torch.no_grad():  # nothing moves at first, everything is kept, and no layer adds much colour
+            dec = self.generator.dec
+            for flow, colour in zip(dec.to_flows, dec.to_rgbs, strict=True):
                 flow.conv.weight *= FIRST_FLOW
-                flow.bias[:, 2] = FIRST_SHARE
+                colour.conv[0].weight *= FIRST_COLOUR
+            dec.to_flows[0].bias[:, 2] = FIRST_SHARE
 
     def forward(
         self,
@@ -66,11 +73,13 @@ class GeneratorModel(nn.Module):
         adversarial: Tensor,
     ) -> dict[str, Tensor]:
         """Losses of a batch; arguments as `ClipPool.pairs`, and the share [] of the adversarial loss."""
-        start, end = (cut_out(image, box, light[:, 0]) for image in (source, target))
+        start, end = (cut_out(image, box, light[:, 0], self.generator.size) for image in (source, target))
         measured = ((end + 1) * light[:, 1, :, None, None] - 1 + NOISE * torch.randn_like(end)).clamp(-1, 1)
         generator = self.generator
         encoded, motion = generator.enc(start), generator.enc(measured).motion
-        drawn = generator.dec.draw(encoded.style, encoded.features, [motion])
+        codes = [boxed_codes(codes, box) for codes in (source_codes, target_codes)]
+        told = torch.rand(len(start), 1, device=start.device) < self.told
+        drawn = generator.dec.draw(encoded.style, encoded.features, [torch.where(told, codes[1].to(motion), motion)])
         itself = generator.dec.coarse(encoded.style, encoded.features, [encoded.motion])
         with torch.autocast(source.device.type, enabled=False):
             image = with_detail(Drawn(drawn.image.float(), drawn.flows), start - itself.float())
@@ -81,33 +90,39 @@ class GeneratorModel(nn.Module):
                 "coarse": difference(drawn.image.float(), end, weight),
                 "self": difference(itself.float(), start, around_rims(places[0], end.shape[-1])),
                 "edges": edge_difference(image, end, weight),
-                "codes": code_loss(
-                    encoded, motion.float(), boxed_codes(source_codes, box), boxed_codes(target_codes, box)
-                ),
+                "codes": code_loss(encoded.motion.float(), motion.float(), *codes),
                 "flow": flow_loss(drawn.flows, *places, seen),
             }
-        losses |= self._adversarial(image, end)
         weights = {"image": IMAGE, "coarse": COARSE, "self": SELF, "edges": EDGES, "codes": CODES, "flow": FLOW}
-        total = sum(weight * losses[name] for name, weight in weights.items())
-        share = adversarial.to(end)
-        total = total + share * (FEATURES * losses["features"] + ADVERSARIAL * losses["fooled"]) + losses["critic"]
+        total = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
+        if self.discriminator is not None:
+            judged = adversarial_losses(self.discriminator, image, end)
+            share = adversarial.to(end)
+            total = total + share * (FEATURES * judged["features"] + ADVERSARIAL * judged["fooled"]) + judged["critic"]
+            losses |= judged
         return {"loss": total, **losses}
 
-    def _adversarial(self, image: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """The generator's losses by a discriminator that stands still, and the discriminator's own."""
-        still = {name: value.detach() for name, value in self.discriminator.named_parameters()}
-        still |= dict(self.discriminator.named_buffers())
-        trunk = self.discriminator
-        fooled, made = functional_call(trunk, still, (image,), {"features": True})
-        true_score, seen = trunk(real, features=True)
-        features = sum((a - b.detach()).abs().mean() for a, b in zip(made, seen, strict=True)) / len(made)
-        critic = F.softplus(-true_score).mean() + F.softplus(trunk(image.detach())).mean()
-        return {"features": features, "fooled": F.softplus(-fooled).mean(), "critic": critic}
+
+def adversarial_losses(discriminator: Discriminator, image: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """The generator's losses by a discriminator that stands still, and the discriminator's own.
+
+    Args:
+        discriminator: of both.
+        image: [B, 3, S, S], made.
+        real: [B, 3, S, S].
+    """
+    still = {name: value.detach() for name, value in discriminator.named_parameters()}
+    still |= dict(discriminator.named_buffers())
+    fooled, made = functional_call(discriminator, still, (image,), {"features": True})
+    true_score, seen = discriminator(real, features=True)
+    distances = [(a - b.detach()).abs().mean() for a, b in zip(made, seen, strict=True)]
+    critic = F.softplus(-true_score).mean() + F.softplus(discriminator(image.detach())).mean()
+    return {"features": torch.stack(distances).mean(), "fooled": F.softplus(-fooled).mean(), "critic": critic}
 
 
-def cut_out(image: Tensor, box: Tensor, light: Tensor) -> Tensor:
-    """Images in ±1 of uint8 [B, 3, S, S], cut out by boxes [B, 3] and lit by gains [B, 3]."""
-    x = image.float() / 255 * light[:, :, None, None]
+def cut_out(image: Tensor, box: Tensor, light: Tensor, size: int) -> Tensor:
+    """Images [B, 3, size, size] in ±1 of uint8 [B, 3, S, S], cut out by boxes [B, 3] and lit by gains [B, 3]."""
+    x = F.avg_pool2d(image.float() / 255, image.shape[-1] // size) * light[:, :, None, None]
     matrix = torch.zeros(len(x), 2, 3, device=x.device)
     matrix[:, 0, 0] = matrix[:, 1, 1] = box[:, 2]
     matrix[:, :, 2] = box[:, :2]
@@ -142,11 +157,10 @@ def edge_difference(image: Tensor, real: Tensor, weight: Tensor) -> Tensor:
     return across + (weight[..., 1:, :] * (error[..., 1:, :] - error[..., :-1, :]).abs()).mean()
 
 
-def code_loss(source: Source, target: Tensor, source_codes: Tensor, target_codes: Tensor) -> Tensor:
-    """Mean absolute distance of codes from true motion, and of their change from the true change."""
-    own = source.motion.float()
-    change = (target - own) - (target_codes - source_codes)
-    return (own - source_codes).abs().mean() + (target - target_codes).abs().mean() + change.abs().mean()
+def code_loss(source: Tensor, target: Tensor, source_codes: Tensor, target_codes: Tensor) -> Tensor:
+    """Mean absolute distance of codes [B, K] from true motion, and of their change from the true change."""
+    change = (target - source) - (target_codes - source_codes)
+    return (source - source_codes).abs().mean() + (target - target_codes).abs().mean() + change.abs().mean()
 
 
 def flow_loss(flows: list[Tensor], source: Tensor, target: Tensor, seen: Tensor) -> Tensor:
@@ -169,26 +183,40 @@ def flow_loss(flows: list[Tensor], source: Tensor, target: Tensor, seen: Tensor)
 
 
 def train_generator(config: GeneratorConfig, precision: Precision, data: Path, out: Path) -> None:
-    """Train generator and discriminator, or resume; writes `generator.safetensors` and its log.
+    """Train generator and discriminator from size to size, or resume.
+
+    Writes `generator.safetensors` with its log, and `generator-S.safetensors` for each smaller size S.
 
     Args:
         config: of the stage.
         precision: of the training.
         data: folder with the clips in `moves`.
-        out: folder of the checkpoint.
+        out: folder of the checkpoints.
 
     Raises:
-        InputError: there are no clips, or the checkpoint is of other settings.
+        InputError: there are no clips, or a checkpoint is of other settings.
     """
-    pool = ClipPool(data / "moves")
-    torch.manual_seed(config.seed)
-    model = GeneratorModel(config)
-    trainer = Trainer("generator", out, model, ("generator", "discriminator"), config, precision)
+    pool, before = ClipPool(data / "moves"), None
+    for number, (side, share) in enumerate(config.sizes.items(), 1):
+        last = number == len(config.sizes)
+        torch.manual_seed(config.seed + number)
+        model = GeneratorModel(config, int(side), judged=last and config.judged)
+        if before is not None:
+            grow(before, model.generator)
+        settings = replace(config, steps=max(1, round(config.steps * share)), minutes=config.minutes * share)
+        name, saved = ("generator", ("generator", "discriminator")) if last else (f"generator-{side}", ("generator",))
+        trainer = Trainer(name, out, model, saved, settings, precision)
+        trainer.run(batches_of(pool, config.batch, trainer))
+        before = model.generator.cpu()
+
+
+def batches_of(pool: ClipPool, batch: int, trainer: Trainer) -> Callable[[torch.Generator], dict[str, Tensor]]:
+    """The batches of a training, with the share of the adversarial loss, which rises."""
 
     def make(step: int) -> dict[str, Tensor]:
         if step % NEW_EVERY == 0:
             pool.read_new(NEW_CLIPS)
-        return pool.pairs(config.batch, trainer.generator(step))
+        return pool.pairs(batch, trainer.generator(step))
 
     batches = Prefetcher(make)
 
@@ -196,4 +224,4 @@ def train_generator(config: GeneratorConfig, precision: Precision, data: Path, o
         rise = (trainer.progress - ADVERSARIAL_FROM) / (ADVERSARIAL_FULL - ADVERSARIAL_FROM)
         return {**batches(trainer.step), "adversarial": torch.tensor(min(1.0, max(0.0, rise)))}
 
-    trainer.run(draw)
+    return draw
