@@ -51,6 +51,8 @@ def _see_alike(smaller: AppearanceNetwork, larger: AppearanceNetwork) -> None:
     pair = torch.cat([torch.eye(_COLOURS), -torch.eye(_COLOURS)])  # [6, 3]
     back = pair.T / (1 + LEAK)
     first, block = larger.convs[0][0], larger.convs[1]
+    if len(first.weight) < len(pair):
+        return  # too narrow to carry the colours: it has to learn again
     _effective(first, pair[:, :, None, None] / GAIN)
     _effective(block.conv1[0], _central(pair @ back) / GAIN)
     old, old_bias = smaller.convs[0][0], smaller.convs[0][1].bias

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,48 +146,6 @@ class VoiceConfig(LoopConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MovesConfig:
-    """Stage `moves`: images of people in motion, for stage `generator`."""
-
-    people: int  # drawn ones
-    frames: int  # images of each person
-    portraits: str | None = None  # folder of photographs that are moved
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratorConfig(LoopConfig):
-    """Stage `generator`: IF-MDM's stage 1."""
-
-    width: int  # see `implicit.generator.Generator`, as the following
-    style: int
-    refine: int = 0
-    fill: bool = True
-    sizes: dict[str, float]  # sides of the images, from small to large, each trained for a share of steps and minutes
-    batch: int
-    told: float = 0.5  # share of the images that are drawn by their true codes instead of measured ones
-    judged: bool = True  # by a discriminator, at the last size
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        sides = [int(side) for side in self.sizes]
-        if not sides or any(2 * a != b for a, b in pairwise(sides)):
-            raise ValueError("sizes must double from one to the next")
-
-    def network(self, size: int) -> dict[str, Any]:
-        """Arguments of `implicit.generator.Generator` for images of a side."""
-        return {"size": size, **{name: getattr(self, name) for name in ("width", "style", "refine", "fill")}}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerConfig(LoopConfig):
-    """Stage `transformer`: IF-MDM's stage 2."""
-
-    variant: str  # of `implicit.transformer.VARIANTS`
-    batch: int
-    takes: int  # motions that are drawn of each recording
-
-
-@dataclass(frozen=True, kw_only=True)
 class PackConfig(PackNotes):
     """The model pack that stage `pack` writes."""
 
@@ -253,9 +210,6 @@ class TrainingConfig:
     precision: Precision = "fp32"
     speech: SpeechConfig | None = None
     voice: VoiceConfig | None = None
-    moves: MovesConfig | None = None
-    generator: GeneratorConfig | None = None
-    transformer: TransformerConfig | None = None
     start: StartConfig | None = None
     ablate: AblateConfig = AblateConfig()
     estimators: EstimatorsConfig | None = None
@@ -292,18 +246,26 @@ def load_config(name: str) -> TrainingConfig:
     Raises:
         InputError: there is none, it lacks a section or a setting, or it has one that is unknown or of another type.
     """
-    shipped = CONFIGS / f"{name}.json"
+    return parse_config(*named_json(name, CONFIGS))
+
+
+def named_json(name: str, folder: Path) -> tuple[object, str]:
+    """Content and path of a configuration, by its name in a folder of shipped ones or by the path of a JSON file.
+
+    Raises:
+        InputError: there is none, or it is not JSON.
+    """
+    shipped = folder / f"{name}.json"
     path = shipped if is_file(shipped) else Path(name)
     try:
-        data = read_json(path)
+        return read_json(path), str(path)
     except OSError as error:
-        known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.json")))
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.json")))
         raise InputError(
             f"There is no configuration '{shown(name)}'; use {known}, or the path of a JSON file."
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); correct it.") from error
-    return parse_config(data, str(path))
 
 
 def parse_config(data: object, where: str) -> TrainingConfig:

@@ -20,11 +20,12 @@ from ...implicit.detail import with_detail
 from ...implicit.discriminator import Discriminator
 from ...implicit.generator import Drawn, Generator, places_of
 from ...implicit.grow import grow
-from ..config import GeneratorConfig, Precision
+from ..config import Precision
 from ..data.implicit_codes import boxed_codes
 from ..data.implicit_pool import ClipPool
 from ..engine.prefetch import Prefetcher
 from ..engine.trainer import Trainer
+from ..implicit_config import GeneratorConfig
 from ..people.inference import RIMS
 
 IMAGE, COARSE, SELF, EDGES = 10.0, 5.0, 2.5, 5.0  # weights of the differences between images, see `forward`

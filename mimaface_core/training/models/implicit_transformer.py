@@ -16,11 +16,12 @@ from ...errors import InputError
 from ...implicit.sampler import TRAINING_STEPS, alphas_cumprod
 from ...implicit.transformer import TOKENS_A_FRAME, WINDOW, MotionTransformer
 from ...implicit.voice_features import FEATURES
-from ..config import Precision, TransformerConfig
+from ..config import Precision
 from ..data.implicit_codes import DIMENSIONS
 from ..data.implicit_speech import SpokenMotion
 from ..engine.prefetch import Prefetcher
 from ..engine.trainer import Trainer
+from ..implicit_config import TransformerConfig
 
 BIN = 1 / 255  # half a bin of the likelihood at the last step, on ±1
 LEAST_PROBABILITY = 1e-12
