@@ -31,12 +31,16 @@ def _add_verify(tasks: argparse._SubParsersAction) -> None:
 def _add_convert(tasks: argparse._SubParsersAction) -> None:
     parser = tasks.add_parser(
         "convert",
-        help="make a pack of the released weights",
+        help="make a pack of the released weights, or of IF-MDM's checkpoints",
         description="Make a pack of the released weights: safetensors, checked file by file. Run again after an "
-        "interruption, it resumes with the next file.",
+        "interruption, it resumes with the next file. Of a checkpoint of IF-MDM's stage 1, make a pack for implicit "
+        "motion; nothing in the file is run.",
     )
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="the folder of the released weights: checkpoints/ and models/"
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="the folder of the released weights (checkpoints/ and models/), or IF-MDM's checkpoint of stage 1",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="the pack's folder (models/mimaface/released)")
     parser.add_argument(
@@ -48,6 +52,14 @@ def _add_convert(tasks: argparse._SubParsersAction) -> None:
     parser.add_argument("--half", action="store_true", help="store in half precision: half the size")
     parser.add_argument(
         "--download", action="store_true", help="first fetch into DIR, from the model hub, what it lacks"
+    )
+    parser.add_argument(
+        "--transformer", type=Path, metavar="FILE", help="of IF-MDM: the checkpoint of stage 2, for speech"
+    )
+    parser.add_argument(
+        "--speech",
+        metavar="NAME",
+        help="of IF-MDM: the folder, in OUT or beside it, of the wav2vec 2.0 or HuBERT that stage 2 was trained with",
     )
     parser.set_defaults(work=convert)
 
@@ -64,9 +76,9 @@ def print_packs(_: argparse.Namespace) -> int:
 def verify(options: argparse.Namespace) -> int:
     """`mimaface pack verify PACK`: load every part and print its size, or check the folder of released weights."""
     from ..mimaface_core import host
+    from ..mimaface_core.packs.entries import MANIFEST
     from ..mimaface_core.packs.files import verify_files
-    from ..mimaface_core.packs.find import find_pack, list_packs
-    from ..mimaface_core.packs.manifest import MANIFEST
+    from ..mimaface_core.packs.find import list_packs, open_pack
     from ..mimaface_core.packs.released.check import check_released
     from ..mimaface_core.terminal import TerminalHost, interruptible
 
@@ -79,7 +91,7 @@ def verify(options: argparse.Namespace) -> int:
                 raise InputError("\n".join(problems))
             print(f"{folder}: every released file fits.")
             return 0
-        pack = find_pack(options.pack)
+        pack = open_pack(options.pack)
         verify_files(pack.folder, pack.manifest)
         for part, size in pack.verify().items():
             print(f"{part}\t{size['parameters']:,} parameters\t{size['bytes'] / 1e6:.1f} MB")
@@ -96,6 +108,8 @@ def convert(options: argparse.Namespace) -> int:
 
     terminal = TerminalHost()
     with interruptible(terminal), host.use(terminal):
+        if options.folder.is_file():
+            return _convert_implicit(options)
         if options.download:
             terminal.say(NOTICE)
             download_released(options.folder, with_vae=options.vae is None)
@@ -103,4 +117,15 @@ def convert(options: argparse.Namespace) -> int:
     print(*report.lines(), sep="\n")
     size = sum(path.stat().st_size for path in options.out.glob("*.safetensors"))
     print(f"{options.out}: a model pack of {size / 1e9:.1f} GB. In models/mimaface it is found by its folder's name.")
+    return 0
+
+
+def _convert_implicit(options: argparse.Namespace) -> int:
+    """A pack for implicit motion, of checkpoints of IF-MDM."""
+    from ..mimaface_core.packs.convert_implicit import convert_implicit
+
+    pack = convert_implicit(options.folder, options.out, options.transformer, options.speech, options.half)
+    print(f"{options.out}: a pack for implicit motion. In models/mimaface it is found by its folder's name.")
+    if pack.manifest.transformer is None:
+        print("It has no motion transformer: videos drive it, voices do not.")
     return 0

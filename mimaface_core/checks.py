@@ -37,10 +37,19 @@ def checked(**checks: Check) -> Callable[[Callable[Arguments, Result]], Callable
     return decorate
 
 
-def kind(*kinds: type, remedy: str) -> Check:
-    """An argument of one of these classes; `remedy` says where one comes from."""
+def kind(*kinds: type, remedy: str, others: Mapping[type, str] | None = None) -> Check:
+    """An argument of one of these classes.
+
+    Args:
+        kinds: the classes.
+        remedy: where such an argument comes from.
+        others: classes that are easily taken for these, with what they are and the remedy.
+    """
 
     def check(name: str, value: Any) -> None:
+        for other, sentence in (others or {}).items():
+            if isinstance(value, other):
+                raise InputError(f"{name} is {sentence}.")
         if not isinstance(value, kinds):
             raise InputError(f"{name} cannot be {_article(type(value).__name__)}; {remedy}.")
 

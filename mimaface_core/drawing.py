@@ -15,11 +15,12 @@ from torch import Tensor
 
 from . import checks, host
 from .appearance.frames import Appearance, encode_appearance
-from .arguments import AUDIO, MOTION, PACK, SOURCE
+from .arguments import AUDIO, CROPPED, MOTION, PACK, SOURCE
 from .diffusion.clips import count_steps, sample_clips
 from .diffusion.settings import SamplerSettings
 from .errors import InputError
 from .face.crop import warp
+from .face.implicit_source import ImplicitSource
 from .face.paste import Paster
 from .face.source import SourceFace
 from .media.audio import AnyAudio, AudioFile
@@ -90,6 +91,7 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
     return draw
 
 
+@checks.checked(pack=PACK, source=SOURCE, motion=MOTION)
 def transparency(pack: ModelPack, source: SourceFace, motion: MotionTrack) -> Iterator[Tensor]:
     """The alpha [S, S] in 0–1 of each frame of a cut-out's crop, moved along with the head.
 
@@ -190,13 +192,15 @@ def animate(
             yield with_alpha((clip.permute(0, 2, 3, 1) + 1) / 2, alphas)
 
 
-@checks.checked(source=SOURCE, longest_side=checks.whole(*IMAGE_SIDES))
-def paste_back(source: SourceFace, frames: Tensor | Iterable[Tensor], longest_side: int = 1920) -> Iterator[Tensor]:
+@checks.checked(source=CROPPED, longest_side=checks.whole(*IMAGE_SIDES))
+def paste_back(
+    source: SourceFace | ImplicitSource, frames: Tensor | Iterable[Tensor], longest_side: int = 1920
+) -> Iterator[Tensor]:
     """The animated crop returned into the whole photograph, with soft edges and matched colour.
 
     Args:
         source: whose crop it is.
-        frames: batches [n, S, S, 3] in 0–1, as `animate` yields them, or frames [S, S, 3].
+        frames: batches [n, S, S, 3] in 0–1, as `animate` or `render_implicit` yields them, or frames [S, S, 3].
         longest_side: larger photographs are scaled down to this many pixels.
 
     Yields:

@@ -1,168 +1,253 @@
-"""IF-MDM from files to frames: load the authors' checkpoints, drive a photograph by a clip or by speech features.
+"""IF-MDM from files to frames: a photograph driven by a clip or a voice, without a face model.
 
-source → encode → drive or speak → render; the counterpart of `pipeline` and `drawing` for implicit motion.
+encode → drive or speak → render; the counterpart of `pipeline` and `drawing` for implicit motion.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from . import host
+from . import checks, host
+from .arguments import AUDIO, IMPLICIT_MOTION, IMPLICIT_PACK, IMPLICIT_SOURCE
+from .audio.pauses import pauses
+from .audio.speech import Speech
 from .errors import InputError
-from .face.crop import crop_matrix, warp
+from .face.crop import crop_matrix, transform_points, warp
 from .face.detect import FaceTracker, face_tracker
 from .face.follow import follow, still_landmarks
-from .implicit.checkpoint import load_generator, load_transformer
-from .implicit.generator import Generator, Source
-from .implicit.motion import ImplicitMotion
+from .face.implicit_source import ImplicitSource
+from .implicit.detail import missing_detail
+from .implicit.generator import Source
+from .implicit.motion import RATE, ImplicitMotion
 from .implicit.render import BATCH, MODES, RELATIVE, encode_source, measure_motion, render_motion
 from .implicit.speech import SpeakSettings, speak
-from .implicit.transformer import MotionTransformer
+from .implicit.steering import Steering
+from .media.audio import AnyAudio, AudioFile
 from .media.frames import Frames
-from .tensors import to_float
+from .media.marks.report import name_marks
+from .packs.find import find_implicit_pack
+from .packs.implicit_pack import ImplicitPack
+from .pipeline import MOST_FACES
+from .tensors import to_float, to_uint8
 
-FACE_SHARE = 0.5  # of the crop's side that the face's box fills, about that of the authors' samples
-
-
-@dataclass(frozen=True)
-class ImplicitModel:
-    """IF-MDM's networks.
-
-    Attributes:
-        generator: stage 1.
-        transformer: stage 2; None where only clips drive.
-    """
-
-    generator: Generator
-    transformer: MotionTransformer | None = None
+_FACE = checks.whole(-1, MOST_FACES)
 
 
-def load_implicit(stage1: str | Path, stage2: str | Path | None = None) -> ImplicitModel:
-    """The networks from the authors' checkpoints or from safetensors; nothing in them is run.
+def load_implicit(name: str | Path = "bundled-implicit") -> ImplicitPack:
+    """Open a pack for implicit motion; its networks are loaded when they are first used.
 
     Args:
-        stage1: the generator's file.
-        stage2: the transformer's file, needed for speech.
+        name: of a pack (`bundled-implicit`, or a folder in models/mimaface), or a folder. Checkpoints of IF-MDM's
+            authors become a pack by `mimaface pack convert`.
 
     Raises:
-        InputError: a file is missing, damaged, asks for code, or holds another network.
+        InputError: there is no such pack, its manifest is not usable, or it has a face model.
     """
-    transformer = None if stage2 is None else load_transformer(stage2)
-    generator = load_generator(stage1)
-    if transformer is not None and transformer.dimensions != generator.dimensions:
-        raise InputError(
-            f"Stage 1 has {generator.dimensions} dimensions of motion, stage 2 {transformer.dimensions};"
-            " use checkpoints of one model."
-        )
-    return ImplicitModel(generator, transformer)
+    return find_implicit_pack(str(name))
 
 
-def encode_implicit(model: ImplicitModel, image: str | Path | Tensor, *, tracker: FaceTracker | None = None) -> Source:
+@checks.checked(pack=IMPLICIT_PACK, face=_FACE)
+def encode_implicit(
+    pack: ImplicitPack, image: str | Path | Tensor, *, face: int = -1, tracker: FaceTracker | None = None
+) -> ImplicitSource:
     """The face of a photograph, cropped and encoded once.
 
     Args:
-        model: its generator encodes.
+        pack: its generator encodes.
         image: a path, or [H, W, 3] in 0–1.
+        face: which one, where there are several: −1 the largest, else counted from the left, 0 the leftmost.
         tracker: finds the face; mediapipe when None.
 
     Raises:
         InputError: no face is found.
     """
     if isinstance(image, (str, Path)):
+        name_marks(image, "the file")
         image = to_float(next(iter(Frames.open(image))))
-    landmarks = still_landmarks(image, tracker or _tracker())
-    return encode_source(model.generator, _crop(model, image, landmarks)[None])
+    landmarks = still_landmarks(image, tracker or _tracker(), face)
+    matrix, crop = _cropped(image, landmarks, pack, pack.image_size)
+    _, small = _cropped(image, landmarks, pack, pack.generator.size)
+    device, detail = host.current().device, None
+    with host.current().load(pack.generator), torch.no_grad():
+        encoded = encode_source(pack.generator, small[None].to(device))
+        if pack.manifest.image_size is not None:
+            detail = missing_detail(pack.generator, encoded, crop[None].to(device)).cpu()
+    marks = transform_points(matrix, landmarks)
+    return ImplicitSource(image, crop, matrix, marks, _moved(encoded, torch.device("cpu")), detail)
 
 
+@checks.checked(pack=IMPLICIT_PACK, face=_FACE)
 def drive_implicit(
-    model: ImplicitModel, clip: str | Path | Frames, *, tracker: FaceTracker | None = None
+    pack: ImplicitPack, clip: str | Path | Frames, *, face: int = -1, tracker: FaceTracker | None = None
 ) -> ImplicitMotion:
-    """The motion of the face in a clip, from the first frame that shows it.
+    """The motion of the face in a clip; frames before the first that shows it are still.
 
     Args:
-        model: its generator measures.
+        pack: its generator measures.
         clip: a path, or frames.
+        face: which one, as in `encode_implicit`, in the first frame that shows one.
         tracker: finds the face; mediapipe when None.
 
     Raises:
         InputError: no frame shows a face.
     """
+    if not isinstance(clip, Frames):
+        name_marks(clip, "the file")
     frames = clip if isinstance(clip, Frames) else Frames.open(clip)
-    batches = _face_batches(model, frames, tracker or _tracker())
-    codes = list(measure_motion(model.generator, batches))
+    current = host.current()
+    with current.load(pack.generator), current.progress(frames.count, "measuring the motion") as progress:
+        crops = _FaceCrops(pack, tracker or _tracker(), face)
+        codes = []
+        for measured in measure_motion(pack.generator, crops.batches(frames)):
+            codes.append(measured.cpu())
+            progress.update(len(measured))
     if not codes:
         raise InputError("No face was found in the clip; use one that shows a face from the front.")
-    return ImplicitMotion(torch.cat(codes), frames.fps)
+    codes.insert(0, codes[0][:1].expand(crops.skipped, -1))
+    return ImplicitMotion(torch.cat(codes), frames.fps, pack.groups)
 
 
+@checks.checked(
+    pack=IMPLICIT_PACK,
+    source=IMPLICIT_SOURCE,
+    audio=AUDIO,
+    settings=checks.optional(checks.kind(SpeakSettings, remedy="give SpeakSettings")),
+    reference=checks.optional(IMPLICIT_MOTION),
+)
 def speak_implicit(
-    model: ImplicitModel, source: Source, speech: Iterable[Tensor], settings: SpeakSettings | None = None
+    pack: ImplicitPack,
+    source: ImplicitSource,
+    audio: str | Path | AnyAudio,
+    settings: SpeakSettings | None = None,
+    *,
+    reference: ImplicitMotion | None = None,
 ) -> Iterator[ImplicitMotion]:
-    """Motion of speech, in pieces, as soon as each is ready.
+    """Motion of a voice at 25 frames a second, in pieces, each as soon as it is ready.
 
     Args:
-        model: with its transformer.
+        pack: the pack, with a transformer.
         source: the person, whose motion it begins with.
-        speech: features in blocks [2n, 768], two a frame of 25 a second (wav2vec 2.0 or HuBERT, base, as in training).
-        settings: of the sampler and of the motion's statistics.
+        audio: the voice, or a video with one.
+        settings: of the sampler, the motion's statistics, and each group's factor; the pack's own when None.
+        reference: another motion of the pack; the statistics are then its own.
 
     Raises:
-        InputError: the model has no transformer, or features have another shape.
+        InputError: no audio, no transformer or speech encoder, statistics of another pack, or a factor for a group
+            that the pack does not keep apart.
     """
-    if model.transformer is None:
-        raise InputError("This model has no motion transformer; give load_implicit the checkpoint of stage 2, too.")
-    for codes in speak(model.transformer, source.motion[0], speech, settings):
-        yield ImplicitMotion(codes)
+    settings = settings or pack.speaking()
+    if reference is not None:
+        settings = settings.like(reference)
+    steering = Steering(pack.groups, settings.factors, source.posture, settings.rest)
+    sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
+    if sound is None:
+        raise InputError(f"{audio} has no audio to speak with; give a video with audio, or an audio file.")
+    network, speech = pack.transformer, Speech.of(sound)
+    quiet = _Queue(pauses(speech)) if settings.rest else None
+    current = host.current()
+    with (
+        current.load(network),
+        current.progress(speech.frames(RATE), "speaking") as progress,
+    ):
+        for codes in speak(network, source.posture, pack.speech_features(speech), settings):
+            progress.update(len(codes))
+            steered = steering(codes, None if quiet is None else quiet.take(len(codes)))
+            yield ImplicitMotion(steered, groups=pack.groups)
 
 
+@checks.checked(
+    pack=IMPLICIT_PACK,
+    source=IMPLICIT_SOURCE,
+    motion=IMPLICIT_MOTION,
+    mode=checks.choice(MODES),
+)
 def render_implicit(
-    model: ImplicitModel, source: Source, motion: ImplicitMotion, mode: str = RELATIVE, *, refine: bool = True
+    pack: ImplicitPack,
+    source: ImplicitSource,
+    motion: ImplicitMotion,
+    mode: str = RELATIVE,
+    *,
+    refine: bool = True,
 ) -> Iterator[Tensor]:
     """Frames [n, S, S, 3] in 0–1 of the source with the motion, drawn when they are asked for.
 
     Args:
-        model: its generator draws.
+        pack: its generator draws.
         source: the person.
         motion: N frames.
         mode: `relative` for another person's motion, `absolute` for that of speech.
-        refine: whether the refine block is run, which takes most of the time.
+        refine: whether the refine block is run, where the pack has one; it takes most of the time.
 
     Raises:
-        InputError: an unknown mode, or a motion of another generator.
+        InputError: an unknown mode, or a motion of another pack.
     """
-    if mode not in MODES:
-        raise InputError(f"Implicit motion can be {' or '.join(MODES)}, not {mode!r}.")
-    for frames in render_motion(model.generator, source, motion, mode, refine):
-        host.current().check_cancelled()
-        yield (frames.permute(0, 2, 3, 1) + 1) / 2
+    current, generator = host.current(), pack.generator
+    with current.load(generator), current.progress(len(motion), "drawing") as progress:
+        encoded = _moved(source.encoded, current.device)
+        detail = None if source.detail is None else source.detail.to(current.device)
+        for frames in render_motion(generator, encoded, motion, mode, refine, detail):
+            images = (frames.permute(0, 2, 3, 1).float().cpu() + 1) / 2
+            preview = Image.fromarray(to_uint8(images[-1]).numpy()) if current.previews else None
+            progress.update(len(images), preview)
+            yield images
 
 
 def _tracker() -> FaceTracker:
     return face_tracker(host.current().models_folders())
 
 
-def _crop(model: ImplicitModel, image: Tensor, landmarks: Tensor) -> Tensor:
-    """The face's crop [3, S, S] in ±1 of an image [H, W, 3] in 0–1."""
-    size = model.generator.size
-    return warp(image.permute(2, 0, 1) * 2 - 1, crop_matrix(landmarks, FACE_SHARE, size), size)
+def _moved(source: Source, device: torch.device) -> Source:
+    return Source(
+        source.style.to(device), [feature.to(device) for feature in source.features], source.motion.to(device)
+    )
 
 
-def _face_batches(model: ImplicitModel, frames: Frames, tracker: FaceTracker) -> Iterator[Tensor]:
-    """Crops [n, 3, S, S] of the frames, from the first with a face, all cropped where it is."""
-    size, matrix, batch = model.generator.size, None, []
-    for frame, landmarks, _ in follow(frames, tracker):
-        if matrix is None and landmarks is not None:
-            matrix = crop_matrix(landmarks, FACE_SHARE, size)
-        if matrix is None:
-            continue
-        batch.append(warp(to_float(frame).permute(2, 0, 1) * 2 - 1, matrix, size))
-        if len(batch) == BATCH:
-            yield torch.stack(batch)
-            batch = []
-    if batch:
-        yield torch.stack(batch)
+def _cropped(image: Tensor, landmarks: Tensor, pack: ImplicitPack, size: int) -> tuple[Tensor, Tensor]:
+    """The map [2, 3] to the face's crop of an image [H, W, 3] in 0–1, and the crop [3, size, size] in ±1."""
+    matrix = crop_matrix(landmarks, pack.manifest.face_share, size)
+    return matrix, warp(image.permute(2, 0, 1) * 2 - 1, matrix, size)
+
+
+class _FaceCrops:
+    """Crops of a clip's frames, all where the face is first seen; `skipped` frames came before."""
+
+    def __init__(self, pack: ImplicitPack, tracker: FaceTracker, face: int) -> None:
+        self.pack, self.tracker, self.face, self.skipped = pack, tracker, face, 0
+
+    def batches(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Batches [n, 3, S, S] in ±1 on the device."""
+        matrix, batch, size = None, [], self.pack.generator.size
+        for frame, landmarks, _ in follow(frames, self.tracker, self.face):
+            if matrix is None and landmarks is not None:
+                matrix = crop_matrix(landmarks, self.pack.manifest.face_share, size)
+            if matrix is None:
+                self.skipped += 1
+                continue
+            batch.append(warp(to_float(frame).permute(2, 0, 1) * 2 - 1, matrix, size))
+            if len(batch) == BATCH:
+                yield torch.stack(batch).to(host.current().device)
+                batch = []
+        if batch:
+            yield torch.stack(batch).to(host.current().device)
+
+
+class _Queue:
+    """Values of blocks, taken in other lengths."""
+
+    def __init__(self, blocks: Iterator[Tensor]) -> None:
+        self._blocks, self._waiting = blocks, torch.zeros(0, dtype=torch.bool)
+
+    def take(self, count: int) -> Tensor:
+        """The next values [count]; beyond the last it is quiet."""
+        while len(self._waiting) < count:
+            block = next(self._blocks, None)
+            if block is None:
+                block = torch.ones(count - len(self._waiting), dtype=torch.bool)
+            self._waiting = torch.cat([self._waiting, block])
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken

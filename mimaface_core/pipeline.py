@@ -25,6 +25,7 @@ from .face.detect import FaceTracker, face_tracker
 from .face.extract_by_d3dfr import FRAMINGS
 from .face.lost import LOST
 from .face.source import SourceFace
+from .implicit.motion import ImplicitMotion
 from .media.audio import AnyAudio, AudioFile
 from .media.frames import Frames
 from .media.marks.report import name_marks
@@ -43,7 +44,12 @@ from .packs.pack import ModelPack
 GAZE_X, GAZE_Y = 0.2, 0.12  # eye widths at a slider's 1: as far as eyes turn without effort
 MOST_FACES = 1000  # that `face` counts to
 
-_FACE = checks.kind(SourceFace, MotionTrack, remedy="give a source or a motion, as measure returns them")
+_FACE = checks.kind(
+    SourceFace,
+    MotionTrack,
+    remedy="give a source or a motion, as measure returns them",
+    others={ImplicitMotion: "implicit motion, which has no sliders; give a source or a motion of Extract 3DMM"},
+)
 _ANY, _SHARE, _FACTOR = checks.number(), checks.number(0, 1), checks.number(0, 10)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,13 +12,36 @@ from torch.nn import functional as F
 
 from ..morphable.bundled.face_mesh import OVAL
 from ..tensors import invert_affine, sampling_grid, smoothstep
-from .source import SourceFace
 
 EDGE_SHARE = 0.10  # of the crop's side, over which it fades into the image
 SEAM_WEIGHTS = (0.02, 0.9)  # weights of the crop's fading border between which colours are compared
 MAX_COLOUR_SHIFT = 0.15  # in 0–1: a larger difference at the seam is movement, not colour
 MASK_SUPERSAMPLING = 4  # the outline of a face is drawn that much finer than the crop, for a smooth edge
 MIN_SHRINK = 1.2  # crop pixels to an image pixel: from here on the crop is averaged before it is sampled
+
+
+class CroppedFace(Protocol):
+    """A photograph and the place of a face's crop in it: a `SourceFace` or an `ImplicitSource`."""
+
+    @property
+    def image(self) -> Tensor:
+        """[H, W, 3] in 0–1, the full image."""
+
+    @property
+    def crop(self) -> Tensor:
+        """[3, S, S] in ±1."""
+
+    @property
+    def crop_matrix(self) -> Tensor:
+        """[2, 3], image pixels to crop pixels."""
+
+    @property
+    def landmarks(self) -> Tensor:
+        """[478, 3] in crop pixels."""
+
+    @property
+    def alpha(self) -> Tensor | None:
+        """[H, W] in 0–1, of a cut-out."""
 
 
 class Paster:
@@ -34,7 +58,7 @@ class Paster:
         mask: [H, W] in 0–1, the crop's weight at each pixel.
     """
 
-    def __init__(self, source: SourceFace, longest: int = 1920) -> None:
+    def __init__(self, source: CroppedFace, longest: int = 1920) -> None:
         whole = source.image if source.alpha is None else torch.cat([source.image, source.alpha[..., None]], -1)
         self._whole, scale = _scaled_down(whole, longest)
         self.image = self._whole[..., :3]

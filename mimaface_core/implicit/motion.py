@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,13 +15,14 @@ from torch import Tensor
 from ..errors import InputError
 from ..motion.motion_file import FileKind, read
 from ..tensors import between
+from .groups import Groups, check_groups
 
 FILE = FileKind(
     "mimaface.implicit.1",
     "implicit motion",
     ("codes",),
     writer="ImplicitMotion.save",
-    otherwise="a motion of the face model goes through Load Motion",
+    otherwise="a motion of the face model goes to Retarget Motion and Sample Clips, not to Render Implicit",
 )
 RATE = Fraction(25)  # frames a second of stage 2
 
@@ -30,22 +34,35 @@ class ImplicitMotion:
     Attributes:
         codes: [N, K], within ±1.
         fps: frames a second, exact.
+        groups: dimensions that move one part of the face, by its name; empty where the codes mix them.
+
+    Raises:
+        InputError: codes of another shape, or no finite numbers; a rate that is none; groups that do not fit.
     """
 
     codes: Tensor
     fps: Fraction = RATE
+    groups: Groups = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.codes.ndim != 2 or not self.codes.isfinite().all():
             raise InputError(f"Motion codes must be finite and of shape [N, K], not {list(self.codes.shape)}.")
         if self.fps <= 0:
             raise InputError(f"A motion needs a positive frame rate, not {self.fps}.")
+        try:
+            check_groups(self.groups, self.codes.shape[1])
+        except ValueError as error:
+            raise InputError(f"A motion's {error}.") from error
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __getitem__(self, frames: slice) -> ImplicitMotion:
-        return ImplicitMotion(self.codes[frames], self.fps)
+        return self.replace(codes=self.codes[frames])
+
+    def replace(self, **changes: Any) -> ImplicitMotion:
+        """A copy with fields replaced."""
+        return replace(self, **changes)
 
     @property
     def mean(self) -> Tensor:
@@ -63,13 +80,14 @@ class ImplicitMotion:
         at = torch.tensor([float(i * self.fps / fps) for i in range(count)]).clamp(max=len(self) - 1)
         low = at.floor().long()
         codes = between(self.codes[low], self.codes[(low + 1).clamp(max=len(self) - 1)], at - low)
-        return ImplicitMotion(codes, Fraction(fps))
+        return self.replace(codes=codes, fps=Fraction(fps))
 
     def save(self, path: str | Path) -> None:
         """Write a .safetensors file."""
         from safetensors.torch import save_file
 
-        save_file({"codes": self.codes.contiguous()}, str(path), {"format": FILE.format, "fps": str(self.fps)})
+        notes = {"format": FILE.format, "fps": str(self.fps), "groups": json.dumps(self.groups)}
+        save_file({"codes": self.codes.contiguous()}, str(path), notes)
 
     @classmethod
     def load(cls, path: str | Path) -> ImplicitMotion:
@@ -78,4 +96,13 @@ class ImplicitMotion:
         Raises:
             InputError: the file is missing, damaged, or of another kind.
         """
-        return read(path, FILE, lambda parts: cls(parts.numbers("codes"), parts.rate()))
+        return read(path, FILE, lambda parts: cls(parts.numbers("codes"), parts.rate(), _groups(parts.notes)))
+
+
+def _groups(notes: Mapping[str, str]) -> Groups:
+    """The groups of a file, which may have none."""
+    try:
+        groups = json.loads(notes.get("groups", "{}"))
+        return {str(name): [int(one) for one in dimensions] for name, dimensions in groups.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError("its groups cannot be read; save the motion again with ImplicitMotion.save.") from error

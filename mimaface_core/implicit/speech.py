@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from .. import host
 from ..errors import InputError
+from .groups import GroupFactors
+from .motion import ImplicitMotion
 from .sampler import ANCESTRAL, Schedule, alphas_cumprod, sample
 from .transformer import TOKENS_A_FRAME, WINDOW, MotionTransformer
 
@@ -24,13 +27,16 @@ class SpeakSettings:
         steps: of the sampler.
         sampler: `ancestral` or `ddim`.
         guidance: on speech; 1 for none.
-        mean: the motion's mean: `free`, the source's `posture`, or the `last frame` of the window before.
+        mean: the motion's mean: `free`, the source's `posture`, or the `last frame` of the window before. A tensor [K]
+            for one number a dimension, such as those of a reference (`like`).
         deviation: the motion's standard deviation in every dimension, 0.1 calm, 0.3 lively; None leaves it free. A
             tensor [K] for one number a dimension, such as those of a reference.
         overlap: frames that a window takes over from the one before and begins with, so that nothing jumps where they
             join; 0 joins them as the authors do.
         clamp: whether estimates are kept within ±1.
         seed: of the noise.
+        factors: of each group's movement, for `steering.Steering`.
+        rest: whether in pauses the mouth rests and the head sways a little, likewise.
 
     Raises:
         InputError: a value that is out of range.
@@ -39,16 +45,21 @@ class SpeakSettings:
     steps: int = 50
     sampler: str = ANCESTRAL
     guidance: float = 2.5
-    mean: str = POSTURE
+    mean: str | Tensor = POSTURE
     deviation: float | Tensor | None = None
     overlap: int = DEFAULT_OVERLAP
     clamp: bool = True
     seed: int = 0
+    factors: GroupFactors = field(default_factory=GroupFactors)
+    rest: bool = False
     schedule: Schedule = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", Schedule.of(self.steps, self.sampler))
-        if self.mean not in MEANS:
+        if isinstance(self.mean, Tensor):
+            if not (self.mean.isfinite() & (self.mean.abs() <= 1)).all():
+                raise InputError("The motion's mean must lie from −1 to 1, as motion codes do.")
+        elif self.mean not in MEANS:
             raise InputError(f"The motion's mean can be {', '.join(MEANS[:-1])} or {MEANS[-1]}, not {self.mean!r}.")
         if not 0 <= self.overlap <= WINDOW // 2:
             raise InputError(f"Windows can overlap by 0 to {WINDOW // 2} frames, not {self.overlap}.")
@@ -56,6 +67,10 @@ class SpeakSettings:
             deviation = torch.as_tensor(self.deviation, dtype=torch.float32)
             if not (deviation.isfinite() & (deviation >= 0) & (deviation < 1)).all():
                 raise InputError("The motion's deviation must lie from 0 to below 1; 0.1 is calm, 0.3 lively.")
+
+    def like(self, reference: ImplicitMotion) -> SpeakSettings:
+        """The same with the statistics of a reference."""
+        return replace(self, mean=reference.mean, deviation=reference.deviation)
 
 
 class Speaker:
@@ -114,18 +129,19 @@ class Speaker:
         # the hint is the frame before the window, which begins with the frames that it takes over
         first = len(self._codes) == 0
         hint = self.start if first else self._codes[-len(known) - 1].view(1, 1, -1)
-        mean = {FREE: None, POSTURE: self.start, LAST_FRAME: hint}[settings.mean]
-        deviation = None
-        if settings.deviation is not None:
-            deviation = torch.as_tensor(settings.deviation).float().expand(width).view(1, 1, -1)
+        mean = (
+            settings.mean
+            if isinstance(settings.mean, Tensor)
+            else {POSTURE: self.start, LAST_FRAME: hint}.get(settings.mean)
+        )
+        mean, deviation = self._token(mean), self._token(settings.deviation)
         hint, features = hint.to(self.device), speech[None].to(self.device)
-        mean = None if mean is None else mean.to(self.device)
-        deviation = None if deviation is None else deviation.to(self.device)
 
         def draw() -> Tensor:
             return torch.randn(1, WINDOW, width, generator=self._generator).to(self.device)
 
         def network(codes: Tensor, t: Tensor) -> Tensor:
+            host.current().check_cancelled()
             if len(known):  # the frames that are known, as noisy as the others
                 share = alphas_cumprod()[int(t[0])].to(codes)
                 noisy = share.sqrt() * known.to(codes) + (1 - share).sqrt() * draw()[0, : len(known)]
@@ -136,6 +152,18 @@ class Speaker:
         codes[: len(known)] = known
         self._codes = torch.cat([self._codes, codes[len(known) :]])[-(settings.overlap + 1) :]
         return codes[len(known) :]
+
+    def _token(self, value: float | Tensor | None) -> Tensor | None:
+        """A statistic as the network takes it, [1, 1, K]."""
+        if value is None:
+            return None
+        value, width = torch.as_tensor(value, dtype=torch.float32).to(self.device), self.start.shape[-1]
+        if value.numel() not in (1, width):
+            raise InputError(
+                f"The reference has {value.numel()} dimensions of motion, but this pack's has {width}; use one of the"
+                " same pack."
+            )
+        return value.reshape(-1).expand(width).view(1, 1, -1)
 
 
 def speak(

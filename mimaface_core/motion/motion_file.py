@@ -86,6 +86,17 @@ class Parts:
         return InputError(f"{text}; save the motion again with {self.kind.writer}.")
 
 
+def is_of(path: str | Path, kind: FileKind) -> bool:
+    """Whether a file says that it is of a kind, in whatever version; False where it cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            return (file.metadata() or {}).get("format", "").startswith(kind.format[:-1])
+    except (OSError, SafetensorError):
+        return False
+
+
 def read(path: str | Path, kind: FileKind, made_of: Callable[[Parts], Motion]) -> Motion:
     """Read a motion file.
 

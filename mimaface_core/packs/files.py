@@ -11,7 +11,7 @@ from torch import nn
 from .. import weights
 from ..errors import InputError
 from ..files import is_file, replacing, shown
-from .manifest import MANIFEST, Manifest
+from .entries import MANIFEST, PackManifest
 
 REMEDY = "install the pack again, all files of one version"
 
@@ -32,7 +32,7 @@ def fill(module: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> N
     weights.fill(module, weights.read(path, REMEDY), path, REMEDY, dtype)
 
 
-def require_whole(folder: Path, manifest: Manifest) -> None:
+def require_whole(folder: Path, manifest: PackManifest) -> None:
     """Open every file that a manifest names; their values stay on disk.
 
     Args:
@@ -87,7 +87,7 @@ def write_manifest(folder: Path, manifest: dict) -> None:
         part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def verify_files(folder: Path, manifest: Manifest) -> None:
+def verify_files(folder: Path, manifest: PackManifest) -> None:
     """Check a pack's files against the sizes and hashes in its manifest, where it states any.
 
     Args:

@@ -17,8 +17,9 @@ from ..diffusion.latents import LatentSpace
 from ..errors import InputError
 from ..face.d3dfr import CoefficientNetwork
 from ..motion.track import BFM, BUNDLED
+from .entries import MANIFEST
 from .files import fill
-from .manifest import MANIFEST, Manifest, read_manifest
+from .manifest import Manifest, read_manifest
 from .parts import LARGE, build_part, precision
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from ..errors import InputError
 from ..files import is_file, read_json, shown
-from ..packs.manifest import PackNotes, SamplingDefaults, SchedulerEntry
+from ..packs.entries import PackNotes
+from ..packs.manifest import SamplingDefaults, SchedulerEntry
 from ..typed_config import read_config
 from .engine.record import ALWAYS
 

@@ -87,8 +87,8 @@ def write_audio(settings: VoiceConfig, out: Path, pack: Path) -> None:
     Raises:
         InputError: the checkpoint or the pack is missing or damaged.
     """
+    from ..packs.entries import MANIFEST
     from ..packs.files import write_pack
-    from ..packs.manifest import MANIFEST
     from ..packs.pack import ModelPack
 
     net = build_net(settings)

@@ -7,7 +7,6 @@ from fractions import Fraction
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.scenes import clip, moved, needs_faces
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.implicit.checkpoint import load_generator, load_transformer
@@ -73,6 +72,9 @@ def test_seeds_repeat_and_differ(transformer):
         ({"mean": "calm"}, "calm"),
         ({"deviation": float("nan")}, "0.1 is calm"),
         ({"deviation": 1.5}, "0.1 is calm"),
+        ({"deviation": torch.tensor([0.1, float("nan")])}, "0.1 is calm"),
+        ({"mean": torch.tensor([0.1, float("nan")])}, "from −1 to 1"),
+        ({"mean": torch.tensor([0.1, 1.5])}, "from −1 to 1"),
         ({"overlap": 40}, "0 to 32"),
     ],
 )
@@ -84,6 +86,19 @@ def test_settings_out_of_range_are_refused(options, words):
 def test_speech_of_another_width_is_refused(transformer):
     with pytest.raises(InputError, match="768"):
         Speaker(transformer, torch.zeros(4)).add(torch.zeros(10, 512))
+
+
+def test_statistics_may_be_those_of_a_reference(transformer):
+    def codes(settings):
+        return torch.cat(list(speak(transformer, torch.zeros(4), [speech(70)], settings)))
+
+    free = SpeakSettings(steps=2, mean="free")
+    reference = ImplicitMotion(torch.linspace(-0.5, 0.5, 40).reshape(10, 4))
+    like = free.like(reference)
+    assert torch.equal(like.mean, reference.mean) and torch.equal(like.deviation, reference.deviation)
+    assert not torch.allclose(codes(free), codes(like))
+    with pytest.raises(InputError, match="3 dimensions of motion, but this pack's has 4"):
+        codes(free.like(ImplicitMotion(torch.zeros(5, 3))))
 
 
 def test_relative_motion_of_the_source_itself_is_the_source(generator):
@@ -115,6 +130,21 @@ def test_motion_is_saved_loaded_cut_and_resampled(tmp_path):
     assert torch.allclose(motion.deviation, motion.codes.std(0))
     with pytest.raises(InputError, match="finite"):
         ImplicitMotion(torch.full((2, 4), float("nan")))
+
+
+def test_groups_of_a_motion_are_kept_in_its_file_and_checked(tmp_path):
+    motion = ImplicitMotion(torch.zeros(3, 4), groups={"head": [0, 1], "mouth": [2]})
+    motion.save(tmp_path / "m.safetensors")
+    assert ImplicitMotion.load(tmp_path / "m.safetensors").groups == motion.groups == motion[1:].groups
+    assert motion.resample(Fraction(50)).groups == motion.groups
+    for groups in ({"hair": [0]}, {"head": [4]}, {"head": [0], "eyes": [0]}):
+        with pytest.raises(InputError, match="groups"):
+            ImplicitMotion(torch.zeros(3, 4), groups=groups)
+    for text in ("nonsense", "[1]", '{"head": 3}'):
+        notes = {"format": "mimaface.implicit.1", "fps": "25", "groups": text}
+        save_file({"codes": torch.zeros(3, 4)}, tmp_path / "bad.safetensors", notes)
+        with pytest.raises(InputError, match="groups cannot be read"):
+            ImplicitMotion.load(tmp_path / "bad.safetensors")
 
 
 def test_motions_of_the_two_methods_are_not_mixed(tmp_path):
@@ -187,18 +217,3 @@ def test_other_checkpoints_are_refused_in_a_sentence(tmp_path, generator, transf
     with pytest.raises(InputError, match="no state dict"):
         load_transformer(tmp_path / "wrong.pt")
     assert "code was run" not in capsys.readouterr().out
-
-
-@needs_faces
-def test_a_clip_drives_a_photograph_end_to_end(tmp_path, generator):
-    from mimaface.mimaface_core import implicit_pipeline as implicit
-
-    torch.save({"gen": generator.state_dict()}, tmp_path / "stage1.pt")
-    model = implicit.load_implicit(tmp_path / "stage1.pt")
-    source = implicit.encode_implicit(model, torch.from_numpy(moved()).float() / 255)
-    path = clip(tmp_path / "driver.mp4", [moved(4 * i) for i in range(6)])
-    motion = implicit.drive_implicit(model, path)
-    frames = torch.cat(list(implicit.render_implicit(model, source, motion, refine=False)))
-    assert frames.shape == (6, 256, 256, 3) and frames.min() >= 0 and frames.max() <= 1
-    with pytest.raises(InputError, match="stage 2"):
-        next(implicit.speak_implicit(model, source, [speech(4)]))

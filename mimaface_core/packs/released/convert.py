@@ -19,8 +19,8 @@ from ... import weights
 from ...diffusion.unet_released import combine, to_diffusers
 from ...errors import InputError
 from ...morphable.model import MorphableModel
+from ..entries import MANIFEST
 from ..files import write_manifest
-from ..manifest import MANIFEST
 from ..parts import build_part
 from . import autoencoder
 from .check import FolderReport, check_released

@@ -26,7 +26,7 @@ from ...diffusion.unet_released import (
 from ...errors import InputError
 from ...face.d3dfr import CoefficientNetwork
 from ...weights import Misfit, compare, read
-from ..manifest import HOME
+from ..entries import HOME
 from . import autoencoder
 from .autoencoder import is_sdxl
 
