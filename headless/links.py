@@ -29,7 +29,7 @@ def link_fault(value: Any, slot: InputSlot, graph: Graph, infos: Mapping[str, No
     types = output_types(infos[origin.class_type])
     if not 0 <= number < len(types):
         return f"it is linked to output {number} of {origin}, which has {len(types)}; {advice}"
-    kinds = {part.strip() for part in types[number].split(",")}
+    kinds = _kinds(types[number])
     if "*" in kinds or "*" in slot.types or kinds & set(slot.types):
         return None
     return f"it needs {' or '.join(slot.types)}, but output {number} of {origin} is {types[number]}; {advice}"
@@ -40,7 +40,13 @@ def link_advice(slot: InputSlot, graph: Graph, infos: Mapping[str, NodeInfo]) ->
     origins = [
         node.title
         for node in graph.values()
-        if node.class_type in infos and set(output_types(infos[node.class_type])) & set(slot.types)
+        if node.class_type in infos
+        and any(_kinds(kind) & set(slot.types) for kind in output_types(infos[node.class_type]))
     ]
     here = f" (here: {', '.join(dict.fromkeys(origins))})" if origins else ""
     return f"link it to a node that gives {' or '.join(slot.types)}{here}."
+
+
+def _kinds(kind: str) -> set[str]:
+    """The types of an output, which may be one of several."""
+    return {part.strip() for part in kind.split(",")}

@@ -30,6 +30,12 @@ MOTION = checks.kind(
     remedy="give a motion, the second of the two that measure or Extract 3DMM returns",
     others={ImplicitMotion: f"implicit motion, {_IMPLICIT}; give a motion of Extract 3DMM or Drive by Audio"},
 )
+FACE = checks.kind(
+    SourceFace,
+    MotionTrack,
+    remedy="give a source or a motion, as measure returns them",
+    others={ImplicitMotion: "implicit motion, which has no sliders; give a source or a motion of Extract 3DMM"},
+)
 AUDIO = checks.kind(str, Path, Audio, AudioFile, remedy="give a path, or Audio(waveform [channels, samples], rate)")
 IMPLICIT_PACK = checks.kind(
     ImplicitPack,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from . import checks, host
-from .arguments import AUDIO, MOTION, PACK, SOURCE
+from .arguments import AUDIO, FACE, MOTION, PACK, SOURCE
 from .audio.checks import STYLES
 from .audio.driver import DRIVERS, AudioDriver, audio_driver
 from .audio.speech import Speech
@@ -25,7 +25,6 @@ from .face.detect import FaceTracker, face_tracker
 from .face.extract_by_d3dfr import FRAMINGS
 from .face.lost import LOST
 from .face.source import SourceFace
-from .implicit.motion import ImplicitMotion
 from .media.audio import AnyAudio, AudioFile
 from .media.frames import Frames
 from .media.marks.report import name_marks
@@ -44,12 +43,6 @@ from .packs.pack import ModelPack
 GAZE_X, GAZE_Y = 0.2, 0.12  # eye widths at a slider's 1: as far as eyes turn without effort
 MOST_FACES = 1000  # that `face` counts to
 
-_FACE = checks.kind(
-    SourceFace,
-    MotionTrack,
-    remedy="give a source or a motion, as measure returns them",
-    others={ImplicitMotion: "implicit motion, which has no sliders; give a source or a motion of Extract 3DMM"},
-)
 _ANY, _SHARE, _FACTOR = checks.number(), checks.number(0, 1), checks.number(0, 10)
 
 
@@ -186,7 +179,7 @@ def smooth(motion: MotionTrack, *, pose: float = 0.4, expression: float = 0.3, g
 
 
 @checks.checked(
-    face=_FACE,
+    face=FACE,
     yaw=_ANY,
     pitch=_ANY,
     roll=_ANY,

@@ -5,8 +5,10 @@ from .comfyui.schema import ComfyExtension, io
 from .detect import Detect
 from .detect_gaze import DetectGaze
 from .drive_by_audio import DriveByAudio
+from .drive_implicit import DriveImplicit
 from .edit_motion import EditMotion
 from .encode_appearance import EncodeAppearance
+from .encode_implicit import EncodeImplicit
 from .evaluate import Evaluate
 from .extract_3dmm import Extract3DMM
 from .load_motion import LoadMotion
@@ -14,11 +16,13 @@ from .load_pack import LoadPack
 from .motion_statistics import MotionStatistics
 from .paste_back import PasteBack
 from .plot_motion import PlotMotion
+from .render_implicit import RenderImplicit
 from .render_motion import RenderMotion
 from .retarget_motion import RetargetMotion
 from .sample_clips import SampleClips
 from .save_motion import SaveMotion
 from .smooth_motion import SmoothMotion
+from .speak_implicit import SpeakImplicit
 
 NODES: list[type[io.ComfyNode]] = [
     LoadPack,
@@ -32,6 +36,10 @@ NODES: list[type[io.ComfyNode]] = [
     EncodeAppearance,
     SampleClips,
     RenderMotion,
+    EncodeImplicit,
+    SpeakImplicit,
+    DriveImplicit,
+    RenderImplicit,
     PasteBack,
     CombineVideo,
     PlotMotion,

@@ -45,7 +45,7 @@ class CombineVideo(Node):
                 io.MultiType.Input(
                     "frames",
                     types=[io.Video, io.Image],
-                    tooltip="The frames to write, from Sample Clips or Paste Back.",
+                    tooltip="The frames to write, from Sample Clips, Render Implicit or Paste Back.",
                 ),
                 io.String.Input(
                     "filename_prefix",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..mimaface_core.arguments import MOTION, PACK
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.packs.pack import ModelPack
 from ..mimaface_core.pipeline import measure
@@ -44,6 +45,8 @@ class DetectGaze(Node):
     def execute(
         cls, pack: ModelPack, picture: Any, motion: MotionTrack, face: int = -1, landmarks: dict | None = None
     ) -> io.NodeOutput:
+        PACK("pack", pack)
+        MOTION("motion", motion)
         frames = frames_of(picture, float(motion.fps))
         motion.check_basis(pack.basis)
         _, look = measure(pack, frames, face=face, tracker=connected_tracker(landmarks))

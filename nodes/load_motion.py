@@ -8,10 +8,13 @@ from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.face.live_link import load_live_link
 from ..mimaface_core.files import is_file, shown
+from ..mimaface_core.implicit.motion import FILE as IMPLICIT_FILE
+from ..mimaface_core.implicit.motion import ImplicitMotion
+from ..mimaface_core.motion.motion_file import is_of
 from ..mimaface_core.motion.track import MotionTrack
 from .comfyui.schema import io
 from .node import Node, fault, fingerprint, verdict
-from .sockets import CATEGORY, Motion
+from .sockets import CATEGORY, AnyMotion
 
 
 def _path(name: str) -> Path:
@@ -22,9 +25,11 @@ def _path(name: str) -> Path:
     return path
 
 
-def _read(name: str) -> MotionTrack:
+def _read(name: str) -> MotionTrack | ImplicitMotion:
     path = _path(name)
-    return load_live_link(path) if path.suffix.lower() == ".csv" else MotionTrack.load(path)
+    if path.suffix.lower() == ".csv":
+        return load_live_link(path)
+    return ImplicitMotion.load(path) if is_of(path, IMPLICIT_FILE) else MotionTrack.load(path)
 
 
 SUFFIXES = (".safetensors", ".csv")
@@ -52,7 +57,12 @@ class LoadMotion(Node):
                     tooltip="A .safetensors file of Save Motion, or a .csv of Live Link Face, in the input folder.",
                 )
             ],
-            outputs=[Motion.Output(display_name="motion", tooltip="The motion.")],
+            outputs=[
+                AnyMotion.Output(
+                    display_name="motion",
+                    tooltip="The motion. Implicit motion goes to Render Implicit, others to Retarget Motion.",
+                )
+            ],
         )
 
     @classmethod

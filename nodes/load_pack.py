@@ -5,9 +5,8 @@ from __future__ import annotations
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.packs.files import require_whole
-from ..mimaface_core.packs.find import find_pack, list_packs
+from ..mimaface_core.packs.find import list_packs, open_pack
 from ..mimaface_core.packs.manifest import read_manifest
-from ..mimaface_core.pipeline import load_pack
 from .comfyui.schema import io
 from .node import Node, fault, fingerprint, verdict
 from .sockets import CATEGORY, Pack
@@ -24,7 +23,7 @@ def _check(name: str) -> None:
             f"There is no model pack '{name}'; the packs found are: {', '.join(list_packs())}."
             + (how if name == "released" else "")
         )
-    pack = find_pack(name)
+    pack = open_pack(name)
     require_whole(pack.folder, pack.manifest)
 
 
@@ -43,8 +42,9 @@ class LoadPack(Node):
                     "pack",
                     options=list(list_packs()) or ["bundled"],
                     default="bundled",
-                    tooltip="The pack to use: `bundled` comes with this extension; others are folders in"
-                    " models/mimaface, such as the released weights after `mimaface pack convert`.",
+                    tooltip="The pack to use: `bundled` comes with this extension, as does `bundled-implicit`, for the"
+                    " nodes of implicit motion; others are folders in models/mimaface, such as the released weights"
+                    " after `mimaface pack convert`.",
                 )
             ],
             outputs=[Pack.Output(display_name="pack", tooltip="The models, for all other nodes.")],
@@ -61,4 +61,4 @@ class LoadPack(Node):
 
     @classmethod
     def execute(cls, pack: str) -> io.NodeOutput:
-        return io.NodeOutput(load_pack(pack))
+        return io.NodeOutput(open_pack(pack))

@@ -6,11 +6,10 @@ from typing import Any
 
 from ..mimaface_core import host
 from ..mimaface_core.drawing import PASTE_BATCH
-from ..mimaface_core.face.paste import Paster
-from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.face.paste import CroppedFace, Paster
 from .comfyui.schema import io
 from .node import Node
-from .sockets import CATEGORY, SOURCE_TIP, Source
+from .sockets import CATEGORY, ImplicitSource, Source
 from .streams import frames_of, lossless_video
 
 
@@ -25,9 +24,15 @@ class PasteBack(Node):
             category=CATEGORY,
             description="Returns the animated face crop into the full image, with soft edges and matched colour.",
             inputs=[
-                Source.Input("source", tooltip=SOURCE_TIP),
                 io.MultiType.Input(
-                    "frames", types=[io.Video, io.Image], tooltip="The animated crop, from Sample Clips."
+                    "source",
+                    types=[Source, ImplicitSource],
+                    tooltip="The person that was animated, from Extract 3DMM or Encode Implicit.",
+                ),
+                io.MultiType.Input(
+                    "frames",
+                    types=[io.Video, io.Image],
+                    tooltip="The animated crop, from Sample Clips or Render Implicit.",
                 ),
                 io.Int.Input(
                     "longest_side",
@@ -50,7 +55,7 @@ class PasteBack(Node):
         )
 
     @classmethod
-    def execute(cls, source: SourceFace, frames: Any, longest_side: int) -> io.NodeOutput:
+    def execute(cls, source: CroppedFace, frames: Any, longest_side: int) -> io.NodeOutput:
         paste, crops = Paster(source, longest_side), frames_of(frames, alpha=True)
         with host.current().progress(crops.count, "pasting back") as progress, lossless_video(crops.fps) as written:
             for batch in crops.batches(PASTE_BATCH):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from ..mimaface_core.implicit.motion import ImplicitMotion
 from ..mimaface_core.morphable.bundled.blendshapes import blendshapes
 from ..mimaface_core.morphable.bundled.face import bundled_face
 from ..mimaface_core.motion.plot import Panel, plot
 from ..mimaface_core.motion.track import BUNDLED, MotionTrack
 from .comfyui.schema import io
 from .node import Node
-from .sockets import CATEGORY, Motion
+from .sockets import CATEGORY, Implicit, Motion
 
 
 class PlotMotion(Node):
@@ -25,7 +28,9 @@ class PlotMotion(Node):
             category=CATEGORY,
             description="Draws head angles, mouth, lids and gaze over time. Frames without a face are grey.",
             inputs=[
-                Motion.Input("motion", tooltip="The motion to look at."),
+                io.MultiType.Input(
+                    "motion", types=[Motion, Implicit], tooltip="The motion to look at, implicit motion, too."
+                ),
                 io.Int.Input("width", default=1024, min=320, max=4096, tooltip="Pixels; more for a long motion."),
                 io.Int.Input("height", default=768, min=320, max=4096, tooltip="Pixels; more for finer lines."),
             ],
@@ -33,7 +38,10 @@ class PlotMotion(Node):
         )
 
     @classmethod
-    def execute(cls, motion: MotionTrack, width: int, height: int) -> io.NodeOutput:
+    def execute(cls, motion: MotionTrack | ImplicitMotion, width: int, height: int) -> io.NodeOutput:
+        if isinstance(motion, ImplicitMotion):
+            visible = torch.ones(len(motion), dtype=torch.bool)
+            return io.NodeOutput(plot(_codes(motion), float(motion.fps), visible, width, height)[None])
         pitch, yaw, roll = torch.rad2deg(motion.coefficients.angles).unbind(1)
         gaze = {"sideways": motion.gaze[:, [0, 2]].mean(1), "up": motion.gaze[:, [1, 3]].mean(1)}
         own = motion.basis == BUNDLED
@@ -64,6 +72,17 @@ def _face(motion: MotionTrack) -> list[Panel]:
 
 def _liveliest(motion: MotionTrack) -> list[Panel]:
     """The three coefficients that move most, where they have no names."""
-    expression = motion.coefficients.expression
-    most = expression.std(0, correction=0).topk(3).indices.sort().values.tolist()
-    return [("expression, coefficients that move most", {f"no. {i + 1}": expression[:, i] for i in most})]
+    return [("expression, coefficients that move most", _most(motion.coefficients.expression, range(64)))]
+
+
+def _codes(motion: ImplicitMotion) -> list[Panel]:
+    """The three motion codes of each group that move most, or of all where there are no groups."""
+    groups = motion.groups or {"all of the face": range(motion.codes.shape[1])}
+    return [(f"{name}, motion codes that move most", _most(motion.codes, columns)) for name, columns in groups.items()]
+
+
+def _most(values: Tensor, columns: Sequence[int]) -> dict[str, Tensor]:
+    """The three columns that move most, by their numbers."""
+    chosen = torch.tensor(columns)
+    most = values[:, chosen].std(0, correction=0).topk(min(3, len(chosen))).indices
+    return {f"no. {i + 1}": values[:, i] for i in chosen[most].sort().values.tolist()}

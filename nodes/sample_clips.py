@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..mimaface_core.appearance.frames import Appearance as EncodedAppearance
+from ..mimaface_core.arguments import PACK
 from ..mimaface_core.diffusion.schedule import LCM_STEPS, SCHEDULERS
 from ..mimaface_core.diffusion.settings import NOISES, SHARED, SamplerSettings
 from ..mimaface_core.drawing import animate
@@ -119,6 +120,7 @@ class SampleClips(Node):
         overlap: int = -1,
         noise: str = SHARED,
     ) -> io.NodeOutput:
+        PACK("pack", pack)
         settings = SamplerSettings.of(
             pack,
             frames=clip_frames or None,

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.face.live_link import save_live_link
 from ..mimaface_core.files import replacing
+from ..mimaface_core.implicit.motion import ImplicitMotion
 from ..mimaface_core.media.output_path import check_output_path, next_output_path
 from ..mimaface_core.motion.track import MotionTrack
 from .comfyui.schema import io, ui
 from .node import Node, fault, verdict
-from .sockets import CATEGORY, Motion
+from .sockets import CATEGORY, AnyMotion, Implicit, Motion
 
 FORMATS = {"motion": ".safetensors", "ARKit CSV": ".csv"}  # → suffix
+
+
+def _write(motion: MotionTrack | ImplicitMotion, path: Path, format: str) -> None:
+    if isinstance(motion, ImplicitMotion) or format == "motion":
+        motion.save(path)
+    else:
+        save_live_link(motion, path)
 
 
 class SaveMotion(Node):
@@ -26,7 +36,11 @@ class SaveMotion(Node):
             category=CATEGORY,
             description="Writes a motion to the output folder, to be used again with Load Motion.",
             inputs=[
-                Motion.Input("motion", tooltip="The motion to save, best as it was extracted."),
+                io.MultiType.Input(
+                    "motion",
+                    types=[Motion, Implicit],
+                    tooltip="The motion to save, best as it was extracted; implicit motion, too.",
+                ),
                 io.String.Input(
                     "filename_prefix",
                     default="motion/mimaface",
@@ -39,10 +53,11 @@ class SaveMotion(Node):
                     default="motion",
                     optional=True,
                     tooltip="motion keeps everything, for Load Motion. ARKit CSV holds the 52 curves of ARKit, head and"
-                    " eyes as the app Live Link Face records them, for Unreal, Blender or Maya.",
+                    " eyes as the app Live Link Face records them, for Unreal, Blender or Maya; implicit motion has"
+                    " none of them.",
                 ),
             ],
-            outputs=[Motion.Output(display_name="motion", tooltip="The same motion.")],
+            outputs=[AnyMotion.Output(display_name="motion", tooltip="The same motion.")],
             is_output_node=True,
         )
 
@@ -54,12 +69,16 @@ class SaveMotion(Node):
         return verdict(refused)
 
     @classmethod
-    def execute(cls, motion: MotionTrack, filename_prefix: str, format: str = "motion") -> io.NodeOutput:
+    def execute(
+        cls, motion: MotionTrack | ImplicitMotion, filename_prefix: str, format: str = "motion"
+    ) -> io.NodeOutput:
+        if isinstance(motion, ImplicitMotion) and format != "motion":
+            raise InputError("Implicit motion has no curves of ARKit; choose the format motion.")
         place = next_output_path(host.current().output_folder(), filename_prefix)
         path = place.file(FORMATS[format])
         try:
             with replacing(path) as unfinished:
-                motion.save(unfinished) if format == "motion" else save_live_link(motion, unfinished)
+                _write(motion, unfinished, format)
         except OSError as problem:
             raise InputError(
                 f"'{path.name}' could not be written ({problem.strerror}); make room or choose another folder."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ..mimaface_core.implicit.edit import smooth as smooth_implicit
+from ..mimaface_core.implicit.motion import ImplicitMotion
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.pipeline import smooth
 from .comfyui.schema import io
 from .node import Node
-from .sockets import CATEGORY, Motion
+from .sockets import CATEGORY, AnyMotion, Implicit, Motion
 
 
 class SmoothMotion(Node):
@@ -24,14 +26,25 @@ class SmoothMotion(Node):
             description="Takes the jitter out of a tracked motion. Fast movement, blinks and speech are kept, and"
             " nothing is delayed.",
             inputs=[
-                Motion.Input("motion", tooltip="The motion to steady."),
+                io.MultiType.Input(
+                    "motion", types=[Motion, Implicit], tooltip="The motion to steady, implicit motion, too."
+                ),
                 strength("pose", 0.4, "Raise it when the head jitters, lower it when small nods get lost."),
-                strength("expression", 0.3, "Raise it when the face jitters, lower it when speech looks dull."),
+                strength(
+                    "expression",
+                    0.3,
+                    "Raise it when the face jitters, lower it when speech looks dull. It alone steadies implicit motion"
+                    " whose pack does not keep the parts of the face apart.",
+                ),
                 strength("gaze", 0.3, "Raise it when the eyes jitter, lower it when small glances get lost."),
             ],
-            outputs=[Motion.Output(display_name="motion", tooltip="The steadied motion.")],
+            outputs=[AnyMotion.Output(display_name="motion", tooltip="The steadied motion.")],
         )
 
     @classmethod
-    def execute(cls, motion: MotionTrack, pose: float, expression: float, gaze: float) -> io.NodeOutput:
+    def execute(
+        cls, motion: MotionTrack | ImplicitMotion, pose: float, expression: float, gaze: float
+    ) -> io.NodeOutput:
+        if isinstance(motion, ImplicitMotion):
+            return io.NodeOutput(smooth_implicit(motion, pose, expression, gaze))
         return io.NodeOutput(smooth(motion, pose=pose, expression=expression, gaze=gaze))

@@ -18,7 +18,7 @@ from ..headless.problems import GraphRefused, Problem, suggestion
 from ..headless.validate import validate
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.files import is_file
-from ..mimaface_core.packs.find import find_pack
+from ..mimaface_core.packs.find import open_pack
 from .hashes import digest_of
 
 RESULT_TITLE = "full"  # the node whose file is the result, unless the user names another
@@ -222,4 +222,4 @@ def _digest(graph: Graph, left_out: Sequence[tuple[str, str]]) -> str:
 
 def pack_files(name: str) -> list[Path]:
     """The files of a pack by which its bytes are told: its manifest and weights."""
-    return sorted(path for path in find_pack(name).folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    return sorted(path for path in open_pack(name).folder.iterdir() if path.suffix in (".json", ".safetensors"))

@@ -55,6 +55,12 @@ def main() -> None:
         turns = frames(DRIVER, (TURN_FRAME,)) + frames(turned[0], (TURN_FRAME,))
         tiles([[waves(VOICE), *turns]], 200, ROOT / "workflows" / "talk_with_clip.jpg")
 
+        spoken, _ = run_here("talk_realtime", inputs, [], out)
+        tiles([[waves(VOICE), *frames(spoken[0], TALK_FRAMES)]], 200, ROOT / "workflows" / "talk_realtime.jpg")
+        driven, _ = run_here("reenact_realtime", [f"source={source}", f"driver={DRIVER}"], [], out)
+        shown = [person, *frames(DRIVER, (TURN_FRAME,)), *frames(driven[0], (TURN_FRAME,))]
+        tiles([shown], 200, ROOT / "workflows" / "reenact_realtime.jpg")
+
         photograph = out / "photograph.png"
         Image.fromarray(astronaut()).save(photograph)
         draw_help(source, photograph, face)

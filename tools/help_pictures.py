@@ -24,13 +24,16 @@ from mimaface.mimaface_core.motion.track import MotionTrack
 from mimaface.mimaface_core.tensors import to_float, to_uint8
 from mimaface.nodes import (
     DetectGaze,
+    DriveImplicit,
     EncodeAppearance,
+    EncodeImplicit,
     Evaluate,
     Extract3DMM,
     LoadPack,
     MotionStatistics,
     PasteBack,
     PlotMotion,
+    RenderImplicit,
     RenderMotion,
     RetargetMotion,
     SampleClips,
@@ -40,7 +43,13 @@ from mimaface.nodes.comfyui.schema import VideoFromFile
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "web" / "docs"
-THUMBNAILS = {"DriveByAudio": "talk.jpg", "EditMotion": "edit_face.jpg", "SampleClips": "reenact_video.jpg"}
+THUMBNAILS = {
+    "DriveByAudio": "talk.jpg",
+    "EditMotion": "edit_face.jpg",
+    "SampleClips": "reenact_video.jpg",
+    "SpeakImplicit": "talk_realtime.jpg",
+    "DriveImplicit": "reenact_realtime.jpg",
+}
 SIDE = 160  # of a tile, pixels
 LOOKS, TALKS, TURNS, LAUGHS = (14, 26), 58, 70, 82  # frames of the demo's video
 EYES = (slice(110, 340), slice(141, 371))  # rows and columns of the eyes in a crop, and in the video
@@ -112,6 +121,7 @@ def draw_help(portrait: Path, photograph: Path, result: Path) -> None:
         calmed,
         scored,
         expressions,
+        drawn_implicitly,
     ):
         draw(scene)
 
@@ -212,6 +222,18 @@ def pasted(scene: Scene) -> None:
     shown = [drawn[-1], mask[0][..., None].expand(-1, -1, 3), whole[-1]]
     tiles([shown], SIDE, page("PasteBack", "whole.jpg"), ("frames", "mask", "video"))
     tiles([whole[2::3]], SIDE, page("CombineVideo", "film.jpg"))
+
+
+def drawn_implicitly(scene: Scene) -> None:
+    """The crop that is encoded, and the demo's driver drawn by implicit motion."""
+    pack = LoadPack.execute("bundled-implicit").args[0]
+    source = EncodeImplicit.execute(pack, to_float(scene.photograph)[None], -1).args[0]
+    crop = (source.crop.permute(1, 2, 0) + 1) / 2
+    tiles([[scene.photograph, crop]], SIDE, page("EncodeImplicit", "crop.jpg"), ("photograph", "crop"))
+    motion = DriveImplicit.execute(pack, VideoFromFile(str(DRIVER)), -1).args[0]
+    video = RenderImplicit.execute(pack, source, motion, "relative", True).args[0]
+    shown = frames(Path(video.get_stream_source()), (*LOOKS[:1], TALKS, TURNS))
+    tiles([[crop, *shown]], SIDE, page("RenderImplicit", "drawn.jpg"))
 
 
 def marked(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""Writes the blueprints in subgraphs/: three workflows as one node each, without loaders and notes.
+"""Writes the blueprints in subgraphs/: four workflows as one node each, without loaders and notes.
 
 `python tools/write_blueprints.py`, with any Python. ComfyUI lists the files of subgraphs/ among its nodes, by name.
 """
@@ -49,6 +49,13 @@ BLUEPRINTS = {
         "A photograph speaks with a voice: lips, nods, glances and blinks. Writes the face and the full image.",
         ("lip sync", "audio to video", "talking head"),
         tuple(("speech", name) for name in ("style", "lips", "pose", "blinks", "seed")) + (("pack", "pack"),),
+    ),
+    "MIMAFace Talk Realtime": Blueprint(
+        "talk_realtime",
+        "A photograph speaks with a voice, without diffusion: each part of the face can be calmer or livelier. Writes"
+        " the face and the full image.",
+        ("lip sync", "audio to video", "real time"),
+        tuple(("speech", name) for name in ("head", "mouth", "eyes", "brows", "rest", "seed")) + (("pack", "pack"),),
     ),
     "MIMAFace Edit": Blueprint(
         "edit_face",

@@ -18,6 +18,7 @@ from ..implicit.groups import Groups
 from ..implicit.speech import SpeakSettings
 from ..implicit.speech_encoder import SpeechEncoder
 from ..implicit.transformer import MotionTransformer
+from ..implicit.voice_features import voice_features
 from .entries import MANIFEST, REMEDY
 from .files import fill
 from .implicit_manifest import BUNDLED_SPEECH, ImplicitManifest, read_implicit_manifest
@@ -99,8 +100,6 @@ class ImplicitPack:
             InputError: the speech encoder that the pack names is not there.
         """
         if self.manifest.speech == BUNDLED_SPEECH:
-            from ..implicit.voice_features import voice_features
-
             return voice_features(speech, self._voice.audio)
         return self._encoder.features(speech.blocks())
 

@@ -116,7 +116,7 @@ def faults(name, text, language=ENGLISH):
     others = re.findall(r"\*\*(.+?)\*\*", text)
     found += [f"there is no node {other}" for other in others if other not in titles]
     known = OTHER.union(named(name, language), *(named(titles[other], language) for other in others if other in titles))
-    known |= {"bundled"}  # a pack, whichever packs are listed where the tests run
+    known |= {"bundled", "bundled-implicit"}  # packs, whichever are listed where the tests run
     found += [f"there is no {code}" for code in re.findall(r"`(.+?)`", text) if code not in known]
     return found
 

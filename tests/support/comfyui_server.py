@@ -20,6 +20,7 @@ from PIL import Image
 
 from support.checkout import ROOT
 from support.scenes import clip, moved, nodding, tone, voice
+from support.tiny_implicit import write_tiny_implicit
 from support.tiny_pack import AUDIO, write_tiny_pack
 
 COMFYUI = os.environ.get("COMFYUI_DIR")
@@ -49,6 +50,7 @@ def base(tmp_path_factory):
     packs = base / "models" / "mimaface"
     write_tiny_pack(packs / "tiny", picture_size=512, audio=AUDIO)
     shutil.copytree(packs / "tiny", packs / "released")
+    write_tiny_implicit(packs / "tiny-implicit")
     Image.fromarray(moved(size=(320, 300))).save(base / "face.png")
     clip(base / "clip.mp4", nodding(14))
     voice(base / "voice.wav", tone(0.1, 0.2, 0.1))

@@ -115,7 +115,7 @@ def _outputs(old: dict, new: dict) -> list[str]:
     found = []
     for i, kind in enumerate(old["outputs"]):
         there = new["outputs"][i] if i < len(new["outputs"]) else "nothing"
-        if there != kind:
+        if not set(kind.split(",")) <= set(there.split(",")):
             found.append(f": output {i} was {kind} and is {there} now")
     if old["output_node"] and not new["output_node"]:
         found.append(": is no output node any more, so that graphs ending in it do not run")

@@ -14,6 +14,7 @@ from PIL import Image
 from mimaface.cli import main as cli
 from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.media.write import VideoWriter
+from support.tiny_implicit import write_tiny_implicit
 from support.tiny_pack import AUDIO, write_tiny_pack
 
 WITHOUT = [name for name in ("mediapipe", "skimage", "cv2") if importlib.util.find_spec(name) is None]
@@ -84,8 +85,9 @@ def voice(path, sound):
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory):
-    """A models folder with a random pack called tiny."""
+    """A models folder with random packs called tiny and tiny-implicit."""
     folder = tmp_path_factory.mktemp("models")
+    write_tiny_implicit(folder / "tiny-implicit")
     write_tiny_pack(folder / "tiny", picture_size=512, audio=AUDIO)
     return folder
 

@@ -21,6 +21,7 @@ from mimaface.mimaface_core.media.audio import read_audio
 from mimaface.mimaface_core.media.read import Clip
 from mimaface.nodes import NODES
 
+REALTIME = ["talk_realtime", "reenact_realtime"]
 pytestmark = [
     pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to test inside it"),
     needs_faces,
@@ -59,7 +60,10 @@ def test_blueprints_are_listed_and_served(server):
 def drawn_in_both(server, base, *arguments):
     """Frames of a graph as PNG files, from the runner and from ComfyUI: {"here": {name: pixels}, "there": …}."""
     address, log = server
-    arguments = [*arguments, "--set", "pack.pack=tiny", "--set", "sampler.steps=2", "--set", "sampler.seed=5"]
+    if arguments[0] in REALTIME:
+        arguments = [*arguments, "--set", "pack.pack=tiny-implicit"]
+    else:
+        arguments = [*arguments, "--set", "pack.pack=tiny", "--set", "sampler.steps=2", "--set", "sampler.seed=5"]
     arguments += ["--set", "video.format=png", "--set", "full.format=png"]
     environment = os.environ | {"MIMAFACE_MODELS": str(base / "models" / "mimaface")}
     drawn = {}
@@ -96,6 +100,20 @@ def test_talk_draws_the_same_frames_as_the_runner(server, base, name):
     given += ["--set", f"video.filename_prefix={name}", "--set", f"full.filename_prefix={name}_full"]
     drawn = drawn_in_both(server, base, name, *given)
     assert len(drawn["here"]) == 20 and drawn["here"].keys() == drawn["there"].keys()
+    for file, frame in drawn["here"].items():
+        assert np.abs(frame - drawn["there"][file]).max() <= 1, file
+
+
+@pytest.mark.parametrize("name", REALTIME)
+def test_implicit_motion_draws_the_same_frames_as_the_runner(server, base, name):
+    given = ["--input", f"source={base / 'face.png'}"]
+    if name == "talk_realtime":
+        given += ["--input", f"audio={base / 'voice.wav'}", "--set", "speech.steps=2", "--set", "speech.head=0.5"]
+    else:
+        given += ["--input", f"driver={base / 'clip.mp4'}"]
+    given += ["--set", f"video.filename_prefix={name}", "--set", f"full.filename_prefix={name}_full"]
+    drawn = drawn_in_both(server, base, name, *given)
+    assert len(drawn["here"]) in (20, 28) and drawn["here"].keys() == drawn["there"].keys()
     for file, frame in drawn["here"].items():
         assert np.abs(frame - drawn["there"][file]).max() <= 1, file
 
