@@ -61,32 +61,6 @@ def load_transformer(path: str | Path) -> MotionTransformer:
     return network.eval()
 
 
-def upgraded(generator: Generator) -> Generator:
-    """A generator for images of twice the size, to be trained further: only its finest layers are new.
-
-    Args:
-        generator: of the published widths.
-
-    Returns:
-        The larger one. The encoder's blocks have moved up by one, since the new ones come first; layers that only the
-        larger network has are as a new one's: encoder 0 and 1, and the renderer's last of each kind.
-    """
-    larger = Generator(2 * generator.size, generator.dimensions)
-    moved = {_upgraded_key(key): value for key, value in generator.state_dict().items()}
-    moved = {key: value for key, value in moved.items() if not key.startswith("enc.net_app.convs.0.")}
-    larger.load_state_dict({**larger.state_dict(), **moved})
-    return larger
-
-
-def _upgraded_key(key: str) -> str:
-    """Key in a generator of twice the size: `enc.net_app.convs.i` becomes i + 1, from the first block on."""
-    start = "enc.net_app.convs."
-    if not key.startswith(start):
-        return key
-    number, _, rest = key.removeprefix(start).partition(".")
-    return f"{start}{int(number) + (number != '0')}.{rest}"
-
-
 def _state(path: str | Path, names: tuple[str, ...]) -> dict[str, Tensor]:
     """The first of these state dicts in a checkpoint, or a file's own."""
     path = Path(path)

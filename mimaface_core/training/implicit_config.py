@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..packs.manifest import PackNotes
+from ..packs.entries import PackNotes
 from ..typed_config import read_config
 from .config import LoopConfig, Precision, named_json
 
@@ -66,10 +66,15 @@ class TransformerConfig(LoopConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ImplicitPackConfig(PackNotes):
-    """The pack that stage `implicit` writes."""
+    """The pack that stage `implicit` writes.
+
+    Attributes:
+        picture_size: side of finished frames in pixels; the generator's when None.
+    """
 
     name: str
     version: str
+    picture_size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

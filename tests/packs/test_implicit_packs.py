@@ -1,8 +1,10 @@
 """Packs for implicit motion: manifests, loading on first use, and the two methods kept apart."""
 
+import json
+
 import pytest
 import torch
-from support.tiny_implicit import manifest, rewrite, write_tiny_hubert, write_tiny_implicit
+from support.tiny_implicit import GROUPS, manifest, rewrite, write_tiny_hubert, write_tiny_implicit
 from support.tiny_pack import write_tiny_pack
 
 from mimaface.mimaface_core import host
@@ -10,8 +12,11 @@ from mimaface.mimaface_core.audio.speech import Speech
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.packs.find import find_implicit_pack, find_pack, list_packs, open_pack
+from mimaface.mimaface_core.packs.implicit_manifest import read_implicit_manifest
 from mimaface.mimaface_core.packs.implicit_pack import ImplicitPack
 from mimaface.mimaface_core.packs.pack import ModelPack
+from mimaface.mimaface_core.training.implicit_config import load_implicit_config
+from mimaface.mimaface_core.training.implicit_recipe import implicit_manifest
 
 
 @pytest.fixture
@@ -81,6 +86,13 @@ def test_a_pack_without_transformer_says_so(tmp_path):
     assert pack.groups == {} and list(pack.verify()) == ["generator"]
     with pytest.raises(InputError, match="no transformer, which makes motion of speech"):
         _ = pack.transformer
+
+
+@pytest.mark.parametrize("name", ["tiny", "bundled"])
+def test_packs_of_the_recipes_are_such_packs(tmp_path, name):
+    (tmp_path / "manifest.json").write_text(json.dumps(implicit_manifest(load_implicit_config(name))))
+    manifest = read_implicit_manifest(tmp_path)
+    assert manifest.speech == "bundled" and set(manifest.groups) == set(GROUPS)
 
 
 @pytest.fixture
