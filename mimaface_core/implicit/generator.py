@@ -25,6 +25,7 @@ from .layers import (
     StyledConv,
     Upsample,
     channels_at,
+    like,
 )
 
 FC_LAYERS = 4  # linear layers before the last one, without activation
@@ -90,8 +91,8 @@ class Directions(nn.Module):
         self.weight = nn.Parameter(torch.randn(style, dimensions))
 
     def basis(self) -> Tensor:
-        """Q [W, K], with LAPACK's signs."""
-        return torch.linalg.qr(self.weight.float() + DIRECTION_OFFSET).Q
+        """Q [W, K], float32, with LAPACK's signs, for which it is computed on the CPU."""
+        return torch.linalg.qr(self.weight.float().cpu() + DIRECTION_OFFSET).Q.to(self.weight.device)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Moves [B, W] that motion codes [B, K] make."""
@@ -134,7 +135,8 @@ class ToFlow(nn.Module):
         Returns:
             The next features [B, C, r, r], the warped ones, and the raw flow [B, 3, r, r].
         """
-        raw = self.conv(x, style) + self.bias
+        # places in single precision: half of it would be off by up to a pixel
+        raw = self.conv(x, style).float() + self.bias
         if before is not None:
             raw = raw + self.upsample(before)
         side = x.shape[-1]
@@ -142,8 +144,9 @@ class ToFlow(nn.Module):
         y, x_axis = torch.meshgrid(axis, axis, indexing="ij")
         grid = torch.stack([x_axis, y], -1) + torch.tanh(raw[:, :2]).permute(0, 2, 3, 1)
         mask = torch.sigmoid(raw[:, 2:])
-        warped = F.grid_sample(feature, grid.to(feature.dtype), padding_mode="zeros", align_corners=False) * mask
-        return warped + self.conv_gen(x, style) * (1 - mask), warped, raw
+        warped = F.grid_sample(feature.float(), grid, padding_mode="zeros", align_corners=False) * mask
+        warped, fill = like(warped, x), self.conv_gen(x, style)
+        return fill * like(1 - mask, x) + warped, warped, raw
 
 
 class ToRGB(nn.Module):
@@ -162,8 +165,8 @@ class ToRGB(nn.Module):
         self.conv = ConvLayer(channels, 3, 1)
 
     def forward(self, x: Tensor, before: Tensor | None) -> Tensor:
-        """[B, C, r, r] and colours [B, 3, r/2, r/2] before → [B, 3, r, r]."""
-        colours = self.conv(x) + self.bias
+        """[B, C, r, r] and colours [B, 3, r/2, r/2] before → [B, 3, r, r], both float32."""
+        colours = self.conv(x).float() + self.bias
         return colours if before is None else colours + self.upsample(before)
 
 
@@ -179,8 +182,8 @@ class RefineBlock(nn.Module):
         self.final_conv = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, 3, S, S], unchanged in shape."""
-        return x + self.final_conv(self.convs(x))
+        """[B, 3, S, S], unchanged in shape and number type."""
+        return x + self.final_conv(self.convs(x.to(self.final_conv.weight.dtype)))
 
 
 class Renderer(nn.Module):

@@ -26,6 +26,12 @@ def channels_at(resolution: int, width: int = WIDTH) -> int:
     return min(width, width * FULL_WIDTH_UP_TO // resolution)
 
 
+def like(x: Tensor, other: Tensor) -> Tensor:
+    """An image [B, C, H, W] in the number type and the memory layout of another; itself where it has them."""
+    last = other.is_contiguous(memory_format=torch.channels_last) and not other.is_contiguous()
+    return x.to(other.dtype, memory_format=torch.channels_last if last else torch.preserve_format)
+
+
 class EqualConv2d(nn.Module):
     """Convolution whose weight [out, in, k, k] is scaled by 1/√(in·k²)."""
 
@@ -93,17 +99,15 @@ class Blur(nn.Module):
 
 
 class Upsample(Blur):
-    """Twice the size: zeros after each sample, then the filter."""
+    """Twice the size: zeros after each sample, then the filter, which is bilinear interpolation with zeros around."""
 
     def __init__(self) -> None:
         super().__init__(2, 1, gain=4.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] → [B, C, 2H, 2W]."""
-        batch, channels, height, width = x.shape
-        spread = x.new_zeros(batch, channels, height, 2, width, 2)
-        spread[:, :, :, 0, :, 0] = x
-        return super().forward(spread.reshape(batch, channels, 2 * height, 2 * width))
+        x = F.interpolate(F.pad(x, (1, 1, 1, 1)), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return x[..., 2:-2, 2:-2]
 
 
 class ConvLayer(nn.Sequential):
