@@ -30,7 +30,7 @@ from .media.rate import exact_rate
 from .media.write import VideoWriter
 from .motion.track import BUNDLED, MotionTrack
 from .packs.pack import ModelPack
-from .tensors import to_float, to_uint8
+from .tensors import moved, to_float, to_uint8
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,9 @@ _NOTES = checks.kind(Mapping, remedy="give a dict of texts by name")
 @checks.checked(pack=PACK, source=SOURCE, motion=MOTION, mode=checks.optional(checks.choice(RENDERS)))
 def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str | None = None) -> Iterator[Tensor]:
     """I_R, the conditioning render of each frame, drawn a few at a time when they are asked for.
+
+    They are drawn, and lie, on the host's device where that is CUDA, else on the CPU: the rasterizer reduces whole
+    numbers, which other devices do not.
 
     Args:
         pack: whose face model is drawn.
@@ -76,24 +79,32 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
     if mode == PROJECTED:
         from .reprojection.renderer import ReprojectionRenderer
 
-        return ReprojectionRenderer(pack.face, source.crop, source.landmarks, source.track).draw
+        return ReprojectionRenderer(pack.face, source.crop, source.landmarks, source.track, _device()).draw
     from .morphable.render import composite_released, render_shaded
 
-    model = pack.morphable
+    model, device = pack.morphable, _device()
     if pack.basis == BUNDLED:  # the face alone, without the rest of the head
         parts = [pack.face.model.triangles[part] for name, part in pack.face.part_triangles.items() if name != "head"]
         model = replace(model, triangles=torch.cat(parts))
+    model = moved(model, device)
 
     def draw(part: MotionTrack) -> Tensor:
+        part = moved(part, device)
         rgb, mask = render_shaded(model, part.coefficients)
         return composite_released(rgb, mask, part.alignment, source.crop.shape[-1])
 
     return draw
 
 
+def _device() -> torch.device:
+    """Where renders are drawn."""
+    device = host.current().device
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
 @checks.checked(pack=PACK, source=SOURCE, motion=MOTION)
 def transparency(pack: ModelPack, source: SourceFace, motion: MotionTrack) -> Iterator[Tensor]:
-    """The alpha [S, S] in 0–1 of each frame of a cut-out's crop, moved along with the head.
+    """The alpha [S, S] in 0–1 of each frame of a cut-out's crop, moved along with the head; on the CPU.
 
     Args:
         pack: the model pack.
@@ -266,5 +277,5 @@ def write_video(
                     raise InputError(
                         f"{path.name} holds one image only; name an .mp4, .webm or .gif for several frames."
                     )
-                writer.write(to_uint8(frame).cpu() if frame.is_floating_point() else frame)
+                writer.write((to_uint8(frame) if frame.is_floating_point() else frame).cpu())
     return writer.path

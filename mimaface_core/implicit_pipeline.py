@@ -22,7 +22,6 @@ from .face.detect import FaceTracker, face_tracker
 from .face.follow import follow, still_landmarks
 from .face.implicit_source import ImplicitSource
 from .implicit.detail import missing_detail
-from .implicit.generator import Source
 from .implicit.motion import RATE, ImplicitMotion
 from .implicit.render import BATCH, MODES, RELATIVE, encode_source, measure_motion, render_motion
 from .implicit.speech import SpeakSettings, speak
@@ -33,7 +32,7 @@ from .media.marks.report import name_marks
 from .packs.find import find_implicit_pack
 from .packs.implicit_pack import ImplicitPack
 from .pipeline import MOST_FACES
-from .tensors import to_float, to_uint8
+from .tensors import moved, to_float, to_uint8
 
 _FACE = checks.whole(-1, MOST_FACES)
 
@@ -72,13 +71,13 @@ def encode_implicit(
     landmarks = still_landmarks(image, tracker or _tracker(), face)
     matrix, crop = _cropped(image, landmarks, pack, pack.image_size)
     _, small = _cropped(image, landmarks, pack, pack.generator.size)
-    device, detail = host.current().device, None
-    with host.current().load(pack.generator), torch.no_grad():
-        encoded = encode_source(pack.generator, small[None].to(device))
+    current, detail = host.current(), None
+    with current.load(pack.generator), torch.no_grad():
+        encoded = encode_source(pack.generator, small[None])
         if pack.manifest.image_size is not None:
-            detail = missing_detail(pack.generator, encoded, crop[None].to(device)).cpu()
+            detail = missing_detail(pack.generator, encoded, crop[None].to(current.device))
     marks = transform_points(matrix, landmarks)
-    return ImplicitSource(image, crop, matrix, marks, _moved(encoded, torch.device("cpu")), detail)
+    return ImplicitSource(image, crop, matrix, marks, *moved((encoded, detail), "cpu"))
 
 
 @checks.checked(pack=IMPLICIT_PACK, face=_FACE)
@@ -104,7 +103,7 @@ def drive_implicit(
         crops = _FaceCrops(pack, tracker or _tracker(), face)
         codes = []
         for measured in measure_motion(pack.generator, crops.batches(frames)):
-            codes.append(measured.cpu())
+            codes.append(measured)
             progress.update(len(measured))
     if not codes:
         raise InputError("No face was found in the clip; use one that shows a face from the front.")
@@ -188,10 +187,9 @@ def render_implicit(
     """
     current, generator = host.current(), pack.generator
     with current.load(generator), current.progress(len(motion), "drawing") as progress:
-        encoded = _moved(source.encoded, current.device)
-        detail = None if source.detail is None else source.detail.to(current.device)
+        encoded, detail = moved((source.encoded, source.detail), current.device)
         for frames in render_motion(generator, encoded, motion, mode, refine, detail):
-            images = (frames.permute(0, 2, 3, 1).float().cpu() + 1) / 2
+            images = (frames.permute(0, 2, 3, 1).cpu() + 1) / 2
             preview = Image.fromarray(to_uint8(images[-1]).numpy()) if current.previews else None
             progress.update(len(images), preview)
             yield images
@@ -199,12 +197,6 @@ def render_implicit(
 
 def _tracker() -> FaceTracker:
     return face_tracker(host.current().models_folders())
-
-
-def _moved(source: Source, device: torch.device) -> Source:
-    return Source(
-        source.style.to(device), [feature.to(device) for feature in source.features], source.motion.to(device)
-    )
 
 
 def _cropped(image: Tensor, landmarks: Tensor, pack: ImplicitPack, size: int) -> tuple[Tensor, Tensor]:
@@ -220,7 +212,7 @@ class _FaceCrops:
         self.pack, self.tracker, self.face, self.skipped = pack, tracker, face, 0
 
     def batches(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Batches [n, 3, S, S] in ±1 on the device."""
+        """Batches [n, 3, S, S] in ±1."""
         matrix, batch, size = None, [], self.pack.generator.size
         for frame, landmarks, _ in follow(frames, self.tracker, self.face):
             if matrix is None and landmarks is not None:
@@ -230,10 +222,10 @@ class _FaceCrops:
                 continue
             batch.append(warp(to_float(frame).permute(2, 0, 1) * 2 - 1, matrix, size))
             if len(batch) == BATCH:
-                yield torch.stack(batch).to(host.current().device)
+                yield torch.stack(batch)
                 batch = []
         if batch:
-            yield torch.stack(batch).to(host.current().device)
+            yield torch.stack(batch)
 
 
 class _Queue:

@@ -1,12 +1,38 @@
-"""Number types of images, interpolation between frames, holes filled, and affine maps between images."""
+"""Number types and devices, interpolation between frames, holes filled, and affine maps between images."""
 
 from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+T = TypeVar("T")
+
 RELAXATIONS = 8  # of `harmonic_fill` at each resolution
+
+
+def moved(value: T, device: torch.device | str) -> T:
+    """A value with all its tensors on a device; itself where they are there.
+
+    Args:
+        value: a tensor, or a dataclass, a tuple, a list or a dict that holds some; others stay as they are.
+        device: where to.
+    """
+    result: Any = value
+    if isinstance(value, Tensor):
+        result = value.to(device)
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = {part.name: getattr(value, part.name) for part in fields(value) if part.init}
+        result = replace(value, **{name: moved(part, device) for name, part in parts.items()})
+    elif isinstance(value, dict):
+        result = {key: moved(part, device) for key, part in value.items()}
+    elif isinstance(value, (tuple, list)):
+        parts_moved = [moved(part, device) for part in value]
+        result = type(value)(*parts_moved) if hasattr(value, "_fields") else type(value)(parts_moved)
+    return result
 
 
 def to_uint8(image: Tensor) -> Tensor:

@@ -90,8 +90,10 @@ class Paster:
     def __call__(self, frames: Tensor) -> Tensor:
         """Full images [N, H, W, 3] in 0–1 with frames of the crop [N, 3, S, S], in 0–1, pasted in.
 
-        With four channels each where the frames have an alpha (`tensors.on_white`), and so does the source.
+        With four channels each where the frames have an alpha (`tensors.on_white`), and so does the source. They lie
+        where the source does, on the CPU.
         """
+        frames = frames.to(self._whole)
         channels = min(frames.shape[1], self._whole.shape[-1])
         pasted = self._whole[..., :channels].expand(len(frames), -1, -1, -1).clone()
         area = pasted[:, self._rows.start : self._rows.stop, self._columns.start : self._columns.stop]

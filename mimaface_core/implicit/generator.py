@@ -25,6 +25,7 @@ from .layers import (
     StyledConv,
     Upsample,
     channels_at,
+    like,
 )
 
 FC_LAYERS = 4  # linear layers before the last one, without activation
@@ -115,8 +116,8 @@ class Directions(nn.Module):
         self.weight = nn.Parameter(torch.randn(style, dimensions))
 
     def basis(self) -> Tensor:
-        """Q [W, K], with LAPACK's signs."""
-        return torch.linalg.qr(self.weight.float() + DIRECTION_OFFSET).Q
+        """Q [W, K], float32, with LAPACK's signs, for which it is computed on the CPU."""
+        return torch.linalg.qr(self.weight.float().cpu() + DIRECTION_OFFSET).Q.to(self.weight.device)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Moves [B, W] that motion codes [B, K] make."""
@@ -159,14 +160,15 @@ class ToFlow(nn.Module):
         Returns:
             The next features [B, C, r, r], the warped ones, and the raw flow [B, 3, r, r].
         """
-        with torch.autocast(x.device.type, enabled=False):  # half precision would jump from pixel to pixel
-            raw = self.conv(x.float(), style.float()).to(self.bias.dtype) + self.bias
+        # places in single precision, in training too: half of it would be off by up to a pixel
+        with torch.autocast(x.device.type, enabled=False):
+            raw = self.conv(x.to(self.bias.dtype), style.to(self.bias.dtype)).float() + self.bias
             if before is not None:
                 raw = raw + self.upsample(before)
-            warped = F.grid_sample(feature.to(raw.dtype), places_of(raw), padding_mode="zeros", align_corners=False)
             share = shares_of(raw)
-        warped = warped * share
-        return warped + self.conv_gen(x, style) * (1 - share), warped, raw
+            warped = F.grid_sample(feature.float(), places_of(raw), padding_mode="zeros", align_corners=False) * share
+        warped, fill = like(warped, x), self.conv_gen(x, style)
+        return fill * like(1 - share, x) + warped, warped, raw
 
 
 class ToRGB(nn.Module):
@@ -185,8 +187,8 @@ class ToRGB(nn.Module):
         self.conv = ConvLayer(channels, 3, 1)
 
     def forward(self, x: Tensor, before: Tensor | None) -> Tensor:
-        """[B, C, r, r] and colours [B, 3, r/2, r/2] before → [B, 3, r, r]."""
-        colours = self.conv(x) + self.bias
+        """[B, C, r, r] and colours [B, 3, r/2, r/2] before → [B, 3, r, r], both float32."""
+        colours = self.conv(x).float() + self.bias
         return colours if before is None else colours + self.upsample(before)
 
 
@@ -202,8 +204,8 @@ class RefineBlock(nn.Module):
         self.final_conv = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, 3, S, S], unchanged in shape."""
-        return x + self.final_conv(self.convs(x))
+        """[B, 3, S, S], unchanged in shape and number type."""
+        return x + self.final_conv(self.convs(x.to(self.final_conv.weight.dtype)))
 
 
 class Renderer(nn.Module):

@@ -26,6 +26,12 @@ def channels_at(resolution: int, width: int = WIDTH) -> int:
     return min(width, width * FULL_WIDTH_UP_TO // resolution)
 
 
+def like(x: Tensor, other: Tensor) -> Tensor:
+    """An image [B, C, H, W] in the number type and the memory layout of another; itself where it has them."""
+    last = other.is_contiguous(memory_format=torch.channels_last) and not other.is_contiguous()
+    return x.to(other.dtype, memory_format=torch.channels_last if last else torch.preserve_format)
+
+
 class EqualConv2d(nn.Module):
     """Convolution whose weight [out, in, k, k] is scaled by 1/√(in·k²)."""
 

@@ -1,4 +1,8 @@
-"""Stage 1 at work: a source encoded once, motion measured in a clip, frames drawn a few at a time."""
+"""Stage 1 at work: a source encoded once, motion measured in a clip, frames drawn a few at a time.
+
+All of it runs on the device and in the number type of the generator; float16 is the faster one on a GPU, where bfloat16
+loses detail.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,13 @@ from torch import Tensor
 
 from ..errors import InputError
 from .detail import with_detail
-from .generator import REFINE_HALO, Generator, Source
+from .generator import REFINE_HALO, Generator, RefineBlock, Source
 from .motion import ImplicitMotion
 
 ABSOLUTE, RELATIVE = MODES = ("absolute", "relative")
-BATCH = 4  # frames at once
-TILE = 128  # pixels, side of the refine block's tiles: a 512-pixel frame at once needs half a gigabyte a layer
+BATCH, GPU_BATCH = 4, 8  # frames at once
+TILE = 128  # pixels, side of the refine block's tiles where memory is short: a 512-pixel frame takes half a gigabyte
+SPARE = 4  # layers of the refine block's activations that must fit into free memory to refine a frame at once
 
 
 @torch.no_grad()
@@ -27,14 +32,14 @@ def encode_source(generator: Generator, image: Tensor) -> Source:
     if image.shape[-2:] != (generator.size, generator.size):
         height, width = image.shape[-2:]
         raise InputError(f"This generator draws {generator.size} × {generator.size} pixels, not {width} × {height}.")
-    return generator.enc(image)
+    return generator.enc(_laid_out(image.to(generator.dec.direction.weight)))
 
 
 @torch.no_grad()
 def measure_motion(generator: Generator, images: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Motion codes [n, K] of batches of images [n, 3, S, S] in ±1."""
+    """Motion codes [n, K], float32 on the CPU, of batches of images [n, 3, S, S] in ±1."""
     for batch in images:
-        yield encode_source(generator, batch).motion
+        yield encode_source(generator, batch).motion.float().cpu()
 
 
 @torch.no_grad()
@@ -45,6 +50,7 @@ def render_motion(
     mode: str = ABSOLUTE,
     refine: bool = True,
     detail: Tensor | None = None,
+    batch: int | None = None,
 ) -> Iterator[Tensor]:
     """The source with the motion's codes, drawn when it is asked for.
 
@@ -57,9 +63,10 @@ def render_motion(
         refine: whether the refine block is run, which takes 98 % of the published network's time.
         detail: the source's own, [1, 3, R, R] from `missing_detail`, which is then carried along in place of the refine
             block.
+        batch: frames drawn at once; as many as suit the device when None.
 
     Yields:
-        Frames [n, 3, S, S], or R × R with detail, in ±1; n ≤ BATCH.
+        Frames [n, 3, S, S], or R × R with detail, in ±1, float32 on the generator's device, n ≤ batch.
 
     Raises:
         InputError: an unknown mode, or codes of another generator.
@@ -71,27 +78,40 @@ def render_motion(
             f"The motion has {motion.codes.shape[1]} dimensions, but this generator's has {generator.dimensions};"
             " use the generator that it was made for."
         )
-    device = source.style.device
-    for start in range(0, len(motion), BATCH):
-        codes = motion.codes[start : start + BATCH].to(device)
-        count = len(codes)
-        told = [codes]
-        if mode == RELATIVE:
-            first = motion.codes[:1].to(device)
-            told += [source.motion.expand(count, -1), first.expand(count, -1)]
-        features = [feature.expand(count, -1, -1, -1) for feature in source.features]
-        drawn = generator.dec.draw(source.style.expand(count, -1), features, told)
+    weight = generator.dec.direction.weight
+    batch = batch or (GPU_BATCH if weight.is_cuda else BATCH)
+    # what all frames share: the directions, the start, and the features, which are sampled in single precision
+    basis, start = generator.dec.direction.basis().T, source.style.float()
+    codes = motion.codes.to(weight.device, torch.float32)
+    if mode == RELATIVE:
+        start, codes = start + source.motion.float() @ basis, codes - codes[:1]
+    features = [feature.float() for feature in source.features]
+    for part in codes.split(batch):
+        style = (start + part @ basis).to(weight.dtype)
+        shared = [feature.expand(len(part), -1, -1, -1) for feature in features]
+        drawn = generator.dec.draw(style, shared)
         if detail is not None:
             yield with_detail(drawn, detail).clamp(-1, 1)
         else:
             yield (refined(generator, drawn.image) if refine else drawn.image).clamp(-1, 1)
 
 
-def refined(generator: Generator, frames: Tensor, tile: int = TILE) -> Tensor:
-    """Frames [n, 3, S, S] after the refine block, if there is one, tile by tile, as if at once."""
+def refined(generator: Generator, frames: Tensor, tile: int | None = None) -> Tensor:
+    """Frames [n, 3, S, S] after the refine block, if there is one, as if at once.
+
+    Args:
+        generator: whose block it is.
+        frames: as `Renderer.coarse` draws them.
+        tile: side in pixels of the tiles that are refined one by one; None takes whole frames where there is a GPU with
+            memory for them, else TILE.
+    """
     side, block = frames.shape[-1], generator.dec.refine_block
     if block is None:
         return frames
+    frames = _laid_out(frames)
+    tile = tile or (side if _fits(block, frames) else TILE)
+    if tile >= side:
+        return torch.cat([block(frame) for frame in frames.split(1)])
     result = torch.empty_like(frames)
     for y in range(0, side, tile):
         for x in range(0, side, tile):
@@ -100,3 +120,18 @@ def refined(generator: Generator, frames: Tensor, tile: int = TILE) -> Tensor:
             kept = part[..., y - top : y - top + tile, x - left : x - left + tile]
             result[..., y : y + kept.shape[-2], x : x + kept.shape[-1]] = kept
     return result
+
+
+def _laid_out(image: Tensor) -> Tensor:
+    """An image [n, C, H, W] in the memory layout that convolutions take fastest on its device."""
+    return image.contiguous(memory_format=torch.channels_last) if image.is_cuda else image
+
+
+def _fits(block: RefineBlock, frames: Tensor) -> bool:
+    """Whether the refine block's activations for a whole frame fit into the GPU's free memory; never without a GPU."""
+    if not frames.is_cuda:
+        return False
+    layer = block.final_conv.in_channels * frames[0, 0].numel() * block.final_conv.weight.element_size()
+    free, _ = torch.cuda.mem_get_info(frames.device)
+    kept = torch.cuda.memory_reserved(frames.device) - torch.cuda.memory_allocated(frames.device)
+    return SPARE * layer < free + kept

@@ -7,6 +7,7 @@ frame before) and the motion's mean and standard deviation are tokens of their o
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -69,10 +70,7 @@ class TimeEmbedder(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Steps [B], 0–999 → [B, width]."""
-        half = TIME_WIDTH // 2
-        # in single precision and by exp, as the published weights saw them
-        frequency = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32) / half).to(t.device)
-        angle = t[:, None].float() * frequency
+        angle = t[:, None].float() * _frequencies(t.device)
         embedding = torch.cat([angle.cos(), angle.sin()], -1)
         return self.mlp(embedding.to(next(self.mlp.parameters()).dtype))
 
@@ -224,12 +222,19 @@ class MotionTransformer(nn.Module):
         scale: float = 1.0,
     ) -> Tensor:
         """As `forward`, the noise guided away from that without speech; the variance is that with speech."""
-        told = self(x, t, speech, hint, mean, deviation)
         if scale == 1:
-            return told
-        free = self(x, t, speech * 0, hint, mean, deviation)
+            return self(x, t, speech, hint, mean, deviation)
+        twice = [None if part is None else torch.cat([part, part]) for part in (x, t, hint, mean, deviation)]
+        told, free = self(*twice[:2], torch.cat([speech, torch.zeros_like(speech)]), *twice[2:]).chunk(2)
         noise, free_noise = told[..., : self.dimensions], free[..., : self.dimensions]
         return torch.cat([free_noise + scale * (noise - free_noise), told[..., self.dimensions :]], -1)
+
+
+@lru_cache
+def _frequencies(device: torch.device) -> Tensor:
+    """Of the steps' angles, [128], in single precision and by exp on the CPU, as the published weights saw them."""
+    half = TIME_WIDTH // 2
+    return torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32) / half).to(device)
 
 
 def _positions(count: int, width: int) -> Tensor:

@@ -28,7 +28,7 @@ UNLIKE_SKIN = 0.25  # of ±1: distance of a colour from the skin's, from which o
 def border_points(face: BundledFace) -> list[int]:
     """Vertices of the face within a few edges of its outline."""
     triangles = face.model.triangles[face.part_triangles["face"]]
-    near = torch.zeros(FACE_POINTS, dtype=torch.bool)
+    near = torch.zeros(FACE_POINTS, dtype=torch.bool, device=triangles.device)
     near[OVAL] = True
     for _ in range(BORDER_EDGES):
         near[triangles[near[triangles].any(1)].flatten()] = True

@@ -28,6 +28,7 @@ from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
 from ..morphable.rasterize import Fragments, interpolate, rasterize
 from ..motion.track import MotionTrack
+from ..tensors import moved
 from .contact import keep_iris_in_opening, lift_brows, meet_lids, order_lips, stop_jaw
 from .edge import still_at_edge
 from .facing import facing
@@ -90,15 +91,25 @@ class ReprojectionRenderer:
         crop: [3, S, S] in ±1, the photograph.
         landmarks: [478, 3] in crop pixels.
         source: its track, one frame.
+        device: where it draws; the photograph is analysed where its tensors lie, on the CPU.
     """
 
-    def __init__(self, face: BundledFace, crop: Tensor, landmarks: Tensor, source: MotionTrack) -> None:
-        self.face, self.size = face, crop.shape[-1]
-        self.photo = analyse_photo(face, crop, landmarks, source)
+    def __init__(
+        self,
+        face: BundledFace,
+        crop: Tensor,
+        landmarks: Tensor,
+        source: MotionTrack,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.size = crop.shape[-1]
+        self.photo = moved(analyse_photo(face, crop, landmarks, source), device)
+        self.face = face = moved(face, device)
         corners = self.photo.shape[torch.tensor(EYE_CORNERS)]
         self._shut = self.photo.openings[:2] < SHUT_EYE * (corners[:, 0] - corners[:, 1]).norm(dim=-1)
         self._outline = Outline(face, self.photo.vertex_pixels, self.photo.facing)
-        self._centres = pixel_box(crop.new_tensor([[0, 0], [self.size, self.size]]), 0, self.size).centres
+        whole = self.photo.crop.new_tensor([[0, 0], [self.size, self.size]])
+        self._centres = pixel_box(whole, 0, self.size).centres
         self._skin_triangles = face.model.triangles[: face.part_triangles["head"].stop]
 
     def __call__(self, track: MotionTrack) -> Tensor:
@@ -113,10 +124,11 @@ class ReprojectionRenderer:
             track: N frames.
 
         Returns:
-            [N, 4, S, S]: colours in ±1, and in 0–1 how far generated frames may depart from them: 0 where the
-            photograph is only shifted, 1 where it is stretched, squeezed or torn or where something is synthetic,
-            little inside the mouth.
+            [N, 4, S, S], on the device: colours in ±1, and in 0–1 how far generated frames may depart from them: 0
+            where the photograph is only shifted, 1 where it is stretched, squeezed or torn or where something is
+            synthetic, little inside the mouth.
         """
+        track = moved(track, self._centres.device)
         shape = self.shapes(track)
         points = self._points(shape, track)
         low, high = CLOSURE_RANGE
@@ -144,9 +156,10 @@ class ReprojectionRenderer:
         Returns:
             [N, 1, S, S]; 1 in open eyes and in the mouth.
         """
+        layer, track = moved((layer, track), self._centres.device)
         skin = self._warped_skin(self._points(self.shapes(track), track))
-        moved = sample(layer, skin.source_pixels).clamp(min=0)
-        return torch.where(skin.cover[:, None], moved, 1)
+        carried = sample(layer, skin.source_pixels).clamp(min=0)
+        return torch.where(skin.cover[:, None], carried, 1)
 
     def _points(self, shape: Tensor, track: MotionTrack) -> Tensor:
         """Crop pixels and depth of shapes [N, V, 3] posed as in the track; the background stays."""
@@ -162,8 +175,8 @@ class ReprojectionRenderer:
         change = expression - photo.source.coefficients.expression
         for lids, scale in zip(LID_BLENDSHAPES, photo.lid_scale, strict=True):
             change[:, lids] *= scale
-        moved = (change @ self.face.model.expression_basis.view(-1, EXPRESSION_SIZE).T).view(len(track), -1, 3)
-        shape = photo.shape + moved
+        shift = change @ self.face.model.expression_basis.view(-1, EXPRESSION_SIZE).T
+        shape = photo.shape + shift.view(len(track), -1, 3)
         meet_lids(shape, photo.shape)
         lift_brows(shape, photo.shape)
         limit_lips(shape, photo.shape, self._lip_openness(expression))

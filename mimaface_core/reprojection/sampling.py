@@ -50,14 +50,14 @@ def pixel_box(points: Tensor, reach: int, size: int) -> PixelBox:
     low = (points.reshape(-1, 2).amin(0) - reach).floor().long().clamp(0, size - 2).tolist()
     high = (points.reshape(-1, 2).amax(0) + reach).ceil().long().clamp(2, size).tolist()
     x, y = slice(low[0], max(high[0], low[0] + 2)), slice(low[1], max(high[1], low[1] + 2))
-    centres = torch.meshgrid(torch.arange(x.start, x.stop) + 0.5, torch.arange(y.start, y.stop) + 0.5, indexing="xy")
-    return PixelBox(y, x, torch.stack(centres, -1))
+    columns, rows = (torch.arange(of.start, of.stop, device=points.device) + 0.5 for of in (x, y))
+    return PixelBox(y, x, torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1))
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of [N, C, H, W] by sigma pixels; the border continues."""
     reach = int(3 * sigma + 0.5)
-    k = torch.exp(-((torch.arange(-reach, reach + 1) / sigma) ** 2) / 2).to(x)
+    k = torch.exp(-((torch.arange(-reach, reach + 1, device=x.device) / sigma) ** 2) / 2).to(x)
     k = k / k.sum()
     flat = F.pad(rearrange(x, "n c h w -> (n c) 1 h w"), (reach, reach, reach, reach), mode="replicate")
     flat = F.conv2d(F.conv2d(flat, k[None, None, None, :]), k[None, None, :, None])

@@ -86,7 +86,7 @@ class BundledFace:
             rest = self.model.mean_shape[corners]
             size = (shape[:, corners[0]] - shape[:, corners[1]]).norm(dim=-1)
             scale = size / (rest[0] - rest[1]).norm()
-            inwards = torch.tensor([nasal * (1 - 2 * i), 0.0, 0.0]) * size[:, None]
+            inwards = size.new_tensor([nasal * (1 - 2 * i), 0.0, 0.0]) * size[:, None]
             centres.append(shape[:, corners].mean(1) + scale[:, None] * (self.eye_centres[i] - rest.mean(0)) + inwards)
             radii.append(EYE_RADIUS * size)
         return torch.stack(centres, 1), torch.stack(radii, 1)
