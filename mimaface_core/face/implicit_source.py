@@ -31,8 +31,8 @@ class ImplicitSource:
 
     @property
     def posture(self) -> Tensor:
-        """Its own motion code [K]."""
-        return self.encoded.motion[0]
+        """Its own motion code [K], float32."""
+        return self.encoded.motion[0].float()
 
     @property
     def alpha(self) -> None:

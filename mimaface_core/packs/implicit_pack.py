@@ -32,8 +32,8 @@ Network = TypeVar("Network", bound=nn.Module)
 class ImplicitPack:
     """What animates a face by implicit motion, behind one manifest.
 
-    Opening a pack reads its manifest only. The parts are loaded when first used, in evaluation mode, without gradients
-    and in float32, whatever the file's precision.
+    Opening a pack reads its manifest only. The parts are loaded when first used, in evaluation mode and without
+    gradients; in float32 whatever the file's precision, the generator on a GPU in float16.
 
     Args:
         folder: the folder of the manifest and the weights.
@@ -86,7 +86,8 @@ class ImplicitPack:
     @cached_property
     def generator(self) -> Generator:
         """Stage 1: encodes a source, measures motion, draws it."""
-        return self._part("generator", Generator)
+        on_gpu = host.current().device.type == "cuda"
+        return self._part("generator", Generator, torch.float16 if on_gpu else torch.float32)
 
     @cached_property
     def transformer(self) -> MotionTransformer:
@@ -136,7 +137,7 @@ class ImplicitPack:
             f" config.json) into {self.folder}."
         )
 
-    def _part(self, part: str, build: Callable[..., Network]) -> Network:
+    def _part(self, part: str, build: Callable[..., Network], dtype: torch.dtype = torch.float32) -> Network:
         """Build a part from its configuration and fill it from its file."""
         entry = self.manifest.parts.get(part)
         if entry is None:
@@ -145,7 +146,7 @@ class ImplicitPack:
                 " drive by a video."
             )
         network = _built(build, entry.config, f"{self.folder / MANIFEST}: {part}.config")
-        fill(network, self.folder / entry.file)
+        fill(network, self.folder / entry.file, dtype)
         return network.eval().requires_grad_(False)
 
 

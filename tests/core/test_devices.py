@@ -6,6 +6,7 @@ import pytest
 import torch
 from support.faces import FACE, blended, landmarks, people
 from support.pretend_gpu import OnGpu, pretend_gpu
+from support.tiny_implicit import motion_of, source_of, write_tiny_implicit
 from support.tiny_pack import randn, write_tiny_pack
 
 from mimaface.mimaface_core import host
@@ -14,10 +15,13 @@ from mimaface.mimaface_core.face.crop import plane_alignment
 from mimaface.mimaface_core.face.fit import fit_landmarks
 from mimaface.mimaface_core.face.source import SourceFace
 from mimaface.mimaface_core.implicit.generator import Generator
+from mimaface.mimaface_core.implicit.groups import GroupFactors
 from mimaface.mimaface_core.implicit.motion import ImplicitMotion
 from mimaface.mimaface_core.implicit.render import encode_source, measure_motion, render_motion
 from mimaface.mimaface_core.implicit.speech import SpeakSettings, speak
 from mimaface.mimaface_core.implicit.transformer import MotionTransformer
+from mimaface.mimaface_core.implicit_pipeline import render_implicit, speak_implicit
+from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.motion.track import MotionTrack
 
 SIDE = 32  # pixels of the tiny pack's crop
@@ -91,6 +95,26 @@ def test_frames_on_the_gpu_are_pasted_and_written(person, tmp_path):
         pasted = torch.cat(list(paste_back(source, frames.to(gpu))))
         assert torch.allclose(pasted.cpu(), expected)
         assert write_video(tmp_path / "film.mp4", (frames * 255).byte().to(gpu), 25).is_file()
+
+
+def test_an_implicit_pack_works_on_the_gpu_and_gives_what_it_makes_to_the_cpu(tmp_path):
+    audio = Audio(0.1 * randn(1, 8000), 16000)
+
+    def made():
+        pack = write_tiny_implicit(tmp_path / "tiny")
+        source = source_of(pack)
+        with host.current().load(pack.generator):
+            measured = next(measure_motion(pack.generator, [source.crop[None, :, ::2, ::2]]))
+        settings = pack.speaking(steps=2, rest=True, factors=GroupFactors(head=0.5))
+        motions = [piece.codes for piece in speak_implicit(pack, source, audio, settings)]
+        return torch.cat(motions), torch.cat(list(render_implicit(pack, source, motion_of(pack)))), measured
+
+    expected = made()
+    with pretend_gpu():
+        ours = made()
+    for here, there in zip(expected, ours):
+        assert not isinstance(there, OnGpu) and there.dtype == torch.float32
+        assert (here - there).abs().mean() < 0.01
 
 
 def test_implicit_motion_is_made_and_drawn_on_the_gpu(monkeypatch):

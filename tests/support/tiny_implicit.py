@@ -6,13 +6,16 @@ from pathlib import Path
 
 import torch
 
+from mimaface.mimaface_core import host
 from mimaface.mimaface_core.face.implicit_source import ImplicitSource
 from mimaface.mimaface_core.implicit.detail import missing_detail
 from mimaface.mimaface_core.implicit.generator import Generator
 from mimaface.mimaface_core.implicit.motion import ImplicitMotion
+from mimaface.mimaface_core.implicit.render import encode_source
 from mimaface.mimaface_core.implicit.transformer import MotionTransformer
 from mimaface.mimaface_core.packs.files import write_pack
 from mimaface.mimaface_core.packs.implicit_pack import ImplicitPack
+from mimaface.mimaface_core.tensors import moved as on_device
 
 GROUPS = {"head": [0, 1, 2, 3, 4, 5], "mouth": list(range(6, 14)), "eyes": [14, 15, 16, 17], "brows": [18, 19]}
 MANIFEST = {
@@ -71,11 +74,13 @@ def source_of(pack: ImplicitPack, seed: int = 0) -> ImplicitSource:
     crop = image[:, side // 2 : side // 2 + side, side // 2 : side // 2 + side] * 2 - 1
     matrix = torch.tensor([[1.0, 0, -side / 2], [0, 1, -side / 2]])
     small = torch.nn.functional.interpolate(crop[None], (pack.generator.size,) * 2, mode="area")
-    with torch.no_grad():
-        encoded = pack.generator.enc(small)
-        detail = missing_detail(pack.generator, encoded, crop[None])
+    with torch.no_grad(), host.current().load(pack.generator):
+        encoded = encode_source(pack.generator, small)
+        detail = missing_detail(pack.generator, encoded, crop[None].to(host.current().device))
     landmarks = torch.rand(478, 3, generator=torch.Generator().manual_seed(1)) * side
-    return ImplicitSource(image.permute(1, 2, 0).contiguous(), crop, matrix, landmarks, encoded, detail)
+    return ImplicitSource(
+        image.permute(1, 2, 0).contiguous(), crop, matrix, landmarks, *on_device((encoded, detail), "cpu")
+    )
 
 
 def motion_of(pack: ImplicitPack, frames: int = 6, seed: int = 0) -> ImplicitMotion:
