@@ -77,11 +77,14 @@ class GeneratorModel(nn.Module):
         start, end = (cut_out(image, box, light[:, 0], self.generator.size) for image in (source, target))
         measured = ((end + 1) * light[:, 1, :, None, None] - 1 + NOISE * torch.randn_like(end)).clamp(-1, 1)
         generator = self.generator
+        basis = generator.dec.direction.basis()  # once, since the GPU waits for it
         encoded, motion = generator.enc(start), generator.enc(measured).motion
         codes = [boxed_codes(codes, box) for codes in (source_codes, target_codes)]
         told = torch.rand(len(start), 1, device=start.device) < self.told
-        drawn = generator.dec.draw(encoded.style, encoded.features, [torch.where(told, codes[1].to(motion), motion)])
-        itself = generator.dec.coarse(encoded.style, encoded.features, [encoded.motion])
+        moves = [torch.where(told, codes[1], motion.float()), encoded.motion.float()]
+        moved, still = (encoded.style + (move @ basis.T).to(encoded.style) for move in moves)
+        drawn = generator.dec.draw(moved, encoded.features)
+        itself = generator.dec.coarse(still, encoded.features)
         with torch.autocast(source.device.type, enabled=False):
             image = with_detail(Drawn(drawn.image.float(), drawn.flows), start - itself.float())
             places = [(p - box[:, None, :2]) / box[:, None, 2:] for p in (source_places, target_places)]
