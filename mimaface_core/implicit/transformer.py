@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import InputError
+
 WINDOW = 64  # frames
 TOKENS_A_FRAME = 2  # of speech
 SPEECH_WIDTH = 768  # of a token of the published network's speech
@@ -198,7 +200,15 @@ class MotionTransformer(nn.Module):
 
         Returns:
             [B, 64, 2K]: noise, then the fraction of the variance.
+
+        Raises:
+            InputError: a window of another length.
         """
+        if x.shape[1] != WINDOW:
+            raise InputError(
+                f"The motion transformer takes windows of {WINDOW} frames, not {x.shape[1]}; speech of any length goes"
+                " through speech.Speaker."
+            )
         mean = torch.zeros_like(hint) if mean is None else mean
         deviation = torch.zeros_like(hint) if deviation is None else deviation
         paired = self.yy_embedder(speech).reshape(*x.shape[:2], -1)

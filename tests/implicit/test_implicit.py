@@ -83,6 +83,12 @@ def test_settings_out_of_range_are_refused(options, words):
         SpeakSettings(**options)
 
 
+@pytest.mark.parametrize("frames", [1, 63, 65])
+def test_a_window_of_another_length_is_refused(transformer, frames):
+    with pytest.raises(InputError, match=f"windows of 64 frames, not {frames}"):
+        transformer(torch.zeros(1, frames, 4), torch.zeros(1), speech(frames)[None], torch.zeros(1, 1, 4))
+
+
 def test_speech_of_another_width_is_refused(transformer):
     with pytest.raises(InputError, match="768"):
         Speaker(transformer, torch.zeros(4)).add(torch.zeros(10, 512))
