@@ -129,11 +129,8 @@ class Speaker:
         # the hint is the frame before the window, which begins with the frames that it takes over
         first = len(self._codes) == 0
         hint = self.start if first else self._codes[-len(known) - 1].view(1, 1, -1)
-        mean = (
-            settings.mean
-            if isinstance(settings.mean, Tensor)
-            else {POSTURE: self.start, LAST_FRAME: hint}.get(settings.mean)
-        )
+        named = {FREE: None, POSTURE: self.start, LAST_FRAME: hint}
+        mean = named[settings.mean] if isinstance(settings.mean, str) else settings.mean
         mean, deviation = self._token(mean), self._token(settings.deviation)
         hint, features = hint.to(self.device), speech[None].to(self.device)
 
