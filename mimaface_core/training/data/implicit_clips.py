@@ -45,7 +45,7 @@ from .implicit_codes import motion_codes
 
 SIZE = 256  # pixels, side of the images
 QUALITY = 92  # of their JPEGs
-TURN = 0.6  # standard deviation of a head's turns, of POSE_LIMITS
+TURNS = (0.12, 0.6)  # standard deviation of a head's turns, of POSE_LIMITS, and its shifts alike: calm or lively clips
 SHIFT = (0.10, 0.08, 0.12)  # standard deviation of its place, model units
 GAZE = (0.10, 0.05)  # standard deviation of the gaze, eye widths
 SHUT = 0.2  # share of images with lids that shut, wholly or in part
@@ -187,9 +187,9 @@ def _pixels_a_unit(points: Tensor) -> Tensor:
 
 def _poses(rng: np.random.Generator, frames: int, depth: float) -> Performance:
     """Unrelated expressions, poses and gazes of `frames` images."""
-    expression = np.stack([_expression(rng) for _ in range(frames)])
-    angles = (rng.normal(0, TURN, (frames, 3)) * POSE_LIMITS).clip(-1.6 * POSE_LIMITS, 1.6 * POSE_LIMITS)
-    translation = rng.normal(0, SHIFT, (frames, 3)) - [0, 0, depth]
+    expression, turn = np.stack([_expression(rng) for _ in range(frames)]), float(rng.choice(TURNS))
+    angles = (rng.normal(0, turn, (frames, 3)) * POSE_LIMITS).clip(-1.6 * POSE_LIMITS, 1.6 * POSE_LIMITS)
+    translation = rng.normal(0, SHIFT, (frames, 3)) * turn / max(TURNS) - [0, 0, depth]
     return Performance.of(expression, angles, translation, np.tile(rng.normal(0, GAZE, (frames, 2)), (1, 2)))
 
 
