@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..mimaface_core.errors import Cancelled, InputError
+from ..mimaface_core.training import implicit_recipe
 from ..mimaface_core.training.recipe import ALL, STAGES, Share
 
 CANCELLED = 130  # exit status
@@ -25,6 +26,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         stage = stages.add_parser(name, help=text)
         _add_options(stage, "bundled", "checkpoints")
         stage.set_defaults(work=work_stage, stage=name)
+    texts = {name: stage.help for name, stage in implicit_recipe.STAGES.items()}
+    for name, text in {**texts, implicit_recipe.ALL: "all that IF-MDM needs, stage after stage"}.items():
+        stage = stages.add_parser(name, help=text)
+        _add_options(stage, "bundled", "checkpoints")
+        stage.set_defaults(work=work_implicit, stage=name)
     ablation = stages.add_parser(
         "ablation", help="train without one part of the method at a time, over several seeds, and measure"
     )
@@ -51,7 +57,7 @@ def _add_options(parser: argparse.ArgumentParser, config: str | None = None, out
     )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (0: all)")
     parser.add_argument(
-        "--part", default="0/1", metavar="I/N", help="make every N-th sample, from I (data, speech, videos, portraits)"
+        "--part", default="0/1", metavar="I/N", help="make every N-th sample, from I, of the stages that make data"
     )
     if config:
         parser.add_argument(
@@ -69,6 +75,18 @@ def work_stage(options: argparse.Namespace) -> int:
 
     config, share = load_config(options.config), share_of(options.part)
     return _in_terminal(options.threads, lambda: run_stage(options.stage, config, options.data, options.out, share))
+
+
+def work_implicit(options: argparse.Namespace) -> int:
+    """Run `mimaface train STAGE` of IF-MDM; returns the exit status."""
+    from ..mimaface_core.training.implicit_config import load_implicit_config
+
+    config, share = load_implicit_config(options.config), share_of(options.part)
+
+    def work() -> None:
+        implicit_recipe.run_implicit_stage(options.stage, config, options.data, options.out, share)
+
+    return _in_terminal(options.threads, work)
 
 
 def work_ablation(options: argparse.Namespace) -> int:

@@ -29,11 +29,14 @@ class Discriminator(nn.Module):
         self.final_conv = ConvLayer(width + 1, width, 3)
         self.final_linear = nn.Sequential(EqualLinear(width * 16, width, activation="leaky"), EqualLinear(width, 1))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Scores [B, 1] of images [B, 3, S, S] in ±1; B up to 4, or a multiple of 4."""
-        x = self.convs(image)
-        x = self.final_conv(torch.cat([x, minibatch_deviation(x)], 1))
-        return self.final_linear(x.flatten(1))
+    def forward(self, image: Tensor, features: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
+        """Scores [B, 1] of images [B, 3, S, S] in ±1, B up to 4 or a multiple of 4; the blocks' outputs if asked."""
+        seen = [image]
+        for conv in self.convs:
+            seen.append(conv(seen[-1]))
+        x = self.final_conv(torch.cat([seen[-1], minibatch_deviation(seen[-1])], 1))
+        score = self.final_linear(x.flatten(1))
+        return (score, seen[1:]) if features else score
 
 
 def minibatch_deviation(x: Tensor) -> Tensor:

@@ -48,6 +48,31 @@ class Source(NamedTuple):
     motion: Tensor
 
 
+class Drawn(NamedTuple):
+    """An image, and how it came from the source's.
+
+    Attributes:
+        image: [B, 3, S, S], about ±1, before the refine block.
+        flows: raw flow and mask of the resolutions 8, 16, … S, each [B, 3, r, r]; see `places_of` and `shares_of`.
+    """
+
+    image: Tensor
+    flows: list[Tensor]
+
+
+def places_of(flow: Tensor) -> Tensor:
+    """Where each pixel is taken from: [B, r, r, 2] in ±1, of a raw flow [B, 3, r, r]."""
+    side = flow.shape[-1]
+    axis = torch.linspace(-1, 1, side, device=flow.device, dtype=flow.dtype)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, y], -1) + torch.tanh(flow[:, :2]).permute(0, 2, 3, 1)
+
+
+def shares_of(flow: Tensor) -> Tensor:
+    """How much of what is taken is kept: [B, 1, r, r] in 0–1, of a raw flow [B, 3, r, r]; the rest is filled."""
+    return torch.sigmoid(flow[:, 2:])
+
+
 class AppearanceNetwork(nn.Module):
     """Style code and feature maps of an image (`enc.net_app`)."""
 
@@ -135,18 +160,15 @@ class ToFlow(nn.Module):
         Returns:
             The next features [B, C, r, r], the warped ones, and the raw flow [B, 3, r, r].
         """
-        # places in single precision: half of it would be off by up to a pixel
-        raw = self.conv(x, style).float() + self.bias
-        if before is not None:
-            raw = raw + self.upsample(before)
-        side = x.shape[-1]
-        axis = torch.linspace(-1, 1, side, device=x.device, dtype=raw.dtype)
-        y, x_axis = torch.meshgrid(axis, axis, indexing="ij")
-        grid = torch.stack([x_axis, y], -1) + torch.tanh(raw[:, :2]).permute(0, 2, 3, 1)
-        mask = torch.sigmoid(raw[:, 2:])
-        warped = F.grid_sample(feature.float(), grid, padding_mode="zeros", align_corners=False) * mask
+        # places in single precision, in training too: half of it would be off by up to a pixel
+        with torch.autocast(x.device.type, enabled=False):
+            raw = self.conv(x.to(self.bias.dtype), style.to(self.bias.dtype)).float() + self.bias
+            if before is not None:
+                raw = raw + self.upsample(before)
+            share = shares_of(raw)
+            warped = F.grid_sample(feature.float(), places_of(raw), padding_mode="zeros", align_corners=False) * share
         warped, fill = like(warped, x), self.conv_gen(x, style)
-        return fill * like(1 - mask, x) + warped, warped, raw
+        return fill * like(1 - share, x) + warped, warped, raw
 
 
 class ToRGB(nn.Module):
@@ -189,8 +211,9 @@ class RefineBlock(nn.Module):
 class Renderer(nn.Module):
     """Draws a source with other motion (`dec`)."""
 
-    def __init__(self, size: int, dimensions: int, width: int, style: int, refine: int) -> None:
+    def __init__(self, size: int, dimensions: int, width: int, style: int, refine: int, fill: bool) -> None:
         super().__init__()
+        self.fill = fill
         self.direction = Directions(dimensions, style)
         self.input = ConstantInput(width)
         self.conv1 = StyledConv(width, width, style)
@@ -222,17 +245,23 @@ class Renderer(nn.Module):
             move = move - self.direction(motion[2]) + self.direction(motion[1])
         return style + move
 
-    def coarse(self, style: Tensor, features: Sequence[Tensor], motion: Sequence[Tensor] = ()) -> Tensor:
-        """The image [B, 3, S, S] before the refine block; arguments as `forward`."""
+    def draw(self, style: Tensor, features: Sequence[Tensor], motion: Sequence[Tensor] = ()) -> Drawn:
+        """The image before the refine block, and its flows; arguments as `forward`."""
         style = self.style_of(style, motion)
         x = self.conv1(self.input(len(style)), style)
         flow = colours = None
+        flows = []
         for n, feature in enumerate(features):
             x = self.convs[2 * n + 1](self.convs[2 * n](x, style), style)
             x, warped, flow = self.to_flows[n](x, style, feature, flow)
-            colours = self.to_rgbs[n](warped, colours)
+            flows.append(flow)
+            colours = self.to_rgbs[n](x if self.fill else warped, colours)
         assert colours is not None
-        return colours
+        return Drawn(colours, flows)
+
+    def coarse(self, style: Tensor, features: Sequence[Tensor], motion: Sequence[Tensor] = ()) -> Tensor:
+        """The image [B, 3, S, S] before the refine block; arguments as `forward`."""
+        return self.draw(style, features, motion).image
 
     def forward(self, style: Tensor, features: Sequence[Tensor], motion: Sequence[Tensor] = ()) -> Tensor:
         """Draw a source.
@@ -258,15 +287,23 @@ class Generator(nn.Module):
         width: most channels of a layer.
         style: W, numbers of a style code.
         refine: channels of the refine block; 0 for none.
+        fill: whether colours come from warped features and their fill, instead of the warped ones alone as in the
+            published network, where what the source does not show is never drawn.
     """
 
     def __init__(
-        self, size: int = 512, dimensions: int = 20, width: int = WIDTH, style: int = STYLE, refine: int = REFINE_WIDTH
+        self,
+        size: int = 512,
+        dimensions: int = 20,
+        width: int = WIDTH,
+        style: int = STYLE,
+        refine: int = REFINE_WIDTH,
+        fill: bool = False,
     ) -> None:
         super().__init__()
         self.size, self.dimensions = size, dimensions
         self.enc = Encoder(size, dimensions, width, style)
-        self.dec = Renderer(size, dimensions, width, style, refine)
+        self.dec = Renderer(size, dimensions, width, style, refine, fill)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """The source [B, 3, S, S] with the target's motion, both in ±1, as in training."""

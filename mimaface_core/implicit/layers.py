@@ -70,15 +70,17 @@ class EqualLinear(nn.Module):
 
 
 class BiasedLeakyReLU(nn.Module):
-    """Leaky ReLU of x + bias, with gain."""
+    """Leaky ReLU of x·scale + bias, with gain."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W], unchanged in shape."""
-        return F.leaky_relu(x + self.bias, LEAK) * GAIN
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        """[B, C, H, W], unchanged in shape; scale: [B, C, 1, 1], 1 when None."""
+        # the gain goes in before the leaky ReLU, which keeps it: fewer passes over large images
+        factor = x.new_full((1, 1, 1, 1), GAIN) if scale is None else (scale * GAIN).to(x.dtype)
+        return F.leaky_relu_(torch.addcmul((self.bias * GAIN).to(x.dtype), x, factor), LEAK)
 
 
 class Blur(nn.Module):
@@ -86,28 +88,32 @@ class Blur(nn.Module):
 
     kernel: Tensor
 
-    def __init__(self, before: int, after: int, gain: float = 1.0) -> None:
+    def __init__(self, before: int, after: int, gain: float = 1.0, stride: int = 1) -> None:
         super().__init__()
         line = torch.tensor(BINOMIAL)
         self.register_buffer("kernel", torch.outer(line, line) / line.sum() ** 2 * gain)
-        self.padding = (before, after, before, after)
+        self.padding, self.stride = (before, after, before, after), stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] → [B, C, H + before + after − 3, …]."""
+        """[B, C, H, W] → [B, C, H + before + after − 3, …], every `stride`th of it."""
         kernel = self.kernel.flip(0, 1)[None, None].expand(x.shape[1], 1, -1, -1)
-        return F.conv2d(F.pad(x, self.padding), kernel.to(x.dtype), groups=x.shape[1])
+        return F.conv2d(F.pad(x, self.padding), kernel.to(x.dtype), stride=self.stride, groups=x.shape[1])
 
 
-class Upsample(Blur):
-    """Twice the size: zeros after each sample, then the filter, which is bilinear interpolation with zeros around."""
+class Upsample(nn.Module):
+    """Twice the size: zeros after each sample, then the filter, which between them is bilinear."""
+
+    kernel: Tensor
 
     def __init__(self) -> None:
-        super().__init__(2, 1, gain=4.0)
+        super().__init__()
+        line = torch.tensor(BINOMIAL)
+        self.register_buffer("kernel", 4 * torch.outer(line, line) / line.sum() ** 2)  # in the published state dict
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] → [B, C, 2H, 2W]."""
-        x = F.interpolate(F.pad(x, (1, 1, 1, 1)), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return x[..., 2:-2, 2:-2]
+        """[B, C, H, W] → [B, C, 2H, 2W]; beyond the border lie zeros."""
+        wider = F.pad(x, (1, 1, 1, 1))
+        return F.interpolate(wider, scale_factor=2, mode="bilinear", align_corners=False)[..., 2:-2, 2:-2]
 
 
 class ConvLayer(nn.Sequential):
@@ -117,7 +123,9 @@ class ConvLayer(nn.Sequential):
         layers: list[nn.Module] = []
         if down:
             padding = (size + 1) // 2  # so that the stride halves the size exactly
-            layers = [Blur(padding, padding), EqualConv2d(channels, out, size, stride=2)]
+            # a 1×1 convolution takes every second pixel: the filter need not make the others
+            blur = Blur(padding, padding, stride=2 if size == 1 else 1)
+            layers = [blur, EqualConv2d(channels, out, size, stride=1 if size == 1 else 2)]
         else:
             layers = [EqualConv2d(channels, out, size, padding=size // 2)]
         if activate:
@@ -154,18 +162,23 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """[B, in, H, W] with style [B, style] → [B, out, H or 2H, W or 2W]."""
+        x, scale = self.convolved(x, style)
+        return x if scale is None else x * scale
+
+    def convolved(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As `forward`, with the factor [B, out, 1, 1] of the demodulation beside it, if there is one."""
         # the style scales what comes in and goes out instead of the weights, so that a batch shares one convolution
         factor = self.modulation(style)
         weight = self.scale * self.weight[0]
-        x = x * factor[:, :, None, None]
+        x = x * factor[:, :, None, None].to(x.dtype)
         if self.up:
             x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
         else:
             x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
         if not self.demodulate:
-            return x
+            return x, None
         power = factor.square() @ weight.square().sum((2, 3)).T
-        return x * torch.rsqrt(power + DEMODULATION_FLOOR)[:, :, None, None]
+        return x, torch.rsqrt(power + DEMODULATION_FLOOR)[:, :, None, None]
 
 
 class NoiseWeight(nn.Module):
@@ -187,4 +200,4 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """As `ModulatedConv2d`."""
-        return self.activate(self.conv(x, style))
+        return self.activate(*self.conv.convolved(x, style))

@@ -246,18 +246,26 @@ def load_config(name: str) -> TrainingConfig:
     Raises:
         InputError: there is none, it lacks a section or a setting, or it has one that is unknown or of another type.
     """
-    shipped = CONFIGS / f"{name}.json"
+    return parse_config(*named_json(name, CONFIGS))
+
+
+def named_json(name: str, folder: Path) -> tuple[object, str]:
+    """Content and path of a configuration, by its name in a folder of shipped ones or by the path of a JSON file.
+
+    Raises:
+        InputError: there is none, or it is not JSON.
+    """
+    shipped = folder / f"{name}.json"
     path = shipped if is_file(shipped) else Path(name)
     try:
-        data = read_json(path)
+        return read_json(path), str(path)
     except OSError as error:
-        known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.json")))
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.json")))
         raise InputError(
             f"There is no configuration '{shown(name)}'; use {known}, or the path of a JSON file."
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); correct it.") from error
-    return parse_config(data, str(path))
 
 
 def parse_config(data: object, where: str) -> TrainingConfig:

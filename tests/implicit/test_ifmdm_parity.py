@@ -11,6 +11,7 @@ from mimaface.mimaface_core.implicit.generator import Generator
 from mimaface.mimaface_core.implicit.render import refined
 from mimaface.mimaface_core.implicit.sampler import Schedule, alphas_cumprod, sample
 from mimaface.mimaface_core.implicit.transformer import MotionTransformer
+from mimaface.mimaface_core.training.models.implicit_transformer import TransformerModel
 
 TOLERANCE = 1e-4
 
@@ -129,3 +130,13 @@ def test_two_windows_are_sampled_as_published(transformer, name, sampler, clamp,
         windows.append(codes[0])
         hint = codes[:, -1:]
     assert off(torch.cat(windows), outputs[f"sample.{name}"]) < 1e-3
+
+
+def test_stage_2_is_trained_as_published(transformer):
+    outputs = stored("ifmdm")
+    clip = torch.tanh(0.3 * noise("if_clip", 2, 65, 20))
+    speech, epsilon, t = noise("if_clip_audio", 2, 130, 768), noise("if_eps", 2, 64, 20), torch.tensor([0, 640])
+    error, bound = TransformerModel(transformer).losses(clip, speech, t, epsilon)
+    assert off(error, outputs["train.mse"]) < TOLERANCE
+    assert off(bound, outputs["train.vb"]) < 1e-3  # logarithms of small probabilities
+    assert off(error + bound, outputs["train.loss"]) < 1e-3

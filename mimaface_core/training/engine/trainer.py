@@ -140,7 +140,7 @@ class Trainer:
             group["lr"] = self.settings.rate * self._rate_factor()
         total: dict[str, float] = {}
         for number in range(self.settings.accumulate):
-            batch = send_to_device(draw(self._generator(number)), self.accelerator.device)
+            batch = send_to_device(draw(self.generator(self.step, number)), self.accelerator.device)
             with self.accelerator.accumulate(self.model):
                 losses = self.model(**batch)
                 means = self._mean_losses(losses)
@@ -158,9 +158,9 @@ class Trainer:
         self._own_seconds += time.monotonic() - start
         return total
 
-    def _generator(self, number: int) -> torch.Generator:
-        """The random generator of batch `number` of this step, another one in each process."""
-        batch = self.step * self.settings.accumulate + number
+    def generator(self, step: int, number: int = 0) -> torch.Generator:
+        """The random generator of batch `number` of a step, another one in each process."""
+        batch = step * self.settings.accumulate + number
         batch = batch * self.accelerator.num_processes + self.accelerator.process_index
         return torch.Generator().manual_seed(self.settings.seed * SEED_STRIDE + batch)
 

@@ -8,7 +8,6 @@ python -m mimaface.mimaface_core.training.models.voice_validation --data DIR [RE
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from ...audio.voice.net import VoiceNet
 from ...audio.voice.visemes import VISEMES
 from ...morphable.bundled.face import bundled_face
 from ..config import Precision, VoiceConfig
+from ..engine.prefetch import Prefetcher
 from ..engine.trainer import Trainer
 from ..speech.augmentation import Recorder
 from ..speech.crops import Batch, Crops, load_clips
@@ -85,30 +85,6 @@ class VoiceModel(nn.Module):
             return {"loss": self.loss(predicted, Batch(mel, viseme, mouth, stress))}
 
 
-class Prefetcher:
-    """Batches by step, seeded; a thread makes the next one while the last is trained on.
-
-    Args:
-        crops: makes the batches.
-        size: B, crops of a batch.
-        seed: of all batches.
-    """
-
-    def __init__(self, crops: Crops, size: int, seed: int) -> None:
-        self.crops, self.size, self.seed = crops, size, seed
-        self._pool = ThreadPoolExecutor(1)
-        self._pending: dict[int, Future[Batch]] = {}
-
-    def __call__(self, step: int) -> Batch:
-        """The batch of a step."""
-        future = self._pending.pop(step, None) or self._start(step)
-        self._pending = {step + 1: self._start(step + 1)}
-        return future.result()
-
-    def _start(self, step: int) -> Future[Batch]:
-        return self._pool.submit(lambda: self.crops.batch(self.size, np.random.default_rng([self.seed, step])))
-
-
 def build_net(settings: VoiceConfig) -> VoiceNet:
     """The untrained network; its mouths are learned in millimetres of movement on the lips."""
     torch.manual_seed(settings.seed)
@@ -133,7 +109,8 @@ def train_voice(settings: VoiceConfig, precision: Precision, data: Path, out: Pa
     held = load_clips(data / "speech", "held_out", settings.held)
     net = build_net(settings)
     recorder = Recorder([clip.wave for clip in clips], np.random.default_rng([settings.seed, 1]), settings.music)
-    batches = Prefetcher(Crops(clips, recorder, settings.frames, net.reach), settings.batch, settings.seed)
+    crops = Crops(clips, recorder, settings.frames, net.reach)
+    batches = Prefetcher(lambda step: crops.batch(settings.batch, np.random.default_rng([settings.seed, step])))
     trainer = Trainer("voice", out, VoiceModel(net), ("net",), settings, precision)
 
     def draw(_: torch.Generator) -> dict[str, Tensor]:

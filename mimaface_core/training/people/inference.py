@@ -49,8 +49,8 @@ def fit_and_render(source: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tens
         Track of N frames, and renders [N, 3, 512, 512] in ±1.
     """
     face = bundled_face()
-    source_track = _fit(landmarks[:1])
-    motion = retarget(_fit(landmarks), source_track, expression_groups(source_track.basis), reference=0)[1:]
+    source_track = fit_motion(landmarks[:1])
+    motion = retarget(fit_motion(landmarks), source_track, expression_groups(source_track.basis), reference=0)[1:]
     renderer = ReprojectionRenderer(face, source, landmarks[0], source_track)
     starts = range(0, len(motion), FRAMES_AT_ONCE)
     return motion, torch.cat([renderer(motion[i : i + FRAMES_AT_ONCE]) for i in starts])
@@ -76,7 +76,7 @@ def loss_weights(points: Tensor) -> Tensor:
     return BACKGROUND_WEIGHT + FACE_WEIGHT * covered + RIM_WEIGHT * near_rim
 
 
-def _fit(landmarks: Tensor) -> MotionTrack:
+def fit_motion(landmarks: Tensor) -> MotionTrack:
     """Track of the face model fitted to landmarks [N, 478, 3] in crop pixels."""
     coefficients, gaze = fit_landmarks(bundled_face(), landmarks * (PLANE / CROP_SIZE))
     n = len(landmarks)

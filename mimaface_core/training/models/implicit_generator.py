@@ -1,0 +1,231 @@
+"""Stage `generator`: IF-MDM's stage 1 in the small recipes, guided by known motion.
+
+Beside IF-MDM's losses (L₁, adversarial) there are two that only made-up data can have: codes near the true motion, and
+flows that bring every landmark from where it was. Where VGG19's weights are not supplied, the discriminator's own
+features stand in for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from ...implicit.detail import with_detail
+from ...implicit.discriminator import Discriminator
+from ...implicit.generator import Drawn, Generator, places_of
+from ...implicit.grow import grow
+from ..config import Precision
+from ..data.implicit_codes import boxed_codes
+from ..data.implicit_pool import ClipPool
+from ..engine.prefetch import Prefetcher
+from ..engine.trainer import Trainer
+from ..implicit_config import GeneratorConfig
+from ..people.inference import RIMS
+
+IMAGE, COARSE, SELF, EDGES = 10.0, 5.0, 2.5, 5.0  # weights of the differences between images, see `forward`
+FEATURES, ADVERSARIAL = 1.0, 0.2
+CODES, FLOW = 2.0, 8.0
+RIM, RIM_WIDTH = 4.0, 0.03  # weight around lids and lips, in addition to 1, and its reach in half sides
+SCALES = 3  # at which images are compared
+LEAST_FLOW = 32  # pixels, resolution from which on flows are led
+ADVERSARIAL_FROM, ADVERSARIAL_FULL = 0.25, 0.5  # of the training
+FIRST_FLOW, FIRST_COLOUR, FIRST_SHARE = 0.03, 0.1, 2.0  # factors on new weights, and the first raw mask
+NOISE = 0.03  # of the image that motion is measured in
+NEW_EVERY, NEW_CLIPS = 20, 8  # steps between two looks at a growing folder, and clips that are read in one
+
+
+class GeneratorModel(nn.Module):
+    """Generator and discriminator with their losses on a batch of pairs.
+
+    Args:
+        config: sizes of the networks.
+        size: side of the images.
+        judged: whether a discriminator learns beside the generator.
+    """
+
+    def __init__(self, config: GeneratorConfig, size: int, judged: bool = True) -> None:
+        super().__init__()
+        self.generator, self.told = Generator(**config.network(size)), config.told
+        self.discriminator = Discriminator(size, config.width) if judged else None
+        with torch.no_grad():  # nothing moves at first, everything is kept, and no layer adds much colour
+            dec = self.generator.dec
+            for flow, colour in zip(dec.to_flows, dec.to_rgbs, strict=True):
+                flow.conv.weight *= FIRST_FLOW
+                colour.conv[0].weight *= FIRST_COLOUR
+            dec.to_flows[0].bias[:, 2] = FIRST_SHARE
+
+    def forward(
+        self,
+        source: Tensor,
+        target: Tensor,
+        source_codes: Tensor,
+        target_codes: Tensor,
+        source_places: Tensor,
+        target_places: Tensor,
+        seen: Tensor,
+        box: Tensor,
+        light: Tensor,
+        adversarial: Tensor,
+    ) -> dict[str, Tensor]:
+        """Losses of a batch; arguments as `ClipPool.pairs`, and the share [] of the adversarial loss."""
+        start, end = (cut_out(image, box, light[:, 0], self.generator.size) for image in (source, target))
+        measured = ((end + 1) * light[:, 1, :, None, None] - 1 + NOISE * torch.randn_like(end)).clamp(-1, 1)
+        generator = self.generator
+        basis = generator.dec.direction.basis()  # once, since the GPU waits for it
+        encoded, motion = generator.enc(start), generator.enc(measured).motion
+        codes = [boxed_codes(codes, box) for codes in (source_codes, target_codes)]
+        told = torch.rand(len(start), 1, device=start.device) < self.told
+        moves = [torch.where(told, codes[1], motion.float()), encoded.motion.float()]
+        moved, still = (encoded.style + (move @ basis.T).to(encoded.style) for move in moves)
+        drawn = generator.dec.draw(moved, encoded.features)
+        itself = generator.dec.coarse(still, encoded.features)
+        with torch.autocast(source.device.type, enabled=False):
+            image = with_detail(Drawn(drawn.image.float(), drawn.flows), start - itself.float())
+            places = [(p - box[:, None, :2]) / box[:, None, 2:] for p in (source_places, target_places)]
+            weight = around_rims(places[1], end.shape[-1])
+            losses = {
+                "image": difference(image, end, weight),
+                "coarse": difference(drawn.image.float(), end, weight),
+                "self": difference(itself.float(), start, around_rims(places[0], end.shape[-1])),
+                "edges": edge_difference(image, end, weight),
+                "codes": code_loss(encoded.motion.float(), motion.float(), *codes),
+                "flow": flow_loss(drawn.flows, *places, seen),
+            }
+        weights = {"image": IMAGE, "coarse": COARSE, "self": SELF, "edges": EDGES, "codes": CODES, "flow": FLOW}
+        total = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
+        if self.discriminator is not None:
+            judged = adversarial_losses(self.discriminator, image, end)
+            share = adversarial.to(end)
+            total = total + share * (FEATURES * judged["features"] + ADVERSARIAL * judged["fooled"]) + judged["critic"]
+            losses |= judged
+        return {"loss": total, **losses}
+
+
+def adversarial_losses(discriminator: Discriminator, image: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """The generator's losses by a discriminator that stands still, and the discriminator's own.
+
+    Args:
+        discriminator: of both.
+        image: [B, 3, S, S], made.
+        real: [B, 3, S, S].
+    """
+    still = {name: value.detach() for name, value in discriminator.named_parameters()}
+    still |= dict(discriminator.named_buffers())
+    fooled, made = functional_call(discriminator, still, (image,), {"features": True})
+    true_score, seen = discriminator(real, features=True)
+    distances = [(a - b.detach()).abs().mean() for a, b in zip(made, seen, strict=True)]
+    critic = F.softplus(-true_score).mean() + F.softplus(discriminator(image.detach())).mean()
+    return {"features": torch.stack(distances).mean(), "fooled": F.softplus(-fooled).mean(), "critic": critic}
+
+
+def cut_out(image: Tensor, box: Tensor, light: Tensor, size: int) -> Tensor:
+    """Images [B, 3, size, size] in ±1 of uint8 [B, 3, S, S], cut out by boxes [B, 3] and lit by gains [B, 3]."""
+    x = F.avg_pool2d(image.float() / 255, image.shape[-1] // size) * light[:, :, None, None]
+    matrix = torch.zeros(len(x), 2, 3, device=x.device)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = box[:, 2]
+    matrix[:, :, 2] = box[:, :2]
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False).clamp(0, 1) * 2 - 1
+
+
+def around_rims(places: Tensor, size: int) -> Tensor:
+    """Weights [B, 1, S, S] that rise around lids and lips, whose landmarks lie at [B, 468, 2] in ±1."""
+    coarse = size // 4
+    axis = (torch.arange(coarse, device=places.device) * 2 + 1) / coarse - 1
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    centres = torch.stack([x, y], -1).view(1, -1, 2).expand(len(places), -1, -1)
+    distance = torch.cdist(centres, places[:, RIMS]).amin(-1).view(-1, 1, coarse, coarse)
+    weight = 1 + RIM * torch.exp(-((distance / RIM_WIDTH) ** 2))
+    return F.interpolate(weight, (size, size), mode="bilinear", align_corners=False)
+
+
+def difference(image: Tensor, real: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean absolute difference at SCALES sizes."""
+    total = image.new_zeros(())
+    for _ in range(SCALES):
+        total = total + (weight * (image - real).abs()).mean() / SCALES
+        image, real, weight = (F.avg_pool2d(x, 2) for x in (image, real, weight))
+    return total
+
+
+def edge_difference(image: Tensor, real: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean absolute difference of neighbours' differences."""
+    error = image - real
+    across = (weight[..., 1:] * (error[..., 1:] - error[..., :-1]).abs()).mean()
+    return across + (weight[..., 1:, :] * (error[..., 1:, :] - error[..., :-1, :]).abs()).mean()
+
+
+def code_loss(source: Tensor, target: Tensor, source_codes: Tensor, target_codes: Tensor) -> Tensor:
+    """Mean absolute distance of codes [B, K] from true motion, and of their change from the true change."""
+    change = (target - source) - (target_codes - source_codes)
+    return (source - source_codes).abs().mean() + (target - target_codes).abs().mean() + change.abs().mean()
+
+
+def flow_loss(flows: list[Tensor], source: Tensor, target: Tensor, seen: Tensor) -> Tensor:
+    """Mean distance, in half sides, of where landmarks are taken from and where they were.
+
+    Args:
+        flows: raw, of the resolutions 8, 16, … S.
+        source: places of the landmarks in the source [B, 468, 2] in ±1.
+        target: in the target.
+        seen: bool [B, 468], in both.
+    """
+    led = [flow for flow in flows if flow.shape[-1] >= LEAST_FLOW]
+    inside = (seen & (target.abs() < 1).all(-1)).float()
+    total = source.new_zeros(())
+    for flow in led:
+        field = places_of(flow.float()).permute(0, 3, 1, 2)
+        taken = F.grid_sample(field, target[:, :, None], padding_mode="border", align_corners=False)[..., 0]
+        total = total + ((taken.transpose(1, 2) - source).abs().sum(-1) * inside).sum() / inside.sum() / len(led)
+    return total
+
+
+def train_generator(config: GeneratorConfig, precision: Precision, data: Path, out: Path) -> None:
+    """Train generator and discriminator from size to size, or resume.
+
+    Writes `generator.safetensors` with its log, and `generator-S.safetensors` for each smaller size S.
+
+    Args:
+        config: of the stage.
+        precision: of the training.
+        data: folder with the clips in `moves`.
+        out: folder of the checkpoints.
+
+    Raises:
+        InputError: there are no clips, or a checkpoint is of other settings.
+    """
+    pool, before = ClipPool(data / "moves"), None
+    for number, (side, share) in enumerate(config.sizes.items(), 1):
+        last = number == len(config.sizes)
+        torch.manual_seed(config.seed + number)
+        model = GeneratorModel(config, int(side), judged=last and config.judged)
+        if before is not None:
+            grow(before, model.generator)
+        settings = replace(config, steps=max(1, round(config.steps * share)), minutes=config.minutes * share)
+        name, saved = ("generator", ("generator", "discriminator")) if last else (f"generator-{side}", ("generator",))
+        trainer = Trainer(name, out, model, saved, settings, precision)
+        trainer.run(batches_of(pool, config.batch, trainer))
+        before = model.generator.cpu()
+
+
+def batches_of(pool: ClipPool, batch: int, trainer: Trainer) -> Callable[[torch.Generator], dict[str, Tensor]]:
+    """The batches of a training, with the share of the adversarial loss, which rises."""
+
+    def make(step: int) -> dict[str, Tensor]:
+        if step % NEW_EVERY == 0:
+            pool.read_new(NEW_CLIPS)
+        return pool.pairs(batch, trainer.generator(step))
+
+    batches = Prefetcher(make)
+
+    def draw(_: torch.Generator) -> dict[str, Tensor]:
+        rise = (trainer.progress - ADVERSARIAL_FROM) / (ADVERSARIAL_FULL - ADVERSARIAL_FROM)
+        return {**batches(trainer.step), "adversarial": torch.tensor(min(1.0, max(0.0, rise)))}
+
+    return draw
