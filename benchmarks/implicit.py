@@ -17,7 +17,8 @@ from measuring import HEAD, Bench, apart, count_flops, key_weights
 from torch import Tensor, nn
 
 from mimaface.mimaface_core import host
-from mimaface.mimaface_core.implicit.generator import Generator, Source
+from mimaface.mimaface_core.implicit.encoder import Source
+from mimaface.mimaface_core.implicit.generator import Generator
 from mimaface.mimaface_core.implicit.motion import ImplicitMotion
 from mimaface.mimaface_core.implicit.render import encode_source, refined, render_motion
 from mimaface.mimaface_core.implicit.speech import SpeakSettings, speak

@@ -21,7 +21,7 @@ from .face.crop import crop_matrix, transform_points, warp
 from .face.detect import FaceTracker, face_tracker
 from .face.follow import follow, still_landmarks
 from .face.implicit_source import ImplicitSource
-from .implicit.detail import missing_detail
+from .implicit.detail import carried
 from .implicit.motion import RATE, ImplicitMotion
 from .implicit.render import BATCH, MODES, RELATIVE, encode_source, measure_motion, render_motion
 from .implicit.speech import SpeakSettings, speak
@@ -71,13 +71,13 @@ def encode_implicit(
     landmarks = still_landmarks(image, tracker or _tracker(), face)
     matrix, crop = _cropped(image, landmarks, pack, pack.image_size)
     _, small = _cropped(image, landmarks, pack, pack.generator.size)
-    current, detail = host.current(), None
+    current, flow = host.current(), None
     with current.load(pack.generator), torch.no_grad():
         encoded = encode_source(pack.generator, small[None])
         if pack.manifest.image_size is not None:
-            detail = missing_detail(pack.generator, encoded, crop[None].to(current.device))
+            flow = carried(pack.generator, encoded, crop[None]).flow
     marks = transform_points(matrix, landmarks)
-    return ImplicitSource(image, crop, matrix, marks, *moved((encoded, detail), "cpu"))
+    return ImplicitSource(image, crop, matrix, marks, *moved((encoded, flow), "cpu"))
 
 
 @checks.checked(pack=IMPLICIT_PACK, face=_FACE)
@@ -187,8 +187,8 @@ def render_implicit(
     """
     current, generator = host.current(), pack.generator
     with current.load(generator), current.progress(len(motion), "drawing") as progress:
-        encoded, detail = moved((source.encoded, source.detail), current.device)
-        for frames in render_motion(generator, encoded, motion, mode, refine, detail):
+        encoded, photograph = moved((source.encoded, source.photograph), current.device)
+        for frames in render_motion(generator, encoded, motion, mode, refine, photograph):
             images = (frames.permute(0, 2, 3, 1).cpu() + 1) / 2
             preview = Image.fromarray(to_uint8(images[-1]).numpy()) if current.previews else None
             progress.update(len(images), preview)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..implicit.generator import Source
+from ..implicit.detail import Carried
+from ..implicit.encoder import Source
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class ImplicitSource:
         crop_matrix: [2, 3], image pixels to crop pixels, in the convention of `tensors.sampling_grid`.
         landmarks: [478, 3] in crop pixels.
         encoded: by the generator, on the CPU.
-        detail: [1, 3, S, S], what the generator's drawing lacks of the crop; None for a pack that carries none along.
+        flow: raw flow [1, 3, r, r] of the source drawn as itself, see `implicit.detail`; None for a pack that draws
+            every pixel.
     """
 
     image: Tensor
@@ -27,12 +29,17 @@ class ImplicitSource:
     crop_matrix: Tensor
     landmarks: Tensor
     encoded: Source
-    detail: Tensor | None = None
+    flow: Tensor | None = None
 
     @property
     def posture(self) -> Tensor:
         """Its own motion code [K], float32."""
         return self.encoded.motion[0].float()
+
+    @property
+    def photograph(self) -> Carried | None:
+        """The crop as it is carried by motion; None for a pack that draws every pixel."""
+        return None if self.flow is None else Carried(self.crop[None], self.flow)
 
     @property
     def alpha(self) -> None:

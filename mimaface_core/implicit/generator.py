@@ -1,4 +1,4 @@
-"""Stage 1: an image's style and motion codes, and the renderer that moves the image by local flow and fill.
+"""Stage 1: the renderer that moves an image by local flow and fill, beside the encoder.
 
 After IF-MDM's published network (ifmdm.github.io, 2025) and its parent LIA (Wang et al. 2022), quirks included where
 weights depend on them: `enc.fc.4.bias`, `dec.to_rgb1` and the noise weights have no effect, and the flow's grid is
@@ -14,46 +14,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .encoder import Encoder
 from .layers import (
     STYLE,
     WIDTH,
     ConvLayer,
-    EqualConv2d,
-    EqualLinear,
     ModulatedConv2d,
-    ResBlock,
     StyledConv,
     Upsample,
     channels_at,
     like,
 )
 
-FC_LAYERS = 4  # linear layers before the last one, without activation
 DIRECTION_OFFSET = 1e-8  # added to the directions before their QR decomposition
 REFINE_WIDTH = 512  # channels of the published refine block
 REFINE_HALO = 4  # pixels around a tile that the refine block sees
-
-
-class Source(NamedTuple):
-    """A source image, encoded once.
-
-    Attributes:
-        style: [B, W], 512 numbers in the published network.
-        features: of the resolutions 8, 16, … S, each [B, C, r, r].
-        motion: its own motion code [B, K].
-    """
-
-    style: Tensor
-    features: list[Tensor]
-    motion: Tensor
 
 
 class Drawn(NamedTuple):
     """An image, and how it came from the source's.
 
     Attributes:
-        image: [B, 3, S, S], about ±1, before the refine block.
-        flows: raw flow and mask of the resolutions 8, 16, … S, each [B, 3, r, r]; see `places_of` and `shares_of`.
+        image: [B, 3, D, D], about ±1, before the refine block; D is S unless the generator draws coarser.
+        flows: raw flow and mask of the resolutions 8, 16, … D, each [B, 3, r, r]; see `places_of` and `shares_of`.
     """
 
     image: Tensor
@@ -71,41 +54,6 @@ def places_of(flow: Tensor) -> Tensor:
 def shares_of(flow: Tensor) -> Tensor:
     """How much of what is taken is kept: [B, 1, r, r] in 0–1, of a raw flow [B, 3, r, r]; the rest is filled."""
     return torch.sigmoid(flow[:, 2:])
-
-
-class AppearanceNetwork(nn.Module):
-    """Style code and feature maps of an image (`enc.net_app`)."""
-
-    def __init__(self, size: int, width: int, style: int) -> None:
-        super().__init__()
-        convs: list[nn.Module] = [ConvLayer(3, channels_at(size, width), 1)]
-        while size > 4:
-            convs.append(ResBlock(channels_at(size, width), channels_at(size // 2, width)))
-            size //= 2
-        convs.append(EqualConv2d(width, style, 4))
-        self.convs = nn.ModuleList(convs)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Style [B, W] and features from 8×8 to the whole size, of an image [B, 3, S, S] in ±1."""
-        features = [image]
-        for conv in self.convs:
-            features.append(conv(features[-1]))
-        return features[-1][:, :, 0, 0], features[-3:0:-1]
-
-
-class Encoder(nn.Module):
-    """Style, features and motion code of an image (`enc`)."""
-
-    def __init__(self, size: int, dimensions: int, width: int, style: int) -> None:
-        super().__init__()
-        self.net_app = AppearanceNetwork(size, width, style)
-        layers = [EqualLinear(style, style) for _ in range(FC_LAYERS)]
-        self.fc = nn.Sequential(*layers, EqualLinear(style, dimensions, activation="tanh"))
-
-    def forward(self, image: Tensor) -> Source:
-        """Encode an image [B, 3, S, S] in ±1."""
-        style, features = self.net_app(image)
-        return Source(style, features, self.fc(style))
 
 
 class Directions(nn.Module):
@@ -251,7 +199,7 @@ class Renderer(nn.Module):
         x = self.conv1(self.input(len(style)), style)
         flow = colours = None
         flows = []
-        for n, feature in enumerate(features):
+        for n, feature in enumerate(features[: len(self.to_flows)]):
             x = self.convs[2 * n + 1](self.convs[2 * n](x, style), style)
             x, warped, flow = self.to_flows[n](x, style, feature, flow)
             flows.append(flow)
@@ -289,6 +237,7 @@ class Generator(nn.Module):
         refine: channels of the refine block; 0 for none.
         fill: whether colours come from warped features and their fill, instead of the warped ones alone as in the
             published network, where what the source does not show is never drawn.
+        drawn: D, side of what is drawn, where it is smaller than S: the photograph's own pixels are carried there.
     """
 
     def __init__(
@@ -299,11 +248,12 @@ class Generator(nn.Module):
         style: int = STYLE,
         refine: int = REFINE_WIDTH,
         fill: bool = False,
+        drawn: int | None = None,
     ) -> None:
         super().__init__()
         self.size, self.dimensions = size, dimensions
         self.enc = Encoder(size, dimensions, width, style)
-        self.dec = Renderer(size, dimensions, width, style, refine, fill)
+        self.dec = Renderer(drawn or size, dimensions, width, style, refine, fill)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """The source [B, 3, S, S] with the target's motion, both in ±1, as in training."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .generator import AppearanceNetwork, Generator
+from .encoder import AppearanceNetwork
+from .generator import Generator
 from .layers import GAIN, LEAK, EqualConv2d
 
 # The encoder and the discriminator begin at the largest resolution, so a further one shifts the numbers of all others;

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .detail import with_detail
-from .generator import REFINE_HALO, Generator, RefineBlock, Source
+from .detail import Carried, with_photograph
+from .encoder import Source
+from .generator import REFINE_HALO, Generator, RefineBlock
 from .motion import ImplicitMotion
 
 ABSOLUTE, RELATIVE = MODES = ("absolute", "relative")
@@ -49,7 +50,7 @@ def render_motion(
     motion: ImplicitMotion,
     mode: str = ABSOLUTE,
     refine: bool = True,
-    detail: Tensor | None = None,
+    photograph: Carried | None = None,
     batch: int | None = None,
 ) -> Iterator[Tensor]:
     """The source with the motion's codes, drawn when it is asked for.
@@ -61,12 +62,12 @@ def render_motion(
         mode: `absolute` takes the codes as they are; `relative` adds their change since the first frame to the
             source's own.
         refine: whether the refine block is run, which takes 98 % of the published network's time.
-        detail: the source's own, [1, 3, R, R] from `missing_detail`, which is then carried along in place of the refine
+        photograph: the source's, from `detail.carried`, whose pixels are then carried along in place of the refine
             block.
         batch: frames drawn at once; as many as suit the device when None.
 
     Yields:
-        Frames [n, 3, S, S], or R × R with detail, in ±1, float32 on the generator's device, n ≤ batch.
+        Frames [n, 3, S, S], or R × R with the photograph, in ±1, float32 on the generator's device, n ≤ batch.
 
     Raises:
         InputError: an unknown mode, or codes of another generator.
@@ -90,8 +91,8 @@ def render_motion(
         style = (start + part @ basis).to(weight.dtype)
         shared = [feature.expand(len(part), -1, -1, -1) for feature in features]
         drawn = generator.dec.draw(style, shared)
-        if detail is not None:
-            yield with_detail(drawn, detail).clamp(-1, 1)
+        if photograph is not None:
+            yield with_photograph(drawn, photograph).clamp(-1, 1)
         else:
             yield (refined(generator, drawn.image) if refine else drawn.image).clamp(-1, 1)
 

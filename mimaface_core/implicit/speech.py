@@ -10,13 +10,14 @@ from torch import Tensor
 
 from .. import host
 from ..errors import InputError
+from ..tensors import between, smoothstep
 from .groups import GroupFactors
 from .motion import ImplicitMotion
-from .sampler import ANCESTRAL, Schedule, alphas_cumprod, sample
+from .sampler import ANCESTRAL, Schedule, sample
 from .transformer import TOKENS_A_FRAME, WINDOW, MotionTransformer
 
 FREE, POSTURE, LAST_FRAME = MEANS = ("free", "posture", "last frame")
-DEFAULT_OVERLAP = 8  # frames
+DEFAULT_OVERLAP = 12  # frames
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class SpeakSettings:
             for one number a dimension, such as those of a reference (`like`).
         deviation: the motion's standard deviation in every dimension, 0.1 calm, 0.3 lively; None leaves it free. A
             tensor [K] for one number a dimension, such as those of a reference.
-        overlap: frames that a window takes over from the one before and begins with, so that nothing jumps where they
-            join; 0 joins them as the authors do.
+        overlap: frames at the end of a window that are held back and pass over into the beginning of the next one, so
+            that nothing jumps where they join; 0 joins them as the authors do.
+        wait: frames of speech that a window waits for, 64 for all that it can take; fewer for a live voice, at the
+            price of lips that cannot look as far ahead.
         clamp: whether estimates are kept within ±1.
         seed: of the noise.
         factors: of each group's movement, for `steering.Steering`.
@@ -48,6 +51,7 @@ class SpeakSettings:
     mean: str | Tensor = POSTURE
     deviation: float | Tensor | None = None
     overlap: int = DEFAULT_OVERLAP
+    wait: int = WINDOW
     clamp: bool = True
     seed: int = 0
     factors: GroupFactors = field(default_factory=GroupFactors)
@@ -63,6 +67,8 @@ class SpeakSettings:
             raise InputError(f"The motion's mean can be {', '.join(MEANS[:-1])} or {MEANS[-1]}, not {self.mean!r}.")
         if not 0 <= self.overlap <= WINDOW // 2:
             raise InputError(f"Windows can overlap by 0 to {WINDOW // 2} frames, not {self.overlap}.")
+        if not self.overlap < self.wait <= WINDOW:
+            raise InputError(f"A window waits for {self.overlap + 1} to {WINDOW} frames, not {self.wait}.")
         if self.deviation is not None:
             deviation = torch.as_tensor(self.deviation, dtype=torch.float32)
             if not (deviation.isfinite() & (deviation >= 0) & (deviation < 1)).all():
@@ -76,8 +82,6 @@ class SpeakSettings:
 class Speaker:
     """Makes motion codes of speech that comes in blocks; a window is ready once its speech is there.
 
-    The latency is that of a window's own speech: (64 − overlap)/25 seconds, and the time that its sampling takes.
-
     Args:
         network: the transformer.
         start: the source's motion code [K], the hint of the first window.
@@ -89,13 +93,14 @@ class Speaker:
         self.start = start.view(1, 1, -1)
         self.device = next(network.parameters()).device
         self._generator = torch.Generator().manual_seed(self.settings.seed)
-        self._speech = torch.zeros(0, network.speech_width)
-        self._codes = torch.zeros(0, self.start.shape[-1])  # the last that were made, to continue from
+        self._speech = torch.zeros(0, network.speech_width)  # from the next window's first frame on
+        self._before = self.start[0]  # the code [1, K] of the frame before it
+        self._held = torch.zeros(0, self.start.shape[-1])  # the last window's codes from it on
 
     @property
     def latency(self) -> float:
-        """Seconds of speech that a window waits for, at 25 frames a second."""
-        return (WINDOW - self.settings.overlap) / 25
+        """Seconds of speech that a window waits for at most, at 25 frames a second, beside the time of its sampling."""
+        return self.settings.wait / 25
 
     def add(self, speech: Tensor) -> Tensor:
         """Add features [2n, V] of n frames, n any; gives the codes [m, K] that are ready."""
@@ -104,31 +109,29 @@ class Speaker:
                 f"Speech features must have shape [N, {self.network.speech_width}], not {list(speech.shape)}."
             )
         self._speech = torch.cat([self._speech, speech])
-        ready = []
-        while len(self._speech) >= WINDOW * TOKENS_A_FRAME:
-            ready.append(self._window(self._speech[: WINDOW * TOKENS_A_FRAME]))
-            self._speech = self._speech[(WINDOW - self.settings.overlap) * TOKENS_A_FRAME :]
-        return torch.cat(ready) if ready else self._codes[:0]
+        ready = [self._held[:0]]
+        while len(self._speech) >= self.settings.wait * TOKENS_A_FRAME:
+            frames = self.settings.wait
+            codes, kept = self._window(frames), frames - self.settings.overlap
+            ready.append(codes[:kept])
+            self._held, self._before = codes[kept:], codes[kept - 1 : kept]
+            self._speech = self._speech[kept * TOKENS_A_FRAME :]
+        return torch.cat(ready)
 
     def finish(self) -> Tensor:
         """The codes [m, K] of what is left; its last window's speech continues with its last token."""
-        done = min(len(self._codes), self.settings.overlap)
         frames = -(-len(self._speech) // TOKENS_A_FRAME)
-        if frames <= done:
-            return self._codes[:0]
-        lacking = WINDOW * TOKENS_A_FRAME - len(self._speech)
-        codes = self._window(torch.cat([self._speech, self._speech[-1:].expand(lacking, -1)]))
-        self._speech = self._speech[:0]
-        return codes[: frames - done]
+        codes = self._window(frames) if frames > len(self._held) else self._held
+        self._speech, self._held = self._speech[:0], self._held[:0]
+        return codes
 
     @torch.no_grad()
-    def _window(self, speech: Tensor) -> Tensor:
-        """The new codes of a window with speech [128, V]."""
+    def _window(self, frames: int) -> Tensor:
+        """The codes of the next `frames` frames, which begin as those that are held back."""
         settings, width = self.settings, self.start.shape[-1]
-        known = self._codes[-settings.overlap :] if settings.overlap else self._codes[:0]
-        # the hint is the frame before the window, which begins with the frames that it takes over
-        first = len(self._codes) == 0
-        hint = self.start if first else self._codes[-len(known) - 1].view(1, 1, -1)
+        speech = self._speech[: frames * TOKENS_A_FRAME]
+        speech = torch.cat([speech, speech[-1:].expand(WINDOW * TOKENS_A_FRAME - len(speech), -1)])
+        hint = self._before.view(1, 1, -1)
         named = {FREE: None, POSTURE: self.start, LAST_FRAME: hint}
         mean = named[settings.mean] if isinstance(settings.mean, str) else settings.mean
         mean, deviation = self._token(mean), self._token(settings.deviation)
@@ -139,16 +142,12 @@ class Speaker:
 
         def network(codes: Tensor, t: Tensor) -> Tensor:
             host.current().check_cancelled()
-            if len(known):  # the frames that are known, as noisy as the others
-                share = alphas_cumprod()[int(t[0])].to(codes)
-                noisy = share.sqrt() * known.to(codes) + (1 - share).sqrt() * draw()[0, : len(known)]
-                codes[:, : len(known)] = noisy
             return self.network.guided(codes, t, features, hint, mean, deviation, settings.guidance)
 
-        codes = sample(network, draw(), settings.schedule, draw, settings.clamp)[0].cpu()
-        codes[: len(known)] = known
-        self._codes = torch.cat([self._codes, codes[len(known) :]])[-(settings.overlap + 1) :]
-        return codes[len(known) :]
+        codes = sample(network, draw(), settings.schedule, draw, settings.clamp)[0, :frames].cpu()
+        held = len(self._held)
+        share = smoothstep((torch.arange(held) + 1) / (held + 1))
+        return torch.cat([between(self._held, codes[:held], share), codes[held:]])
 
     def _token(self, value: float | Tensor | None) -> Tensor | None:
         """A statistic as the network takes it, [1, 1, K]."""

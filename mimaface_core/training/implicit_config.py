@@ -33,6 +33,7 @@ class GeneratorConfig(LoopConfig):
     fill: bool = True
     sizes: dict[str, float]  # sides of the images, from small to large, each trained for a share of steps and minutes
     batch: int
+    drawn: int | None = None  # side of what is drawn, see `implicit.generator.Generator`
     told: float = 0.5  # share of the images that are drawn by their true codes instead of measured ones
     judged: bool = True  # by a discriminator, at the last size
 
@@ -44,7 +45,7 @@ class GeneratorConfig(LoopConfig):
 
     def network(self, size: int) -> dict[str, Any]:
         """Arguments of `implicit.generator.Generator` for images of a side."""
-        return {"size": size, **{name: getattr(self, name) for name in ("width", "style", "refine", "fill")}}
+        return {"size": size, **{name: getattr(self, name) for name in ("width", "style", "refine", "fill", "drawn")}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,7 @@ class ImplicitConfig:
 
     moves: MovesConfig
     generator: GeneratorConfig
+    renderer: GeneratorConfig
     spoken: SpokenConfig
     transformer: TransformerConfig
     pack: ImplicitPackConfig

@@ -39,6 +39,12 @@ def _generator(run: ImplicitRun) -> None:
     train_generator(run.config.generator, run.config.precision, run.data, run.out)
 
 
+def _renderer(run: ImplicitRun) -> None:
+    from .models.implicit_generator import train_renderer
+
+    train_renderer(run.config.renderer, run.config.precision, run.data, run.out)
+
+
 def _spoken(run: ImplicitRun) -> None:
     from ..packs.pack import BUNDLED_PACK, ModelPack
     from .data.implicit_speech import make_spoken_motion
@@ -70,6 +76,7 @@ class Stage(NamedTuple):
 STAGES = {
     "moves": Stage("make images of people in motion, for IF-MDM", _moves),
     "generator": Stage("train IF-MDM's generator", _generator),
+    "renderer": Stage("train the renderer of IF-MDM's generator on", _renderer),
     "spoken": Stage("make the motion of speech, for IF-MDM (needs espeak-ng)", _spoken),
     "transformer": Stage("train IF-MDM's motion transformer", _transformer),
     "implicit-pack": Stage("write IF-MDM's pack from what was trained", _pack),
@@ -99,7 +106,7 @@ def implicit_manifest(config: ImplicitConfig) -> dict[str, Any]:
     from ..packs.manifest import FACE_SHARE
     from .data.implicit_codes import DIMENSIONS, code_groups
 
-    network = config.generator.network(max(int(size) for size in config.generator.sizes))
+    network = config.renderer.network(max(int(size) for size in config.renderer.sizes))
     transformer = {"variant": config.transformer.variant, "dimensions": DIMENSIONS, "speech_width": FEATURES}
     return {
         "method": "implicit",
@@ -107,6 +114,7 @@ def implicit_manifest(config: ImplicitConfig) -> dict[str, Any]:
         "generator": {"file": "generator.safetensors", "config": {**network, "dimensions": DIMENSIONS}},
         "transformer": {"file": "transformer.safetensors", "config": transformer},
         "speech": "bundled",
+        "speaking": {"sampler": "ddim", "steps": 10, "guidance": 1.0},
         "groups": code_groups(),
         "face_share": FACE_SHARE,
     }
@@ -133,7 +141,7 @@ def write_implicit(config: ImplicitConfig, out: Path) -> Path:
     manifest = implicit_manifest(config)
     generator = Generator(**manifest["generator"]["config"])
     transformer = MotionTransformer(**manifest["transformer"]["config"])
-    load_averaged(out / "generator.safetensors", {"generator": generator})
+    load_averaged(out / "renderer.safetensors", {"generator": generator})
     load_averaged(out / "transformer.safetensors", {"network": transformer})
     write_pack(out / "implicit-pack", manifest, {"generator": generator, "transformer": transformer})
     return out / "implicit-pack"

@@ -11,6 +11,7 @@ from ...errors import InputError
 from .implicit_clips import ImplicitClip
 
 SMALLEST_BOX = 0.85  # share of an image's side that is seen
+SAME = 0.12  # share of the pairs whose images are the same
 LIGHT = 0.15  # standard deviation of the logarithm of each colour's gain, in the images that motion is measured in
 COMMON_LIGHT = 0.08  # the same in both images of a pair
 
@@ -41,7 +42,7 @@ class ClipPool:
             self._known.add(path)
 
     def pairs(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Random pairs of different images of one person, and how they are to be cut out and lit.
+        """Random pairs of images of one person, and how they are to be cut out and lit.
 
         Returns:
             `source` and `target` uint8 [B, 3, 256, 256], their `source_codes`, `target_codes` [B, 20], places of
@@ -52,6 +53,8 @@ class ClipPool:
         for number in torch.randint(len(self.clips), (count,), generator=generator).tolist():
             clip = self.clips[number]
             source, target = torch.randperm(len(clip.images), generator=generator)[:2].tolist()
+            if float(torch.rand((), generator=generator)) < SAME:
+                target = source
             row = {
                 "source": clip.images[source],
                 "target": clip.images[target],

@@ -16,23 +16,22 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ...implicit.detail import with_detail
+from ...implicit.detail import centres_of, enlarged, taken_from
 from ...implicit.discriminator import Discriminator
-from ...implicit.generator import Drawn, Generator, places_of
+from ...implicit.generator import Drawn, Generator, places_of, shares_of
 from ...implicit.grow import grow
 from ..config import Precision
 from ..data.implicit_codes import boxed_codes
 from ..data.implicit_pool import ClipPool
+from ..engine.checkpoint import load_averaged
 from ..engine.prefetch import Prefetcher
 from ..engine.trainer import Trainer
 from ..implicit_config import GeneratorConfig
 from ..people.inference import RIMS
 
-IMAGE, COARSE, SELF, EDGES = 10.0, 5.0, 2.5, 5.0  # weights of the differences between images, see `forward`
+WEIGHTS = {"image": 10.0, "taken": 5.0, "drawn": 3.0, "edges": 5.0, "flow": 20.0, "codes": 2.0}  # of the losses
 FEATURES, ADVERSARIAL = 1.0, 0.2
-CODES, FLOW = 2.0, 8.0
 RIM, RIM_WIDTH = 4.0, 0.03  # weight around lids and lips, in addition to 1, and its reach in half sides
-SCALES = 3  # at which images are compared
 LEAST_FLOW = 32  # pixels, resolution from which on flows are led
 ADVERSARIAL_FROM, ADVERSARIAL_FULL = 0.25, 0.5  # of the training
 FIRST_FLOW, FIRST_COLOUR, FIRST_SHARE = 0.03, 0.1, 2.0  # factors on new weights, and the first raw mask
@@ -51,7 +50,7 @@ class GeneratorModel(nn.Module):
 
     def __init__(self, config: GeneratorConfig, size: int, judged: bool = True) -> None:
         super().__init__()
-        self.generator, self.told = Generator(**config.network(size)), config.told
+        self.config, self.generator = config, Generator(**config.network(size))
         self.discriminator = Discriminator(size, config.width) if judged else None
         with torch.no_grad():  # nothing moves at first, everything is kept, and no layer adds much colour
             dec = self.generator.dec
@@ -78,29 +77,22 @@ class GeneratorModel(nn.Module):
         measured = ((end + 1) * light[:, 1, :, None, None] - 1 + NOISE * torch.randn_like(end)).clamp(-1, 1)
         generator = self.generator
         basis = generator.dec.direction.basis()  # once, since the GPU waits for it
-        encoded, motion = generator.enc(start), generator.enc(measured).motion
         codes = [boxed_codes(codes, box) for codes in (source_codes, target_codes)]
-        told = torch.rand(len(start), 1, device=start.device) < self.told
-        moves = [torch.where(told, codes[1], motion.float()), encoded.motion.float()]
-        moved, still = (encoded.style + (move @ basis.T).to(encoded.style) for move in moves)
-        drawn = generator.dec.draw(moved, encoded.features)
-        itself = generator.dec.coarse(still, encoded.features)
+        encoded, motion = generator.enc(start), codes[1]
+        told = torch.rand(len(start), 1, device=start.device) < self.config.told
+        if self.config.told < 1:
+            motion = generator.enc(measured).motion.float()
+        style = encoded.style + (torch.where(told, codes[1], motion) @ basis.T).to(encoded.style)
+        drawn = generator.dec.draw(style, encoded.features)
         with torch.autocast(source.device.type, enabled=False):
-            image = with_detail(Drawn(drawn.image.float(), drawn.flows), start - itself.float())
             places = [(p - box[:, None, :2]) / box[:, None, 2:] for p in (source_places, target_places)]
-            weight = around_rims(places[1], end.shape[-1])
-            losses = {
-                "image": difference(image, end, weight),
-                "coarse": difference(drawn.image.float(), end, weight),
-                "self": difference(itself.float(), start, around_rims(places[0], end.shape[-1])),
-                "edges": edge_difference(image, end, weight),
-                "codes": code_loss(encoded.motion.float(), motion.float(), *codes),
-                "flow": flow_loss(drawn.flows, *places, seen),
-            }
-        weights = {"image": IMAGE, "coarse": COARSE, "self": SELF, "edges": EDGES, "codes": CODES, "flow": FLOW}
-        total = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
+            losses = image_losses(drawn, start, end, around_rims(places[1], end.shape[-1]))
+            losses["flow"] = flow_loss(drawn.flows, *places, seen)
+            if self.config.told < 1:
+                losses["codes"] = code_loss(encoded.motion.float(), motion, *codes)
+        total = torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
         if self.discriminator is not None:
-            judged = adversarial_losses(self.discriminator, image, end)
+            judged = adversarial_losses(self.discriminator, composed(drawn, start)[0], end)
             share = adversarial.to(end)
             total = total + share * (FEATURES * judged["features"] + ADVERSARIAL * judged["fooled"]) + judged["critic"]
             losses |= judged
@@ -145,13 +137,22 @@ def around_rims(places: Tensor, size: int) -> Tensor:
     return F.interpolate(weight, (size, size), mode="bilinear", align_corners=False)
 
 
-def difference(image: Tensor, real: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean absolute difference at SCALES sizes."""
-    total = image.new_zeros(())
-    for _ in range(SCALES):
-        total = total + (weight * (image - real).abs()).mean() / SCALES
-        image, real, weight = (F.avg_pool2d(x, 2) for x in (image, real, weight))
-    return total
+def composed(drawn: Drawn, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames [B, 3, S, S] of a source's pixels and drawn ones; what is taken, and what is drawn, apart."""
+    flow = drawn.flows[-1].float()
+    taken, share = taken_from(source, places_of(flow) - centres_of(flow), shares_of(flow))
+    made = enlarged(drawn.image.float(), source.shape[-1])
+    return torch.lerp(made, taken, share), taken, made
+
+
+def image_losses(drawn: Drawn, source: Tensor, real: Tensor, weight: Tensor) -> dict[str, Tensor]:
+    """Differences of frames from real ones [B, 3, S, S], by WEIGHTS' names; weight: [B, 1, S, S]."""
+    image, taken, made = composed(drawn, source)
+    losses = {"image": image, "taken": taken, "drawn": made}
+    return {
+        **{name: (weight * (one - real).abs()).mean() for name, one in losses.items()},
+        "edges": edge_difference(image, real, weight),
+    }
 
 
 def edge_difference(image: Tensor, real: Tensor, weight: Tensor) -> Tensor:
@@ -178,6 +179,7 @@ def flow_loss(flows: list[Tensor], source: Tensor, target: Tensor, seen: Tensor)
     """
     led = [flow for flow in flows if flow.shape[-1] >= LEAST_FLOW]
     inside = (seen & (target.abs() < 1).all(-1)).float()
+    inside[:, RIMS] *= 1 + RIM
     total = source.new_zeros(())
     for flow in led:
         field = places_of(flow.float()).permute(0, 3, 1, 2)
@@ -212,6 +214,30 @@ def train_generator(config: GeneratorConfig, precision: Precision, data: Path, o
         trainer = Trainer(name, out, model, saved, settings, precision)
         trainer.run(batches_of(pool, config.batch, trainer))
         before = model.generator.cpu()
+
+
+def train_renderer(config: GeneratorConfig, precision: Precision, data: Path, out: Path) -> None:
+    """Train the renderer on, with true codes and an encoder that stands still; writes `renderer.safetensors`.
+
+    IF-MDM's phase that leaves all but the renderer alone. Once the encoder is known, the renderer learns faster by
+    itself, and what it draws need not be finer than `drawn`.
+
+    Args:
+        config: of the stage.
+        precision: of the training.
+        data: folder with the clips in `moves`.
+        out: folder of the checkpoints, with `generator.safetensors`.
+
+    Raises:
+        InputError: there are no clips, or a checkpoint is missing or of other settings.
+    """
+    torch.manual_seed(config.seed)
+    model = GeneratorModel(config, max(int(side) for side in config.sizes), judged=False)
+    load_averaged(out / "generator.safetensors", {"generator": model.generator})
+    for name, parameter in model.generator.named_parameters():
+        parameter.requires_grad_(name.startswith("dec.") and not name.startswith("dec.direction"))
+    trainer = Trainer("renderer", out, model, ("generator",), config, precision)
+    trainer.run(batches_of(ClipPool(data / "moves"), config.batch, trainer))
 
 
 def batches_of(pool: ClipPool, batch: int, trainer: Trainer) -> Callable[[torch.Generator], dict[str, Tensor]]:
