@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from .encoder import AppearanceNetwork
 from .generator import Generator
-from .layers import GAIN, LEAK, EqualConv2d
+from .layers import GAIN, LEAK
 
 # The encoder and the discriminator begin at the largest resolution, so a further one shifts the numbers of all others;
 # their first convolution, from colours, is another one.
 _FROM_THE_LARGEST = re.compile(r"^((?:enc\.net_app\.)?convs\.)(\d+)(\..+)$")
+_LAYERS = "enc.net_app.convs"
 _COLOURS = 3
 
 
@@ -37,31 +38,37 @@ def grown(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-@torch.no_grad()
 def grow(smaller: Generator, larger: Generator) -> None:
     """Let a generator of twice the image size begin as a smaller one: the same codes, features and flows."""
-    larger.load_state_dict(grown(smaller.state_dict()), strict=False)
-    _see_alike(smaller.enc.net_app, larger.enc.net_app)
+    before = smaller.state_dict()
+    larger.load_state_dict({**larger.state_dict(), **grown(before), **_seen_alike(before, larger.state_dict())})
 
 
-def _see_alike(smaller: AppearanceNetwork, larger: AppearanceNetwork) -> None:
-    """Let the first two layers of a larger encoder do what the first one of a smaller does to half the image.
+def _seen_alike(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a larger encoder's first two layers that do what a smaller one's first does to half the image.
 
     Colours pass an activation unharmed as pairs of themselves and their negatives: lrelu(x) − lrelu(−x) = (1 + LEAK)·x.
+
+    Args:
+        before: state dict of the smaller generator.
+        after: state dict of the larger one.
     """
     pair = torch.cat([torch.eye(_COLOURS), -torch.eye(_COLOURS)])  # [6, 3]
     back = pair.T / (1 + LEAK)
-    first, block = larger.convs[0][0], larger.convs[1]
-    if len(first.weight) < len(pair):
-        return  # too narrow to carry the colours: it has to learn again
-    _effective(first, pair[:, :, None, None] / GAIN)
-    _effective(block.conv1[0], _central(pair @ back) / GAIN)
-    old, old_bias = smaller.convs[0][0], smaller.convs[0][1].bias
-    colours = old.weight[:, :, 0, 0] * old.scale
-    _effective(block.conv2[1], _central(colours @ back) * GAIN)  # the block halves the power of its two paths
-    block.conv2[2].bias.copy_(old_bias * GAIN)
-    block.conv2[1].weight[:, len(pair) :] = 0
-    block.skip[1].weight.zero_()
+    first, block = f"{_LAYERS}.0.0.weight", f"{_LAYERS}.1"
+    if len(after[first]) < len(pair):
+        return {}  # too narrow to carry the colours: it has to learn again
+    colours = before[first][:, :, 0, 0]
+    colours = colours / math.sqrt(colours.shape[1])
+    inner, outer = f"{block}.conv1.0.weight", f"{block}.conv2.1.weight"
+    return {
+        first: _set(after[first], pair[:, :, None, None] / GAIN),
+        inner: _set(after[inner], _central(pair @ back) / GAIN),
+        # the block halves the power of its two paths, one of which is shut
+        outer: _set(after[outer], _central(colours @ back) * GAIN),
+        f"{block}.conv2.2.bias": before[f"{_LAYERS}.0.1.bias"] * GAIN,
+        f"{block}.skip.1.weight": torch.zeros_like(after[f"{block}.skip.1.weight"]),
+    }
 
 
 def _central(weight: Tensor) -> Tensor:
@@ -71,8 +78,10 @@ def _central(weight: Tensor) -> Tensor:
     return result
 
 
-def _effective(layer: EqualConv2d, weight: Tensor) -> None:
-    """Set the first weights of a layer so that, scaled, they are these; what else feeds these outputs is cut off."""
+def _set(layer: Tensor, weight: Tensor) -> Tensor:
+    """A layer's weights whose first, scaled by the fan-in, are these; what else feeds these outputs is cut off."""
+    result = layer.clone()
     out, channels = weight.shape[:2]
-    layer.weight[:out] = 0
-    layer.weight[:out, :channels] = weight / layer.scale
+    result[:out] = 0
+    result[:out, :channels] = weight * math.sqrt(layer[0].numel())
+    return result

@@ -53,11 +53,13 @@ class GeneratorModel(nn.Module):
         self.config, self.generator = config, Generator(**config.network(size))
         self.discriminator = Discriminator(size, config.width) if judged else None
         with torch.no_grad():  # nothing moves at first, everything is kept, and no layer adds much colour
-            dec = self.generator.dec
-            for flow, colour in zip(dec.to_flows, dec.to_rgbs, strict=True):
-                flow.conv.weight *= FIRST_FLOW
-                colour.conv[0].weight *= FIRST_COLOUR
-            dec.to_flows[0].bias[:, 2] = FIRST_SHARE
+            for name, value in self.generator.dec.named_parameters():
+                if name.startswith("to_flows.") and name.endswith(".conv.weight"):
+                    value.mul_(FIRST_FLOW)
+                elif name.startswith("to_rgbs.") and name.endswith(".conv.0.weight"):
+                    value.mul_(FIRST_COLOUR)
+                elif name == "to_flows.0.bias":
+                    value[:, 2] = FIRST_SHARE
 
     def forward(
         self,
@@ -85,9 +87,9 @@ class GeneratorModel(nn.Module):
         style = encoded.style + (torch.where(told, codes[1], motion) @ basis.T).to(encoded.style)
         drawn = generator.dec.draw(style, encoded.features)
         with torch.autocast(source.device.type, enabled=False):
-            places = [(p - box[:, None, :2]) / box[:, None, 2:] for p in (source_places, target_places)]
-            losses = image_losses(drawn, start, end, around_rims(places[1], end.shape[-1]))
-            losses["flow"] = flow_loss(drawn.flows, *places, seen)
+            before, after = ((p - box[:, None, :2]) / box[:, None, 2:] for p in (source_places, target_places))
+            losses = image_losses(drawn, start, end, around_rims(after, end.shape[-1]))
+            losses["flow"] = flow_loss(drawn.flows, before, after, seen)
             if self.config.told < 1:
                 losses["codes"] = code_loss(encoded.motion.float(), motion, *codes)
         total = torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
