@@ -21,7 +21,9 @@ from .face.crop import crop_matrix, transform_points, warp
 from .face.detect import FaceTracker, face_tracker
 from .face.follow import follow, still_landmarks
 from .face.implicit_source import ImplicitSource
-from .implicit.detail import carried
+from .implicit.detail import own_flow
+from .implicit.face_codes import motion_codes
+from .implicit.local_motion import local_motion
 from .implicit.motion import RATE, ImplicitMotion
 from .implicit.render import BATCH, MODES, RELATIVE, encode_source, measure_motion, render_motion
 from .implicit.speech import SpeakSettings, speak
@@ -31,7 +33,7 @@ from .media.frames import Frames
 from .media.marks.report import name_marks
 from .packs.find import find_implicit_pack
 from .packs.implicit_pack import ImplicitPack
-from .pipeline import MOST_FACES
+from .pipeline import MOST_FACES, measure
 from .tensors import moved, to_float, to_uint8
 
 _FACE = checks.whole(-1, MOST_FACES)
@@ -71,13 +73,18 @@ def encode_implicit(
     landmarks = still_landmarks(image, tracker or _tracker(), face)
     matrix, crop = _cropped(image, landmarks, pack, pack.image_size)
     _, small = _cropped(image, landmarks, pack, pack.generator.size)
-    current, flow = host.current(), None
+    current, flow, local = host.current(), None, None
+    marks = transform_points(matrix, landmarks)
     with current.load(pack.generator), torch.no_grad():
         encoded = encode_source(pack.generator, small[None])
+        if pack.movements is not None:
+            _, track = pack.face.measurer(None).still(image, landmarks)
+            codes = motion_codes(track, pack.movements)
+            encoded = encoded._replace(motion=codes.to(encoded.motion))
+            local = local_motion(marks / (pack.image_size / 2) - 1, codes[0], pack.movements)
         if pack.manifest.image_size is not None:
-            flow = carried(pack.generator, encoded, crop[None]).flow
-    marks = transform_points(matrix, landmarks)
-    return ImplicitSource(image, crop, matrix, marks, *moved((encoded, flow), "cpu"))
+            flow = own_flow(pack.generator, encoded)
+    return ImplicitSource(image, crop, matrix, marks, *moved((encoded, flow, local), "cpu"))
 
 
 @checks.checked(pack=IMPLICIT_PACK, face=_FACE)
@@ -87,7 +94,7 @@ def drive_implicit(
     """The motion of the face in a clip; frames before the first that shows it are still.
 
     Args:
-        pack: its generator measures.
+        pack: its generator measures, or a tracker where the pack's codes are movements of the face.
         clip: a path, or frames.
         face: which one, as in `encode_implicit`, in the first frame that shows one.
         tracker: finds the face; mediapipe when None.
@@ -98,6 +105,9 @@ def drive_implicit(
     if not isinstance(clip, Frames):
         name_marks(clip, "the file")
     frames = clip if isinstance(clip, Frames) else Frames.open(clip)
+    if pack.movements is not None:
+        _, track = measure(pack.face, frames, face=face, tracker=tracker)
+        return ImplicitMotion(motion_codes(track, pack.movements), track.fps, pack.groups)
     current = host.current()
     with current.load(pack.generator), current.progress(frames.count, "measuring the motion") as progress:
         crops = _FaceCrops(pack, tracker or _tracker(), face)

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -85,6 +86,16 @@ def smoothstep(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """0 below `low`, 1 above `high`, smooth between."""
     share = ((x - low) / (high - low)).clamp(0, 1)
     return share * share * (3 - 2 * share)
+
+
+def blur(x: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of [N, C, H, W] by sigma pixels; the border continues."""
+    reach = int(3 * sigma + 0.5)
+    k = torch.exp(-((torch.arange(-reach, reach + 1, device=x.device) / sigma) ** 2) / 2).to(x)
+    k = k / k.sum()
+    flat = F.pad(rearrange(x, "n c h w -> (n c) 1 h w"), (reach, reach, reach, reach), mode="replicate")
+    flat = F.conv2d(F.conv2d(flat, k[None, None, None, :]), k[None, None, :, None])
+    return rearrange(flat, "(n c) 1 h w -> n c h w", n=len(x))
 
 
 def harmonic_fill(image: Tensor, known: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..implicit.detail import Carried
 from ..implicit.encoder import Source
+from ..implicit.local_motion import LocalMotion
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class ImplicitSource:
         encoded: by the generator, on the CPU.
         flow: raw flow [1, 3, r, r] of the source drawn as itself, see `implicit.detail`; None for a pack that draws
             every pixel.
+        local: how the crop's places move with the codes; None for a pack whose codes have no names.
     """
 
     image: Tensor
@@ -30,6 +32,7 @@ class ImplicitSource:
     landmarks: Tensor
     encoded: Source
     flow: Tensor | None = None
+    local: LocalMotion | None = None
 
     @property
     def posture(self) -> Tensor:
@@ -39,7 +42,7 @@ class ImplicitSource:
     @property
     def photograph(self) -> Carried | None:
         """The crop as it is carried by motion; None for a pack that draws every pixel."""
-        return None if self.flow is None else Carried(self.crop[None], self.flow)
+        return None if self.flow is None else Carried(self.crop[None], self.flow, self.local)
 
     @property
     def alpha(self) -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from .encoder import Source
 from .generator import Drawn, Generator, places_of, shares_of
+from .local_motion import FIELD, LocalMotion, cavity, moved_places
 
 
 class Carried(NamedTuple):
@@ -23,40 +24,56 @@ class Carried(NamedTuple):
     Attributes:
         image: [1, 3, R, R] in ±1, or one of each frame [B, 3, R, R].
         flow: raw flow [1 or B, 3, r, r] of the source drawn with its own motion.
+        local: how its places move, where codes tell; None where the generator moves all of them.
     """
 
     image: Tensor
     flow: Tensor
+    local: LocalMotion | None = None
 
 
 @torch.no_grad()
-def carried(generator: Generator, source: Source, photograph: Tensor) -> Carried:
-    """A photograph to be carried.
-
-    Args:
-        generator: that encoded the source.
-        source: one image.
-        photograph: the same image [1, 3, R, R] in ±1, at any size.
-    """
-    return Carried(photograph, generator.dec.draw(source.style, source.features, [source.motion]).flows[-1])
+def own_flow(generator: Generator, source: Source) -> Tensor:
+    """The raw flow [1, 3, r, r] by which a generator draws a source with its own motion."""
+    return generator.dec.draw(source.style, source.features, [source.motion]).flows[-1]
 
 
-def with_photograph(drawn: Drawn, photograph: Carried) -> Tensor:
+def with_photograph(drawn: Drawn, photograph: Carried, change: Tensor | None = None) -> Tensor:
     """Frames out of the photograph's own pixels where it has them, and of drawn ones elsewhere.
 
     Args:
         drawn: B frames.
         photograph: of their source.
+        change: of the photograph's local movements [B, 14], for one that knows them.
 
     Returns:
         [B, 3, R, R], not clamped.
     """
+    if photograph.local is not None and change is not None:
+        return _with_local_motion(drawn, photograph, photograph.local, change)
     size, flow, own = photograph.image.shape[-1], drawn.flows[-1].float(), photograph.flow.float()
     # what the generator would draw anew of the source itself, the photograph shows
     shown = torch.cat([photograph.image, 1 - enlarged(shares_of(own), size)], 1)
     taken, share = taken_from(shown, places_of(flow) - places_of(own), shares_of(flow))
     share = (share + taken[:, 3:]).clamp(max=1)
     return torch.lerp(enlarged(drawn.image.float(), size), taken[:, :3], share)
+
+
+def _with_local_motion(drawn: Drawn, photograph: Carried, local: LocalMotion, change: Tensor) -> Tensor:
+    """Frames [B, 3, R, R] of the photograph alone: its places moved, then turned with the head."""
+    flow, size = drawn.flows[-1].float(), photograph.image.shape[-1]
+    shift = (places_of(flow) - places_of(photograph.flow.float())).permute(0, 3, 1, 2)
+    shift = enlarged(shift, FIELD)
+    centres = centres_of(shift)
+    turned = centres + shift.permute(0, 2, 3, 1)
+    shift = (moved_places(turned, local, change) - centres).permute(0, 3, 1, 2)
+    shift = enlarged(shift, size)
+    places = centres_of(shift) + shift.permute(0, 2, 3, 1)
+    image = photograph.image.expand(len(places), -1, -1, -1)
+    taken = F.grid_sample(image, places, padding_mode="border", align_corners=False)
+    inside = F.grid_sample(cavity(local, change), turned, padding_mode="border", align_corners=False)
+    inside = enlarged(inside, size)
+    return torch.lerp(taken, inside[:, :3], inside[:, 3:])
 
 
 def taken_from(image: Tensor, shift: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:

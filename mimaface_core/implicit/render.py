@@ -15,6 +15,7 @@ from ..errors import InputError
 from .detail import Carried, with_photograph
 from .encoder import Source
 from .generator import REFINE_HALO, Generator, RefineBlock
+from .local_motion import asked_of_head, local_change
 from .motion import ImplicitMotion
 
 ABSOLUTE, RELATIVE = MODES = ("absolute", "relative")
@@ -83,16 +84,23 @@ def render_motion(
     batch = batch or (GPU_BATCH if weight.is_cuda else BATCH)
     # what all frames share: the directions, the start, and the features, which are sampled in single precision
     basis, start = generator.dec.direction.basis().T, source.style.float()
-    codes = motion.codes.to(weight.device, torch.float32)
-    if mode == RELATIVE:
-        start, codes = start + source.motion.float() @ basis, codes - codes[:1]
+    codes, own = motion.codes.to(weight.device, torch.float32), source.motion.float()
+    local = None if photograph is None else photograph.local
+    if local is not None:
+        codes = codes if mode == ABSOLUTE else own + codes - codes[:1]
+        change = local_change(local, codes)
+        codes = asked_of_head(local, codes)
+    elif mode == RELATIVE:
+        start, codes = start + own @ basis, codes - codes[:1]
     features = [feature.float() for feature in source.features]
-    for part in codes.split(batch):
+    for at in range(0, len(codes), batch):
+        part = codes[at : at + batch]
         style = (start + part @ basis).to(weight.dtype)
         shared = [feature.expand(len(part), -1, -1, -1) for feature in features]
         drawn = generator.dec.draw(style, shared)
         if photograph is not None:
-            yield with_photograph(drawn, photograph).clamp(-1, 1)
+            moves = None if local is None else change[at : at + batch]
+            yield with_photograph(drawn, photograph, moves).clamp(-1, 1)
         else:
             yield (refined(generator, drawn.image) if refine else drawn.image).clamp(-1, 1)
 

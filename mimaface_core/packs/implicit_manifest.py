@@ -37,6 +37,8 @@ class ImplicitManifest(PackManifest):
         speaking: defaults of how motion is made of speech.
         groups: dimensions of the motion codes that belong together, by name (`implicit.groups.GROUPS`); none where
             directions mix them.
+        movements: file of the face's movements that the codes stand for (`implicit.face_codes`), in packs whose codes
+            have names; a tracker then measures them.
         image_size: side of finished frames in pixels, on which the source's own detail is carried along; the
             generator's frames as they are when None. In the file `picture_size`.
         face_share: share of the crop's side that the face's box fills; as in the authors' samples when left out.
@@ -48,6 +50,7 @@ class ImplicitManifest(PackManifest):
     speech: str = BUNDLED_SPEECH
     speaking: SpeakingEntry = field(default_factory=SpeakingEntry)
     groups: dict[str, list[int]] = field(default_factory=dict)
+    movements: str | None = None
     image_size: int | None = field(default=None, metadata={"key": "picture_size"})
     face_share: float = 0.5
 
@@ -60,6 +63,12 @@ class ImplicitManifest(PackManifest):
         if self.transformer is not None and self.transformer.config.get("dimensions", 20) != self.dimensions:
             raise ValueError("generator.config.dimensions differs from transformer.config.dimensions")
         check_groups(self.groups, self.dimensions)
+
+    @property
+    def weight_files(self) -> dict[str, str]:
+        """File names of the parts with weights, and of the movements."""
+        files = super().weight_files
+        return files if self.movements is None else {**files, "movements": self.movements}
 
     @property
     def dimensions(self) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .. import host
 from ..audio.speech import Speech
 from ..errors import InputError
+from ..implicit.face_codes import FaceMovements
 from ..implicit.generator import Generator
 from ..implicit.groups import Groups
 from ..implicit.speech import SpeakSettings
@@ -94,6 +95,12 @@ class ImplicitPack:
         """Stage 2: motion from speech. Raises InputError when the pack has none."""
         return self._part("transformer", MotionTransformer)
 
+    @cached_property
+    def movements(self) -> FaceMovements | None:
+        """The face's movements that the codes stand for; None where the generator alone knows them."""
+        file = self.manifest.movements
+        return None if file is None else FaceMovements.load(self.folder / file)
+
     def speech_features(self, speech: Speech) -> Iterator[Tensor]:
         """Features of a voice in blocks [2n, V], two tokens a frame of 25 a second.
 
@@ -101,7 +108,7 @@ class ImplicitPack:
             InputError: the speech encoder that the pack names is not there.
         """
         if self.manifest.speech == BUNDLED_SPEECH:
-            return voice_features(speech, self._voice.audio)
+            return voice_features(speech, self.face.audio)
         return self._encoder.features(speech.blocks())
 
     def verify(self) -> dict[str, dict[str, int]]:
@@ -115,14 +122,17 @@ class ImplicitPack:
         """
         report = {}
         for part, file in self.manifest.weight_files.items():
-            network: nn.Module = self.generator if part == "generator" else self.transformer
-            count = sum(parameter.numel() for parameter in network.parameters())
+            if part == "movements":
+                count = 0 if self.movements is None else self.movements.face.numel()
+            else:
+                network: nn.Module = self.generator if part == "generator" else self.transformer
+                count = sum(parameter.numel() for parameter in network.parameters())
             report[part] = {"parameters": count, "bytes": (self.folder / file).stat().st_size}
         return report
 
     @cached_property
-    def _voice(self) -> ModelPack:
-        """The bundled pack, for its voice network."""
+    def face(self) -> ModelPack:
+        """The bundled pack, for its face model and its voice network."""
         return ModelPack.load(BUNDLED_PACK)
 
     @cached_property

@@ -24,7 +24,7 @@ from ..morphable.bundled.face_mesh import (
 )
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS, light_of, paint, with_photograph
 from ..motion.track import MotionTrack
-from ..tensors import smoothstep
+from ..tensors import blur, smoothstep
 from .eye_textures import closed_opening, iris_texture, without_iris
 from .facing import facing, hiding
 from .hidden_skin import HiddenSkin, continue_skin
@@ -33,7 +33,7 @@ from .outline import outline_at_edge
 from .parts import draw_parts, unwrap
 from .photo_shape import inner_lips, lid_scale, nasal_shift, openings, photo_shape, seat_upper_teeth
 from .projection import project
-from .sampling import blur, inside_polygon, line_distance, pixel_box, sample
+from .sampling import inside_polygon, line_distance, pixel_box, sample
 
 SKIN_POINTS = [RIGHT_CHEEK, LEFT_CHEEK, BETWEEN_BROWS, CHIN_FRONT]  # where the colour of the skin is taken
 EYE_TEXTURE_SIDE, MOUTH_TEXTURE_SIDE = 128, 256  # texels

@@ -28,7 +28,7 @@ from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
 from ..morphable.rasterize import Fragments, interpolate, rasterize
 from ..motion.track import MotionTrack
-from ..tensors import moved
+from ..tensors import blur, moved
 from .contact import keep_iris_in_opening, lift_brows, meet_lids, order_lips, stop_jaw
 from .edge import still_at_edge
 from .facing import facing
@@ -41,7 +41,7 @@ from .parts import draw_parts
 from .photo_analysis import SHUT_EYE, analyse_photo
 from .photo_shape import openings
 from .projection import project
-from .sampling import PixelBox, blur, pixel_box, sample, stretch
+from .sampling import PixelBox, pixel_box, sample, stretch
 
 THROAT_COLOUR = (-0.62, -0.83, -0.84)  # colour in ±1 where nothing lies before it
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -52,16 +51,6 @@ def pixel_box(points: Tensor, reach: int, size: int) -> PixelBox:
     x, y = slice(low[0], max(high[0], low[0] + 2)), slice(low[1], max(high[1], low[1] + 2))
     columns, rows = (torch.arange(of.start, of.stop, device=points.device) + 0.5 for of in (x, y))
     return PixelBox(y, x, torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1))
-
-
-def blur(x: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of [N, C, H, W] by sigma pixels; the border continues."""
-    reach = int(3 * sigma + 0.5)
-    k = torch.exp(-((torch.arange(-reach, reach + 1, device=x.device) / sigma) ** 2) / 2).to(x)
-    k = k / k.sum()
-    flat = F.pad(rearrange(x, "n c h w -> (n c) 1 h w"), (reach, reach, reach, reach), mode="replicate")
-    flat = F.conv2d(F.conv2d(flat, k[None, None, None, :]), k[None, None, :, None])
-    return rearrange(flat, "(n c) 1 h w -> n c h w", n=len(x))
 
 
 def sample(image: Tensor, pixels: Tensor) -> Tensor:

@@ -102,9 +102,9 @@ def run_implicit_stage(name: str, config: ImplicitConfig, data: Path, out: Path,
 
 def implicit_manifest(config: ImplicitConfig) -> dict[str, Any]:
     """The manifest of the pack."""
+    from ..implicit.face_codes import DIMENSIONS, code_groups
     from ..implicit.voice_features import FEATURES
     from ..packs.manifest import FACE_SHARE
-    from .data.implicit_codes import DIMENSIONS, code_groups
 
     network = config.renderer.network(max(int(size) for size in config.renderer.sizes))
     transformer = {"variant": config.transformer.variant, "dimensions": DIMENSIONS, "speech_width": FEATURES}
@@ -116,6 +116,7 @@ def implicit_manifest(config: ImplicitConfig) -> dict[str, Any]:
         "speech": "bundled",
         "speaking": {"sampler": "ddim", "steps": 10, "guidance": 1.0},
         "groups": code_groups(),
+        "movements": "movements.safetensors",
         "face_share": FACE_SHARE,
     }
 
@@ -136,6 +137,7 @@ def write_implicit(config: ImplicitConfig, out: Path) -> Path:
     from ..implicit.generator import Generator
     from ..implicit.transformer import MotionTransformer
     from ..packs.files import write_pack
+    from .data.implicit_codes import movements
     from .engine.checkpoint import load_averaged
 
     manifest = implicit_manifest(config)
@@ -143,5 +145,6 @@ def write_implicit(config: ImplicitConfig, out: Path) -> Path:
     transformer = MotionTransformer(**manifest["transformer"]["config"])
     load_averaged(out / "renderer.safetensors", {"generator": generator})
     load_averaged(out / "transformer.safetensors", {"network": transformer})
+    movements().save(out / "implicit-pack" / manifest["movements"])
     write_pack(out / "implicit-pack", manifest, {"generator": generator, "transformer": transformer})
     return out / "implicit-pack"

@@ -21,7 +21,8 @@ from mimaface.mimaface_core.motion.edit import edit
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 from mimaface.mimaface_core.reprojection.outline import soften_edges
 from mimaface.mimaface_core.reprojection.renderer import ReprojectionRenderer
-from mimaface.mimaface_core.reprojection.sampling import blur, inside_polygon, line_distance
+from mimaface.mimaface_core.reprojection.sampling import inside_polygon, line_distance
+from mimaface.mimaface_core.tensors import blur
 
 SKIN, WALL, HAIR = (0.2, -0.15, -0.4), (-0.2, 0.25, 0.6), (-0.8, -0.85, -0.9)
 TURN = 0.31  # radians

@@ -30,7 +30,8 @@ from mimaface.mimaface_core.reprojection.photo_analysis import defocus
 from mimaface.mimaface_core.reprojection.photo_shape import inner_lips
 from mimaface.mimaface_core.reprojection.projection import project, unproject
 from mimaface.mimaface_core.reprojection.renderer import ReprojectionRenderer
-from mimaface.mimaface_core.reprojection.sampling import blur, inside_polygon
+from mimaface.mimaface_core.reprojection.sampling import inside_polygon
+from mimaface.mimaface_core.tensors import blur
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.face.implicit_source import ImplicitSource
-from mimaface.mimaface_core.implicit.detail import carried
+from mimaface.mimaface_core.implicit.detail import own_flow
 from mimaface.mimaface_core.implicit.generator import Generator
 from mimaface.mimaface_core.implicit.motion import ImplicitMotion
 from mimaface.mimaface_core.implicit.render import encode_source
@@ -76,7 +76,7 @@ def source_of(pack: ImplicitPack, seed: int = 0) -> ImplicitSource:
     small = torch.nn.functional.interpolate(crop[None], (pack.generator.size,) * 2, mode="area")
     with torch.no_grad(), host.current().load(pack.generator):
         encoded = encode_source(pack.generator, small)
-        flow = carried(pack.generator, encoded, crop[None]).flow
+        flow = own_flow(pack.generator, encoded)
     landmarks = torch.rand(478, 3, generator=torch.Generator().manual_seed(1)) * side
     return ImplicitSource(
         image.permute(1, 2, 0).contiguous(), crop, matrix, landmarks, *on_device((encoded, flow), "cpu")

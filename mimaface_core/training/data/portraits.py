@@ -26,7 +26,7 @@ from ...motion.rotation import angles_of, rotation_of
 from ...motion.track import MotionTrack
 from ...packs.manifest import FACE_SHARE
 from ...reprojection.renderer import ReprojectionRenderer
-from ...reprojection.sampling import blur
+from ...tensors import blur
 from ..people.camera import from_jpeg, to_jpeg
 from ..people.inference import fit_and_render, loss_weights
 from ..people.performance import POSE_LIMITS, random_expression

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from ...implicit.detail import centres_of, enlarged, taken_from
 from ...implicit.discriminator import Discriminator
+from ...implicit.face_codes import boxed_codes
 from ...implicit.generator import Drawn, Generator, places_of, shares_of
 from ...implicit.grow import grow
 from ..config import Precision
-from ..data.implicit_codes import boxed_codes
 from ..data.implicit_pool import ClipPool
 from ..engine.checkpoint import load_averaged
 from ..engine.prefetch import Prefetcher

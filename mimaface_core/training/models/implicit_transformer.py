@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...implicit.face_codes import DIMENSIONS
 from ...implicit.sampler import TRAINING_STEPS, alphas_cumprod
 from ...implicit.transformer import TOKENS_A_FRAME, WINDOW, MotionTransformer
 from ...implicit.voice_features import FEATURES
 from ..config import Precision
-from ..data.implicit_codes import DIMENSIONS
 from ..data.implicit_speech import SpokenMotion
 from ..engine.prefetch import Prefetcher
 from ..engine.trainer import Trainer

@@ -11,8 +11,7 @@ from ...morphable.bundled.face import bundled_face
 from ...morphable.bundled.face_mesh import FACE_POINTS
 from ...morphable.model import TEXTURE_SIZE
 from ...morphable.rasterize import interpolate, rasterize
-from ...reprojection.sampling import blur
-from ...tensors import harmonic_fill
+from ...tensors import blur, harmonic_fill
 from .canvas import CANVAS_PIXELS, Canvas, canvas, colour_tensor, tint, to_pixels
 from .lids_and_lips import add_lips, add_make_up
 from .masks import Brush, soft_step
