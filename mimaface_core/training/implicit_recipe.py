@@ -63,7 +63,11 @@ def _transformer(run: ImplicitRun) -> None:
 
 
 def _pack(run: ImplicitRun) -> None:
-    write_implicit(run.config, run.out)
+    folder, portraits = write_implicit(run.config, run.out), run.config.moves.portraits
+    if portraits is not None:
+        from .models.implicit_calibration import calibrate_head
+
+        calibrate_head(folder, Path(portraits))
 
 
 class Stage(NamedTuple):
@@ -145,6 +149,7 @@ def write_implicit(config: ImplicitConfig, out: Path) -> Path:
     transformer = MotionTransformer(**manifest["transformer"]["config"])
     load_averaged(out / "renderer.safetensors", {"generator": generator})
     load_averaged(out / "transformer.safetensors", {"network": transformer})
-    movements().save(out / "implicit-pack" / manifest["movements"])
-    write_pack(out / "implicit-pack", manifest, {"generator": generator, "transformer": transformer})
-    return out / "implicit-pack"
+    folder = out / "implicit-pack"
+    write_pack(folder, manifest, {"generator": generator, "transformer": transformer})
+    movements().save(folder / manifest["movements"])
+    return folder
