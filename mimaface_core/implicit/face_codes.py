@@ -21,6 +21,7 @@ from ..motion.track import MotionTrack
 HEAD = {"pitch": 0.6, "yaw": 0.9, "roll": 0.6, "x": 0.5, "y": 0.5, "size": 0.6}  # rad, half sides, logarithm: unit
 USUAL_SIZE = 0.65  # of a face in its crop, of one at the model's origin
 GAZE = {"gaze_x": 0.35, "gaze_y": 0.25}  # eye widths: unit
+SHUT = 0.75  # movement of lids that shut an eye
 MOUTH, BROWS = 8, 2  # dimensions
 LARGEST = 0.999  # code that is taken back to a movement
 
@@ -96,7 +97,7 @@ def motion_codes(track: MotionTrack, movements: FaceMovements) -> Tensor:
     gaze = track.gaze.view(-1, 2, 2).mean(1) / torch.tensor(list(GAZE.values()))
     mouth, brows = (c.expression @ movements.measure).split([MOUTH, BROWS], 1)
     opening, resting = (face.eye_opening(c.identity, expression) for expression in (c.expression, 0 * c.expression))
-    return torch.cat([head, mouth, 1 - opening / resting, gaze, brows], 1).tanh()
+    return torch.cat([head, mouth, SHUT * (1 - opening / resting), gaze, brows], 1).tanh()
 
 
 def movement_of(codes: Tensor) -> Tensor:

@@ -29,14 +29,14 @@ from ..morphable.bundled.face_mesh import (
 from ..morphable.rasterize import interpolate, rasterize
 from ..motion.rotation import rotation_of
 from ..tensors import blur
-from .face_codes import GAZE, GAZE_X, HEAD, LOCAL, MOUTH, FaceMovements, movement_of
+from .face_codes import GAZE, GAZE_X, HEAD, LOCAL, MOUTH, SHUT, FaceMovements, movement_of
 
 FIELD = 256  # pixels, side of the fields
 ROUNDS = 3  # in which the place is found that a movement brings to each pixel
 REACH = 10.0  # pixels around the face in which movements fade out
 EYE_SOFTNESS = 1.5  # pixels by which an eye's edge is softened for the gaze
 LIDS = [MOUTH, MOUTH + 1]  # among the movements of the face
-SHUT, LID_GAINS = 1.0, (0.5, 4.0)  # movement of lids that shut an eye; limits of the factors
+LID_GAINS = (0.5, 4.0)  # limits of the factors by which lids move more or less than the model's
 EYES = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID))
 CAVITY, TEETH = (-0.66, -0.84, -0.82), (0.42, 0.30, 0.16)  # colours in ±1
 LIP_SHADOW, LEAST_LIGHT = (

@@ -118,7 +118,7 @@ def implicit_manifest(config: ImplicitConfig) -> dict[str, Any]:
         "generator": {"file": "generator.safetensors", "config": {**network, "dimensions": DIMENSIONS}},
         "transformer": {"file": "transformer.safetensors", "config": transformer},
         "speech": "bundled",
-        "speaking": {"sampler": "ddim", "steps": 10, "guidance": 1.0},
+        "speaking": {"sampler": "ancestral", "steps": 16, "guidance": 1.0},
         "groups": code_groups(),
         "movements": "movements.safetensors",
         "face_share": FACE_SHARE,
