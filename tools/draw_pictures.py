@@ -20,6 +20,7 @@ DEMO_FRAMES = (14, 30, 40, 58, 70)  # looking aside, blinking, raised brows, tal
 LAUGH_FRAME = 82
 VOICE = ROOT / "assets" / "demo_voice.ogg"
 TALK_FRAMES = (8, 92)  # two open mouths of different shape
+IMPLICIT_TALK_FRAMES = (8, 44)  # an open mouth below raised brows, and a turned head with the mouth nearly shut
 TURN_FRAME = 48  # the video turns the head and the voice opens the mouth
 EDITS = (
     ("edit.yaw=18", "edit.smile=1.2"),
@@ -56,7 +57,7 @@ def main() -> None:
         tiles([[waves(VOICE), *turns]], 200, ROOT / "workflows" / "talk_with_clip.jpg")
 
         spoken, _ = run_here("talk_realtime", inputs, [], out)
-        tiles([[waves(VOICE), *frames(spoken[0], TALK_FRAMES)]], 200, ROOT / "workflows" / "talk_realtime.jpg")
+        tiles([[waves(VOICE), *frames(spoken[0], IMPLICIT_TALK_FRAMES)]], 200, ROOT / "workflows" / "talk_realtime.jpg")
         driven, _ = run_here("reenact_realtime", [f"source={source}", f"driver={DRIVER}"], [], out)
         shown = [person, *frames(DRIVER, (TURN_FRAME,)), *frames(driven[0], (TURN_FRAME,))]
         tiles([shown], 200, ROOT / "workflows" / "reenact_realtime.jpg")
