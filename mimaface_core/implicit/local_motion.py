@@ -35,6 +35,7 @@ FIELD = 256  # pixels, side of the fields
 ROUNDS = 3  # in which the place is found that a movement brings to each pixel
 REACH = 10.0  # pixels around the face in which movements fade out
 EYE_SOFTNESS = 1.5  # pixels by which an eye's edge is softened for the gaze
+FARTHEST = 1.0  # local movement, in its unit
 LIDS = [MOUTH, MOUTH + 1]  # among the movements of the face
 LID_GAINS = (0.5, 4.0)  # limits of the factors by which lids move more or less than the model's
 EYES = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID))
@@ -93,8 +94,14 @@ def local_motion(landmarks: Tensor, codes: Tensor, movements: FaceMovements) -> 
 
 
 def local_change(local: LocalMotion, codes: Tensor) -> Tensor:
-    """Change of a photograph's local movements [N, 14] to those of codes [N, 20]; lids stop where they meet."""
-    change = movement_of(codes)[:, LOCAL:] - local.movement[LOCAL:]
+    """Change of a photograph's local movements [N, 14] to those of codes [N, 20].
+
+    Lids stop where they meet, and nothing goes farther than faces do, or than the photograph's does: a laugh that is
+    added to a smile remains a laugh.
+    """
+    own = local.movement[LOCAL:]
+    reach = own.abs().clamp(min=FARTHEST)
+    change = movement_of(codes)[:, LOCAL:].clamp(-reach, reach) - own
     change[:, LIDS] = change[:, LIDS].clamp(max=SHUT)
     return change
 
