@@ -25,7 +25,7 @@ def test_the_record_is_up_to_date():
 
 def test_the_record_depends_on_no_files_of_the_machine():
     entries = {node: {i["name"]: i for i in entry["inputs"]} for node, entry in compatibility.recorded().items()}
-    assert entries["MIMAFaceLoadPack"]["pack"]["options"] == ["bundled"]
+    assert entries["MIMAFaceLoadPack"]["pack"]["options"] == ["bundled", "bundled-implicit"]
     assert entries["MIMAFaceLoadMotion"]["motion"]["options"] == []
 
 
