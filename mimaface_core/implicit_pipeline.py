@@ -6,6 +6,7 @@ encode → drive or speak → render; the counterpart of `pipeline` and `drawing
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,11 +23,11 @@ from .face.detect import FaceTracker, face_tracker
 from .face.follow import follow, still_landmarks
 from .face.implicit_source import ImplicitSource
 from .implicit.detail import own_flow
-from .implicit.face_codes import motion_codes
+from .implicit.face_codes import blinking_mean, motion_codes
 from .implicit.local_motion import local_motion
 from .implicit.motion import RATE, ImplicitMotion
 from .implicit.render import BATCH, MODES, RELATIVE, encode_source, measure_motion, render_motion
-from .implicit.speech import SpeakSettings, speak
+from .implicit.speech import POSTURE, SpeakSettings, speak
 from .implicit.steering import Steering
 from .media.audio import AnyAudio, AudioFile
 from .media.frames import Frames
@@ -152,6 +153,8 @@ def speak_implicit(
     settings = settings or pack.speaking()
     if reference is not None:
         settings = settings.like(reference)
+    if pack.movements is not None and isinstance(settings.mean, str) and settings.mean == POSTURE:
+        settings = replace(settings, mean=blinking_mean(source.posture))
     steering = Steering(pack.groups, settings.factors, source.posture, settings.rest)
     sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
     if sound is None:

@@ -22,6 +22,7 @@ HEAD = {"pitch": 0.6, "yaw": 0.9, "roll": 0.6, "x": 0.5, "y": 0.5, "size": 0.6} 
 USUAL_SIZE = 0.65  # of a face in its crop, of one at the model's origin
 GAZE = {"gaze_x": 0.35, "gaze_y": 0.25}  # eye widths: unit
 SHUT = 0.75  # movement of lids that shut an eye
+BLINKING = 0.2  # code by which the lids of people who blink lie lower in the mean
 MOUTH, BROWS = 8, 2  # dimensions
 LARGEST = 0.999  # code that is taken back to a movement
 
@@ -98,6 +99,14 @@ def motion_codes(track: MotionTrack, movements: FaceMovements) -> Tensor:
     mouth, brows = (c.expression @ movements.measure).split([MOUTH, BROWS], 1)
     opening, resting = (face.eye_opening(c.identity, expression) for expression in (c.expression, 0 * c.expression))
     return torch.cat([head, mouth, SHUT * (1 - opening / resting), gaze, brows], 1).tanh()
+
+
+def blinking_mean(posture: Tensor) -> Tensor:
+    """The mean of codes [20] of someone with this posture [20] who blinks as people do."""
+    mean = posture.clone()
+    lids = [NAMES.index("lid_right"), NAMES.index("lid_left")]
+    mean[lids] = (mean[lids] + BLINKING).clamp(max=LARGEST)
+    return mean
 
 
 def movement_of(codes: Tensor) -> Tensor:

@@ -119,6 +119,17 @@ def test_a_voice_opens_the_mouth(pack, source):
     assert steps[51] < 3 * steps.median()  # where the first window passes over into the second
 
 
+@needs_faces
+def test_people_blink_while_they_speak(pack, source):
+    voice = PORTRAIT.with_name("demo_voice.ogg")
+    lids = []
+    for seed in range(3):
+        parts = implicit.speak_implicit(pack, source, voice, pack.speaking(seed=seed))
+        change = local_change(source.local, torch.cat([part.codes for part in parts]))
+        lids.append(change[:, NAMES.index("lid_right") - LOCAL])
+    assert max(float(one.max()) for one in lids) > SHUT / 2 and min(float(one.median()) for one in lids) < SHUT / 3
+
+
 def test_codes_of_a_cutout_are_those_of_the_larger_face_in_it():
     codes = torch.zeros(1, DIMENSIONS)
     boxed = boxed_codes(codes, torch.tensor([[0.1, 0.0, 0.5]]))
