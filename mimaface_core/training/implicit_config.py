@@ -35,6 +35,7 @@ class GeneratorConfig(LoopConfig):
     batch: int
     drawn: int | None = None  # side of what is drawn, see `implicit.generator.Generator`
     told: float = 0.5  # share of the images that are drawn by their true codes instead of measured ones
+    vgg: str | None = None  # file of torchvision's VGG19, for the perceptual loss
     judged: bool = True  # by a discriminator, at the last size
 
     def __post_init__(self) -> None:

@@ -11,7 +11,9 @@ from mimaface.mimaface_core.implicit.generator import Generator
 from mimaface.mimaface_core.implicit.render import refined
 from mimaface.mimaface_core.implicit.sampler import Schedule, alphas_cumprod, sample
 from mimaface.mimaface_core.implicit.transformer import MotionTransformer
+from mimaface.mimaface_core.training.models.implicit_generator import adversarial_losses
 from mimaface.mimaface_core.training.models.implicit_transformer import TransformerModel
+from mimaface.mimaface_core.training.models.perceptual import PerceptualLoss
 
 TOLERANCE = 1e-4
 
@@ -140,3 +142,21 @@ def test_stage_2_is_trained_as_published(transformer):
     assert off(error, outputs["train.mse"]) < TOLERANCE
     assert off(bound, outputs["train.vb"]) < 1e-3  # logarithms of small probabilities
     assert off(error + bound, outputs["train.loss"]) < 1e-3
+
+
+def test_the_perceptual_loss_is_as_published():
+    outputs, loss = stored("ifmdm"), PerceptualLoss()
+    values = state_dict("ifmdm_vgg19")
+    loss.features.load_state_dict({name: values[f"features.{name}"] for name in loss.features.state_dict()})
+    made, real = picture("if_fake256", 256), picture("if_real256", 256)
+    assert off(loss.terms(made, real), outputs["stage1.vgg_terms"]) < TOLERANCE
+    assert off(loss(made, real).view(1), outputs["stage1.loss_vgg"]) < TOLERANCE
+    assert off((made - real).abs().mean().view(1), outputs["stage1.loss_l1"]) < TOLERANCE
+
+
+def test_adversarial_losses_are_as_published():
+    outputs, discriminator = stored("ifmdm"), Discriminator(512)
+    discriminator.load_state_dict(state_dict("ifmdm_discriminator"))
+    losses = adversarial_losses(discriminator, picture("if_fake", 512, 2), picture("if_real", 512, 2))
+    assert off(losses["critic"].view(1), outputs["stage1.loss_d"]) < TOLERANCE
+    assert off(losses["fooled"].view(1), outputs["stage1.loss_g"]) < TOLERANCE

@@ -1,6 +1,7 @@
 """What stands for IF-MDM's learned tensors in the stored outputs, and the pictures that went in."""
 
 import json
+import math
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ def picture(name, size, batch=1):
 def state_dict(name):
     """The weights of one network, by the published keys."""
     shapes = json.loads(stored_file("ifmdm_state_dicts.json").read_text())[name]
-    value = _position if name == "ifmdm_dit" else _equalized
+    value = {"ifmdm_dit": _position, "ifmdm_vgg19": _rectified}.get(name, _equalized)
     return {key: value(key, tuple(shape)) for key, shape in shapes.items()}
 
 
@@ -33,6 +34,10 @@ def _equalized(key, shape):
         return 1 + 0.1 * x
     small = key.endswith(("bias", "noise.weight")) or ("to_flows" in key and key.endswith(".conv.weight"))
     return 0.1 * x if small else x
+
+
+def _rectified(key, shape):
+    return weight(key, shape, math.sqrt(2))
 
 
 def _position(key, shape):

@@ -28,8 +28,17 @@ from ..engine.prefetch import Prefetcher
 from ..engine.trainer import Trainer
 from ..implicit_config import GeneratorConfig
 from ..people.inference import RIMS
+from .perceptual import PerceptualLoss
 
-WEIGHTS = {"image": 10.0, "taken": 5.0, "drawn": 3.0, "edges": 5.0, "flow": 20.0, "codes": 2.0}  # of the losses
+WEIGHTS = {
+    "image": 10.0,
+    "taken": 5.0,
+    "drawn": 3.0,
+    "edges": 5.0,
+    "flow": 20.0,
+    "codes": 2.0,
+    "perceptual": 1.0,
+}  # of the losses
 FEATURES, ADVERSARIAL = 1.0, 0.2
 RIM, RIM_WIDTH = 4.0, 0.03  # weight around lids and lips, in addition to 1, and its reach in half sides
 LEAST_FLOW = 32  # pixels, resolution from which on flows are led
@@ -51,6 +60,7 @@ class GeneratorModel(nn.Module):
     def __init__(self, config: GeneratorConfig, size: int, judged: bool = True) -> None:
         super().__init__()
         self.config, self.generator = config, Generator(**config.network(size))
+        self.perceptual = None if config.vgg is None else PerceptualLoss(Path(config.vgg))
         self.discriminator = Discriminator(size, config.width) if judged else None
         with torch.no_grad():  # nothing moves at first, everything is kept, and no layer adds much colour
             for name, value in self.generator.dec.named_parameters():
@@ -89,6 +99,8 @@ class GeneratorModel(nn.Module):
         with torch.autocast(source.device.type, enabled=False):
             before, after = ((p - box[:, None, :2]) / box[:, None, 2:] for p in (source_places, target_places))
             losses = image_losses(drawn, start, end, around_rims(after, end.shape[-1]))
+            if self.perceptual is not None:
+                losses["perceptual"] = self.perceptual(composed(drawn, start)[0], end)
             losses["flow"] = flow_loss(drawn.flows, before, after, seen)
             if self.config.told < 1:
                 losses["codes"] = code_loss(encoded.motion.float(), motion, *codes)
