@@ -81,7 +81,7 @@ def encode_implicit(
         if pack.movements is not None:
             _, track = pack.face.measurer(None).still(image, landmarks)
             codes = motion_codes(track, pack.movements)
-            encoded = encoded._replace(motion=codes.to(encoded.motion))
+            encoded = encoded._replace(motion=codes.to(encoded.motion.device))
             local = local_motion(marks / (pack.image_size / 2) - 1, codes[0], pack.movements)
         if pack.manifest.image_size is not None:
             flow = own_flow(pack.generator, encoded)

@@ -35,7 +35,8 @@ class Carried(NamedTuple):
 @torch.no_grad()
 def own_flow(generator: Generator, source: Source) -> Tensor:
     """The raw flow [1, 3, r, r] by which a generator draws a source with its own motion."""
-    return generator.dec.draw(source.style, source.features, [source.motion]).flows[-1]
+    motion = source.motion.to(source.style)
+    return generator.dec.draw(source.style, source.features, [motion]).flows[-1]
 
 
 def with_photograph(drawn: Drawn, photograph: Carried, change: Tensor | None = None) -> Tensor:

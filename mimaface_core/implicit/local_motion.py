@@ -151,13 +151,15 @@ def cavity(local: LocalMotion, change: Tensor) -> Tensor:
     across = torch.linspace(-1, 1, half, device=gap.device)
     lines = (torch.cat([0 * gap, gap], 1), share.repeat(1, 2), own.repeat(count, 2), across.repeat(count, 2))
     values = torch.stack(lines, -1)
-    points = torch.cat([(lips + 1) * FIELD / 2, torch.ones(count, 2 * half, 1)], -1)
-    fragments = rasterize(points, _strip(half), FIELD, FIELD, near=-math.inf)
-    depth, seen, own, aside = interpolate(fragments, _strip(half), values).split(1, 1)
+    points = torch.cat([(lips + 1) * FIELD / 2, lips.new_ones(count, 2 * half, 1)], -1)
+    triangles = _strip(half).to(points.device)
+    fragments = rasterize(points, triangles, FIELD, FIELD, near=-math.inf)
+    depth, seen, own, aside = interpolate(fragments, triangles, values).split(1, 1)
     # a row of teeth in the shade of the upper lip, unless the photograph shows its own
     teeth = (1 - (depth - TEETH_HEIGHT) / TEETH_EDGE).clamp(0, 1) * (1 - own / CAVITY_FROM).clamp(0, 1)
     shade = (1 - aside.square()).clamp(min=0) * (depth / LIP_SHADOW).clamp(LEAST_LIGHT, 1)
-    colour = torch.lerp(_colour(CAVITY), _colour(TEETH), teeth * shade)
+    dark, bright = (lips.new_tensor(colour).view(1, 3, 1, 1) for colour in (CAVITY, TEETH))
+    colour = torch.lerp(dark, bright, teeth * shade)
     below = ((depth - own) / CAVITY_FROM).clamp(0, 1)
     return torch.cat([colour, blur(seen * below * fragments.mask[:, None], CAVITY_BLUR)], 1)
 
@@ -204,7 +206,3 @@ def _strip(count: int) -> Tensor:
     left = torch.arange(count - 1)
     right, below = left + 1, left + count
     return torch.cat([torch.stack([left, below, right], 1), torch.stack([right, below, below + 1], 1)])
-
-
-def _colour(value: tuple[float, float, float]) -> Tensor:
-    return torch.tensor(value).view(1, 3, 1, 1)

@@ -13,16 +13,21 @@ from mimaface.mimaface_core import host
 from mimaface.mimaface_core.drawing import animate, paste_back, render, write_video
 from mimaface.mimaface_core.face.crop import plane_alignment
 from mimaface.mimaface_core.face.fit import fit_landmarks
+from mimaface.mimaface_core.face.implicit_source import ImplicitSource
 from mimaface.mimaface_core.face.source import SourceFace
+from mimaface.mimaface_core.implicit.detail import own_flow
+from mimaface.mimaface_core.implicit.face_codes import NAMES
 from mimaface.mimaface_core.implicit.generator import Generator
 from mimaface.mimaface_core.implicit.groups import GroupFactors
+from mimaface.mimaface_core.implicit.local_motion import local_motion
 from mimaface.mimaface_core.implicit.motion import ImplicitMotion
 from mimaface.mimaface_core.implicit.render import encode_source, measure_motion, render_motion
 from mimaface.mimaface_core.implicit.speech import SpeakSettings, speak
 from mimaface.mimaface_core.implicit.transformer import MotionTransformer
-from mimaface.mimaface_core.implicit_pipeline import render_implicit, speak_implicit
+from mimaface.mimaface_core.implicit_pipeline import load_implicit, render_implicit, speak_implicit
 from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.motion.track import MotionTrack
+from mimaface.mimaface_core.tensors import moved
 
 SIDE = 32  # pixels of the tiny pack's crop
 
@@ -115,6 +120,32 @@ def test_an_implicit_pack_works_on_the_gpu_and_gives_what_it_makes_to_the_cpu(tm
     for here, there in zip(expected, ours):
         assert not isinstance(there, OnGpu) and there.dtype == torch.float32
         assert (here - there).abs().mean() < 0.01
+
+
+def test_the_bundled_implicit_pack_moves_a_face_on_the_gpu():
+    coefficients, _ = people(1, seed=5, expression=0.0)
+    coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -6.0]]))
+    points = landmarks(coefficients, torch.zeros(1, 4))[0] / 128 - 1
+    codes = torch.zeros(3, 20)
+    codes[1, NAMES.index("mouth_1")], codes[2, NAMES.index("yaw")] = 0.6, 0.3
+
+    def made():
+        pack = load_implicit()
+        crop = torch.nn.functional.interpolate(randn(1, 3, 8, 8), 512, mode="bicubic")[0].clamp(-1, 1)
+        with host.current().load(pack.generator):
+            small = torch.nn.functional.interpolate(crop[None], 256, mode="area")
+            encoded = encode_source(pack.generator, small)._replace(motion=codes[:1].to(host.current().device))
+            flow = own_flow(pack.generator, encoded)
+        local = local_motion(points, codes[0], pack.movements)
+        parts = moved((encoded, flow, local), "cpu")
+        source = ImplicitSource(torch.zeros(8, 8, 3), crop, torch.eye(3)[:2], points, *parts)
+        return torch.cat(list(render_implicit(pack, source, ImplicitMotion(codes), "absolute")))
+
+    expected = made()
+    with pretend_gpu():
+        ours = made()
+    assert not isinstance(ours, OnGpu) and (expected - ours).abs().mean() < 0.01
+    assert (expected[1] - expected[0]).abs().max() > 0.1
 
 
 def test_implicit_motion_is_made_and_drawn_on_the_gpu(monkeypatch):
