@@ -177,11 +177,7 @@ def main() -> None:
         bench.notes[f"PSNR of the bundled frames, {name} against {first}, dB"] = round(
             apart(drawn[:CLIP], frames[first][:CLIP]), 1
         )
-    bench.notes["seconds in all"] = round(time.perf_counter() - begin)
-    bench.write()
-    print()
-    for note, value in (bench.notes | {f"ceiling {k}, TFLOP/s": v / 1e12 for k, v in bench.ceilings.items()}).items():
-        print(f"- {note}: {value}")
+    bench.finish(time.perf_counter() - begin)
 
 
 if __name__ == "__main__":

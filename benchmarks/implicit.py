@@ -211,11 +211,7 @@ def main() -> None:
     with bench.attempt("stage 2"):
         stage_2(bench, options, torch.float16 if bench.device.type == "cuda" else torch.float32)
     bench.notes["copy, GB/s"] = round(bench.bandwidth() / 1e9)
-    bench.notes["seconds in all"] = round(time.perf_counter() - begin)
-    bench.write()
-    print()
-    for note, value in (bench.notes | {f"ceiling {k}, TFLOP/s": v / 1e12 for k, v in bench.ceilings.items()}).items():
-        print(f"- {note}: {value}")
+    bench.finish(time.perf_counter() - begin)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,14 @@ class Bench:
             self.notes[f"{what} failed"] = f"{type(error).__name__}: {str(error)[:300]}"
             print(f"{what} failed: {type(error).__name__}: {str(error)[:300]}", flush=True)
 
+    def finish(self, seconds: float) -> None:
+        """Note how long all of it took, write the file, and print what was noted."""
+        self.notes["seconds in all"] = round(seconds)
+        self.write()
+        print()
+        for note, value in (self.notes | {f"ceiling {k}, TFLOP/s": v / 1e12 for k, v in self.ceilings.items()}).items():
+            print(f"- {note}: {value}")
+
     def write(self) -> None:
         """Write what is known."""
         if self.file:

@@ -20,6 +20,7 @@ from .audio.speech import Speech
 from .errors import InputError
 from .face.crop import crop_matrix, transform_points, warp
 from .face.detect import FaceTracker, face_tracker
+from .face.extract import measure
 from .face.follow import follow, still_landmarks
 from .face.implicit_source import ImplicitSource
 from .implicit.detail import own_flow
@@ -34,7 +35,7 @@ from .media.frames import Frames
 from .media.marks.report import name_marks
 from .packs.find import find_implicit_pack
 from .packs.implicit_pack import ImplicitPack
-from .pipeline import MOST_FACES, measure
+from .pipeline import MOST_FACES
 from .tensors import moved, to_float, to_uint8
 
 _FACE = checks.whole(-1, MOST_FACES)
@@ -79,7 +80,7 @@ def encode_implicit(
     with current.load(pack.generator), torch.no_grad():
         encoded = encode_source(pack.generator, small[None])
         if pack.movements is not None:
-            _, track = pack.face.measurer(None).still(image, landmarks)
+            _, track = pack.extractor.still(image, landmarks)
             codes = motion_codes(track, pack.movements)
             encoded = encoded._replace(motion=codes.to(encoded.motion.device))
             local = local_motion(marks / (pack.image_size / 2) - 1, codes[0], pack.movements)
@@ -107,7 +108,8 @@ def drive_implicit(
         name_marks(clip, "the file")
     frames = clip if isinstance(clip, Frames) else Frames.open(clip)
     if pack.movements is not None:
-        _, track = measure(pack.face, frames, face=face, tracker=tracker)
+        opaque = frames.opaque()
+        _, track = measure(opaque, opaque.count, opaque.fps, tracker or _tracker(), pack.extractor, face)
         return ImplicitMotion(motion_codes(track, pack.movements), track.fps, pack.groups)
     current = host.current()
     with current.load(pack.generator), current.progress(frames.count, "measuring the motion") as progress:

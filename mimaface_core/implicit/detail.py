@@ -68,10 +68,7 @@ def _with_local_motion(drawn: Drawn, photograph: Carried, local: LocalMotion, ch
     centres = centres_of(shift)
     turned = centres + shift.permute(0, 2, 3, 1)
     shift = (moved_places(turned, local, change) - centres).permute(0, 3, 1, 2)
-    shift = enlarged(shift, size)
-    places = centres_of(shift) + shift.permute(0, 2, 3, 1)
-    image = photograph.image.expand(len(places), -1, -1, -1)
-    taken = F.grid_sample(image, places, padding_mode="border", align_corners=False)
+    taken = _carried(photograph.image, enlarged(shift, size))
     inside = F.grid_sample(cavity(local, change), turned, padding_mode="border", align_corners=False)
     inside = enlarged(inside, size)
     return torch.lerp(taken, inside[:, :3], inside[:, 3:])
@@ -89,9 +86,14 @@ def taken_from(image: Tensor, shift: Tensor, share: Tensor) -> tuple[Tensor, Ten
         [B, C, R, R] and [B, 1, R, R].
     """
     moved = enlarged(torch.cat([shift.permute(0, 3, 1, 2), share], 1), image.shape[-1])
-    places = centres_of(moved) + moved[:, :2].permute(0, 2, 3, 1)
-    image = image.expand(len(moved), -1, -1, -1)
-    return F.grid_sample(image, places, padding_mode="border", align_corners=False), moved[:, 2:]
+    return _carried(image, moved[:, :2]), moved[:, 2:]
+
+
+def _carried(image: Tensor, shift: Tensor) -> Tensor:
+    """An image [1 or B, C, R, R] whose pixels are taken from elsewhere, as far away as shifts [B, 2, R, R] say."""
+    places = centres_of(shift) + shift.permute(0, 2, 3, 1)
+    image = image.expand(len(shift), -1, -1, -1)
+    return F.grid_sample(image, places, padding_mode="border", align_corners=False)
 
 
 def enlarged(image: Tensor, size: int) -> Tensor:

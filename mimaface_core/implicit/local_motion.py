@@ -40,10 +40,8 @@ LIDS = [MOUTH, MOUTH + 1]  # among the movements of the face
 LID_GAINS = (0.5, 4.0)  # limits of the factors by which lids move more or less than the model's
 EYES = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID))
 CAVITY, TEETH = (-0.66, -0.84, -0.82), (0.42, 0.30, 0.16)  # colours in ±1
-LIP_SHADOW, LEAST_LIGHT = (
-    0.10,
-    0.25,
-)  # mouth widths below the upper lip that it shades, and the light that is left there
+LIP_SHADOW = 0.10  # mouth widths below the upper lip that it shades
+LEAST_LIGHT = 0.25  # that is left there
 TEETH_HEIGHT, TEETH_EDGE = 0.12, 0.04  # mouth widths: of the row below the upper lip, and of its lower edge
 CAVITY_FROM, CAVITY_FULL = 0.015, 0.06  # mouth widths of further opening, from which the cavity is seen, and wholly
 CAVITY_BLUR = 0.7  # pixels
@@ -124,8 +122,7 @@ def moved_places(places: Tensor, local: LocalMotion, change: Tensor) -> Tensor:
     Returns:
         [N, h, w, 2].
     """
-    fields = local.fields.view(1, -1, 2, FIELD, FIELD)[0]
-    shift = torch.einsum("nk,kcyx->ncyx", change, fields)
+    shift = torch.einsum("nk,kcyx->ncyx", change, local.fields.view(-1, 2, FIELD, FIELD))
     result = places
     for _ in range(ROUNDS):
         result = places - F.grid_sample(shift, result, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)

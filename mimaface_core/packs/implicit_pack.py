@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .. import host
 from ..audio.speech import Speech
 from ..errors import InputError
+from ..face.extract_by_fit import FitExtractor
 from ..implicit.face_codes import FaceMovements
 from ..implicit.generator import Generator
 from ..implicit.groups import Groups
@@ -20,6 +21,7 @@ from ..implicit.speech import SpeakSettings
 from ..implicit.speech_encoder import SpeechEncoder
 from ..implicit.transformer import MotionTransformer
 from ..implicit.voice_features import voice_features
+from ..morphable.bundled.face import bundled_face
 from .entries import MANIFEST, REMEDY
 from .files import fill
 from .implicit_manifest import BUNDLED_SPEECH, ImplicitManifest, read_implicit_manifest
@@ -108,7 +110,7 @@ class ImplicitPack:
             InputError: the speech encoder that the pack names is not there.
         """
         if self.manifest.speech == BUNDLED_SPEECH:
-            return voice_features(speech, self.face.audio)
+            return voice_features(speech, self._voice.audio)
         return self._encoder.features(speech.blocks())
 
     def verify(self) -> dict[str, dict[str, int]]:
@@ -130,9 +132,14 @@ class ImplicitPack:
             report[part] = {"parameters": count, "bytes": (self.folder / file).stat().st_size}
         return report
 
+    @property
+    def extractor(self) -> FitExtractor:
+        """Measures faces for packs whose codes have names, in crops of the pack's own share."""
+        return FitExtractor(bundled_face(), self.manifest.face_share)
+
     @cached_property
-    def face(self) -> ModelPack:
-        """The bundled pack, for its face model and its voice network."""
+    def _voice(self) -> ModelPack:
+        """The bundled pack, for its voice network."""
         return ModelPack.load(BUNDLED_PACK)
 
     @cached_property

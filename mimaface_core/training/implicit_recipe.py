@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from .recipe import Share
+from .recipe import Share, Stage, StageRun
 
 if TYPE_CHECKING:
     from .implicit_config import ImplicitConfig
@@ -15,17 +14,7 @@ if TYPE_CHECKING:
 ALL = "implicit"
 
 
-@dataclass(frozen=True)
-class ImplicitRun:
-    """Everything that a stage needs: configuration, data folder, checkpoint folder, share of the work."""
-
-    config: ImplicitConfig
-    data: Path
-    out: Path
-    share: Share
-
-
-def _moves(run: ImplicitRun) -> None:
+def _moves(run: StageRun[ImplicitConfig]) -> None:
     from .data.implicit_clips import make_implicit_data
 
     moves = run.config.moves
@@ -33,19 +22,19 @@ def _moves(run: ImplicitRun) -> None:
     make_implicit_data(run.data / "moves", range(moves.people), moves.frames, portraits, run.share)
 
 
-def _generator(run: ImplicitRun) -> None:
+def _generator(run: StageRun[ImplicitConfig]) -> None:
     from .models.implicit_generator import train_generator
 
     train_generator(run.config.generator, run.config.precision, run.data, run.out)
 
 
-def _renderer(run: ImplicitRun) -> None:
+def _renderer(run: StageRun[ImplicitConfig]) -> None:
     from .models.implicit_generator import train_renderer
 
     train_renderer(run.config.renderer, run.config.precision, run.data, run.out)
 
 
-def _spoken(run: ImplicitRun) -> None:
+def _spoken(run: StageRun[ImplicitConfig]) -> None:
     from ..packs.pack import BUNDLED_PACK, ModelPack
     from .data.implicit_speech import make_spoken_motion
     from .speech.corpus import make_corpus
@@ -56,25 +45,18 @@ def _spoken(run: ImplicitRun) -> None:
     make_spoken_motion(run.data / "speech", run.data / "spoken", driver, spoken.takes)
 
 
-def _transformer(run: ImplicitRun) -> None:
+def _transformer(run: StageRun[ImplicitConfig]) -> None:
     from .models.implicit_transformer import train_transformer
 
     train_transformer(run.config.transformer, run.config.precision, run.data, run.out)
 
 
-def _pack(run: ImplicitRun) -> None:
+def _pack(run: StageRun[ImplicitConfig]) -> None:
     folder, portraits = write_implicit(run.config, run.out), run.config.moves.portraits
     if portraits is not None:
         from .models.implicit_calibration import calibrate_head
 
         calibrate_head(folder, Path(portraits))
-
-
-class Stage(NamedTuple):
-    """A training stage: its help text, and its function."""
-
-    help: str
-    run: Callable[[ImplicitRun], None]
 
 
 STAGES = {
@@ -101,7 +83,7 @@ def run_implicit_stage(name: str, config: ImplicitConfig, data: Path, out: Path,
         InputError: the stage refuses.
     """
     for stage in STAGES if name == ALL else (name,):
-        STAGES[stage].run(ImplicitRun(config, data, out, share))
+        STAGES[stage].run(StageRun(config, data, out, share))
 
 
 def implicit_manifest(config: ImplicitConfig) -> dict[str, Any]:

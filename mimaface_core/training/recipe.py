@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ..errors import InputError
 
@@ -16,24 +16,27 @@ Share = tuple[int, int]  # number of this process, and of all processes that sha
 ALL = "all"
 
 
+Config = TypeVar("Config")
+
+
 @dataclass(frozen=True)
-class StageRun:
+class StageRun(Generic[Config]):
     """Everything that a stage needs: configuration, data folder, checkpoint folder, share of the work."""
 
-    config: TrainingConfig
+    config: Config
     data: Path
     out: Path
     share: Share
 
 
-def _data(run: StageRun) -> None:
+def _data(run: StageRun[TrainingConfig]) -> None:
     from .data.dataset import make_data
 
     first, step = run.share
     make_data(run.data, range(first, run.config.data.people, step), run.config.data.frames)
 
 
-def _vae(run: StageRun) -> None:
+def _vae(run: StageRun[TrainingConfig]) -> None:
     from .config import VaeConfig
     from .models.vae import train_vae
 
@@ -41,19 +44,19 @@ def _vae(run: StageRun) -> None:
     train_vae(run.config.vae, run.config.precision, run.data, run.out)
 
 
-def _image(run: StageRun) -> None:
+def _image(run: StageRun[TrainingConfig]) -> None:
     from .models.image_video import train_image
 
     train_image(run.config, run.data, run.out)
 
 
-def _video(run: StageRun) -> None:
+def _video(run: StageRun[TrainingConfig]) -> None:
     from .models.image_video import train_video
 
     train_video(run.config, run.data, run.out)
 
 
-def _speech(run: StageRun) -> None:
+def _speech(run: StageRun[TrainingConfig]) -> None:
     from .speech.corpus import make_corpus
 
     assert run.config.speech is not None
@@ -61,14 +64,14 @@ def _speech(run: StageRun) -> None:
     make_corpus(run.data / "speech", range(first, run.config.speech.items, step), run.config.speech.seconds)
 
 
-def _voice(run: StageRun) -> None:
+def _voice(run: StageRun[TrainingConfig]) -> None:
     from .models.voice import train_voice
 
     assert run.config.voice is not None
     train_voice(run.config.voice, run.config.precision, run.data, run.out)
 
 
-def _pack(run: StageRun) -> None:
+def _pack(run: StageRun[TrainingConfig]) -> None:
     from .export import write_trained
 
     write_trained(run.config, run.out)
@@ -78,7 +81,7 @@ class Stage(NamedTuple):
     """A training stage: its help text, and its function."""
 
     help: str
-    run: Callable[[StageRun], None]
+    run: Callable[[StageRun[Any]], None]
 
 
 # Name of each stage, which is that of its section in the configuration → the stage. Imports are inside the functions,

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from mimaface.mimaface_core.audio.speech import Speech
@@ -15,11 +16,13 @@ from mimaface.mimaface_core.implicit.voice_features import FEATURES, voice_featu
 from mimaface.mimaface_core.media.audio import Audio
 from mimaface.mimaface_core.packs.implicit_pack import ImplicitPack
 from mimaface.mimaface_core.packs.pack import BUNDLED_PACK, ModelPack
+from mimaface.mimaface_core.training.data import implicit_clips
 from mimaface.mimaface_core.training.data.implicit_clips import ImplicitClip, drawn_clip
 from mimaface.mimaface_core.training.data.implicit_pool import ClipPool
 from mimaface.mimaface_core.training.implicit_config import ImplicitConfig, load_implicit_config
 from mimaface.mimaface_core.training.implicit_recipe import ALL, run_implicit_stage
 from mimaface.mimaface_core.training.models.implicit_generator import GeneratorModel, flow_loss
+from mimaface.mimaface_core.training.people.portrait_folder import HELD_OUT
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,29 @@ def test_a_drawn_clip_repeats_and_survives_the_disk(clip, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"no clip")
     with pytest.raises(InputError, match="damaged"):
         ImplicitClip.load(tmp_path / "a.safetensors")
+
+
+def test_every_portrait_moves_in_its_own_way(clip, tmp_path, monkeypatch):
+    drawn = {}
+    for number in range(HELD_OUT + 3):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"P{number:06d}.jpg")
+
+    def still(image, tracker):
+        if len(drawn) == 1 and not drawn.get("missed"):
+            drawn["missed"] = True
+            raise InputError("There is no face.")
+        return torch.zeros(478, 3)
+
+    def moved(image, landmarks, rng, frames):
+        drawn[len(drawn)] = tuple(rng.normal(0, 1, 4))
+        return clip
+
+    monkeypatch.setattr(implicit_clips, "face_tracker", object)
+    monkeypatch.setattr(implicit_clips, "still_landmarks", still)
+    monkeypatch.setattr(implicit_clips, "moved_clip", moved)
+    implicit_clips.make_implicit_data(tmp_path / "moves", range(0), 3, tmp_path)
+    poses = [value for name, value in drawn.items() if name != "missed"]
+    assert len(poses) == len(set(poses)) == 2 == len(list((tmp_path / "moves").iterdir()))
 
 
 def test_a_pool_takes_up_clips_that_come_later(clip, tmp_path):

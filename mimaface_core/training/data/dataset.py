@@ -94,6 +94,26 @@ class StoredSample:
         return from_jpeg(self.file.get_tensor(name).numpy().tobytes())
 
 
+def read_tensors(path: Path, needed: tuple[str, ...]) -> dict[str, Tensor]:
+    """Tensors of a file of training data.
+
+    Raises:
+        InputError: the file cannot be read, or lacks one of those that are needed.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+        missing = [name for name in needed if name not in tensors]
+        reason: object = f"it lacks {missing[0]}" if missing else ""
+    except (OSError, SafetensorError) as error:
+        tensors, reason = {}, error
+    if reason:
+        raise InputError(f"The training data {path} is damaged ({reason}); delete it and make the data again.")
+    return tensors
+
+
 def make_data(folder: Path, seeds: range, frames: int) -> None:
     """Make the synthetic samples that do not exist yet.
 

@@ -6,19 +6,18 @@ their movement.
 
 from __future__ import annotations
 
-import io
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from ... import host
 from ...errors import InputError
-from ...face.crop import CROP_SIZE, plane_alignment
+from ...face.crop import CROP_SIZE
 from ...face.detect import face_tracker
 from ...face.extract_by_fit import FitExtractor
 from ...face.follow import still_landmarks
@@ -26,14 +25,12 @@ from ...files import replacing
 from ...media.image import read_image
 from ...morphable.bundled.face import bundled_face
 from ...morphable.bundled.face_mesh import FACE_POINTS
-from ...motion.rest import NECK
-from ...motion.rotation import angles_of, rotation_of
 from ...motion.track import MotionTrack
 from ...packs.manifest import FACE_SHARE
 from ...reprojection.projection import project
 from ...reprojection.renderer import ReprojectionRenderer
 from ...tensors import to_uint8
-from ..people.camera import from_jpeg, photograph
+from ..people.camera import from_jpeg, photograph, to_jpeg
 from ..people.inference import fit_motion
 from ..people.performance import LIDS, POSE_LIMITS, Performance, random_expression
 from ..people.person import random_person
@@ -41,7 +38,9 @@ from ..people.person_renderer import PersonRenderer
 from ..people.portrait_folder import portraits_of
 from ..people.synthesis import DEPTHS, PERFORMANCE_STREAM
 from ..people.tracker_landmarks import tracker_landmarks
+from .dataset import read_tensors
 from .implicit_codes import motion_codes
+from .portraits import seed_of, turned_track
 
 SIZE = 256  # pixels, side of the images
 QUALITY = 92  # of their JPEGs
@@ -76,9 +75,8 @@ class ImplicitClip:
         tensors = {"codes": self.codes.half(), "places": self.places.half(), "seen": self.seen}
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         for number, image in enumerate(self.images):
-            file = io.BytesIO()
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=QUALITY)
-            tensors[f"image_{number:02d}"] = torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
+            file = to_jpeg(image.float() / 255, QUALITY)
+            tensors[f"image_{number:02d}"] = torch.frombuffer(bytearray(file), dtype=torch.uint8)
         with replacing(path) as part:
             save_file(tensors, part)
 
@@ -89,16 +87,10 @@ class ImplicitClip:
         Raises:
             InputError: the file is damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            tensors = load_file(path)
-            names = sorted(name for name in tensors if name.startswith("image_"))
-            images = torch.stack([from_jpeg(tensors[name].numpy().tobytes()) for name in names])
-            return cls(images, tensors["codes"].float(), tensors["places"].float(), tensors["seen"])
-        except (OSError, KeyError, SafetensorError) as error:
-            raise InputError(f"The clip {path} is damaged ({error}); delete it and make the data again.") from error
+        tensors = read_tensors(path, ("codes", "places", "seen", "image_00"))
+        names = sorted(name for name in tensors if name.startswith("image_"))
+        images = torch.stack([from_jpeg(tensors[name].numpy().tobytes()) for name in names])
+        return cls(images, tensors["codes"].float(), tensors["places"].float(), tensors["seen"])
 
 
 @torch.no_grad()
@@ -143,20 +135,19 @@ def make_implicit_data(
     data.mkdir(parents=True, exist_ok=True)
     paths = [] if portraits is None else portraits_of(portraits, held_out=False)[part[0] :: part[1]]
     seeds = list(people)[part[0] :: part[1]]
-    tracker = face_tracker() if paths else None
     with host.current().progress(len(seeds) + len(paths), "images of people in motion") as progress:
         for seed in seeds:
             if not (out := data / f"drawn-{seed:06d}.safetensors").is_file():
                 drawn_clip(seed, frames).save(out)
             progress.update()
+        tracker = face_tracker() if paths else None
         for path in paths:
-            if not (out := data / f"portrait-{path.stem}.safetensors").is_file() and tracker:
+            out = data / f"portrait-{path.stem}.safetensors"
+            if tracker is not None and not out.is_file():
                 image = read_image(path)
-                try:
+                with suppress(InputError):  # no face is found in some
                     landmarks = still_landmarks(image, tracker)
-                except InputError:
-                    continue  # no face is found in some
-                moved_clip(image, landmarks, np.random.default_rng(len(seeds)), frames).save(out)
+                    moved_clip(image, landmarks, np.random.default_rng(seed_of(path)), frames).save(out)
             progress.update()
 
 
@@ -203,15 +194,8 @@ def _expression(rng: np.random.Generator) -> np.ndarray:
 
 def _moved(track: MotionTrack, rng: np.random.Generator, frames: int) -> MotionTrack:
     """A face [1] in other poses: turned about its neck, and shifted, from where it is."""
-    c, neck = track.coefficients, torch.tensor(NECK)
     acted = _poses(rng, frames, 0.0)
-    rotation = rotation_of(c.angles)
-    turned = rotation_of(acted.angles) @ rotation
     kept = torch.from_numpy(rng.uniform(0, 1, (frames, 1))).float()
-    coefficients = type(c)(c.values.expand(frames, -1)).replace(
-        expression=kept * c.expression + acted.expression,
-        angles=angles_of(turned),
-        translation=c.translation + neck @ rotation - neck @ turned + acted.translation,
-    )
-    gaze = track.gaze + acted.gaze
-    return track[[0] * frames].replace(coefficients=coefficients, gaze=gaze, alignment=plane_alignment(frames))
+    turned = turned_track(track[[0] * frames], acted.angles, kept, acted.expression, acted.gaze)
+    c = turned.coefficients
+    return turned.replace(coefficients=c.replace(translation=c.translation + acted.translation))

@@ -7,7 +7,6 @@ drawn anew. Codes are those of `implicit_codes`, so that nothing need be rendere
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from ... import host
 from ...audio.checks import STYLES
 from ...audio.speech import SAMPLE_RATE, Speech
 from ...audio.voice.driver import VoiceDriver
-from ...errors import InputError
 from ...face.crop import plane_alignment
 from ...files import replacing
 from ...implicit.motion import RATE
@@ -28,6 +26,7 @@ from ...media.audio import Audio
 from ...motion.track import FaceCoefficients, MotionTrack
 from ..people.performance import POSE_LIMITS, random_expression
 from ..speech.corpus import load_item, stored_items
+from .dataset import read_tensors
 from .implicit_codes import motion_codes
 
 POSTURE = 0.35  # standard deviation of a person's posture, of POSE_LIMITS
@@ -63,14 +62,8 @@ class SpokenMotion:
         Raises:
             InputError: the file is damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            tensors = load_file(path)
-            return cls(tensors["speech"].float(), tensors["codes"].float())
-        except (OSError, KeyError, SafetensorError) as error:
-            raise InputError(f"The motion {path} is damaged ({error}); delete it and make the data again.") from error
+        tensors = read_tensors(path, ("speech", "codes"))
+        return cls(tensors["speech"].float(), tensors["codes"].float())
 
 
 @torch.no_grad()
@@ -125,4 +118,4 @@ def _person(rng: np.random.Generator) -> MotionTrack:
         translation=torch.tensor([[*rng.normal(0, PLACE, 2), rng.uniform(*DEPTH)]]).float(),
     )
     gaze = torch.from_numpy(np.tile(rng.normal(0, 0.05, 2), 2)).float()[None]
-    return MotionTrack(coefficients, gaze, plane_alignment(1), torch.ones(1, dtype=torch.bool), Fraction(RATE))
+    return MotionTrack(coefficients, gaze, plane_alignment(1), torch.ones(1, dtype=torch.bool), RATE)

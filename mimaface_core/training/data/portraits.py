@@ -121,16 +121,32 @@ def seed_of(path: Path) -> int:
 
 def moved_track(track: MotionTrack, rng: np.random.Generator) -> MotionTrack:
     """A face [1] in another expression, pose and gaze: turned about its neck from where it is."""
-    c, neck = track.coefficients, torch.tensor(NECK)
-    rotation = rotation_of(c.angles)
     turn = torch.from_numpy(rng.normal(0, TURN, 3) * POSE_LIMITS * 0.5).float()[None]
-    turned = rotation_of(turn) @ rotation
     expression = torch.from_numpy(random_expression(rng, float(rng.uniform(0.3, 1.0)))).float()
     kept = float(rng.uniform(0.0, 1.0))
     gaze = torch.from_numpy(np.tile(rng.normal(0, GAZE), 2)).float()
+    return turned_track(track, turn, kept, expression, gaze)
+
+
+def turned_track(
+    track: MotionTrack, turn: Tensor, kept: float | Tensor, expression: Tensor, gaze: Tensor
+) -> MotionTrack:
+    """A motion of N frames in other expressions, poses and gazes: turned about the neck from where it is.
+
+    Args:
+        track: N frames.
+        turn: pitch, yaw and roll to turn by [N, 3], rad.
+        kept: share of its own expression that remains, a number or [N, 1].
+        expression: added to it [N, 64] or [64].
+        gaze: added to its own [N, 4] or [4], eye widths.
+    """
+    c, neck = track.coefficients, torch.tensor(NECK)
+    rotation = rotation_of(c.angles)
+    turned = rotation_of(turn) @ rotation
     coefficients = c.replace(
         expression=kept * c.expression + expression,
         angles=angles_of(turned),
         translation=c.translation + neck @ rotation - neck @ turned,
     )
-    return track.replace(coefficients=coefficients, gaze=track.gaze + gaze, alignment=plane_alignment(1))
+    alignment = plane_alignment(len(track))
+    return track.replace(coefficients=coefficients, gaze=track.gaze + gaze, alignment=alignment)

@@ -10,13 +10,11 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...face.detect import FaceTracker, face_tracker
-from ...face.extract_by_fit import FitExtractor
 from ...face.follow import still_landmarks
 from ...implicit.face_codes import HEAD, SIZE, motion_codes, movement_of
 from ...implicit.motion import RATE, ImplicitMotion
 from ...implicit.render import ABSOLUTE
 from ...implicit_pipeline import encode_implicit, render_implicit
-from ...morphable.bundled.face import bundled_face
 from ...packs.implicit_pack import ImplicitPack
 from ..people.portrait_folder import portraits_of
 
@@ -69,10 +67,10 @@ def answer_of(pack: ImplicitPack, portrait: Path, tracker: FaceTracker) -> Tenso
         codes[1 + number, number] += ASKED
         codes[1 + head + number, number] -= ASKED
     codes = codes.clamp(-1, 1)
-    seen, extractor = [], FitExtractor(bundled_face(), pack.manifest.face_share)
+    seen = []
     for frames in render_implicit(pack, plain, ImplicitMotion(codes, groups=pack.groups), ABSOLUTE):
         for frame in frames:
-            track = extractor.fit(still_landmarks(frame, tracker)[None], RATE)
+            track = pack.extractor.fit(still_landmarks(frame, tracker)[None], RATE)
             seen.append(movement_of(motion_codes(track, pack.movements))[0, :head])
     asked, got = movement_of(codes)[:, :head], torch.stack(seen)
     return torch.linalg.lstsq(asked - asked[:1], got - got[:1]).solution

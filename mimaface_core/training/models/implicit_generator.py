@@ -1,8 +1,8 @@
 """Stage `generator`: IF-MDM's stage 1 in the small recipes, guided by known motion.
 
 Beside IF-MDM's losses (L₁, adversarial) there are two that only made-up data can have: codes near the true motion, and
-flows that bring every landmark from where it was. Where VGG19's weights are not supplied, the discriminator's own
-features stand in for it.
+flows that bring every landmark from where it was. The perceptual loss needs VGG19's weights; without them, the features
+of a discriminator can stand in for it.
 """
 
 from __future__ import annotations
@@ -98,15 +98,16 @@ class GeneratorModel(nn.Module):
         drawn = generator.dec.draw(style, encoded.features)
         with torch.autocast(source.device.type, enabled=False):
             before, after = ((p - box[:, None, :2]) / box[:, None, 2:] for p in (source_places, target_places))
-            losses = image_losses(drawn, start, end, around_rims(after, end.shape[-1]))
+            image, taken, made = composed(drawn, start)
+            losses = image_losses(image, taken, made, end, around_rims(after, end.shape[-1]))
             if self.perceptual is not None:
-                losses["perceptual"] = self.perceptual(composed(drawn, start)[0], end)
+                losses["perceptual"] = self.perceptual(image, end)
             losses["flow"] = flow_loss(drawn.flows, before, after, seen)
             if self.config.told < 1:
                 losses["codes"] = code_loss(encoded.motion.float(), motion, *codes)
         total = torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
         if self.discriminator is not None:
-            judged = adversarial_losses(self.discriminator, composed(drawn, start)[0], end)
+            judged = adversarial_losses(self.discriminator, image, end)
             share = adversarial.to(end)
             total = total + share * (FEATURES * judged["features"] + ADVERSARIAL * judged["fooled"]) + judged["critic"]
             losses |= judged
@@ -143,9 +144,7 @@ def cut_out(image: Tensor, box: Tensor, light: Tensor, size: int) -> Tensor:
 def around_rims(places: Tensor, size: int) -> Tensor:
     """Weights [B, 1, S, S] that rise around lids and lips, whose landmarks lie at [B, 468, 2] in ±1."""
     coarse = size // 4
-    axis = (torch.arange(coarse, device=places.device) * 2 + 1) / coarse - 1
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    centres = torch.stack([x, y], -1).view(1, -1, 2).expand(len(places), -1, -1)
+    centres = centres_of(places.new_empty(1, 1, coarse, coarse)).view(1, -1, 2).expand(len(places), -1, -1)
     distance = torch.cdist(centres, places[:, RIMS]).amin(-1).view(-1, 1, coarse, coarse)
     weight = 1 + RIM * torch.exp(-((distance / RIM_WIDTH) ** 2))
     return F.interpolate(weight, (size, size), mode="bilinear", align_corners=False)
@@ -159,9 +158,8 @@ def composed(drawn: Drawn, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.lerp(made, taken, share), taken, made
 
 
-def image_losses(drawn: Drawn, source: Tensor, real: Tensor, weight: Tensor) -> dict[str, Tensor]:
-    """Differences of frames from real ones [B, 3, S, S], by WEIGHTS' names; weight: [B, 1, S, S]."""
-    image, taken, made = composed(drawn, source)
+def image_losses(image: Tensor, taken: Tensor, made: Tensor, real: Tensor, weight: Tensor) -> dict[str, Tensor]:
+    """Differences of what `composed` gives from real frames [B, 3, S, S], by WEIGHTS' names; weight: [B, 1, S, S]."""
     losses = {"image": image, "taken": taken, "drawn": made}
     return {
         **{name: (weight * (one - real).abs()).mean() for name, one in losses.items()},
