@@ -6,16 +6,17 @@ DRIVER ?=
 # What is installed as PyTorch. A smaller build, without CUDA, exists for Linux:
 #   make demo TORCH="torch --index-url …", with the address that PyTorch's own page names
 TORCH ?= torch==2.13.0
-# A Python 3.10, 3.11 or 3.12; found by itself when left empty.
+# A Python 3.10 or newer; found by itself when left empty.
 PYTHON ?=
 
 export SOURCE DRIVER PYTHON
 
 RUN = .venv/bin/python
 INSTALLED = .venv/installed
-# the versions for which this mediapipe, which carries its face models, exists
+# the last one that carries its face models, for Python up to 3.12; the tests compare the bundled face tracker with it
 MEDIAPIPE = mediapipe==0.10.21
-USABLE = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+WITH_MEDIAPIPE = import sys; sys.exit(sys.version_info >= (3, 13))
+USABLE = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 
 # mypy and mkdocs see this folder as the package `mimaface`, whatever it is called
 AS_PACKAGE = mkdir -p .venv/lint && ln -sfn "$(CURDIR)" .venv/lint/mimaface
@@ -58,16 +59,16 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # mediapipe goes in without what it asks for: an old numpy and a second OpenCV, neither of which it uses. What it
-# does use is in the extra `track`.
+# does use is in the extra `mediapipe`.
 $(INSTALLED): pyproject.toml Makefile
 	@set -e; \
 	if ! $(RUN) -c "$(USABLE)" 2>/dev/null; then \
 		found=; \
-		for python in "$$PYTHON" python3 python3.12 python3.11 python3.10; do \
+		for python in "$$PYTHON" python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 			if "$$python" -c "$(USABLE)" 2>/dev/null; then found=$$python; break; fi; \
 		done; \
 		if [ -z "$$found" ]; then \
-			echo "No Python 3.10, 3.11 or 3.12 with its venv module was found: install one (Debian and Ubuntu:" \
+			echo "No Python 3.10 or newer with its venv module was found: install one (Debian and Ubuntu:" \
 				"python3-venv) or name it, as in make demo PYTHON=/path/to/python3.12." >&2; \
 			exit 1; \
 		fi; \
@@ -75,6 +76,8 @@ $(INSTALLED): pyproject.toml Makefile
 	fi
 	$(RUN) -m pip install --quiet "pip>=23"
 	$(RUN) -c "import torch" 2>/dev/null || $(RUN) -m pip install $(TORCH)
-	$(RUN) -m pip install --editable ".[track,test,demo]"
-	$(RUN) -m pip install --no-deps $(MEDIAPIPE)
+	$(RUN) -m pip install --editable ".[test,demo]"
+	if $(RUN) -c "$(WITH_MEDIAPIPE)"; then \
+		$(RUN) -m pip install --editable ".[mediapipe]" && $(RUN) -m pip install --no-deps $(MEDIAPIPE); \
+	fi
 	@touch $(INSTALLED)

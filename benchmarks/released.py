@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, folder: Path) -> tuple[Gauge, torch.Tensor]
     source = options.source or portrait(folder)
     clip = Clip.open(options.driver)
     driver = list(islice(clip, options.frames))
-    stage, tracker = pack.stage(len(driver)), face_tracker(host.current().models_folders())
+    stage, tracker = pack.stage(len(driver)), face_tracker()
     current = host.current()
 
     def first(name: str, get: Callable[[], torch.nn.Module]) -> torch.nn.Module:

@@ -75,7 +75,7 @@ class Clock:
 
 def timed(source_path: Path, driver_path: Path, count: int, pack_name: str, folder: Path) -> tuple[Clock, int]:
     """Animate `count` frames stage by stage; the clock and how many frames there were."""
-    clock, pack, tracker = Clock(), load_pack(pack_name), face_tracker(host.current().models_folders())
+    clock, pack, tracker = Clock(), load_pack(pack_name), face_tracker()
     source, _ = measure(pack, source_path, tracker=tracker)
     driver = Frames.open(driver_path)
     images = list(islice(driver, count))

@@ -51,7 +51,7 @@ from mimaface.mimaface_core.motion.retarget import retarget
 from mimaface.mimaface_core.packs.pack import find_pack
 from mimaface.nodes.render_motion import renders
 
-pack, tracker = find_pack("bundled"), face_tracker(host.current().models_folders())
+pack, tracker = find_pack("bundled"), face_tracker()
 picture = read_picture(source)
 measurer = pack.measurer()
 person, _ = measurer.still(picture, still_landmarks(picture, tracker))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..mimaface_core.errors import Cancelled, InputError
-from ..mimaface_core.training import implicit_recipe
+from ..mimaface_core.training import implicit_recipe, tracker_recipe
 from ..mimaface_core.training.recipe import ALL, STAGES, Share
 
 CANCELLED = 130  # exit status
@@ -31,6 +31,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         stage = stages.add_parser(name, help=text)
         _add_options(stage, "bundled", "checkpoints")
         stage.set_defaults(work=work_implicit, stage=name)
+    texts = {name: stage.help for name, stage in tracker_recipe.STAGES.items()}
+    for name, text in {**texts, tracker_recipe.ALL: "all that the face tracker needs, stage after stage"}.items():
+        stage = stages.add_parser(name, help=text)
+        _add_options(stage, "bundled", "checkpoints")
+        stage.set_defaults(work=work_tracker, stage=name)
     ablation = stages.add_parser(
         "ablation", help="train without one part of the method at a time, over several seeds, and measure"
     )
@@ -85,6 +90,18 @@ def work_implicit(options: argparse.Namespace) -> int:
 
     def work() -> None:
         implicit_recipe.run_implicit_stage(options.stage, config, options.data, options.out, share)
+
+    return _in_terminal(options.threads, work)
+
+
+def work_tracker(options: argparse.Namespace) -> int:
+    """Run `mimaface train STAGE` of the face tracker; returns the exit status."""
+    from ..mimaface_core.training.tracker_config import load_tracker_config
+
+    config, share = load_tracker_config(options.config), share_of(options.part)
+
+    def work() -> None:
+        tracker_recipe.run_tracker_stage(options.stage, config, options.data, options.out, share)
 
     return _in_terminal(options.threads, work)
 

@@ -64,7 +64,7 @@ def encode_implicit(
         pack: its generator encodes.
         image: a path, or [H, W, 3] in 0–1.
         face: which one, where there are several: −1 the largest, else counted from the left, 0 the leftmost.
-        tracker: finds the face; mediapipe when None.
+        tracker: finds the face; the bundled tracker when None.
 
     Raises:
         InputError: no face is found.
@@ -99,7 +99,7 @@ def drive_implicit(
         pack: its generator measures, or a tracker where the pack's codes are movements of the face.
         clip: a path, or frames.
         face: which one, as in `encode_implicit`, in the first frame that shows one.
-        tracker: finds the face; mediapipe when None.
+        tracker: finds the face; the bundled tracker when None.
 
     Raises:
         InputError: no frame shows a face.
@@ -211,7 +211,7 @@ def render_implicit(
 
 
 def _tracker() -> FaceTracker:
-    return face_tracker(host.current().models_folders())
+    return face_tracker()
 
 
 def _cropped(image: Tensor, landmarks: Tensor, pack: ImplicitPack, size: int) -> tuple[Tensor, Tensor]:
@@ -229,7 +229,7 @@ class _FaceCrops:
     def batches(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         """Batches [n, 3, S, S] in ±1."""
         matrix, batch, size = None, [], self.pack.generator.size
-        for frame, landmarks, _ in follow(frames, self.tracker, self.face):
+        for frame, landmarks, *_ in follow(frames, self.tracker, self.face):
             if matrix is None and landmarks is not None:
                 matrix = crop_matrix(landmarks, self.pack.manifest.face_share, size)
             if matrix is None:

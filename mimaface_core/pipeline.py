@@ -86,16 +86,16 @@ def measure(
         framing: crop of a driver's frames where a network regresses: `as released` or `keep aspect`; as released when
             None.
         fps: frames a second of a batch; a video has its own.
-        tracker: finds the faces; mediapipe when None.
+        tracker: finds the faces, see `face.detect.face_tracker`; the bundled one when None.
 
     Returns:
         The person, from the first frame that shows the face, and the motion of all frames.
 
     Raises:
-        InputError: the file cannot be read, no face is found, or no tracker is installed.
+        InputError: the file cannot be read or no face is found.
     """
     frames = _frames(frames, fps)
-    tracker = tracker or face_tracker(host.current().models_folders())
+    tracker = tracker or face_tracker()
     alpha = next(iter(frames), torch.empty(0))[..., 3:] if frames.count == 1 else torch.empty(0)
     opaque = frames.opaque()
     source, motion = extract.measure(opaque, opaque.count, opaque.fps, tracker, pack.measurer(framing), face, lost)

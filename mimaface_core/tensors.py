@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.nn import Module
 from torch.nn import functional as F
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Module)
 
 RELAXATIONS = 8  # of `harmonic_fill` at each resolution
 
@@ -34,6 +36,11 @@ def moved(value: T, device: torch.device | str) -> T:
         parts_moved = [moved(part, device) for part in value]
         result = type(value)(*parts_moved) if hasattr(value, "_fields") else type(value)(parts_moved)
     return result
+
+
+def channels_last(module: M) -> M:
+    """The module itself, its weights laid out for images whose channels come last, which is faster on most devices."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -96,6 +103,13 @@ def blur(x: Tensor, sigma: float) -> Tensor:
     flat = F.pad(rearrange(x, "n c h w -> (n c) 1 h w"), (reach, reach, reach, reach), mode="replicate")
     flat = F.conv2d(F.conv2d(flat, k[None, None, None, :]), k[None, None, :, None])
     return rearrange(flat, "(n c) 1 h w -> n c h w", n=len(x))
+
+
+def resized(image: Tensor, size: list[int]) -> Tensor:
+    """An image [N, C, H, W] in another height and width, averaged where it shrinks."""
+    if size[0] < image.shape[2]:
+        return F.interpolate(image, size, mode="area")
+    return F.interpolate(image, size, mode="bilinear", align_corners=False)
 
 
 def harmonic_fill(image: Tensor, known: Tensor) -> Tensor:

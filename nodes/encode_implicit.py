@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..mimaface_core.face.detect import TRACKERS
 from ..mimaface_core.implicit_pipeline import encode_implicit
 from ..mimaface_core.media.marks.report import name_marks
 from ..mimaface_core.packs.implicit_pack import ImplicitPack
 from ..mimaface_core.tensors import to_float
 from .comfyui.schema import io
-from .extract_3dmm import FACE_TIP, LANDMARKS_TIP, UNCONNECTED, connected_tracker, tracker_fault
+from .extract_3dmm import FACE_TIP, LANDMARKS_TIP, UNCONNECTED, chosen_tracker, tracker_fault, tracker_input
 from .node import Node, verdict
 from .sockets import CATEGORY, IMPLICIT_PACK_TIP, ImplicitSource, Landmarks, Pack
 from .streams import file_of, frames_of
@@ -36,6 +37,7 @@ class EncodeImplicit(Node):
                 ),
                 io.Int.Input("face", default=-1, min=-1, max=31, tooltip=FACE_TIP),
                 Landmarks.Input("landmarks", optional=True, tooltip=LANDMARKS_TIP),
+                tracker_input(),
             ],
             outputs=[
                 ImplicitSource.Output(
@@ -45,13 +47,17 @@ class EncodeImplicit(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, face: int | None = None, landmarks: object = UNCONNECTED) -> bool | str:
-        return verdict(cls.option_fault(face=face) or tracker_fault(landmarks))
+    def validate_inputs(
+        cls, face: int | None = None, landmarks: object = UNCONNECTED, tracker: str | None = None
+    ) -> bool | str:
+        return verdict(cls.option_fault(face=face, tracker=tracker) or tracker_fault(tracker, landmarks))
 
     @classmethod
-    def execute(cls, pack: ImplicitPack, picture: Any, face: int, landmarks: dict | None = None) -> io.NodeOutput:
+    def execute(
+        cls, pack: ImplicitPack, picture: Any, face: int, landmarks: dict | None = None, tracker: str = TRACKERS[0]
+    ) -> io.NodeOutput:
         file = file_of(picture)
         if file is not None:
             name_marks(file, "the video")
         image = to_float(next(iter(frames_of(picture))))
-        return io.NodeOutput(encode_implicit(pack, image, face=face, tracker=connected_tracker(landmarks)))
+        return io.NodeOutput(encode_implicit(pack, image, face=face, tracker=chosen_tracker(tracker, landmarks)))

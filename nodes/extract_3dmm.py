@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..mimaface_core.face.detect import FaceTracker, require_tracker
+from ..mimaface_core.face.detect import TRACKERS, FaceTracker, face_tracker, require_tracker
 from ..mimaface_core.face.extract_by_d3dfr import FRAMINGS, RELEASED
 from ..mimaface_core.face.lost import LOST
 from ..mimaface_core.media.marks.report import name_marks
@@ -24,23 +24,30 @@ FRAMING_TIP = (
     " squeezes them to a square first, and takes a single image of 512 × 512 whole. Choose `keep aspect` when a wide"
     " video makes faces too narrow, or to crop such an image like any other."
 )
-LANDMARKS_TIP = (
-    "Output of ComfyUI's own face landmark node for the same images. Connect it where mediapipe is not installed."
+LANDMARKS_TIP = "Output of ComfyUI's own face landmark node for the same images, to be used instead of a tracker."
+TRACKER_TIP = (
+    "What finds the face. `bundled` needs nothing else; `mediapipe` only works where that is installed. Connected"
+    " landmarks count instead of either."
 )
 
 
-def connected_tracker(landmarks: dict | None) -> FaceTracker | None:
-    """A tracker that returns the landmarks of a link; None without a link, for the installed tracker."""
+def tracker_input() -> io.Combo.Input:
+    """The choice of a tracker."""
+    return io.Combo.Input("tracker", options=list(TRACKERS), default=TRACKERS[0], optional=True, tooltip=TRACKER_TIP)
+
+
+def chosen_tracker(tracker: str, landmarks: dict | None) -> FaceTracker:
+    """A tracker that returns the landmarks of a link; without a link the one of a name."""
     if landmarks is None:
-        return None
+        return face_tracker(tracker)
     from ..mimaface_core.face.comfy_landmarks import ConnectedTracker
 
     return ConnectedTracker(landmarks)
 
 
-def tracker_fault(landmarks: object) -> str | None:
-    """The refusal when no tracker is installed and no landmarks are linked (ComfyUI gives a link as None)."""
-    return None if landmarks is None else fault(require_tracker)
+def tracker_fault(tracker: str | None, landmarks: object) -> str | None:
+    """The refusal when a tracker is not installed and no landmarks are linked (ComfyUI gives a link as None)."""
+    return None if landmarks is None or tracker is None else fault(lambda: require_tracker(tracker))
 
 
 class Extract3DMM(Node):
@@ -68,6 +75,7 @@ class Extract3DMM(Node):
                 frame_rate("Frames per second of a batch of images. A video keeps its own exactly.", optional=True),
                 io.Combo.Input("framing", options=list(FRAMINGS), default=RELEASED, optional=True, tooltip=FRAMING_TIP),
                 Landmarks.Input("landmarks", optional=True, tooltip=LANDMARKS_TIP),
+                tracker_input(),
             ],
             outputs=[
                 Source.Output(display_name="source", tooltip="The person, from the first frame that shows the face."),
@@ -77,9 +85,14 @@ class Extract3DMM(Node):
 
     @classmethod
     def validate_inputs(
-        cls, lost: str | None = None, framing: str | None = None, landmarks: object = UNCONNECTED
+        cls,
+        lost: str | None = None,
+        framing: str | None = None,
+        landmarks: object = UNCONNECTED,
+        tracker: str | None = None,
     ) -> bool | str:
-        return verdict(cls.option_fault(lost=lost, framing=framing) or tracker_fault(landmarks))
+        fault_of_options = cls.option_fault(lost=lost, framing=framing, tracker=tracker)
+        return verdict(fault_of_options or tracker_fault(tracker, landmarks))
 
     @classmethod
     def execute(
@@ -91,9 +104,10 @@ class Extract3DMM(Node):
         fps: float = 25.0,
         framing: str = RELEASED,
         landmarks: dict | None = None,
+        tracker: str = TRACKERS[0],
     ) -> io.NodeOutput:
         file = file_of(picture)
         if file is not None:
             name_marks(file, "the video")
-        frames, tracker = frames_of(picture, fps, alpha=True), connected_tracker(landmarks)
-        return io.NodeOutput(*measure(pack, frames, face=face, lost=lost, framing=framing, tracker=tracker))
+        frames, finder = frames_of(picture, fps, alpha=True), chosen_tracker(tracker, landmarks)
+        return io.NodeOutput(*measure(pack, frames, face=face, lost=lost, framing=framing, tracker=finder))

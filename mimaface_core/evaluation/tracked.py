@@ -12,7 +12,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .. import host
 from ..errors import InputError
 from ..face.crop import to_uint8_array
 from ..face.detect import face_tracker
@@ -104,7 +103,7 @@ def source_face(pair: Pair, driver: Frames | None, same: bool) -> FaceImage | No
         image = torch.from_numpy(to_uint8_array(next(iter(driver))))
     else:
         return None
-    tracker = face_tracker(host.current().models_folders())
+    tracker = face_tracker()
     try:
         return FaceImage(to_uint8_array(image), still_landmarks(image, tracker))
     except InputError as error:
@@ -134,8 +133,8 @@ def _video_with_audio(pair: Pair) -> Clip | None:
 
 
 def _tracked(frames: Frames) -> Iterator[TrackedFrame]:
-    tracker = face_tracker(host.current().models_folders())
-    for image, landmarks, _ in follow(frames, tracker):
+    tracker = face_tracker()
+    for image, landmarks, *_ in follow(frames, tracker):
         yield TrackedFrame(to_uint8_array(image), landmarks)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..morphable.bundled.face_mesh import LANDMARK_COUNT
+from ..tracker.face import Face
 
 
 class ConnectedTracker:
@@ -27,11 +28,11 @@ class ConnectedTracker:
             raise InputError(
                 "The connected landmarks hold no frames; connect the output of ComfyUI's face landmark node."
             )
-        self._frames = [[_pixels(face) for face in faces] for faces in landmarks["frames"]]
+        self._frames = [[Face(_pixels(face)) for face in faces] for faces in landmarks["frames"]]
         self._size = tuple(landmarks.get("image_size") or ())
         self._next = 0
 
-    def still(self, image: np.ndarray) -> list[np.ndarray]:
+    def still(self, image: np.ndarray) -> list[Face]:
         """Faces of the last frame that `frame` returned, or of the first one; see `frame` for errors."""
         return self._at(max(self._next - 1, 0), image)
 
@@ -39,7 +40,7 @@ class ConnectedTracker:
         """Start again at the first frame."""
         self._next = 0
 
-    def frame(self, image: np.ndarray) -> list[np.ndarray]:
+    def frame(self, image: np.ndarray) -> list[Face]:
         """Faces of the next frame.
 
         Args:
@@ -51,7 +52,7 @@ class ConnectedTracker:
         self._next += 1
         return self._at(self._next - 1, image)
 
-    def _at(self, number: int, image: np.ndarray) -> list[np.ndarray]:
+    def _at(self, number: int, image: np.ndarray) -> list[Face]:
         if self._size and image.shape[:2] != self._size:
             (height, width), (image_height, image_width) = self._size, image.shape[:2]
             raise InputError(

@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from .. import host
@@ -23,17 +24,20 @@ from .follow import follow, still_landmarks
 from .lost import filled
 from .source import SourceFace
 
+USUAL_ERROR = 0.03  # of a landmark, over the distance of the eyes; less believed from there on
+
 
 class ClipExtractor(Protocol):
     """The measurement of one clip, frame by frame."""
 
-    def add(self, frame: Tensor, landmarks: Tensor, shot: int = 0) -> None:
+    def add(self, frame: Tensor, landmarks: Tensor, shot: int = 0, trust: Tensor | None = None) -> None:
         """Add a frame that shows the face.
 
         Args:
             frame: [H, W, 3], uint8 or float in 0–1.
             landmarks: [478, 3] in pixels of the frame.
             shot: number of the frame's shot, which rises at a cut.
+            trust: [478], how far each landmark is to be believed, 0–1; all when None.
         """
 
     def track(self, fps: Fraction) -> MotionTrack:
@@ -94,12 +98,13 @@ def measure(
     clip = extractor.clip()
     visible, shots = [], []
     with host.current().progress(count, "finding the face") as progress:
-        for frame, landmarks, shot in follow(frames, tracker, index):
+        for frame, landmarks, shot, face in follow(frames, tracker, index):
             shots.append(shot)
             visible.append(landmarks is not None)
-            if landmarks is not None:
+            if landmarks is not None and face is not None:
                 person = person or (to_float(frame), landmarks)
-                clip.add(frame, landmarks, shot)
+                trust = face.trust(USUAL_ERROR)
+                clip.add(frame, landmarks, shot, None if trust is None else torch.from_numpy(trust))
             progress.update()
     if person is None:
         raise InputError(

@@ -75,7 +75,13 @@ class D3DFRClip:
         self._eyes: list[Tensor] = []
         self._shots: list[int] = []
 
-    def add(self, frame: Tensor, landmarks: Tensor, shot: int = 0) -> None:
+    def add(
+        self,
+        frame: Tensor,
+        landmarks: Tensor,
+        shot: int = 0,
+        trust: Tensor | None = None,  # noqa: ARG002  # five points place the crop, the network measures its pixels
+    ) -> None:
         """Add a frame [H, W, 3] with landmarks [478, 3] in its pixels; `keep aspect` crops each shot anew."""
         keep_aspect = self._extractor.framing == ASPECT
         scaled = resized(frame, keep_aspect)

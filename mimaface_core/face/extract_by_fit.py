@@ -42,9 +42,9 @@ class FitExtractor:
         """A new clip, without frames yet."""
         return FitClip(self)
 
-    def fit(self, points: Tensor, fps: Fraction) -> MotionTrack:
-        """The motion of landmarks [N, 478, 3] in crop pixels."""
-        coefficients, gaze = fit_landmarks(self.model, points * (PLANE / CROP_SIZE))
+    def fit(self, points: Tensor, fps: Fraction, trust: Tensor | None = None) -> MotionTrack:
+        """The motion of landmarks [N, 478, 3] in crop pixels, each believed by its share [N, 478] (all when None)."""
+        coefficients, gaze = fit_landmarks(self.model, points * (PLANE / CROP_SIZE), trust)
         opening, neutral = (
             self.model.eye_opening(coefficients.identity, expression)
             for expression in (coefficients.expression, coefficients.expression * 0)
@@ -65,11 +65,15 @@ class FitClip:
         self._extractor = extractor
         self._shots: list[int] = []
         self._landmarks: list[Tensor] = []
+        self._trust: list[Tensor] = []
         self._camera: CameraMotion  # of the shot, from its first frame on
         self._visibility: list[Visibility] = []  # of each shot
 
-    def add(self, frame: Tensor | None, landmarks: Tensor, shot: int = 0) -> None:
-        """Add a frame with landmarks [478, 3]; without it, the camera counts as standing and everything as seen."""
+    def add(self, frame: Tensor | None, landmarks: Tensor, shot: int = 0, trust: Tensor | None = None) -> None:
+        """Add a frame with landmarks [478, 3] and how far each is believed [478], see `extract.ClipExtractor.add`.
+
+        Without the frame, the camera counts as standing and everything as seen.
+        """
         if not self._shots or shot != self._shots[-1]:
             self._camera = CameraMotion()
             self._visibility.append(Visibility())
@@ -77,6 +81,7 @@ class FitClip:
             self._visibility[-1].add(frame, landmarks)
             landmarks = transform_points(self._camera.add(frame, landmarks), landmarks)
         self._landmarks.append(landmarks)
+        self._trust.append(torch.ones(len(landmarks)) if trust is None else trust)
         self._shots.append(shot)
 
     def track(self, fps: Fraction) -> MotionTrack:
@@ -87,7 +92,7 @@ class FitClip:
             within = (shots == shot).nonzero().flatten()
             matrix = crop_matrix(landmarks[within].median(0).values, self._extractor.share)
             points[within] = torch.stack([transform_points(matrix, frame) for frame in landmarks[within]])
-        track = self._extractor.fit(points, fps).replace(shot=shots)
+        track = self._extractor.fit(points, fps, torch.stack(self._trust)).replace(shot=shots)
         seen = torch.ones(len(track), len(REGIONS), dtype=torch.bool)
         for shot, visibility in zip(shots.unique(), self._visibility, strict=True):
             told = visibility.seen()

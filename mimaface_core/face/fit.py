@@ -42,6 +42,7 @@ LANDMARK_NOISE = 0.012  # expected error of a landmark, model units
 DEPTH_WEIGHT = 0.3  # of a landmark's depth in the shape, over that of x and y
 TRACKED_DEPTH_SHARE = 0.15  # of the tracker's depth in each iteration, the rest is the model's
 ITERATIONS = 16
+LEAST_TRUST = 0.02  # of a point in the pose, which has to come from somewhere
 LIDS = (RIGHT_UPPER_LID, RIGHT_LOWER_LID, LEFT_UPPER_LID, LEFT_LOWER_LID)
 
 
@@ -151,24 +152,29 @@ class ShapeFit(NamedTuple):
     depth: Tensor
 
 
-def fit_shapes(model: MorphableModel, mesh: Tensor, *, one_person: bool) -> ShapeFit:
+def fit_shapes(model: MorphableModel, mesh: Tensor, *, one_person: bool, trust: Tensor | None = None) -> ShapeFit:
     """Fit a face model, whose first 468 vertices are the landmarks, to tracked landmarks.
 
     Alternates the rigid pose of points on their camera rays (orthogonal iteration, Lu et al. 2000), the shape (linear
-    least squares), and the depth of the points on their rays.
+    least squares), and the depth of the points on their rays. What is not to be believed follows the model: in the
+    share that is missing, a point is where the last iteration's shape has it.
 
     Args:
         model: the face model.
         mesh: [N, 468, 3], pixels of the camera plane and the tracker's depth.
         one_person: whether all frames show one person.
+        trust: [N, 468], how far each point is to be believed, 0–1; all when None.
     """
     solve, weight = _ShapeSolver(model, len(mesh) if one_person else 1), _pose_weights()
     shape = solve.mean.expand(len(mesh), -1, -1)
     depth = _first_depth(model, mesh, shape, weight)
     for _ in range(ITERATIONS):
         world = model.camera_points(mesh, depth)
-        _, rotation, translation = umeyama(shape, world, weight, scaled=False)
+        believed = weight if trust is None else weight * trust.clamp(min=LEAST_TRUST)
+        _, rotation, translation = umeyama(shape, world, believed, scaled=False)
         local = (world - translation[:, None]) @ rotation.transpose(1, 2)
+        if trust is not None:
+            local = shape + trust[..., None] * (local - shape)
         identity, expression, shape = solve(local)
         modelled = model.camera - (shape @ rotation + translation[:, None])[..., 2]
         tracked = tracked_depth(model, mesh, model.focal / modelled.mean(1), weight)
@@ -186,13 +192,14 @@ def _first_depth(model: MorphableModel, mesh: Tensor, shape: Tensor, weight: Ten
     return tracked_depth(model, mesh, scale, weight)
 
 
-def fit_landmarks(face: BundledFace, landmarks: Tensor) -> tuple[FaceCoefficients, Tensor]:
+def fit_landmarks(face: BundledFace, landmarks: Tensor, trust: Tensor | None = None) -> tuple[FaceCoefficients, Tensor]:
     """Fit the bundled face model to the tracked landmarks of one person.
 
     Args:
         face: the bundled face model.
         landmarks: [N, 478, 3], pixels of the 256-pixel camera plane; the third is the tracker's depth in the same
             unit, smaller = nearer.
+        trust: [N, 478], how far each landmark is to be believed, 0–1; all when None.
 
     Returns:
         FaceCoefficients of N frames, with one identity for all and texture and lighting 0, and gaze [N, 4] in eye
@@ -206,7 +213,8 @@ def fit_landmarks(face: BundledFace, landmarks: Tensor) -> tuple[FaceCoefficient
     if not torch.isfinite(landmarks).all():
         raise InputError("The landmarks hold numbers that are not finite; track the face again.")
     model, landmarks = face.model, landmarks.float()
-    fit = fit_shapes(model, landmarks[:, :FACE_POINTS], one_person=True)
+    believed = None if trust is None else trust[:, :FACE_POINTS]
+    fit = fit_shapes(model, landmarks[:, :FACE_POINTS], one_person=True, trust=believed)
     lids = [fit.depth[:, [*corners, *lids]].mean(1) for corners, lids in zip(EYE_CORNERS, LID_MIDDLES, strict=True)]
     eye_depth = (lids[0] + lids[1]) / 2
     iris = model.camera_points(landmarks[:, IRIS_CENTRES], eye_depth[:, None].expand(-1, 2))

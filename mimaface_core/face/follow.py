@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..tracker.face import Face
 from .comfy_landmarks import ConnectedTracker
 from .crop import to_uint8_array
 from .cuts import with_shots
-from .detect import MAX_FACES_CLIP, FaceTracker
+from .detect import FaceTracker
+from .faces import MAX_FACES_CLIP, MOST_OUTSIDE, bounding_square, share_outside, whole_faces
 from .likeness import Person, Signature, signature, unlikeness
-from .search import MOST_OUTSIDE, bounding_square, share_outside, whole_faces
 
 SEARCH_INTERVAL, MAX_SEARCH_INTERVAL = 12, 96  # frames between closer searches, which double, until a face is found
 STRANGER = 0.55  # unlikeness from which a face is somebody else: the same person's stays below
@@ -35,34 +36,33 @@ class Followed(NamedTuple):
         frame: image [H, W, 3], as it came.
         landmarks: [478, 3] in its pixels; None where the face is lost.
         shot: number of the frame's shot.
+        face: the same with what the tracker knows of its errors; None where the face is lost.
     """
 
     frame: Tensor
     landmarks: Tensor | None
     shot: int
+    face: Face | None
 
 
-def choose_face(faces: list[np.ndarray], index: int) -> np.ndarray:
+def choose_face(faces: list[Face], index: int) -> Face:
     """One of several faces.
 
     Args:
-        faces: landmarks [478, 3] of at least one face.
+        faces: at least one.
         index: counted from the left of the image; −1 for the largest face.
-
-    Returns:
-        Its landmarks [478, 3].
 
     Raises:
         InputError: there are fewer faces.
     """
     if index < 0:
-        return max(faces, key=lambda face: bounding_square(face)[2])
+        return max(faces, key=lambda face: bounding_square(face.landmarks)[2])
     if index >= len(faces):
         raise InputError(
             f"Face {index} was asked for, but only {len(faces)} were found; "
             f"choose 0–{len(faces) - 1}, or −1 for the largest."
         )
-    return sorted(faces, key=lambda face: bounding_square(face)[0])[index]
+    return sorted(faces, key=lambda face: bounding_square(face.landmarks)[0])[index]
 
 
 def still_landmarks(image: Tensor, tracker: FaceTracker, index: int = -1) -> Tensor:
@@ -86,9 +86,9 @@ def still_landmarks(image: Tensor, tracker: FaceTracker, index: int = -1) -> Ten
             "No face was found in the image; use one where a face is seen from the front, at least 40 pixels high."
         )
     face = choose_face(faces, index)
-    if share_outside(face, pixels) > MOST_OUTSIDE:
+    if share_outside(face.landmarks, pixels) > MOST_OUTSIDE:
         raise InputError("A large part of the face lies outside the image; use one that shows the whole face.")
-    return torch.from_numpy(face)
+    return torch.from_numpy(face.landmarks)
 
 
 def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> Iterator[Followed]:
@@ -112,7 +112,7 @@ def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> I
     chosen = _ChosenFace(tracker, index)
     for frame, shot in with_shots(frames):
         face = chosen.find(to_uint8_array(frame), shot)
-        yield Followed(frame, None if face is None else torch.from_numpy(face), shot)
+        yield Followed(frame, None if face is None else torch.from_numpy(face.landmarks), shot, face)
 
 
 def clip_landmarks(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> list[Tensor | None]:
@@ -132,12 +132,12 @@ class _ChosenFace:
         self._tracker, self._index = tracker, index
         self._by_frame_number = isinstance(tracker, ConnectedTracker)  # which cannot start anew, nor search
         self._person = Person()
-        self._last: np.ndarray | None = None
+        self._last: Face | None = None
         self._view: Signature | None = None  # of the last frame; None where the face was lost in it
         self._shot = self._number = self._crowd = 0
         self._search_at, self._interval = 0, SEARCH_INTERVAL
 
-    def find(self, image: np.ndarray, shot: int) -> np.ndarray | None:
+    def find(self, image: np.ndarray, shot: int) -> Face | None:
         """The face in the clip's next frame uint8 [H, W, 3]; None where it is not there."""
         if shot != self._shot:
             self._shot, self._number, self._view, self._crowd = shot, 0, None, CROWD_FRAMES
@@ -152,7 +152,7 @@ class _ChosenFace:
             if face is None and self._search_due():
                 face, view = self._likest(whole_faces(self._tracker.still(image), image), image)
         if face is not None:
-            self._last, self._view = face, view or signature(image, face)
+            self._last, self._view = face, view or signature(image, face.landmarks)
             self._person.learn(self._view, SURE)
             self._search_at = -1  # found in this shot
         else:
@@ -167,14 +167,14 @@ class _ChosenFace:
         self._search_at, self._interval = self._number + self._interval, min(2 * self._interval, MAX_SEARCH_INTERVAL)
         return True
 
-    def _first(self, faces: list[np.ndarray], image: np.ndarray) -> np.ndarray | None:
+    def _first(self, faces: list[Face], image: np.ndarray) -> Face | None:
         """The face to follow, in the first frame that has one."""
         few = self._index < len(faces) < MAX_FACES_CLIP
         if (faces and not few) or (not faces and self._search_due()):
             faces = whole_faces(self._tracker.still(image), image) or faces
         return choose_face(faces, self._index) if faces else None
 
-    def _again(self, faces: list[np.ndarray], image: np.ndarray) -> tuple[np.ndarray | None, Signature | None]:
+    def _again(self, faces: list[Face], image: np.ndarray) -> tuple[Face | None, Signature | None]:
         """The face among those of the next frame, and its signature."""
         assert self._last is not None
         nearest = min(faces, key=self._distance, default=None)
@@ -185,13 +185,13 @@ class _ChosenFace:
             if face is None and self._view is not None and not self._by_frame_number:
                 face, view = self._likest(self._about_last(image), image)
             return face, view
-        view = signature(image, nearest)
+        view = signature(image, nearest.landmarks)
         jumped = self._moved(nearest) > STEADY and unlikeness(view, self._view) > JUMP
         return (None, None) if jumped and self._person.unlikeness(view) > STRANGER else (nearest, view)
 
-    def _likest(self, faces: list[np.ndarray], image: np.ndarray) -> tuple[np.ndarray | None, Signature | None]:
+    def _likest(self, faces: list[Face], image: np.ndarray) -> tuple[Face | None, Signature | None]:
         """The face that looks most like the person, the nearest of several that do; None where all are strangers."""
-        views = [signature(image, face) for face in faces]
+        views = [signature(image, face.landmarks) for face in faces]
         scores = [self._person.unlikeness(view) for view in views]
         least = min(scores, default=STRANGER)
         if least >= STRANGER:
@@ -200,26 +200,26 @@ class _ChosenFace:
         best = min(alike, key=lambda i: self._distance(faces[i]))
         return faces[best], views[best]
 
-    def _distance(self, face: np.ndarray) -> float:
+    def _distance(self, face: Face) -> float:
         """Of a face from the last place of the one followed, in sizes of it."""
         assert self._last is not None
-        *centre, size = bounding_square(self._last)
-        return float(np.hypot(*(bounding_square(face)[:2] - centre)) / max(size, 1))
+        *centre, size = bounding_square(self._last.landmarks)
+        return float(np.hypot(*(bounding_square(face.landmarks)[:2] - centre)) / max(size, 1))
 
-    def _moved(self, face: np.ndarray) -> float:
+    def _moved(self, face: Face) -> float:
         """How far the landmarks are from the last ones, on average, in sizes of the face."""
         assert self._last is not None
-        steps = np.linalg.norm((face - self._last)[:, :2], axis=1)
-        return float(steps.mean() / max(bounding_square(self._last)[2], 1))
+        steps = np.linalg.norm((face.landmarks - self._last.landmarks)[:, :2], axis=1)
+        return float(steps.mean() / max(bounding_square(self._last.landmarks)[2], 1))
 
-    def _about_last(self, image: np.ndarray) -> list[np.ndarray]:
+    def _about_last(self, image: np.ndarray) -> list[Face]:
         """Faces in a window about the last place."""
         assert self._last is not None
-        x, y, size = bounding_square(self._last)
+        x, y, size = bounding_square(self._last.landmarks)
         half = WINDOW * size / 2
         left, top = (max(0, int(side - half)) for side in (x, y))
         window = image[top : int(y + half) + 1, left : int(x + half) + 1]
         if not window.size:
             return []
-        faces = [face + np.array([left, top, 0], np.float32) for face in self._tracker.still(window)]
+        faces = [face.shifted(left, top) for face in self._tracker.still(window)]
         return whole_faces(faces, image)

@@ -8,17 +8,16 @@ less red than the forehead, lips as even as a cheek.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..morphable.bundled.face_mesh import LOWER_LIP, UPPER_LIP
 from ..motion.groups import ExpressionGroups
 from ..motion.rest import resting_source
 from ..motion.track import MotionTrack
-from ..tensors import neighbours, smoothstep
+from ..tensors import neighbours, resized, smoothstep
 from .crop import to_uint8_array
 
 FACE_SIZE = 96  # pixels: the face is looked at in this size, where single pores and pixels do not matter
@@ -64,13 +63,11 @@ class Visibility:
 
     def __init__(self) -> None:
         self._colours: list[np.ndarray] = []
-        self._usable = find_spec("cv2") is not None
 
     def add(self, frame: Tensor, landmarks: Tensor) -> None:
         """Add a frame [H, W, 3], uint8 or float in 0–1, with landmarks [478, 3] in its pixels."""
-        if self._usable:
-            points = landmarks.numpy()[:, :2]
-            self._colours.append(_colours(to_uint8_array(frame), points).astype(np.float16))
+        points = landmarks.numpy()[:, :2]
+        self._colours.append(_colours(to_uint8_array(frame), points).astype(np.float16))
 
     def seen(self) -> Tensor | None:
         """Whether mouth, right eye and left eye are seen, bool [N, 3]; None where it cannot be told."""
@@ -128,17 +125,16 @@ def _looks(colours: np.ndarray) -> np.ndarray:
 
 def _colours(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Colours [478, 3] in 0–1 of an image uint8 [H, W, 3] about points [478, 2]."""
-    import cv2
-
     low, high = points.min(0), points.max(0)
     scale = FACE_SIZE / max(float((high - low).max()), 1.0)
     low = np.floor(low - 0.05 * (high - low)).clip(0, [image.shape[1] - 1, image.shape[0] - 1]).astype(int)
     high = np.ceil(high).clip(low + 1, [image.shape[1], image.shape[0]]).astype(int)
     part = image[low[1] : high[1], low[0] : high[0]]
-    size = [max(1, round(scale * n)) for n in part.shape[1::-1]]
-    small = cv2.blur(cv2.resize(part, size, interpolation=cv2.INTER_AREA), (3, 3))
-    at = ((points - low) * scale).round().astype(int).clip(0, [small.shape[1] - 1, small.shape[0] - 1])
-    return small[at[:, 1], at[:, 0]] / np.float32(255)
+    size = [max(1, round(scale * n)) for n in part.shape[:2]]
+    pixels = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].float() / 255
+    small = F.avg_pool2d(F.pad(resized(pixels, size), (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
+    at = ((points - low) * scale).round().astype(int).clip(0, [small.shape[2] - 1, small.shape[1] - 1])
+    return small[:, at[:, 1], at[:, 0]].T.numpy()
 
 
 def hold_hidden(track: MotionTrack, seen: Tensor, groups: ExpressionGroups) -> MotionTrack:

@@ -15,13 +15,13 @@ def umeyama(points: Tensor, target: Tensor, weight: Tensor, *, scaled: bool) -> 
     Args:
         points: [N, V, D].
         target: [N, V, D].
-        weight: [V], of the points; their sum does not matter.
+        weight: [V] or [N, V], of the points; their sum does not matter.
         scaled: estimate the scale too; otherwise it is 1.
 
     Returns:
         Scale [N], rotation [N, D, D] for row vectors, and translation [N, D].
     """
-    w = (weight / weight.sum())[None, :, None]
+    w = (weight / weight.sum(-1, keepdim=True)).expand(len(points), -1)[..., None]
     a, b = (points * w).sum(1, keepdim=True), (target * w).sum(1, keepdim=True)
     p, q = points - a, target - b
     u, s, vt = torch.linalg.svd((p * w).transpose(1, 2) @ q)

@@ -14,6 +14,7 @@ from mimaface.mimaface_core.evaluation.evaluate import Evaluation
 from mimaface.mimaface_core.evaluation.pairs import Pair
 from mimaface.mimaface_core.evaluation.tracked import OpenPair, source_face
 from mimaface.mimaface_core.media.frames import Frames as Video
+from mimaface.mimaface_core.tracker.face import Face
 
 pytestmark = pytest.mark.usefixtures("models")
 
@@ -24,7 +25,7 @@ class StubTracker:
     points = landmarks(*people(1))[0].numpy()
 
     def still(self, picture):
-        return [self.points] if picture.any() else []
+        return [Face(self.points)] if picture.any() else []
 
     def start_clip(self):
         pass
@@ -34,7 +35,7 @@ class StubTracker:
 
 @pytest.fixture(autouse=True)
 def stub_tracker(monkeypatch):
-    monkeypatch.setattr(tracked, "face_tracker", lambda folders: StubTracker())
+    monkeypatch.setattr(tracked, "face_tracker", StubTracker)
 
 
 def greys(count, fps, first=1):

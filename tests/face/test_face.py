@@ -1,7 +1,6 @@
 """Extraction by fit from real faces, and the refusal of images and clips without one."""
 
 import gc
-import importlib.util
 import sys
 import time
 import weakref
@@ -147,21 +146,21 @@ def test_tracking_can_be_cancelled():
         measured(nodding(6))
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("mediapipe") is not None, reason="mediapipe is installed, so nothing is missing"
-)
-def test_missing_tracker_is_refused_in_one_sentence():
+def test_a_missing_or_unknown_tracker_is_refused_in_one_sentence(monkeypatch):
     from mimaface.mimaface_core.face.detect import face_tracker
 
-    with pytest.raises(InputError, match="pip install mediapipe"):
-        face_tracker()
+    monkeypatch.setattr("mimaface.mimaface_core.face.detect.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="choose the bundled tracker, or run `pip install mediapipe"):
+        face_tracker("mediapipe")
+    with pytest.raises(InputError, match="no face tracker 'dlib'; choose bundled or mediapipe"):
+        face_tracker("dlib")
 
 
 # --- trackers leave nothing behind
 
 
 def test_mediapipe_graphs_are_closed_with_the_next_clip_and_with_their_tracker(monkeypatch):
-    from mimaface.mimaface_core.face.detect import ClassicTracker
+    from mimaface.mimaface_core.face.mediapipe_tracker import ClassicTracker
 
     class Graph:
         def __init__(self):
@@ -198,7 +197,7 @@ def test_import_exception_stored_by_mediapipe_does_not_keep_the_caller_alive(mon
 
     def run():
         pack = torch.nn.Identity()
-        face_tracker()
+        face_tracker("mediapipe")
         return weakref.ref(pack)
 
     pack = run()

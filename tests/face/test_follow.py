@@ -47,7 +47,7 @@ def middles(images, **options):
     """Middle, in x, of the followed face in each image; None where it is lost."""
     return [
         None if landmarks is None else float(landmarks[:, 0].min() + landmarks[:, 0].max()) / 2
-        for _, landmarks, _ in followed(images, **options)
+        for _, landmarks, *_ in followed(images, **options)
     ]
 
 
@@ -103,7 +103,7 @@ def test_likeness_tells_people_and_not_pictures():
 
     tracker = face_tracker()
     views = [moved(), moved(15, 0.7, (10, 5)), (moved() * [0.5, 0.45, 0.4]).astype(np.uint8), portrait(), other()]
-    seen = [signature(np.ascontiguousarray(view), tracker.still(view)[0]) for view in views]
+    seen = [signature(np.ascontiguousarray(view), tracker.still(view)[0].landmarks) for view in views]
     assert max(unlikeness(seen[0], same) for same in seen[:4]) < 0.4
     assert unlikeness(seen[0], seen[4]) > 0.8
 
@@ -142,14 +142,12 @@ def test_a_photograph_in_a_photograph_is_a_face_among_others():
 
 @needs_faces
 def test_searches_in_a_clip_of_nobody_become_rarer(monkeypatch):
-    from mimaface.mimaface_core.face.detect import ClassicTracker, face_tracker
+    from mimaface.mimaface_core.face.bundled_tracker import BundledTracker
 
-    tracker, searches = face_tracker(), []
-    monkeypatch.setattr(ClassicTracker, "still", lambda self, image: searches.append(1) or [])
+    tracker, searches = BundledTracker(), []
+    monkeypatch.setattr(BundledTracker, "still", lambda self, image: searches.append(1) or [])
     assert middles([noise()] * 400, tracker=tracker) == [None] * 400
-    assert (
-        len(searches) == 8
-    )  # frame 0 (how the clip's faces are turned, and whose they are), 12, 36, 84, 180, 276, 372
+    assert len(searches) == 7  # frames 0, 12, 36, 84, 180, 276, 372
 
 
 def test_connected_landmarks_go_on_after_a_cut():

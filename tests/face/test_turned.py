@@ -49,7 +49,7 @@ def test_a_clip_of_a_turned_head_is_tracked(tracker, turns):
     for i, frame in enumerate(frames):
         (face,) = tracker.frame(frame)
         wanted = turned_points(landmarks(moved(shift=(3 * i, 0)), tracker).numpy()[:, :2], turns, 256, 256)
-        assert np.linalg.norm(face[:468, :2] - wanted[:468], axis=1).mean() < 6
+        assert np.linalg.norm(face.landmarks[:468, :2] - wanted[:468], axis=1).mean() < 6
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])

@@ -95,10 +95,12 @@ def test_links_that_form_a_loop_are_refused_in_a_sentence(node, tmp_path):
 
 
 @pytest.mark.parametrize("node", [Extract3DMM, DetectGaze])
-def test_without_mediapipe_landmarks_have_to_be_connected(node, monkeypatch):
+def test_mediapipe_is_only_needed_where_it_is_chosen(node, monkeypatch):
     monkeypatch.setattr("mimaface.mimaface_core.face.detect.find_spec", lambda name: None)
-    assert "pip install mediapipe" in node.validate_inputs()
-    assert node.validate_inputs(landmarks=None) is True  # as a link
+    assert "pip install mediapipe" in node.validate_inputs(tracker="mediapipe")
+    assert node.validate_inputs() is True and node.validate_inputs(tracker="bundled") is True
+    assert node.validate_inputs(tracker="mediapipe", landmarks=None) is True  # as a link
+    assert "choose bundled or mediapipe" in node.validate_inputs(tracker="dlib")
 
 
 def test_motions_that_cannot_be_read_are_refused_and_those_written_again_are_noticed(tmp_path):

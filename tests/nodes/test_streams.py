@@ -209,7 +209,7 @@ def payload(frames, size):
 def test_landmarks_of_comfyui_are_taken_with_their_depth(angle):
     points = np.random.default_rng(0).normal(size=(478, 3)) * [30, 40, 20] + [100, 90, 0]
     (found,) = ConnectedTracker(payload([[face(points, angle)]], (200, 220))).still(np.zeros((200, 220, 3)))
-    assert np.allclose(found, points, atol=0.05)
+    assert np.allclose(found.landmarks, points, atol=0.05)
 
 
 @needs_faces
@@ -217,9 +217,9 @@ def test_faces_found_by_comfyui_stand_in_for_the_tracker(monkeypatch):
     from mimaface.mimaface_core.face.detect import face_tracker
 
     picture = portrait()
-    (own,) = face_tracker().still(picture)
+    own = face_tracker().still(picture)[0].landmarks
     (connected,) = ConnectedTracker(payload([[face(own)]], (512, 512))).still(picture)
-    assert np.abs(connected - own).max() < 0.1
+    assert np.abs(connected.landmarks - own).max() < 0.1
 
     monkeypatch.setattr("mimaface.mimaface_core.face.detect.face_tracker", None)  # must not be asked for
     pack, images = ModelPack.load(BUNDLED_PACK), torch.from_numpy(picture.copy()).expand(3, -1, -1, -1) / 255

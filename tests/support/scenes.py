@@ -17,7 +17,7 @@ from mimaface.mimaface_core.media.write import VideoWriter
 from support.tiny_implicit import write_tiny_implicit
 from support.tiny_pack import AUDIO, write_tiny_pack
 
-WITHOUT = [name for name in ("mediapipe", "skimage", "cv2") if importlib.util.find_spec(name) is None]
+WITHOUT = [name for name in ("skimage", "cv2") if importlib.util.find_spec(name) is None]
 needs_faces = pytest.mark.skipif(bool(WITHOUT), reason=f"needs {', '.join(WITHOUT)}")
 
 

@@ -111,7 +111,7 @@ def moved_clip(image: Tensor, landmarks: Tensor, rng: np.random.Generator, frame
     extractor = FitExtractor(bundled_face(), FACE_SHARE)
     face, track = extractor.still(image, landmarks)
     renderer = ReprojectionRenderer(extractor.model, face.crop, face.landmarks, track)
-    moved = _moved(track, rng, frames - 1)
+    moved = moved_poses(track, rng, frames - 1)
     starts = range(0, frames - 1, FRAMES_AT_ONCE)
     images = torch.cat([face.crop[None], *(renderer(moved[i : i + FRAMES_AT_ONCE]) for i in starts)])
     points = project(extractor.model.model, renderer.shapes(moved), moved)[:, :FACE_POINTS]
@@ -154,26 +154,25 @@ def make_implicit_data(
 def _clip(images: Tensor, codes: Tensor, points: Tensor) -> ImplicitClip:
     """A clip of images [N, 3, 512, 512] in 0–1 with points [N, 468, 3] in their pixels."""
     small = to_uint8(F.interpolate(images, (SIZE, SIZE), mode="area"))
-    return ImplicitClip(small, codes, points[..., :2] / (CROP_SIZE / 2) - 1, _seen(points))
+    return ImplicitClip(small, codes, points[..., :2] / (CROP_SIZE / 2) - 1, seen_points(in_pixels(points)))
 
 
-def _seen(points: Tensor) -> Tensor:
-    """Whether points [N, 468, 3], y down and z away from the camera, lie on a side that faces it."""
+def seen_points(points: Tensor) -> Tensor:
+    """Whether points [N, 468, 3] in pixels, y down and z away from the camera, lie on a side that faces it."""
     face = bundled_face()
     triangles = face.model.triangles[face.part_triangles["face"]]
-    scaled = torch.cat([points[..., :2], points[..., 2:] * _pixels_a_unit(points)], -1)
-    corners = scaled[:, triangles]
+    corners = points[:, triangles]
     normals = torch.linalg.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])
     at = triangles.reshape(-1)
-    total = torch.zeros_like(scaled).index_add_(1, at, normals.repeat_interleave(3, 1))
-    outside = total[..., 2].sum(1, keepdim=True).sign()  # most of them face it
-    return F.normalize(total, dim=-1)[..., 2] * outside > SEEN
+    total = torch.zeros_like(points).index_add_(1, at, normals.repeat_interleave(3, 1))
+    return F.normalize(total, dim=-1)[..., 2] < -SEEN  # normals point outwards
 
 
-def _pixels_a_unit(points: Tensor) -> Tensor:
-    """Pixels [N, 1, 1] of a unit of the third coordinate: faces are as wide as the bundled one."""
+def in_pixels(points: Tensor) -> Tensor:
+    """Points [N, 468, 3] whose depth counted in model units, in pixels: faces are as wide as the bundled one."""
     mean = bundled_face().model.mean_shape[:FACE_POINTS, 0]
-    return (points[..., 0].amax(1) - points[..., 0].amin(1))[:, None, None] / (mean.max() - mean.min())
+    pixels = (points[..., 0].amax(1) - points[..., 0].amin(1))[:, None, None] / (mean.max() - mean.min())
+    return torch.cat([points[..., :2], points[..., 2:] * pixels], -1)
 
 
 def _poses(rng: np.random.Generator, frames: int, depth: float) -> Performance:
@@ -192,7 +191,7 @@ def _expression(rng: np.random.Generator) -> np.ndarray:
     return expression
 
 
-def _moved(track: MotionTrack, rng: np.random.Generator, frames: int) -> MotionTrack:
+def moved_poses(track: MotionTrack, rng: np.random.Generator, frames: int) -> MotionTrack:
     """A face [1] in other poses: turned about its neck, and shifted, from where it is."""
     acted = _poses(rng, frames, 0.0)
     kept = torch.from_numpy(rng.uniform(0, 1, (frames, 1))).float()

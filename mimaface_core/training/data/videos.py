@@ -78,7 +78,7 @@ def make_video_data(folder: Path, data: Path, part: tuple[int, int] = (0, 1), fr
     try:
         (data / RECORDS).mkdir(parents=True, exist_ok=True)
         missing = [record for record in records[number::count] if record.read() is None]
-        tracker = face_tracker(host.current().models_folders()) if missing else None
+        tracker = face_tracker() if missing else None
         with host.current().progress(len(missing), "videos") as progress:
             for record in missing:
                 assert tracker is not None

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ... import host
 from ...diffusion.latents import build_vae
+from ...tensors import channels_last
 from ..config import AutoencoderConfig, Precision, VaeConfig
 from ..data.dataset import StoredSample, stored_samples
 from ..engine.checkpoint import load_averaged
@@ -167,7 +168,7 @@ def train_vae(settings: VaeConfig, precision: Precision, data: Path, out: Path) 
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
     torch.manual_seed(settings.seed)
-    vae = _channels_last(AutoencoderTiny(**settings.config))
+    vae = channels_last(AutoencoderTiny(**settings.config))
     trainer = Trainer("vae", out, AutoencoderLoss(vae), ("vae",), settings, precision)
     targets, renders, weights = load_pairs(data, settings.people, settings.frames)
 
@@ -196,8 +197,4 @@ def load_vae(autoencoder: AutoencoderConfig, pretrained: str | None, folder: Pat
         fill_vae(vae, pretrained)
     else:
         load_averaged(folder / "vae.safetensors", {"vae": vae})
-    return _channels_last(vae.eval().requires_grad_(False))
-
-
-def _channels_last(module: Module) -> Module:
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's annotations lack it
+    return channels_last(vae.eval().requires_grad_(False))

@@ -81,7 +81,7 @@ def read_portraits(folder: Path) -> Portraits:
     Raises:
         InputError: too few are left.
     """
-    paths, tracker = portraits_of(folder, held_out=False), face_tracker()
+    paths, tracker = portraits_of(folder, held_out=False), face_tracker("mediapipe")
     images, landmarks = [], []
     with host.current().progress(len(paths), "tracking portraits") as progress:
         for path in paths:

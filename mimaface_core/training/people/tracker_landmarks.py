@@ -33,14 +33,31 @@ def tracker_landmarks(renderer: PersonRenderer, rng: np.random.Generator) -> Ten
     Returns:
         Landmarks [N, 478, 3] in crop pixels; smaller depth is nearer.
     """
-    mesh = renderer.points[:, :FACE_POINTS].clone()
-    middle = mesh[..., 2].mean(1, keepdim=True)
-    mesh[..., 2] = (mesh[..., 2] - middle) * (renderer.pixels_per_unit / middle) * float(rng.uniform(*DEPTH_FACTORS))
+    mesh = _mesh(renderer)
+    mesh[..., 2] *= float(rng.uniform(*DEPTH_FACTORS))
     smooth = _smooth_errors(renderer.face.model.mean_shape[:FACE_POINTS], len(mesh), rng)
     jitter = torch.from_numpy(rng.normal(0, JITTER, mesh.shape)).float()
-    irises = _irises(renderer, mesh)
+    irises = _irises(renderer, mesh, as_tracked(renderer.performance.gaze))
     irises = irises + torch.from_numpy(rng.normal(0, IRIS_JITTER, irises.shape)).float()
     return torch.cat([mesh + (smooth * torch.tensor(SMOOTH_ERRORS) + jitter), irises], 1)
+
+
+def true_landmarks(renderer: PersonRenderer) -> Tensor:
+    """Landmarks [N, 478, 3] without any error, in crop pixels; smaller depth is nearer.
+
+    Args:
+        renderer: a person acting N frames.
+    """
+    mesh = _mesh(renderer)
+    return torch.cat([mesh, _irises(renderer, mesh, renderer.performance.gaze)], 1)
+
+
+def _mesh(renderer: PersonRenderer) -> Tensor:
+    """The face's points [N, 468, 3] in crop pixels, the depth about its mean."""
+    mesh = renderer.points[:, :FACE_POINTS].clone()
+    middle = mesh[..., 2].mean(1, keepdim=True)
+    mesh[..., 2] = (mesh[..., 2] - middle) * (renderer.pixels_per_unit / middle)
+    return mesh
 
 
 def _smooth_errors(mean: Tensor, frames: int, rng: np.random.Generator) -> Tensor:
@@ -56,10 +73,10 @@ def _smooth_errors(mean: Tensor, frames: int, rng: np.random.Generator) -> Tenso
     return weight @ torch.from_numpy(0.5 * constant + 0.5 * drift).float()
 
 
-def _irises(renderer: PersonRenderer, mesh: Tensor) -> Tensor:
-    """Iris centres and rims [N, 10, 3] at the gaze that a tracker underestimates."""
+def _irises(renderer: PersonRenderer, mesh: Tensor, gaze: Tensor) -> Tensor:
+    """Iris centres and rims [N, 10, 3] at a gaze [N, 4]."""
     face, performance = renderer.face, renderer.performance
-    shape = face.turn_eyes(renderer.shape, as_tracked(performance.gaze))
+    shape = face.turn_eyes(renderer.shape, gaze)
     world = face.model.transform(shape, performance.angles, performance.translation)
     points = renderer.to_crop(face.model.project(world))
     irises = []

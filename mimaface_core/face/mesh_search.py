@@ -9,43 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from ..tracker.face import Face
+from .faces import DUPLICATE_DISTANCE, MOST_OUTSIDE, bounding_square, distinct_faces, share_outside
 from .upright import UPRIGHT, WINDOW, FaceScorer, roll_of, turned_back, turned_window
 
-MIN_FACE_SIZE = 24  # pixels: smaller faces show nothing that could be measured
 WINDOW_SIZE = 640  # pixels: small faces are searched in square windows of this size, enlarged where they are smaller
 MIN_WINDOW = 160  # pixels of the image that a window covers at least
 CLOSE_UP = 2.0  # side of the window for the second, closer look at a face, over the size of the face
-MOST_OUTSIDE = 0.2  # of a face's landmarks that may lie outside the image
 CREDIBLE = 0.7  # score of the face detector below which a mesh lies on no face
-DUPLICATE_DISTANCE = 0.5  # a face whose centre lies nearer to that of a larger one, over its size, is the same face
 
 
-def bounding_square(landmarks: np.ndarray) -> np.ndarray:
-    """Centre x, centre y and larger side [3] of the bounding box of landmarks [V, 2 or 3]."""
-    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
-    return np.array([*(low + high) / 2, (high - low).max()])
-
-
-def share_outside(face: np.ndarray, image: np.ndarray) -> float:
-    """Share of the landmarks [478, 3] of a face that lie outside its image [H, W, 3]."""
-    height, width = image.shape[:2]
-    return float(((face[:, :2] < 0) | (face[:, :2] > [width, height])).any(1).mean())
-
-
-def whole_faces(faces: list[np.ndarray], image: np.ndarray) -> list[np.ndarray]:
-    """Those of the faces [478, 3] that lie in their image [H, W, 3], but for a small part."""
-    return [face for face in faces if share_outside(face, image) <= MOST_OUTSIDE]
-
-
-def _distinct(faces: list[np.ndarray]) -> list[np.ndarray]:
-    """Faces largest first, without those that lie on a larger one and those that are too small."""
-    result: list[np.ndarray] = []
-    for face in sorted(faces, key=lambda f: -bounding_square(f)[2]):
-        x, y, size = bounding_square(face)
-        larger = map(bounding_square, result)
-        if size >= MIN_FACE_SIZE and all(np.hypot(x - a, y - b) > DUPLICATE_DISTANCE * s for a, b, s in larger):
-            result.append(face)
-    return result
+def _distinct(meshes: list[np.ndarray]) -> list[np.ndarray]:
+    """Those of the meshes [478, 3] that are faces of their own, the largest first."""
+    return [face.landmarks for face in distinct_faces([Face(mesh) for mesh in meshes])]
 
 
 class MeshTracker(ABC):
@@ -123,8 +99,12 @@ class MeshTracker(ABC):
             faces.append(face.astype(np.float32))
         return faces
 
-    def still(self, image: np.ndarray) -> list[np.ndarray]:
+    def still(self, image: np.ndarray) -> list[Face]:
         """All faces of one image uint8 [H, W, 3], the largest first."""
+        return [Face(mesh) for mesh in self._searched(image)]
+
+    def _searched(self, image: np.ndarray) -> list[np.ndarray]:
+        """Their meshes."""
         height, width = image.shape[:2]
         side = max(height, width)
         faces = self._faces_in_window(image, width / 2, height / 2, side)
@@ -165,24 +145,25 @@ class MeshTracker(ABC):
         nearest = min(again, key=lambda f: np.hypot(*(bounding_square(f)[:2] - [x, y])), default=None)
         return nearest if nearest is not None or turns else face
 
-    def frame(self, image: np.ndarray) -> list[np.ndarray]:
+    def frame(self, image: np.ndarray) -> list[Face]:
         """All faces of the clip's next frame uint8 [H, W, 3], in no fixed order.
 
         The clip is turned so that its first face stands upright: mediapipe tracks no others.
         """
         if self._first_frame:
             self._first_frame = False
-            self.still(image)
+            self._searched(image)
         turns = self._clip_turns or 0
         height, width = image.shape[:2]
         upright = np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
         faces = self._believed(self._tracked(upright), upright)
-        return [_unturned(face, turns, width, height) for face in faces] if turns else faces
+        return [Face(_unturned(face, turns, width, height) if turns else face) for face in faces]
 
     def _believed(self, faces: list[np.ndarray], image: np.ndarray) -> list[np.ndarray]:
         """Those of a clip's faces that were believed before or look like one: mediapipe tracks animals, too."""
         believed = [face for face in faces if self._known(face) or self._looks_like_a_face(face, image)]
-        if whole := whole_faces(believed, image):
+        whole = [face for face in believed if share_outside(face, image) <= MOST_OUTSIDE]
+        if whole:
             self._believed_at = [bounding_square(face) for face in whole]
         return believed
 

@@ -1,0 +1,260 @@
+"""The bundled face tracker against mediapipe: on clips, on drawn people, on portraits, and where there is no face.
+
+python benchmarks/tracker.py --clips driver.mp4 …       agreement, correlation over time, jitter, frames a second
+python benchmarks/tracker.py --people 100               errors on drawn people, whose landmarks are known
+python benchmarks/tracker.py --portraits DIR            faces found in the held-out portraits, turned and small
+python benchmarks/tracker.py --found 1000               drawn people with covers found, and what is called seen
+python benchmarks/tracker.py --nothing 1000             faces found in pictures that show none
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mimaface.mimaface_core.face.detect import FaceTracker, face_tracker
+from mimaface.mimaface_core.media.frames import Frames
+from mimaface.mimaface_core.media.image import read_image
+from mimaface.mimaface_core.morphable.bundled.face_mesh import (
+    FACE_POINTS,
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    IRIS_CENTRES,
+    LEFT_BROW,
+    LEFT_EYE_INNER,
+    LEFT_EYE_OUTER,
+    LEFT_LOWER_LID,
+    LEFT_UPPER_LID,
+    LID_MIDDLES,
+    LOWER_LIP_POINTS,
+    RIGHT_BROW,
+    RIGHT_EYE_INNER,
+    RIGHT_EYE_OUTER,
+    RIGHT_LOWER_LID,
+    RIGHT_UPPER_LID,
+    UPPER_LIP_POINTS,
+)
+from mimaface.mimaface_core.tensors import to_uint8
+from mimaface.mimaface_core.tracker.face import Face
+
+GROUPS = {
+    "all": list(range(FACE_POINTS)),
+    "lips": UPPER_LIP_POINTS + LOWER_LIP_POINTS,
+    "lids": RIGHT_UPPER_LID + RIGHT_LOWER_LID + LEFT_UPPER_LID + LEFT_LOWER_LID,
+    "brows": RIGHT_BROW + LEFT_BROW,
+    "irises": IRIS_CENTRES,
+}
+FIRST_PERSON = 5_000_000  # seeds of drawn people whom no training has seen
+RIGHT = 0.25  # mean error of landmarks, of the eyes' distance, up to which a face counts as found
+
+
+def unit(face: np.ndarray) -> float:
+    """Distance of the eyes' outer corners."""
+    return float(np.linalg.norm(face[RIGHT_EYE_OUTER, :2] - face[LEFT_EYE_OUTER, :2]))
+
+
+def errors(face: np.ndarray, truth: np.ndarray, scale: float) -> dict[str, float]:
+    """Mean error of each group, % of a scale."""
+    away = np.linalg.norm((face - truth)[:, :2], axis=1) / scale * 100
+    return {name: float(away[points].mean()) for name, points in GROUPS.items()}
+
+
+def signals(face: np.ndarray) -> dict[str, float]:
+    """What moves in a face, over the distance of its eyes."""
+    scale = unit(face)
+    gap = face[INNER_LOWER_LIP[5], :2] - face[INNER_UPPER_LIP[5], :2]
+    lids = [np.linalg.norm(face[low, :2] - face[up, :2]) for up, low in LID_MIDDLES]
+    across = (face[LEFT_EYE_OUTER, :2] - face[RIGHT_EYE_OUTER, :2]) / scale
+    corners = ((RIGHT_EYE_OUTER, RIGHT_EYE_INNER), (LEFT_EYE_OUTER, LEFT_EYE_INNER))
+    eyes = [face[list(pair), :2].mean(0) for pair in corners]
+    look = [(face[iris, :2] - eye) @ across for iris, eye in zip(IRIS_CENTRES, eyes, strict=True)]
+    brows = [
+        np.linalg.norm(face[brow, :2].mean(0) - eye) for brow, eye in zip((RIGHT_BROW, LEFT_BROW), eyes, strict=True)
+    ]
+    values = {"mouth": np.linalg.norm(gap), "lids": np.mean(lids), "brows": np.mean(brows), "gaze": np.mean(look)}
+    return {name: float(value / scale) for name, value in values.items()}
+
+
+def tracked(tracker: FaceTracker, images: list[np.ndarray]) -> tuple[list[Face | None], float]:
+    """The largest face of each frame of a clip, and frames a second."""
+    tracker.start_clip()
+    tracker.frame(images[0])
+    tracker.start_clip()
+    started = time.perf_counter()
+    found = [max(tracker.frame(image), key=lambda face: unit(face.landmarks), default=None) for image in images]
+    return found, len(images) / (time.perf_counter() - started)
+
+
+def measure_clip(path: Path) -> None:
+    """Print how the trackers agree on a clip."""
+    images = [to_uint8(frame).numpy() if frame.is_floating_point() else frame.numpy() for frame in Frames.open(path)]
+    images = [np.ascontiguousarray(image[..., :3]) for image in images]
+    (own, rate), (other, other_rate) = (tracked(face_tracker(kind), images) for kind in ("bundled", "mediapipe"))
+    both = [(a.landmarks, b.landmarks) for a, b in zip(own, other, strict=True) if a is not None and b is not None]
+    each = [errors(a, b, unit(b)) for a, b in both]
+    away = {name: np.mean([one[name] for one in each]) for name in GROUPS}
+    moves = [[signals(face) for face in faces] for faces in zip(*both, strict=True)]
+    alike = {name: np.corrcoef(*([s[name] for s in series] for series in moves))[0, 1] for name in moves[0][0]}
+    still = np.repeat(images[:1], 40, 0).astype(np.int16)
+    still = (still + np.random.default_rng(0).normal(0, 3, still.shape)).clip(0, 255).astype(np.uint8)
+    shake = [jitter(tracked(face_tracker(kind), list(still))[0]) for kind in ("bundled", "mediapipe")]
+    print(f"{path.name}: {len(both)} of {len(images)} frames")
+    print("  apart, % of the eyes' distance:", *(f"{name} {value:.2f}" for name, value in away.items()))
+    print("  correlation over time:", *(f"{name} {value:.3f}" for name, value in alike.items()))
+    print(f"  jitter of a still frame with noise, %: bundled {shake[0]:.3f}, mediapipe {shake[1]:.3f}")
+    print(f"  frames a second: bundled {rate:.0f}, mediapipe {other_rate:.0f}")
+
+
+def jitter(faces: list[Face | None]) -> float:
+    """Mean standard deviation of landmarks over a still clip's later frames, % of the eyes' distance."""
+    points = np.stack([face.landmarks[:, :2] for face in faces[10:] if face is not None])
+    return float(np.sqrt(points.var(0).sum(-1)).mean() / unit(points[0]) * 100)
+
+
+def measure_people(count: int) -> None:
+    """Print the errors of both trackers on drawn people."""
+    from mimaface.mimaface_core.training.data.tracker_faces import drawn_faces
+
+    trackers = {kind: face_tracker(kind) for kind in ("bundled", "mediapipe")}
+    totals: dict[str, list[dict[str, float]]] = {kind: [] for kind in trackers}
+    shown = 0
+    for number in range(count):
+        faces = drawn_faces(FIRST_PERSON + number, 4)
+        for image, landmarks in zip(faces.images, faces.landmarks.numpy(), strict=True):
+            pixels, shown = np.ascontiguousarray(image.permute(1, 2, 0).numpy()), shown + 1
+            found = {kind: tracker.still(pixels) for kind, tracker in trackers.items()}
+            scale = max(unit(landmarks), 0.6 * np.ptp(landmarks[:FACE_POINTS, 1]) / 1.4)
+            one = {kind: errors(each[0].landmarks, landmarks, scale) for kind, each in found.items() if each}
+            if len(one) == len(trackers) and all(error["all"] < 100 * RIGHT for error in one.values()):
+                for kind, error in one.items():
+                    totals[kind].append(error)
+    print(f"drawn people: {len(totals['bundled'])} of {shown} pictures in which both find the face")
+    for kind, each in totals.items():
+        print(f"  {kind}, % of the eyes' distance:", *(f"{n} {np.mean([e[n] for e in each]):.2f}" for n in GROUPS))
+
+
+def measure_portraits(folder: Path) -> None:
+    """Print how many of the held-out portraits are found, turned and small."""
+    from mimaface.mimaface_core.training.people.portrait_folder import portraits_of
+
+    paths, own, reference = portraits_of(folder, held_out=True), face_tracker(), face_tracker("mediapipe")
+    cases: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        f"{90 * turns}°": lambda image, turns=turns: np.ascontiguousarray(np.rot90(image, turns)) for turns in range(4)
+    }
+    cases["48 px"] = lambda image: np.array(
+        Image.fromarray(image).resize((48, 48 * image.shape[0] // image.shape[1]), Image.Resampling.BOX)
+    )
+    right = dict.fromkeys(cases, 0)
+    for path in paths:
+        image = to_uint8(read_image(path)[..., :3]).numpy()
+        (truth, *_) = reference.still(image)
+        for name, change in cases.items():
+            changed = change(image)
+            found = own.still(changed)
+            if not found:
+                continue
+            points = found[0].landmarks[:, :2]
+            if name == "48 px":
+                points = points * image.shape[1] / 48
+            else:
+                points = turned_back(points, int(name[:-1]) // 90, *image.shape[:2])
+            right[name] += errors(points, truth.landmarks[:, :2], unit(truth.landmarks))["all"] < 100 * RIGHT
+    print(f"held-out portraits, of {len(paths)}:", *(f"{name} {number}" for name, number in right.items()))
+
+
+def turned_back(points: np.ndarray, turns: int, height: int, width: int) -> np.ndarray:
+    """Points [V, 2] of an image that `np.rot90` turned, in pixels of the one before."""
+    x, y = points.T
+    turned = ((x, y), (width - y, x), (width - x, height - y), (y, height - x))
+    return np.stack(turned[turns], 1)
+
+
+def measure_covered(count: int) -> None:
+    """Print how many drawn people with something before the face are found, and what is rightly called seen."""
+    from mimaface.mimaface_core.training.data.tracker_covers import covered
+    from mimaface.mimaface_core.training.data.tracker_faces import drawn_faces
+
+    tracker, rng, found, right, seen = face_tracker(), np.random.default_rng(0), 0, 0, []
+    frames = 4
+    for number in range(-(-count // frames)):
+        faces = drawn_faces(FIRST_PERSON + 10_000 + number, frames)
+        points = faces.landmarks[..., :2] / (faces.images.shape[-1] / 2) - 1
+        images, hidden = covered(faces.images.float() / 255, points, rng, 1.0)
+        shown = faces.seen & ~hidden
+        for image, landmarks, truth in zip(images, faces.landmarks.numpy(), shown.numpy(), strict=True):
+            each = tracker.still(np.ascontiguousarray(to_uint8(image.permute(1, 2, 0)).numpy()))
+            scale = max(unit(landmarks), np.ptp(landmarks[:FACE_POINTS, 1]) / 2)
+            found += 1
+            if each and errors(each[0].landmarks, landmarks, scale)["all"] < 100 * RIGHT and each[0].seen is not None:
+                right += 1
+                seen.append(float(((each[0].seen > 0.5) == truth).mean()))
+    print(f"drawn people with covers: found {right} of {found}; visibility right for {np.mean(seen):.1%} of points")
+
+
+def measure_nothing(count: int) -> None:
+    """Print in how many pictures without a face one is found."""
+    import skimage.data as pictures
+
+    from mimaface.mimaface_core.training.people.scenery import paint_background
+
+    names = (
+        "coffee",
+        "rocket",
+        "brick",
+        "grass",
+        "gravel",
+        "page",
+        "text",
+        "clock",
+        "chelsea",
+        "hubble_deep_field",
+    )
+    real = []
+    for name in names:
+        try:
+            image = np.asarray(getattr(pictures, name)())
+        except (AttributeError, OSError, ModuleNotFoundError, ConnectionError):  # some are downloads
+            continue
+        real.append(np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[..., None], 3, 2))[..., :3])
+    tracker, rng, false = face_tracker(), np.random.default_rng(1), 0
+    for number in range(count):
+        if number % 2:
+            image = to_uint8(paint_background(np.random.default_rng([9, number]), 256).permute(1, 2, 0)).numpy()
+        else:
+            image = real[number // 2 % len(real)]
+            side = int(rng.integers(64, min(image.shape[:2]) + 1))
+            y, x = (int(rng.integers(0, n - side + 1)) for n in image.shape[:2])
+            image = np.rot90(image[y : y + side, x : x + side], int(rng.integers(4)))
+        false += bool(tracker.still(np.ascontiguousarray(image)))
+    print(f"pictures without a face: {false} of {count} with one found")
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, nargs="*", default=[])
+    parser.add_argument("--portraits", type=Path)
+    for name in ("people", "found", "nothing"):
+        parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
+    options = parser.parse_args()
+    for path in options.clips:
+        measure_clip(path)
+    if options.people:
+        measure_people(options.people)
+    if options.portraits:
+        measure_portraits(options.portraits)
+    if options.found:
+        measure_covered(options.found)
+    if options.nothing:
+        measure_nothing(options.nothing)
+
+
+if __name__ == "__main__":
+    with torch.inference_mode():
+        main()

@@ -1,0 +1,85 @@
+"""The bundled face tracker: needs nothing but PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..tracker.face import Face
+from ..tracker.find import find_faces
+from ..tracker.landmarks import TrackerNetworks, tracker_networks
+from ..tracker.regions import Square, face_square
+from .faces import MAX_FACES_CLIP, MIN_FACE_SIZE, distinct_faces
+
+BELIEVED, KEPT = 0.6, 0.35  # scores from which a new face is believed, and one of the frame before
+# Doubts (see `Face.doubt`) up to which they are: 0.02–0.03 on most faces, 0.05 on small and dark ones, and from 0.08 on
+# where there is none, for animals, too.
+DOUBTFUL, LOST = 0.06, 0.12
+TURNS = (0, 90, 180, 270)  # degrees by which the detector may be wrong about which way up a face is
+MOVED = 0.12  # shift of a face between two frames, over its square's side, after which it is looked at again
+SEARCH_EVERY = 5  # frames between two searches for faces that have come
+CLIP_SHARE = 1 / 14  # size of the smallest faces that a clip is searched for, over the longer side of its frames
+TREMBLING = 0.1  # of a landmark's expected error: movements well below it are noise
+
+
+class BundledTracker:
+    """Finds and follows faces with the bundled networks (a `detect.FaceTracker`)."""
+
+    def __init__(self) -> None:
+        self._networks: TrackerNetworks = tracker_networks()
+        self._faces: list[Face] = []
+        self._number = 0
+
+    def still(self, image: np.ndarray) -> list[Face]:
+        """All faces of one image uint8 [H, W, 3], the largest first."""
+        return self._searched(torch.from_numpy(image), MIN_FACE_SIZE)
+
+    def start_clip(self) -> None:
+        """Start a new clip: earlier frames no longer count."""
+        self._faces, self._number = [], 0
+
+    def frame(self, image: np.ndarray) -> list[Face]:
+        """All faces of the clip's next frame uint8 [H, W, 3], in no fixed order."""
+        pixels = torch.from_numpy(image)
+        again = [self._again(pixels, known) for known in self._faces]
+        faces = [face for face in again if face is not None]
+        if not faces or self._number % SEARCH_EVERY == 0:
+            faces += self._searched(pixels, max(MIN_FACE_SIZE, CLIP_SHARE * max(image.shape[:2])))
+        self._faces = distinct_faces(faces)[:MAX_FACES_CLIP]
+        self._number += 1
+        return self._faces
+
+    def _searched(self, image: Tensor, smallest: float) -> list[Face]:
+        """Faces of an image uint8 [H, W, 3] found anew, from a size in pixels on."""
+        faces = []
+        for candidate in find_faces(self._networks.detector, image, smallest):
+            square = candidate.square
+            turned = [square._replace(roll=square.roll + turn) for turn in TURNS]
+            first = max(self._networks.look(image, turned, closer=False), key=lambda face: face.score)
+            if first.score > KEPT:
+                faces += self._networks.look(image, [face_square(first.landmarks)])
+        return distinct_faces([face for face in faces if face.score > BELIEVED and face.doubt < DOUBTFUL])
+
+    def _again(self, image: Tensor, known: Face) -> Face | None:
+        """The face of the frame before in this one; None where it is gone."""
+        square = face_square(known.landmarks)
+        (face,) = self._networks.look(image, [square])
+        if face.score > KEPT and _moved(square, face_square(face.landmarks)) > MOVED:
+            (face,) = self._networks.look(image, [face_square(face.landmarks)])
+        return _steadied(known, face) if face.score > KEPT and face.doubt < LOST else None
+
+
+def _moved(before: Square, after: Square) -> float:
+    """Shift and change of size of a square, over its side."""
+    shift = np.hypot(after.x - before.x, after.y - before.y) + abs(after.side - before.side)
+    return float(shift / before.side)
+
+
+def _steadied(before: Face, after: Face) -> Face:
+    """A face whose landmarks stay where they have only trembled since the frame before."""
+    assert after.deviation is not None
+    step = after.landmarks - before.landmarks
+    noise = np.square(TREMBLING * after.deviation)[:, None]
+    moved = np.square(step[:, :2]).sum(1, keepdims=True)
+    return after._replace(landmarks=before.landmarks + step * (moved / (moved + noise)).astype(np.float32))

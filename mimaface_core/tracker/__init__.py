@@ -1,0 +1,1 @@
+"""The bundled face tracker's networks: faces found in an image, and their landmarks."""
