@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .diffusion.settings import SamplerSettings
     from .drawing import animate, paste_back, render, write_video
-    from .pipeline import edit, load_pack, measure, retarget, retarget_stream, smooth, speak
+    from .editing import edit
+    from .pipeline import load_pack, measure, retarget, retarget_stream, smooth, speak
     from .scoring import evaluate
 
 __all__ = [
@@ -33,9 +34,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import drawing, pipeline, scoring
+    from . import drawing, editing, pipeline, scoring
 
-    return next(getattr(module, name) for module in (pipeline, drawing, scoring) if hasattr(module, name))
+    return next(getattr(module, name) for module in (pipeline, editing, drawing, scoring) if hasattr(module, name))
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,65 @@
+"""Sources in memory that the page may ask previews of, under keys that nobody can guess."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from weakref import WeakValueDictionary
+
+from ..mimaface_core.errors import InputError
+from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.preview import Preview, can_preview
+
+MOST_SOURCES = 8  # that stay analysed, or outlive their run
+KEY_BYTES = 16
+
+
+class PreviewStore:
+    """Previews by key, the last used ones; further sources only while ComfyUI itself keeps them.
+
+    Attributes:
+        active: whether a page can ask for previews; without, no source is kept.
+    """
+
+    def __init__(self) -> None:
+        self.active = False
+        self._previews: OrderedDict[str, Preview] = OrderedDict()
+        self._sources: WeakValueDictionary[str, SourceFace] = WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    def offer(self, source: SourceFace) -> str | None:
+        """The key of a source, the same as long as it lives; None where nobody can ask, or nothing can be drawn."""
+        if not self.active or not can_preview(source):
+            return None
+        with self._lock:
+            key = next((key for key, known in self._sources.items() if known is source), None)
+            if key is None:
+                key = secrets.token_urlsafe(KEY_BYTES)
+                self._sources[key] = source
+            self._use(key, source)
+        return key
+
+    def preview(self, key: str) -> Preview:
+        """The preview of a key.
+
+        Raises:
+            InputError: the key is unknown, or its source is gone.
+        """
+        with self._lock:
+            source = self._sources.get(key)
+            if key not in self._previews and source is None:
+                raise InputError("This face is no longer in memory; queue the workflow again to see it here.")
+            return self._use(key, source)
+
+    def _use(self, key: str, source: SourceFace | None) -> Preview:
+        if key not in self._previews:
+            assert source is not None
+            self._previews[key] = Preview(source)
+        self._previews.move_to_end(key)
+        while len(self._previews) > MOST_SOURCES:
+            self._previews.popitem(last=False)
+        return self._previews[key]
+
+
+STORE = PreviewStore()
