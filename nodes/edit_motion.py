@@ -47,12 +47,12 @@ class EditMotion(Node):
                 *(slider(name, 0, one.low, one.high, 0.05, one.tooltip) for name, one in EXPRESSION_SLIDERS.items()),
                 slider("gaze_x", 0, -1.5, 1.5, 0.05, "Turns both eyes to the image's right; below 0 to its left."),
                 slider("gaze_y", 0, -1.5, 1.5, 0.05, "Turns both eyes up; below 0 down."),
-                io.String.Input("edit", default="{}", optional=True, tooltip=EDIT_TIP),
                 Source.Input(
                     "source",
                     optional=True,
                     tooltip="The person whom the editor shows where `face` is a motion. It changes nothing else.",
                 ),
+                io.String.Input("edit", default="{}", optional=True, socketless=True, tooltip=EDIT_TIP),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The edited motion; of a source, one frame.")],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
 from collections import OrderedDict
@@ -26,19 +27,24 @@ class PreviewStore:
         self.active = False
         self._previews: OrderedDict[str, Preview] = OrderedDict()
         self._sources: WeakValueDictionary[str, SourceFace] = WeakValueDictionary()
-        self._lock = threading.Lock()
+        self._lock, self._secret = threading.Lock(), secrets.token_bytes(KEY_BYTES)
 
     def offer(self, source: SourceFace) -> str | None:
-        """The key of a source, the same as long as it lives; None where nobody can ask, or nothing can be drawn."""
+        """The key of a source; None where nobody can ask, or nothing can be drawn."""
         if not self.active or not can_preview(source):
             return None
         with self._lock:
-            key = next((key for key, known in self._sources.items() if known is source), None)
-            if key is None:
-                key = secrets.token_urlsafe(KEY_BYTES)
-                self._sources[key] = source
+            key = self._key(source)
+            self._sources[key] = source
             self._use(key, source)
         return key
+
+    def _key(self, source: SourceFace) -> str:
+        """The same for the same face, and not to be guessed."""
+        digest = hashlib.blake2b(key=self._secret, digest_size=KEY_BYTES)
+        for part in (source.crop, source.landmarks, source.track.coefficients.values, source.track.gaze):
+            digest.update(part.contiguous().numpy())
+        return digest.hexdigest()
 
     def preview(self, key: str) -> Preview:
         """The preview of a key.

@@ -16,9 +16,9 @@ from aiohttp import web
 from PIL import Image
 
 from ...mimaface_core.errors import InputError
-from ...mimaface_core.morphable.bundled.controls import controls_in_order
+from ...mimaface_core.morphable.bundled.controls import controls_for_page
 from ...mimaface_core.morphable.bundled.edit_value import EditValue
-from ...mimaface_core.morphable.bundled.presets import PRESETS
+from ...mimaface_core.morphable.bundled.presets import presets_for_page
 from ...mimaface_core.motion.json_value import finite, read_object
 from ...mimaface_core.preview import SIZES
 from ..previews import PreviewStore
@@ -177,11 +177,11 @@ class EditorRoutes:
 
     async def controls(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp hands it over
         """All controls with their groups, ranges and tooltips."""
-        return web.json_response(controls_in_order())
+        return web.json_response(controls_for_page())
 
     async def presets(self, request: web.Request) -> web.Response:  # noqa: ARG002 - aiohttp hands it over
         """Ready edits by name."""
-        return web.json_response(PRESETS)
+        return web.json_response(presets_for_page())
 
 
 def _fault(status: int, sentence: str) -> web.Response:

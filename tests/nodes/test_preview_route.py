@@ -88,8 +88,10 @@ def test_every_control_is_listed_once_for_the_page(store):
     async def controls(client):
         return await (await client.get("/mimaface/controls")).json()
 
-    listed = asked(store, controls)
-    assert [one["name"] for one in listed] != [] and {one["name"] for one in listed} == set(CONTROLS)
+    page = asked(store, controls)
+    listed, groups = page["controls"], [group["name"] for group in page["groups"]]
+    assert len(listed) == len(CONTROLS) and {one["name"] for one in listed} == set(CONTROLS)
+    assert [one["group"] for one in listed] == sorted((one["group"] for one in listed), key=groups.index)
     pairs = {one["name"]: one["pair"] for one in listed}
     assert all(pairs[other] == name for name, other in pairs.items() if other)
     assert all(one["low"] <= one["rest"] <= one["high"] and one["tooltip"].endswith(".") for one in listed)
@@ -99,8 +101,8 @@ def test_every_preset_can_be_read(store):
     async def presets(client):
         return await (await client.get("/mimaface/presets")).json()
 
-    for value in asked(store, presets).values():
-        EditValue.read(value)
+    for preset in asked(store, presets)["presets"]:
+        EditValue.read(preset["value"])
 
 
 HOSTILE = {
@@ -208,10 +210,14 @@ def test_a_page_that_leaves_does_not_stop_the_others(store, source):
 
 def test_a_source_keeps_its_key_and_an_old_one_asks_for_a_new_run(store, source):
     key = opened(store, source)
-    assert store.offer(source) == key, "the page stays valid when the workflow runs again"
-    others = [store.offer(replace(source)) for _ in range(MOST_SOURCES + 1)]
+    again = replace(source, crop=source.crop.clone())
+    assert store.offer(again) == key, "the page stays valid when the workflow runs again"
+    assert PreviewStore()._key(source) != key, "another server's keys are others"
+    kept = [replace(source, crop=source.crop + 0.001 * number) for number in range(1, MOST_SOURCES + 2)]
+    others = [store.offer(one) for one in kept]
     assert len({key, *others}) == MOST_SOURCES + 2
-    store.preview(key)  # the source lives, so its preview is made again
+    store.preview(key)  # its source lives, so its preview is made again
+    del kept[0]
     answer = post(store, {"source": others[0], "size": 128})
     assert answer[0] == 404 and "queue the workflow again" in sentence(answer)
 

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 from ...errors import InputError
 
-HEAD, EYES, LIDS, BROWS, MOUTH, CHEEKS, COMBINED = GROUPS = (
-    "head",
-    "eyes",
-    "lids",
-    "brows",
-    "mouth",
-    "jaw_cheeks_nose",
-    "combined",
-)
+GROUPS = {  # name → label
+    "head": "Head",
+    "eyes": "Eyes",
+    "lids": "Lids",
+    "brows": "Brows",
+    "mouth": "Mouth",
+    "jaw_cheeks_nose": "Jaw, cheeks, nose",
+    "combined": "Several at once",
+}
+HEAD, EYES, LIDS, BROWS, MOUTH, CHEEKS, COMBINED = GROUPS
 OTHER_SIDE = {"right": "left", "left": "right"}
 STEP = 0.05
 
@@ -25,7 +26,7 @@ class Control(NamedTuple):
     """One control.
 
     Attributes:
-        label: its name for people.
+        label: its name for people, without its side.
         group: one of GROUPS.
         low, high: range of its positions.
         tooltip: its effect.
@@ -125,7 +126,7 @@ _COMBINED = {
         {"eyeSquint": 0.8, "cheekSquint": 0.4},
     ),
     "blink_right": Control(
-        "Close the lid (right)",
+        "Close the lid",
         LIDS,
         -0.4,
         1,
@@ -134,7 +135,7 @@ _COMBINED = {
         pair="blink_left",
     ),
     "blink_left": Control(
-        "Close the lid (left)",
+        "Close the lid",
         LIDS,
         -0.4,
         1,
@@ -223,20 +224,20 @@ def _sided() -> Iterator[tuple[str, Control]]:
         for side, which in _WHICH.items():
             tooltip = f"Turns the {which} eye alone {way}."
             pair = f"gaze_{axis}_{OTHER_SIDE[side]}"
-            yield f"gaze_{axis}_{side}", Control(f"{label} ({side})", EYES, -1.5, 1.5, tooltip, pair=pair)
+            yield f"gaze_{axis}_{side}", Control(label, EYES, -1.5, 1.5, tooltip, pair=pair)
     for name, (blendshape, label, group, low, high, tooltip) in _SIDED.items():
         for side, which in _WHICH.items():
             moved = {f"{blendshape}{side.title()}": 1.0}
             text = tooltip.format(side=which)
             pair = f"{name}_{OTHER_SIDE[side]}"
-            yield f"{name}_{side}", Control(f"{label} ({side})", group, low, high, text, moved, pair=pair)
+            yield f"{name}_{side}", Control(label, group, low, high, text, moved, pair=pair)
     for side, which in _WHICH.items():
         title, inwards = side.title(), side == "right"  # the right eye looks to the image's right when it looks in
         there, back = ("eyeLookIn", "eyeLookOut") if inwards else ("eyeLookOut", "eyeLookIn")
         yield (
             f"lid_follow_x_{side}",
             Control(
-                f"Lid sideways ({side})",
+                "Lid sideways",
                 LIDS,
                 -1,
                 1,
@@ -251,7 +252,7 @@ def _sided() -> Iterator[tuple[str, Control]]:
         yield (
             f"lid_follow_y_{side}",
             Control(
-                f"Lid up or down ({side})",
+                "Lid up or down",
                 LIDS,
                 -1,
                 1,
@@ -267,11 +268,18 @@ CONTROLS: dict[str, Control] = {**_HEAD, **_GAZE, **_COMBINED, **_CENTRAL, **dic
 EXPRESSION_SLIDERS = _COMBINED  # those that Edit Motion has as widgets of their own
 
 
-def controls_in_order() -> list[dict[str, Any]]:
-    """All controls group by group, as JSON: what a page shows of them."""
-    listed = sorted(CONTROLS.items(), key=lambda item: GROUPS.index(item[1].group))
+def controls_for_page() -> dict[str, list[dict[str, Any]]]:
+    """Groups and controls as JSON, in the order in which a page shows them."""
+    order = list(GROUPS)
+    listed = sorted(CONTROLS.items(), key=lambda item: order.index(item[1].group))
     hidden = ("blendshapes", "opposite")
-    return [{"name": name} | {k: v for k, v in one._asdict().items() if k not in hidden} for name, one in listed]
+    return {
+        "groups": [{"name": name, "label": label} for name, label in GROUPS.items()],
+        "controls": [
+            {"name": name} | {key: value for key, value in one._asdict().items() if key not in hidden}
+            for name, one in listed
+        ],
+    }
 
 
 def check_name(name: str) -> None:

@@ -68,16 +68,19 @@ class WidgetInput(Input):
     Args:
         id: its name in the graph.
         default: the value that the widget starts with.
+        socketless: whether nothing can be linked to it.
         named: display_name, optional and tooltip, as for `Input`.
     """
 
-    def __init__(self, id: str, *, default: Any = None, **named: Any) -> None:
+    def __init__(self, id: str, *, default: Any = None, socketless: bool | None = None, **named: Any) -> None:
         super().__init__(id, **named)
-        self.default = default
+        self.default, self.socketless = default, socketless
         self.widget_type: str | None = None  # set where the input takes more types than its widget has
 
     def as_dict(self) -> dict[str, Any]:
-        return super().as_dict() | _without_none(default=self.default, widgetType=self.widget_type)
+        return super().as_dict() | _without_none(
+            default=self.default, socketless=self.socketless, widgetType=self.widget_type
+        )
 
 
 class Output:
