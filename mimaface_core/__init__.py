@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .diffusion.settings import SamplerSettings
     from .drawing import animate, paste_back, render, write_video
-    from .editing import edit
+    from .editing import edit, keyframe, keyframes_of, mix
     from .pipeline import load_pack, measure, retarget, retarget_stream, smooth, speak
     from .scoring import evaluate
 
@@ -19,8 +19,11 @@ __all__ = [
     "animate",
     "edit",
     "evaluate",
+    "keyframe",
+    "keyframes_of",
     "load_pack",
     "measure",
+    "mix",
     "paste_back",
     "render",
     "retarget",

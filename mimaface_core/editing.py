@@ -1,24 +1,42 @@
-"""Motion by hand, one function a step: edit."""
+"""Motion by hand, one function a step: edit, keyframe, mix; and a motion as keyframes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from . import checks
-from .arguments import FACE
+from .arguments import AUDIO, FACE, MOTION, SOURCE
+from .audio.loudness import loudness
 from .errors import InputError
 from .face.source import SourceFace
-from .morphable.bundled.controls import EXPRESSION_SLIDERS
+from .media.audio import AnyAudio, AudioFile
+from .morphable.bundled.blendshapes import BLENDSHAPES, REACH
+from .morphable.bundled.control_curves import positions_of
+from .morphable.bundled.controls import CONTROLS, EXPRESSION_SLIDERS, check_name
 from .morphable.bundled.edit_value import check_positions
 from .morphable.bundled.groups import expression_groups
 from .morphable.bundled.sliders import apply_controls
+from .motion import mix as mixing
+from .motion.keyframes import MOST_SECONDS, Keyframes, easing_of_curve, simplified
 from .motion.rest import neutral_expression, resting_face
 from .motion.track import BUNDLED, MotionTrack
 
-_ANY = checks.number()
+_ANY, _SHARES = checks.number(), checks.optional(checks.numbers_by_name)
+RANGES = {name: (control.low, control.high) for name, control in CONTROLS.items()}
+MIXED = {  # group of a mix → blendshapes
+    group: [i for i, name in enumerate(BLENDSHAPES) if name.startswith(starts)]
+    for group, starts in {
+        "lids": ("eye", "lid"),
+        "brows": ("brow",),
+        "mouth": ("mouth", "lip", "jaw", "cheek", "nose"),
+    }.items()
+}
 
 
 @checks.checked(
@@ -103,3 +121,146 @@ def _neutral(motion: MotionTrack) -> MotionTrack:
     own = c.expression if len(motion) == 1 else resting_face(motion, groups).expression
     change: Tensor = neutral_expression(c.identity[:1], own, groups) - own
     return motion.replace(coefficients=c.replace(expression=c.expression + change))
+
+
+@checks.checked(
+    face=FACE,
+    seconds=checks.number(0, MOST_SECONDS),
+    audio=checks.optional(AUDIO),
+    audio_controls=checks.optional(checks.numbers_by_name),
+)
+def keyframe(
+    face: SourceFace | MotionTrack,
+    keyframes: Keyframes | str | Mapping[str, Any],
+    *,
+    seconds: float = 0.0,
+    easing: Any = None,
+    audio: str | Path | AnyAudio | None = None,
+    audio_controls: Mapping[str, float] | None = None,
+) -> MotionTrack:
+    """Controls that move over time, on a photograph or on top of a motion.
+
+    Args:
+        face: the source, or a motion retargeted to it, which keeps its length and its rate.
+        keyframes: the timeline, or its JSON, see `Keyframes.read`.
+        seconds: length for a source; that of the timeline when 0.
+        easing: ComfyUI's CURVE, taken instead of every easing but `hold`.
+        audio: whose loudness moves `audio_controls`.
+        audio_controls: control → how far it moves where the audio is loud, added to its keys.
+
+    Returns:
+        The motion; that of the face where there is no key.
+
+    Raises:
+        InputError: a timeline or curve that cannot be used, or an unknown control.
+    """
+    timeline = keyframes if isinstance(keyframes, Keyframes) else Keyframes.read(keyframes, RANGES)
+    if isinstance(face, SourceFace):
+        count = max(1, round(seconds * timeline.fps)) if seconds else timeline.frames
+        motion = face.track[[0] * count].replace(fps=timeline.fps)
+    else:
+        motion = face
+    times = torch.arange(len(motion), dtype=torch.float64) / float(motion.fps)
+    values = timeline.at(times, None if easing is None else easing_of_curve(easing))
+    if audio is not None and audio_controls:
+        sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
+        if sound is None:
+            raise InputError(f"{audio} has no audio to move a control by; give a file that has.")
+        level = loudness(sound, motion.fps, len(motion))
+        for name, amount in audio_controls.items():
+            check_name(name)
+            position = values.get(name, torch.full_like(level, CONTROLS[name].rest)) + amount * level
+            values[name] = position.clamp(*RANGES[name])
+    return apply_controls(motion, values)
+
+
+@checks.checked(motion=MOTION, face=checks.optional(FACE), tolerance=checks.number(0, 1))
+def keyframes_of(
+    motion: MotionTrack, face: SourceFace | MotionTrack | None = None, tolerance: float = 0.01
+) -> Keyframes:
+    """A motion as keyframes of controls, few enough to be changed by hand.
+
+    Args:
+        motion: of a tracker, a voice, or an ARKit table.
+        face: the source, or the first frame of a motion, that the keys count from; the motion's own resting face when
+            None.
+        tolerance: by which the curves may differ from the motion, as a share of each control's range.
+
+    Returns:
+        Keys of the controls that move more than the tolerance. Corrective movements, which no control makes, are lost.
+
+    Raises:
+        InputError: both belong to different face models.
+    """
+    rest = face.track if isinstance(face, SourceFace) else face
+    own = _at_rest(motion) if rest is None else rest[0]
+    own.check_basis(motion.basis)
+    times = torch.arange(len(motion), dtype=torch.float64) / float(motion.fps)
+    curves = {}
+    for name, values in positions_of(motion, own).items():
+        low, high = RANGES[name]
+        allowed = tolerance * (high - low)
+        if (values - CONTROLS[name].rest).abs().max() > allowed:
+            curves[name] = simplified(times, values, allowed)
+    return Keyframes(motion.fps, len(motion) / float(motion.fps), "none", curves)
+
+
+def _at_rest(motion: MotionTrack) -> MotionTrack:
+    """The motion's resting face as a track of one frame."""
+    rest, first = resting_face(motion, expression_groups(motion.basis)), motion[0]
+    c = first.coefficients.replace(
+        expression=rest.expression,
+        angles=rest.angles[:1],
+        translation=motion.coefficients.translation.median(0, keepdim=True).values,
+    )
+    return first.replace(coefficients=c, gaze=rest.gaze)
+
+
+@checks.checked(
+    motion=MOTION,
+    hand=MOTION,
+    source=SOURCE,
+    driver_strength=_SHARES,
+    hand_strength=_SHARES,
+    start=checks.number(0),
+    end=checks.number(0),
+    fade=checks.number(0),
+)
+def mix(
+    motion: MotionTrack,
+    hand: MotionTrack,
+    source: SourceFace,
+    *,
+    driver_strength: Mapping[str, float] | None = None,
+    hand_strength: Mapping[str, float] | None = None,
+    start: float = 0.0,
+    end: float = 0.0,
+    fade: float = 0.0,
+) -> MotionTrack:
+    """A driver's motion and one made by hand in one; see `motion.mix.mix`.
+
+    Args:
+        motion: the driver's, retargeted to the source.
+        hand: of `edit` or `keyframe` with the same source; one frame holds throughout.
+        source: the person.
+        driver_strength: group of `motion.mix.GROUPS` → how much of the driver is taken, 1 when absent; 0 replaces it.
+        hand_strength: likewise of the hand.
+        start: seconds, from which on the hand acts.
+        end: seconds, until which it acts; 0 for the end of the motion.
+        fade: seconds in which it sets in, and ends.
+
+    Raises:
+        InputError: an unknown group, an end before the start, or tracks of different face models.
+    """
+    if end and end <= start:
+        raise InputError(f"The hand cannot act from {start:g} s to {end:g} s; give an end behind the start, or 0.")
+    taken, made = driver_strength or {}, hand_strength or {}
+    for group in (*taken, *made):
+        if group not in mixing.GROUPS:
+            raise InputError(f"There is no group {group!r}; there are {', '.join(mixing.GROUPS)}.")
+    parts = {group: mixing.Part(taken.get(group, 1.0), made.get(group, 1.0)) for group in mixing.GROUPS}
+    columns: Mapping[str, Sequence[int]] = MIXED
+    if motion.basis != BUNDLED:  # its expressions move the whole face
+        columns = {"mouth": range(len(BLENDSHAPES))}
+    window = mixing.Window(start, end, fade)
+    return mixing.mix(motion, hand, source.track, columns, parts, window, REACH)

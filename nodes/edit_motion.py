@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..mimaface_core.editing import edit as edit_by_hand
 from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.morphable.bundled.controls import EXPRESSION_SLIDERS
@@ -11,7 +9,7 @@ from ..mimaface_core.morphable.bundled.edit_value import EditValue
 from ..mimaface_core.motion.track import MotionTrack
 from .comfyui.schema import io
 from .node import Node, fault, verdict
-from .previews import STORE
+from .previews import editor_ui
 from .sockets import CATEGORY, Motion, Source
 from .widgets import slider
 
@@ -91,12 +89,3 @@ class EditMotion(Node):
             neutral_first=value.neutral_first,
         )
         return io.NodeOutput(edited, ui=editor_ui(face if isinstance(face, SourceFace) else source))
-
-
-def editor_ui(source: SourceFace | None) -> dict[str, Any] | None:
-    """What the editor on a node needs to show a source; None where no page is there, or nothing can be shown."""
-    key = None if source is None else STORE.offer(source)
-    if source is None or key is None:
-        return None
-    side = source.crop.shape[-1]
-    return {"mimaface_editor": [{"source": key, "size": [side, side]}]}

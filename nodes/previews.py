@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import threading
 from collections import OrderedDict
+from typing import Any
 from weakref import WeakValueDictionary
 
 from ..mimaface_core.errors import InputError
@@ -43,7 +44,7 @@ class PreviewStore:
         """The same for the same face, and not to be guessed."""
         digest = hashlib.blake2b(key=self._secret, digest_size=KEY_BYTES)
         for part in (source.crop, source.landmarks, source.track.coefficients.values, source.track.gaze):
-            digest.update(part.contiguous().numpy())
+            digest.update(part.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def preview(self, key: str) -> Preview:
@@ -69,3 +70,20 @@ class PreviewStore:
 
 
 STORE = PreviewStore()
+
+
+def editor_ui(source: SourceFace | None, more: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """What the editor on a node shows after a run; None where no page can ask for previews.
+
+    Args:
+        source: the face; None where none is connected.
+        more: what a timeline shows beside it.
+    """
+    if not STORE.active:
+        return None
+    shown = dict(more or {})
+    key = None if source is None else STORE.offer(source)
+    if source is not None and key is not None:
+        side = source.crop.shape[-1]
+        shown |= {"source": key, "size": [side, side]}
+    return {"mimaface_editor": [shown]} if shown else None
