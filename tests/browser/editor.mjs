@@ -18,12 +18,12 @@ export function editorActions(page) {
   }
 
   const inNode = (index, does, given) =>
-    page.evaluate(`(${does})(window.graphNow().nodes.filter((node) => node.type === 'MIMAFaceEditMotion')[${index}], ${JSON.stringify(given ?? null)})`)
+    page.evaluate(`(${does})(window.graphNow().nodes.filter((node) => ['MIMAFaceEditMotion', 'MIMAFaceKeyframeMotion'].includes(node.type))[${index}], ${JSON.stringify(given ?? null)})`)
 
   return {
     /** A graph with an editor for each file of the input folder, as they come one above the other. */
-    async editors({ files }) {
-      await page.evaluate((files) => {
+    async editors({ files, type = 'MIMAFaceEditMotion' }) {
+      await page.evaluate(([files, type]) => {
         window.graphNow = () => app.canvas.graph
         const added = (type, x, y) => {
           const node = LiteGraph.createNode(type)
@@ -36,7 +36,7 @@ export function editorActions(page) {
           const image = added('LoadImage', -700, 200 + 700 * row)
           image.widgets.find(({ name }) => name === 'image').value = file
           const extract = added('MIMAFaceExtract3DMM', -350, 40 + 700 * row)
-          const edit = added('MIMAFaceEditMotion', 0, 40 + 700 * row)
+          const edit = added(type, 0, 40 + 700 * row)
           const render = added('MIMAFaceRenderMotion', 900, 40 + 700 * row)
           const show = added('PreviewImage', 1300, 40 + 700 * row)
           pack.connect(0, extract, 'pack')
@@ -51,7 +51,7 @@ export function editorActions(page) {
         app.canvas.ds.offset = [120, 90]
         app.graph.setDirtyCanvas(true, true)
         app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState?.()
-      }, files)
+      }, [files, type])
       for (const index of files.keys()) await editor(index).locator('.mf-face').waitFor()
     },
 
@@ -86,7 +86,7 @@ export function editorActions(page) {
     /** The value of an editor's node, its own place, and how many steps the page can undo. */
     async value({ index = 0 }) {
       return inNode(index, (node) => ({
-        edit: node.widgets.find(({ name }) => name === 'edit').value,
+        edit: node.widgets.find(({ name }) => name === 'edit' || name === 'keyframes').value,
         pos: [...node.pos],
         shown: node.widgets.filter(({ hidden }) => !hidden).map(({ name }) => name),
         steps: app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length
@@ -211,6 +211,48 @@ export function editorActions(page) {
         app.canvas.ds.offset = [300 - node.pos[0], 200 - node.pos[1]]
         app.canvas.setDirty(true, true)
       })
+    },
+
+    /** Presses, moves and lets go within a part of an editor, by shares of its size; without `to` it is a double click. */
+    async within({ index = 0, part, origin, to }) {
+      const { x, y, width, height } = await editor(index).locator(part).boundingBox()
+      const place = ([across, down]) => [x + across * width, y + down * height]
+      if (!to) await page.mouse.dblclick(...place(origin))
+      else {
+        await page.mouse.move(...place(origin))
+        await page.mouse.down()
+        await page.mouse.move(...place(to), { steps: 6 })
+        await page.waitForTimeout(100)
+        await page.mouse.up()
+      }
+      await page.waitForTimeout(200)
+    },
+
+    /** What the timeline tells under the pointer, its playhead's time, and whether it draws a waveform. */
+    timeline({ index = 0 }) {
+      return editor(index).evaluate((element) => ({
+        told: element.querySelector('.mf-told').value,
+        time: Number(element.querySelector('.mf-ruler').getAttribute('aria-valuenow')),
+        wave: element.querySelector('.mf-wave path').getAttribute('d') ?? '',
+        keys: [...element.querySelectorAll('.mf-key')].map((key) => key.getAttribute('aria-label'))
+      }))
+    },
+
+    /** What the page's own code makes of a timeline at times of one run. */
+    async positions({ text, control, times }) {
+      return page.evaluate(
+        async ([text, control, times]) => {
+          const { Keyframes } = await import('/extensions/ComfyUI-MIMAFace/editor/keyframes.js')
+          const timeline = new Keyframes(new Map(), text)
+          return times.map((time) => timeline.at(control, timeline.looped(time)))
+        },
+        [text, control, times]
+      )
+    },
+
+    /** The controls that the handles move. */
+    async movedByHandles() {
+      return page.evaluate(async () => (await import('/extensions/ComfyUI-MIMAFace/editor/handles.js')).movedByHandles())
     },
 
     async outOfSubgraph() {

@@ -12,6 +12,9 @@ import pytest
 from support.comfyui_server import ROOT, bare, started
 from support.page import FOLDER, Page, needs_browser
 
+from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
+from mimaface.mimaface_core.motion.keyframes import Keyframes
+
 pytestmark = needs_browser
 
 PORTRAIT, LAUGH = "mimaface_portrait.jpg", "mimaface_laugh.jpg"
@@ -287,3 +290,78 @@ def test_a_value_of_another_version_is_left_as_it_is(editor):
     editor("click", name="Reset everything")
     assert editor("value")["edit"] == "{}"
     editor("settle")
+
+
+def test_every_control_of_a_handle_exists(renderer, page):
+    assert set(page("movedByHandles")) <= CONTROLS.keys()
+
+
+# --- the timeline
+
+
+@pytest.fixture
+def timeline(renderer, fake, page):
+    """The page with one timeline that has its face."""
+    page("editors", files=[PORTRAIT], type="MIMAFaceKeyframeMotion")
+    page("source", count=1)
+    return page
+
+
+def curves(page):
+    return json.loads(page("value")["edit"]).get("curves", {})
+
+
+def test_a_run_gives_the_timeline_its_length_and_the_waveform(timeline):
+    assert json.loads(timeline("value")["edit"])["length"] == 3.0
+    assert timeline("timeline")["wave"].count("M") == 300
+
+
+def test_dragging_the_face_sets_keys_at_the_playhead(timeline):
+    timeline("drag", handle="jaw", dy=0.05)
+    first = timeline("value")
+    timeline("within", part=".mf-ruler", origin=[0.5, 0.5], to=[0.5, 0.5])
+    timeline("drag", handle="jaw", dy=0.05)
+    (early, *_), (late, *_) = curves(timeline)["jaw_open"]
+    assert (early, late) == (0, 1.52)
+    assert timeline("value")["steps"] == first["steps"] + 1
+    there = timeline("face")
+    timeline("within", part=".mf-ruler", origin=[0.5, 0.5], to=[0.0, 0.5])
+    assert moved(there, timeline("face"))
+    timeline("history", key="Control+z")
+    assert timeline("value")["edit"] == first["edit"]
+
+
+def test_keys_are_made_moved_and_taken_away_on_their_lane(timeline):
+    timeline("drag", handle="head", dx=0.1)
+    lane = "[data-lane=yaw] .mf-lane-track"
+    timeline("within", part=lane, origin=[0.5, 0.8])
+    made = curves(timeline)["yaw"]
+    assert len(made) == 2 and made[1][1] < -20
+    timeline("within", part=lane, origin=[0.5, 0.8], to=[0.75, 0.5])
+    (first, second) = curves(timeline)["yaw"]
+    assert first == made[0] and second[0] > 2.1 and abs(second[1]) < 3
+    assert "frame 56" in timeline("timeline")["told"] or "frame 57" in timeline("timeline")["told"]
+    timeline("within", part=lane, origin=[0.4, 0.5], to=[0.4, 0.1])  # the line is not picked: the playhead moves
+    assert curves(timeline)["yaw"] == [first, second] and abs(timeline("timeline")["time"] - 1.2) < 0.05
+    timeline("keys", focus="key:yaw:1", keys=["ArrowLeft", "ArrowUp"])
+    assert curves(timeline)["yaw"][1][:2] == [round(second[0] - 0.04, 5), second[1] + 0.5]
+    timeline("keys", focus="key:yaw:1", keys=["Delete"])
+    assert curves(timeline)["yaw"] == [first]
+
+
+def test_the_page_evaluates_keys_as_a_run_does(renderer, page):
+    import torch
+
+    keys = [
+        [0.2, -1, "smooth"],
+        [0.6, 2, "ease_in"],
+        [1.0, 0, "hold"],
+        [1.4, 3, "ease_out"],
+        [1.8, 1, "linear"],
+        [2, 0],
+    ]
+    times = [i / 37 for i in range(150)]
+    for loop in ("none", "repeat", "ping_pong"):
+        text = json.dumps({"version": 1, "fps": 25, "length": 2, "loop": loop, "curves": {"yaw": keys}})
+        there = Keyframes.read(text, {"yaw": (-45, 45)}).at(torch.tensor(times, dtype=torch.float64))["yaw"]
+        assert page("positions", text=text, control="yaw", times=times) == pytest.approx(there.tolist(), abs=1e-4)

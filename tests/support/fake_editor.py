@@ -11,6 +11,9 @@ from mimaface.mimaface_core.morphable.bundled.controls import controls_for_page
 from mimaface.mimaface_core.morphable.bundled.presets import presets_for_page
 from support import fake_face
 
+EDITORS = ("MIMAFaceEditMotion", "MIMAFaceKeyframeMotion")
+TIMELINE = {"fps": 25.0, "length": 3.0, "waveform": [abs(i % 50 - 25) / 25 for i in range(300)]}
+
 
 def upstream(graph, link):
     """A key that is the same for the same nodes before a link."""
@@ -68,13 +71,14 @@ class FakeEditor:
         async def run():
             await self.tell_all("execution_start", {"prompt_id": number})
             for key, node in graph.items():
-                if node["class_type"] == "MIMAFaceEditMotion":
-                    found = {
-                        "mimaface_editor": [{"source": upstream(graph, node["inputs"]["face"]), "size": [320, 300]}]
-                    }
-                    await self.tell_all(
-                        "executed", {"node": key, "display_node": key, "output": found, "prompt_id": number}
+                if node["class_type"] in EDITORS:
+                    key_of_source = upstream(graph, node["inputs"]["face"])
+                    shown = {"source": key_of_source, "size": [320, 300]} | (
+                        TIMELINE if node["class_type"] == "MIMAFaceKeyframeMotion" else {}
                     )
+                    output = {"mimaface_editor": [shown]}
+                    told = {"node": key, "display_node": key, "output": output, "prompt_id": number}
+                    await self.tell_all("executed", told)
             await self.tell_all("execution_success", {"prompt_id": number})
             await self.tell_all("status", {"status": {"exec_info": {"queue_remaining": 0}}})
 

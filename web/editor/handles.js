@@ -6,7 +6,7 @@
 const HANDLES = {
   head: { group: 'head', x: [['yaw'], [], 110], y: [['pitch'], [], 90] },
   iris: { group: 'eyes', x: [['gaze_x_{side}'], [], 12], y: [['gaze_y_{side}'], [], 12] },
-  upper_lid: { group: 'lids', y: [[], ['blink_{side}'], 9] },
+  upper_lid: { group: 'lids', y: [[], ['blink_{side}'], 20] },
   brow: { group: 'brows', y: [['brow_outer_up_{side}', 'brow_inner_up_{side}'], ['brow_down_{side}'], 8] },
   mouth: {
     group: 'mouth',

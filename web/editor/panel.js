@@ -83,7 +83,7 @@ export class Panel {
   /** Shows the positions as they are. */
   show() {
     const { edit, catalogue } = this.editor
-    if (!this.editor.moving && this.rows.some((one) => this.needsOther(one))) {
+    if (this.rows.some((one) => this.needsOther(one))) {
       const { group } = this
       const focus = this.body.contains(document.activeElement) && document.activeElement.dataset.focus
       this.group = null
