@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from .editing import edit, keyframe, keyframes_of, mix
     from .pipeline import load_pack, measure, retarget, retarget_stream, smooth, speak
     from .scoring import evaluate
+    from .video_editing import edit_video
 
 __all__ = [
     "SamplerSettings",
     "animate",
     "edit",
+    "edit_video",
     "evaluate",
     "keyframe",
     "keyframes_of",
@@ -37,9 +39,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import drawing, editing, pipeline, scoring
+    from . import drawing, editing, pipeline, scoring, video_editing
 
-    return next(getattr(module, name) for module in (pipeline, editing, drawing, scoring) if hasattr(module, name))
+    return next(
+        getattr(module, name)
+        for module in (pipeline, editing, drawing, scoring, video_editing)
+        if hasattr(module, name)
+    )
 
 
 def __dir__() -> list[str]:

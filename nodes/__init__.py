@@ -7,6 +7,7 @@ from .detect_gaze import DetectGaze
 from .drive_by_audio import DriveByAudio
 from .drive_implicit import DriveImplicit
 from .edit_motion import EditMotion
+from .edit_video import EditVideo
 from .encode_appearance import EncodeAppearance
 from .encode_implicit import EncodeImplicit
 from .evaluate import Evaluate
@@ -36,6 +37,7 @@ NODES: list[type[io.ComfyNode]] = [
     KeyframeMotion,
     MixMotion,
     MotionToKeyframes,
+    EditVideo,
     RetargetMotion,
     SmoothMotion,
     MotionStatistics,

@@ -1,27 +1,22 @@
 """What controls do to the face that is drawn: each its own movement, monotonically, and little to the rest."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 from support.scenes import needs_faces, portrait_source
+from support.signals import FACE, signals
 
+from mimaface.mimaface_core import load_pack
 from mimaface.mimaface_core.editing import edit
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.face.detect import face_tracker
+from mimaface.mimaface_core.face.follow import clip_landmarks
 from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
-from mimaface.mimaface_core.morphable.bundled.face import EYE_PARTS, bundled_face
-from mimaface.mimaface_core.morphable.bundled.face_mesh import (
-    CHIN,
-    EYE_CORNERS,
-    FACE_POINTS,
-    LEFT_BROW,
-    LID_MIDDLES,
-    LIP_MIDDLES,
-    MOUTH_CORNERS,
-    RIGHT_BROW,
-)
+from mimaface.mimaface_core.morphable.bundled.face_mesh import FACE_POINTS
 from mimaface.mimaface_core.reprojection.renderer import ReprojectionRenderer
 
 pytestmark = needs_faces
-FACE = bundled_face()
 STRENGTHS = (0.33, 0.67, 1.0)
 SHARE = 0.15  # of a signal's range that unrelated controls may take
 
@@ -38,30 +33,6 @@ def shapes(renderer, name, positions):
     track = tracks[0].concatenate(tracks)
     c = track.coefficients
     return renderer.shapes(track), torch.cat([c.angles, c.translation], 1)
-
-
-def signals(shape, pose):
-    """Measures [N] by group and name, in model units and radians."""
-    measured = {"head": dict(zip(("pitch", "yaw", "roll", "x", "y", "z"), pose.T, strict=True))}
-    measured["eyes"], measured["lids"], measured["brows"] = {}, {}, {}
-    brows = (RIGHT_BROW[:5], LEFT_BROW[:5])
-    for side, part, corners, lids, brow in zip(
-        ("right", "left"), EYE_PARTS, EYE_CORNERS, LID_MIDDLES, brows, strict=True
-    ):
-        middle = shape[:, corners].mean(1)
-        iris = shape[:, FACE.parts[part]][:, :24].mean(1) - middle
-        measured["eyes"] |= {f"x {side}": iris[:, 0], f"y {side}": iris[:, 1]}
-        measured["lids"][side] = shape[:, lids[0], 1] - shape[:, lids[1], 1]
-        measured["brows"][side] = (shape[:, brow].mean(1) - middle)[:, 1]
-    corners, middles = shape[:, MOUTH_CORNERS], shape[:, LIP_MIDDLES]
-    measured["mouth"] = {
-        "width": (corners[:, 0] - corners[:, 1]).norm(dim=-1),
-        "right corner": corners[:, 0, 1],
-        "left corner": corners[:, 1, 1],
-        "opening": (middles[:, 0] - middles[:, 1]).norm(dim=-1),
-        "chin": shape[:, CHIN, 1],
-    }
-    return measured
 
 
 @pytest.mark.parametrize("name", CONTROLS)
@@ -109,6 +80,51 @@ def test_unrelated_signals_stay(renderer):
         if group not in RELATED[control.group] and changes[name][group, signal] > SHARE * ranges[group, signal]
     ]
     assert not too_far, "\n".join(too_far)
+
+
+MEASURED = {  # control → the signals that a tracker shall see move, and their group
+    "yaw": ("head", "yaw"),
+    "pitch": ("head", "pitch"),
+    "gaze_x": ("eyes", "x right"),
+    "gaze_x_left": ("eyes", "x left"),
+    "blink_right": ("lids", "right"),
+    "brow_outer_up_left": ("brows", "left"),
+    "mouth_smile_right": ("mouth", "right corner"),
+    "jaw_open": ("mouth", "opening"),
+}
+
+
+def test_a_tracker_sees_each_control_of_the_drawn_photograph(renderer):
+    """The frames are drawn, tracked and fitted anew: the signal follows the control, the other groups stay."""
+    source = portrait_source()
+    ends = {name: CONTROLS[name].high for name in MEASURED}
+    tracks = [source.track] + [
+        edit(source, controls={name: share * end}) for name, end in ends.items() for share in STRENGTHS
+    ]
+    frames = torch.cat([renderer(track) for track in tracks])
+    found = tracked((frames.permute(0, 2, 3, 1) + 1) / 2)
+    c = found.coefficients
+    shape = FACE.turn_eyes(FACE.model.shape(c.identity, c.expression), found.gaze)
+    seen = signals(shape, torch.cat([c.angles, c.translation], 1))
+    spans = {(group, signal): float(v.max() - v.min()) for group, of in seen.items() for signal, v in of.items()}
+    for k, name in enumerate(MEASURED):
+        group, signal = MEASURED[name]
+        rows = [0, *range(1 + 3 * k, 4 + 3 * k)]
+        way = seen[group][signal][rows]
+        steps = way[1:] - way[:-1]
+        assert (steps * steps.sum().sign() > 0).all(), (name, way.tolist())
+        others = {"eyes": ("lids",), "lids": ("eyes",), "brows": ("mouth", "eyes"), "mouth": ("eyes", "brows")}
+        for other in others.get(group, ()):
+            for label, values in seen[other].items():
+                share = float((values[rows] - values[0]).abs().max()) / spans[other, label]
+                assert share < 0.3, f"{name} seems to move {label} of {other} by {share:.0%}"
+
+
+def tracked(frames):
+    """The motion that the tracker sees in frames [N, 512, 512, 3] in 0–1, each a crop of the same place."""
+    tracker, extractor = face_tracker([]), load_pack().measurer()
+    faces = clip_landmarks(frames, tracker)
+    return extractor.fit(torch.stack(faces), Fraction(25))
 
 
 def test_each_side_moves_its_own_side(renderer):

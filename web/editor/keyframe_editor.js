@@ -1,5 +1,6 @@
 // The editor of keyframes: the face at the playhead, the timeline, and what a key is made of.
 import { iconButton, make } from './dom.js'
+import { isLinked } from './host.js'
 import { EASINGS, Keyframes, LOOPS } from './keyframes.js'
 import { Lanes } from './lanes.js'
 import { NodeEditor } from './node_editor.js'
@@ -14,9 +15,9 @@ export class KeyframeEditor extends NodeEditor {
     this.lanes = new Lanes(this)
     const hint = make('p', { class: 'mf-hint' }, say('keyframe_hint'))
     const left = make('div', { class: 'mf-left' }, this.tools(), this.face.element, hint)
-    const right = make('section', { class: 'mf-panel' }, this.transport(), this.lanes.element, this.inspector())
+    this.panel = make('section', { class: 'mf-panel' }, this.transport(), this.lanes.element, this.inspector())
     this.element.addEventListener('keydown', (event) => this.space(event))
-    return make('div', { class: 'mf-body mf-keyframes' }, left, right)
+    return make('div', { class: 'mf-body mf-keyframes' }, left, this.panel)
   }
 
   transport() {
@@ -92,8 +93,10 @@ export class KeyframeEditor extends NodeEditor {
     this.play.click()
   }
 
+  /** A sentence where the timeline cannot be shown or changed here, or null. */
   fault() {
-    return this.timeline.fault
+    if (isLinked(this.node, this.widget.name)) return say('linked')
+    return this.timeline.fault && say('fault', this.timeline.fault)
   }
 
   sent() {
@@ -105,16 +108,18 @@ export class KeyframeEditor extends NodeEditor {
   // --- the value
 
   read() {
-    if (!this.timeline || this.moving || this.widget.value === this.seen) return
-    this.seen = this.widget.value
-    this.timeline.read(this.seen)
+    if (!this.timeline || this.moving) return
+    const seen = `${isLinked(this.node, this.widget.name)} ${this.widget.value}`
+    if (seen === this.seen) return
+    this.seen = seen
+    this.timeline.read(this.widget.value)
     this.selected = null
     this.changed()
   }
 
   /** Positions at the playhead: keys there, without writing the value. */
   live(changes) {
-    if (this.timeline.fault) return
+    if (this.fault()) return
     for (const [name, position] of Object.entries(changes)) {
       const there = this.timeline.curves.has(name)
       if (there || Math.abs(position - this.timeline.at(name, this.time)) > 1e-6) this.timeline.set(name, this.time, position)
@@ -133,8 +138,8 @@ export class KeyframeEditor extends NodeEditor {
     this.moving = false
     const text = this.timeline.text()
     const written = new Keyframes(this.catalogue, this.widget.value)
-    if (this.timeline.fault || (!written.fault && written.text() === text)) return
-    this.seen = text
+    if (this.fault() || (!written.fault && written.text() === text)) return
+    this.seen = `false ${text}`
     this.write(text)
   }
 
@@ -190,7 +195,9 @@ export class KeyframeEditor extends NodeEditor {
 
   changed() {
     const { timeline, selected } = this
-    if (timeline.fault) return this.face.say('refused', say('fault', timeline.fault))
+    const fault = this.fault()
+    this.panel.inert = Boolean(fault)
+    if (fault) return this.face.say('refused', fault)
     this.lanes.show()
     for (const name of ['length', 'fps', 'loop']) if (document.activeElement !== this[name]) this[name].value = timeline[name]
     this.chosen.hidden = !selected

@@ -37,7 +37,7 @@ function keyframes(node) {
 /** Puts an editor on its node, in place of the widget with its value, for as long as the node lives. */
 function live(node, value, editor, tidy, size) {
   const again = () => {
-    show(value, false)
+    show(value, isLinked(node, value.name))
     tidy()
     editor.read()
   }

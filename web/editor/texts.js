@@ -20,6 +20,7 @@ const en = {
   remove_curve: (label) => `Remove all keys of ${label}`,
   remove_key: 'Remove this key',
   key: (label, time, value, easing) => `${label}: key at ${time} s, ${value}, ${easing}`,
+  linked: 'The keys come over a link; take it away to edit them here.',
   keyframe_hint: 'Dragging the face sets keys at the playhead',
   group_names: {},
   preset_names: {},
@@ -88,6 +89,7 @@ const zh = {
   remove_curve: (label) => `删除 ${label} 的所有关键帧`,
   remove_key: '删除此关键帧',
   key: (label, time, value, easing) => `${label}：${time} 秒处的关键帧，${value}，${easing}`,
+  linked: '关键帧来自连线；断开后可在此编辑。',
   keyframe_hint: '拖动人脸会在播放头处设置关键帧',
   group_names: {
     head: '头部',
