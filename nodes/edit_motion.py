@@ -14,8 +14,8 @@ from .sockets import CATEGORY, Motion, Source
 from .widgets import slider
 
 EDIT_TIP = (
-    'What the editor on the node holds, as JSON: {"version": 1, "controls": {"mouth_smile_left": 0.5}, "neutral_first":'
-    " false}. It is added to the sliders. The help lists the controls and their ranges."
+    "What the editor on the node holds, as JSON: positions of controls by name, which are added to the sliders. The"
+    " help lists the controls and their ranges."
 )
 
 

@@ -20,8 +20,8 @@ from .streams import audio_of
 NO_CONTROL = "none"
 WAVEFORM_POINTS = 1000
 KEYFRAMES_TIP = (
-    'The timeline, as JSON: {"version": 1, "fps": 25, "length": 4, "loop": "none", "curves": {"yaw": [[0, 0, "smooth"],'
-    " [2, 15]]}}; a key is second, position and easing. Motion to Keyframes makes one of a motion."
+    "The timeline as JSON: keys of each control, a key being second, position and easing. The help shows how it is"
+    " written; Motion to Keyframes makes one of a motion."
 )
 
 
@@ -45,24 +45,6 @@ class KeyframeMotion(Node):
                     "face",
                     types=[Source, Motion],
                     tooltip="A source, to move the photograph, or a (retargeted) motion, to add the curves to it.",
-                ),
-                io.MultiType.Input(
-                    "audio",
-                    types=[io.Audio, io.Video],
-                    optional=True,
-                    tooltip="Audio that the timeline shows, and whose loudness can move a control.",
-                ),
-                Curve.Input(
-                    "easing",
-                    optional=True,
-                    extra_dict={"forceInput": True},  # a newer page would put a curve of its own there
-                    tooltip="A curve of ComfyUI's Curve Editor: the way from each key to the next, instead of the keys'"
-                    " own easing.",
-                ),
-                Source.Input(
-                    "source",
-                    optional=True,
-                    tooltip="The person whom the timeline shows where `face` is a motion. It changes nothing else.",
                 ),
                 io.Float.Input(
                     "seconds",
@@ -89,6 +71,24 @@ class KeyframeMotion(Node):
                     " way.",
                 ),
                 io.String.Input("keyframes", default="{}", tooltip=KEYFRAMES_TIP),
+                io.MultiType.Input(
+                    "audio",
+                    types=[io.Audio, io.Video],
+                    optional=True,
+                    tooltip="Audio that the timeline shows, and whose loudness can move a control.",
+                ),
+                Curve.Input(
+                    "easing",
+                    optional=True,
+                    extra_dict={"forceInput": True},  # a newer page would put a curve of its own there
+                    tooltip="A curve of ComfyUI's Curve Editor: the way from each key to the next, instead of the keys'"
+                    " own easing.",
+                ),
+                Source.Input(
+                    "source",
+                    optional=True,
+                    tooltip="The person whom the timeline shows where `face` is a motion. It changes nothing else.",
+                ),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The face, moving by the keys.")],
         )

@@ -24,12 +24,6 @@ class MotionToKeyframes(Node):
             description="Turns a motion, also one of an ARKit table, into keyframes for Keyframe Motion.",
             inputs=[
                 Motion.Input("motion", tooltip="The motion: of a video, a voice, or a table from Load Motion."),
-                Source.Input(
-                    "source",
-                    optional=True,
-                    tooltip="The person to whom the motion was retargeted, from whose face the keys count. Leave it"
-                    " out for a driver's own motion: its resting face is found.",
-                ),
                 io.Float.Input(
                     "tolerance",
                     default=0.01,
@@ -38,6 +32,12 @@ class MotionToKeyframes(Node):
                     step=0.005,
                     tooltip="How far the curves may differ from the motion, as a share of each control's range; more"
                     " leaves fewer keys.",
+                ),
+                Source.Input(
+                    "source",
+                    optional=True,
+                    tooltip="The person to whom the motion was retargeted, from whose face the keys count. Leave it"
+                    " out for a driver's own motion: its resting face is found.",
                 ),
             ],
             outputs=[
