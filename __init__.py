@@ -8,9 +8,14 @@ async def comfy_entrypoint() -> object:
     from .mimaface_core import host
     from .nodes import MIMAFaceExtension
     from .nodes.comfyui.examples import offer_examples
-    from .nodes.comfyui.host import ComfyUIHost
+    from .nodes.comfyui.host import ComfyUIHost, server_routes
+    from .nodes.comfyui.preview_route import add_editor_routes
+    from .nodes.previews import STORE
 
     comfyui = ComfyUIHost()
     host.use(comfyui)
     offer_examples(comfyui.input_folder())
+    routes = server_routes()
+    if routes is not None:
+        add_editor_routes(routes, STORE)
     return MIMAFaceExtension()

@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .diffusion.settings import SamplerSettings
     from .drawing import animate, paste_back, render, write_video
-    from .pipeline import edit, load_pack, measure, retarget, retarget_stream, smooth, speak
+    from .editing import edit, keyframe, keyframes_of, mix
+    from .pipeline import load_pack, measure, retarget, retarget_stream, smooth, speak
     from .scoring import evaluate
+    from .video_editing import edit_video
 
 __all__ = [
     "SamplerSettings",
     "animate",
     "edit",
+    "edit_video",
     "evaluate",
+    "keyframe",
+    "keyframes_of",
     "load_pack",
     "measure",
+    "mix",
     "paste_back",
     "render",
     "retarget",
@@ -33,9 +39,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import drawing, pipeline, scoring
+    from . import drawing, editing, pipeline, scoring, video_editing
 
-    return next(getattr(module, name) for module in (pipeline, drawing, scoring) if hasattr(module, name))
+    return next(
+        getattr(module, name)
+        for module in (pipeline, editing, drawing, scoring, video_editing)
+        if hasattr(module, name)
+    )
 
 
 def __dir__() -> list[str]:

@@ -1,12 +1,11 @@
-"""From files to motion, one function a step: what shows a face is measured, retargeted, smoothed, edited, or spoken.
+"""From files to motion, one function a step: what shows a face is measured, retargeted, smoothed, or spoken.
 
-measure → retarget, smooth, edit; speak. What draws the motion follows in `drawing`.
+measure → retarget, smooth; speak. Changes by hand follow in `editing`, what draws the motion in `drawing`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from . import checks, host
-from .arguments import AUDIO, FACE, MOTION, PACK, SOURCE
+from .arguments import AUDIO, MOTION, PACK, SOURCE
 from .audio.checks import STYLES
 from .audio.driver import DRIVERS, AudioDriver, audio_driver
 from .audio.speech import Speech
@@ -30,8 +29,6 @@ from .media.frames import Frames
 from .media.marks.report import name_marks
 from .media.rate import exact_rate
 from .morphable.bundled.groups import expression_groups
-from .morphable.bundled.sliders import slider_change
-from .motion import edit as edits
 from .motion import reference as references
 from .motion import retarget as retargeting
 from .motion import smooth as smoothing
@@ -40,7 +37,6 @@ from .motion.track import BUNDLED, MotionTrack
 from .packs.find import find_pack
 from .packs.pack import ModelPack
 
-GAZE_X, GAZE_Y = 0.2, 0.12  # eye widths at a slider's 1: as far as eyes turn without effort
 MOST_FACES = 1000  # that `face` counts to
 
 _ANY, _SHARE, _FACTOR = checks.number(), checks.number(0, 1), checks.number(0, 10)
@@ -176,56 +172,6 @@ def retarget_stream(
 def smooth(motion: MotionTrack, *, pose: float = 0.4, expression: float = 0.3, gaze: float = 0.3) -> MotionTrack:
     """The motion without the tracker's jitter; strengths from 0 (as it is) to 1. See `motion.smooth.smooth`."""
     return smoothing.smooth(motion, expression_groups(motion.basis), pose, expression, gaze)
-
-
-@checks.checked(
-    face=FACE,
-    yaw=_ANY,
-    pitch=_ANY,
-    roll=_ANY,
-    shift=checks.pair,
-    zoom=_ANY,
-    gaze=checks.pair,
-    expression=checks.optional(checks.numbers_by_name),
-)
-def edit(
-    face: SourceFace | MotionTrack,
-    *,
-    yaw: float = 0.0,
-    pitch: float = 0.0,
-    roll: float = 0.0,
-    shift: tuple[float, float] = (0.0, 0.0),
-    zoom: float = 1.0,
-    gaze: tuple[float, float] = (0.0, 0.0),
-    expression: Mapping[str, float] | None = None,
-) -> MotionTrack:
-    """The same change in every frame of a motion, or of a photograph, which is one frame.
-
-    Args:
-        face: the source, or a motion retargeted to it.
-        yaw: degrees, to the image's right.
-        pitch: degrees, up.
-        roll: degrees, clockwise as seen.
-        shift: x to the image's right and y up, as shares of the crop's side.
-        zoom: size of the head, 1 as it is.
-        gaze: x to the image's right and y up; at 1 the eyes turn as far as they do without effort.
-        expression: positions of the sliders by name (`morphable.bundled.sliders.EXPRESSION_SLIDERS`), such as
-            {"smile": 0.5}.
-
-    Raises:
-        InputError: expression sliders for a motion of another face model than the bundled one.
-    """
-    motion = face.track if isinstance(face, SourceFace) else face
-    return edits.edit(
-        motion,
-        yaw=math.radians(yaw),
-        pitch=math.radians(pitch),
-        roll=math.radians(roll),
-        shift=shift,
-        zoom=zoom,
-        expression=slider_change(motion, expression or {}),
-        gaze=(GAZE_X * gaze[0], GAZE_Y * gaze[1]),
-    )
 
 
 @checks.checked(

@@ -7,13 +7,17 @@ from .detect_gaze import DetectGaze
 from .drive_by_audio import DriveByAudio
 from .drive_implicit import DriveImplicit
 from .edit_motion import EditMotion
+from .edit_video import EditVideo
 from .encode_appearance import EncodeAppearance
 from .encode_implicit import EncodeImplicit
 from .evaluate import Evaluate
 from .extract_3dmm import Extract3DMM
+from .keyframe_motion import KeyframeMotion
 from .load_motion import LoadMotion
 from .load_pack import LoadPack
+from .mix_motion import MixMotion
 from .motion_statistics import MotionStatistics
+from .motion_to_keyframes import MotionToKeyframes
 from .paste_back import PasteBack
 from .plot_motion import PlotMotion
 from .render_implicit import RenderImplicit
@@ -30,6 +34,10 @@ NODES: list[type[io.ComfyNode]] = [
     DetectGaze,
     DriveByAudio,
     EditMotion,
+    KeyframeMotion,
+    MixMotion,
+    MotionToKeyframes,
+    EditVideo,
     RetargetMotion,
     SmoothMotion,
     MotionStatistics,

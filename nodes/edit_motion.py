@@ -1,15 +1,22 @@
-"""Edit Motion: sliders for head, expression and gaze, for a photograph or on top of a motion."""
+"""Edit Motion: controls of head, expression and gaze, for a photograph or on top of a motion."""
 
 from __future__ import annotations
 
+from ..mimaface_core.editing import edit as edit_by_hand
 from ..mimaface_core.face.source import SourceFace
-from ..mimaface_core.morphable.bundled.sliders import EXPRESSION_SLIDERS
+from ..mimaface_core.morphable.bundled.controls import EXPRESSION_SLIDERS
+from ..mimaface_core.morphable.bundled.edit_value import EditValue
 from ..mimaface_core.motion.track import MotionTrack
-from ..mimaface_core.pipeline import edit
 from .comfyui.schema import io
-from .node import Node
+from .node import Node, fault, verdict
+from .previews import editor_ui
 from .sockets import CATEGORY, Motion, Source
 from .widgets import slider
+
+EDIT_TIP = (
+    "What the editor on the node holds, as JSON: positions of controls by name, which are added to the sliders. The"
+    " help lists the controls and their ranges."
+)
 
 
 class EditMotion(Node):
@@ -21,8 +28,8 @@ class EditMotion(Node):
             node_id="MIMAFaceEditMotion",
             display_name="Edit Motion (MIMAFace)",
             category=CATEGORY,
-            description="Sliders for head, expression and gaze. With a source they edit the photograph; with a motion"
-            " they are added to each of its frames.",
+            description="Controls of head, expression and gaze, by hand. With a source they edit the photograph; with a"
+            " motion they are added to each of its frames.",
             inputs=[
                 io.MultiType.Input(
                     "face",
@@ -38,9 +45,19 @@ class EditMotion(Node):
                 *(slider(name, 0, one.low, one.high, 0.05, one.tooltip) for name, one in EXPRESSION_SLIDERS.items()),
                 slider("gaze_x", 0, -1.5, 1.5, 0.05, "Turns both eyes to the image's right; below 0 to its left."),
                 slider("gaze_y", 0, -1.5, 1.5, 0.05, "Turns both eyes up; below 0 down."),
+                Source.Input(
+                    "source",
+                    optional=True,
+                    tooltip="The person whom the editor shows where `face` is a motion. It changes nothing else.",
+                ),
+                io.String.Input("edit", default="{}", optional=True, socketless=True, tooltip=EDIT_TIP),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The edited motion; of a source, one frame.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, edit: str | None = None) -> bool | str:
+        return verdict(None if edit is None else fault(EditValue.read, edit))
 
     @classmethod
     def execute(
@@ -54,9 +71,12 @@ class EditMotion(Node):
         zoom: float,
         gaze_x: float,
         gaze_y: float,
+        edit: str = "{}",
+        source: SourceFace | None = None,
         **expression: float,
     ) -> io.NodeOutput:
-        edited = edit(
+        value = EditValue.read(edit)
+        edited = edit_by_hand(
             face,
             yaw=yaw,
             pitch=pitch,
@@ -65,5 +85,7 @@ class EditMotion(Node):
             zoom=zoom,
             gaze=(gaze_x, gaze_y),
             expression=expression,
+            controls=value.controls,
+            neutral_first=value.neutral_first,
         )
-        return io.NodeOutput(edited)
+        return io.NodeOutput(edited, ui=editor_ui(face if isinstance(face, SourceFace) else source))

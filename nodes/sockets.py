@@ -12,6 +12,7 @@ Implicit = io.Custom("MIMAFACE_IMPLICIT")
 ImplicitSource = io.Custom("MIMAFACE_IMPLICIT_SOURCE")
 AnyMotion = io.Custom(f"{Motion.io_type},{Implicit.io_type}")  # of an output, which is that of the input
 Appearance = io.Custom("MIMAFACE_APPEARANCE")
+Curve = io.Custom("CURVE")  # of ComfyUI's core, where it is new enough
 Landmarks = io.Custom("FACE_LANDMARKS")  # of ComfyUI's core, where it is new enough
 
 PACK_TIP = "The model pack, from Load Pack."

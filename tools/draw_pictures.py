@@ -10,6 +10,7 @@ from help_pictures import draw_help
 from PIL import Image
 from sheets import card, frames, tiles, waves
 from skimage.data import astronaut
+from torch import Tensor
 
 from mimaface.cli.demo import DRIVER, portrait, run_demo
 from mimaface.headless.job import run_here
@@ -22,6 +23,8 @@ VOICE = ROOT / "assets" / "demo_voice.ogg"
 TALK_FRAMES = (8, 92)  # two open mouths of different shape
 IMPLICIT_TALK_FRAMES = (8, 44)  # an open mouth below raised brows, and a turned head with the mouth nearly shut
 TURN_FRAME = 48  # the video turns the head and the voice opens the mouth
+KEYED_FRAMES = (30, 50, 70)  # a turned head that smiles, shut eyes, a raised brow
+EDITED_FRAMES = (14, 70)
 EDITS = (
     ("edit.yaw=18", "edit.smile=1.2"),
     ("edit.blink_left=1", "edit.roll=-8"),
@@ -49,6 +52,8 @@ def main() -> None:
         edited = [read_image(run_here("edit_face", [f"source={source}"], list(edit), out)[0][0]) for edit in EDITS]
         tiles([edited], 200, ROOT / "workflows" / "edit_face.jpg")
 
+        draw_by_hand(source, person, out)
+
         inputs = [f"source={source}", f"audio={VOICE}"]
         talk, _ = run_here("talk", inputs, [], out)
         tiles([[waves(VOICE), *frames(talk[0], TALK_FRAMES)]], 200, ROOT / "workflows" / "talk.jpg")
@@ -65,6 +70,18 @@ def main() -> None:
         photograph = out / "photograph.png"
         Image.fromarray(astronaut()).save(photograph)
         draw_help(source, photograph, face)
+
+
+def draw_by_hand(source: Path, person: Tensor, out: Path) -> None:
+    """The thumbnails of the workflows with keyframes and with a change made by hand; `person` is the photograph."""
+    keyed, _ = run_here("keyframes", [f"source={source}"], [], out)
+    tiles([frames(keyed[0], KEYED_FRAMES)], 200, ROOT / "workflows" / "keyframes.jpg")
+    mixed, _ = run_here("mix_driver_and_hand", [f"source={source}", f"driver={DRIVER}"], [], out)
+    shown = [person, *frames(DRIVER, (TURN_FRAME,)), *frames(mixed[0], (TURN_FRAME,))]
+    tiles([shown], 200, ROOT / "workflows" / "mix_driver_and_hand.jpg")
+    edited, _ = run_here("edit_video", [f"source={DRIVER}"], [], out)
+    pairs = [(frames(DRIVER, (at,))[0], frames(edited[0], (at,))[0]) for at in EDITED_FRAMES]
+    tiles([[picture for pair in pairs for picture in pair]], 200, ROOT / "workflows" / "edit_video.jpg")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from sheets import frames, labelled, tiles
 from torch import Tensor
 
 from mimaface.cli.demo import DRIVER
+from mimaface.mimaface_core.editing import keyframes_of
 from mimaface.mimaface_core.face.crop import CROP_SIZE, PLANE
 from mimaface.mimaface_core.media.image import read_image
 from mimaface.mimaface_core.media.provenance import own_watermark
@@ -46,6 +47,9 @@ PAGES = ROOT / "web" / "docs"
 THUMBNAILS = {
     "DriveByAudio": "talk.jpg",
     "EditMotion": "edit_face.jpg",
+    "EditVideo": "edit_video.jpg",
+    "KeyframeMotion": "keyframes.jpg",
+    "MixMotion": "mix_driver_and_hand.jpg",
     "SampleClips": "reenact_video.jpg",
     "SpeakImplicit": "talk_realtime.jpg",
     "DriveImplicit": "reenact_realtime.jpg",
@@ -58,6 +62,7 @@ SHOWN, COLUMNS = (
     "mouthSmile", "mouthSmileLeft", "mouthFrown", "mouthPucker", "mouthFunnel", "mouthLeft", "mouthUpperUp",
     "mouthLowerDown", "mouthRollLower", "mouthStretch", "mouthPress", "jawOpen", "jawForward",
 ), 7  # fmt: skip
+KEY_TOLERANCE = 0.03  # more than usual, so that the lines differ
 RESTING = 50  # frames at the start, in which the face hardly moves
 
 
@@ -119,6 +124,7 @@ def draw_help(portrait: Path, photograph: Path, result: Path) -> None:
         plotted,
         smoothed,
         calmed,
+        keyed,
         scored,
         expressions,
         drawn_implicitly,
@@ -269,6 +275,15 @@ def calmed(scene: Scene) -> None:
 
     lines = {f"head {factor:g}": yaw(head(factor)) for factor in (0.5, 1.0, 1.5)}
     save_plot(curves("head, yaw, degrees", lines, scene.motion), page("MotionStatistics", "calmer.png"))
+
+
+def keyed(scene: Scene) -> None:
+    """The turn of a head, and that of few keys."""
+    keys = keyframes_of(scene.motion, scene.source, KEY_TOLERANCE)
+    times = torch.arange(len(scene.motion)) / float(scene.motion.fps)
+    turned = yaw(scene.motion) - yaw(scene.source.track)
+    lines = {"motion": turned, f"{len(keys.curves['yaw'])} keys": keys.at(times)["yaw"]}
+    save_plot(curves("yaw, degrees", lines, scene.motion), page("MotionToKeyframes", "keys.png"))
 
 
 def yaw(motion: MotionTrack) -> Tensor:

@@ -1,4 +1,4 @@
-"""Writes the blueprints in subgraphs/: four workflows as one node each, without loaders and notes.
+"""Writes the blueprints in subgraphs/: some workflows as one node each, without loaders and notes.
 
 `python tools/write_blueprints.py`, with any Python. ComfyUI lists the files of subgraphs/ among its nodes, by name.
 """
@@ -59,13 +59,26 @@ BLUEPRINTS = {
     ),
     "MIMAFace Edit": Blueprint(
         "edit_face",
-        "Head, expression and gaze of a photograph by sliders. Writes the face and the full image.",
+        "Head, expression and gaze of a photograph by hand. Writes the face and the full image.",
         ("expression editor", "face editing", "portrait"),
         tuple(
             ("edit", name)
             for name in ("yaw", "pitch", "roll", "mouth_open", "smile", "brows", "blink_right", "blink_left")
         )
         + (("edit", "gaze_x"), ("edit", "gaze_y"), ("sampler", "seed"), ("pack", "pack")),
+    ),
+    "MIMAFace Keyframes": Blueprint(
+        "keyframes",
+        "Head, expression and gaze of a photograph by keyframes. Writes the face and the full image.",
+        ("timeline", "face animation", "portrait"),
+        (("keyframes", "seconds"), ("sampler", "seed"), ("pack", "pack")),
+    ),
+    "MIMAFace Mix": Blueprint(
+        "mix_driver_and_hand",
+        "A video drives a photograph, and a change made by hand is laid over it. Writes the face and the full image.",
+        ("expression editor", "face reenactment"),
+        tuple(("mix", name) for name in ("driver_head", "driver_mouth", "hand_head", "hand_mouth", "start", "end"))
+        + (("sampler", "seed"), ("pack", "pack")),
     ),
 }
 RESULTS = ("full", "video")  # titles of the inner nodes whose videos are the outputs

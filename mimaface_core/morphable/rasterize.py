@@ -176,11 +176,13 @@ def _covered_pixels(
     # Pixels of all scanlines.
     count = last - first + 1
     line = torch.repeat_interleave(torch.arange(len(count), device=device), count)
-    step = torch.arange(len(line), device=device) - (count.cumsum(0) - count)[line]
-    depth = torch.addcmul(start[line], slope[owner, 0][line], step)
-    depth = depth.maximum(z.amin(1)[owner][line]).minimum(z.amax(1)[owner][line])
-    pixel = ((candidates.frame[low:high][owner] * height + row) * width + first)[line] + step
-    return pixel, depth, (owner + low)[line]
+    places = torch.stack(
+        [count.cumsum(0) - count, (candidates.frame[low:high][owner] * height + row) * width + first, owner + low], 1
+    ).index_select(0, line)
+    depths = torch.stack([start, slope[owner, 0], z.amin(1)[owner], z.amax(1)[owner]], 1).index_select(0, line)
+    step = torch.arange(len(line), device=device) - places[:, 0]
+    depth = torch.addcmul(depths[:, 0], depths[:, 1], step).maximum(depths[:, 2]).minimum(depths[:, 3])
+    return places[:, 1] + step, depth, places[:, 2]
 
 
 def _ordered(bits: Tensor) -> Tensor:

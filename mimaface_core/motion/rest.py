@@ -129,6 +129,25 @@ def resting_source(source: MotionTrack, groups: ExpressionGroups) -> RestingFace
     return RestingFace(expression, source.gaze, c.angles, neck_of(c))
 
 
+def neutral_expression(identity: Tensor, expression: Tensor, groups: ExpressionGroups) -> Tensor:
+    """The expression [1, 64] of a face that shows none: lips together, eyes as far open as eyes usually are.
+
+    Args:
+        identity: [1, 80].
+        expression: the person's own [1, 64]; eyes that are open as usual stay as they are open.
+        groups: of the face model.
+    """
+    neutral = _with_lips_shut(identity, torch.zeros_like(expression), groups)
+    if groups.eye_opening is None or groups.blink is None:
+        return neutral
+    widest = groups.eye_opening(identity, neutral)
+    own = groups.eye_opening(identity, expression)
+    opening = torch.where(own < SHUT_EYE * widest, OPEN_USUAL * widest, own)
+    opening = opening.clamp(OPEN_LEAST * widest, OPEN_MOST * widest)
+    neutral[:, [side[0] for side in groups.lids]] += groups.blink(widest - opening)
+    return neutral
+
+
 def _median(values: Tensor) -> Tensor:
     return values.median(0, keepdim=True).values
 

@@ -19,14 +19,13 @@ from ..morphable.bundled.face_mesh import (
     FACE_POINTS,
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
-    LIP_MIDDLES,
     NOSE_TIP,
 )
 from ..morphable.bundled.geometry import RING_POINTS
 from ..morphable.bundled.lip_contact import CONTACT_GAP, SHUT_GAP, limit_lips, lip_gaps
-from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..morphable.model import EXPRESSION_SIZE
 from ..morphable.rasterize import Fragments, interpolate, rasterize
+from ..motion.edit import CROP_SIZE
 from ..motion.track import MotionTrack
 from ..tensors import blur, moved
 from .contact import keep_iris_in_opening, lift_brows, meet_lids, order_lips, stop_jaw
@@ -35,6 +34,7 @@ from .facing import facing
 from .hidden_skin import draw_hidden_skin
 from .lip_shading import LIP_SHADING
 from .monochrome import apply_tone
+from .mouth_inside import Interior, draw_mouth
 from .openings import OPENING_ENDS, OPENING_TRIANGLES, RIM_POINTS
 from .outline import Outline, soften_edges
 from .parts import draw_parts
@@ -43,7 +43,6 @@ from .photo_shape import openings
 from .projection import project
 from .sampling import PixelBox, pixel_box, sample, stretch
 
-THROAT_COLOUR = (-0.62, -0.83, -0.84)  # colour in ±1 where nothing lies before it
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
 SAME_GAP = 0.015  # model units: where the lips' gap differs less from the photograph's, its inside still fits
 OPENED_EYE = 0.03  # model units, by which an eye that the photograph shows shut opens until its inside is drawn
@@ -55,7 +54,15 @@ MOUTH_FREEDOM = (
 RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mouth behind the skin
 RIM_BLUR = 1.6  # pixels by which the photograph continues over the rims of lids and lips: lashes and soft edges
 SEAM_BLUR, SEAM_SOFTNESS = 0.8, 3.0  # pixels by which closed edges are softened, and how far beside them
-MIN_DEFOCUS = 0.3  # pixels: a photograph less out of focus is taken as sharp
+AT_REST = 0.5  # pixels: a frame whose points have moved less goes over to the photograph itself
+
+
+class Posed(NamedTuple):
+    """The face in N frames: shape [N, V, 3] before the pose, points [N, V, 3] in crop pixels and depth, their track."""
+
+    shape: Tensor
+    points: Tensor
+    track: MotionTrack
 
 
 class _Skin(NamedTuple):
@@ -68,19 +75,6 @@ class _Skin(NamedTuple):
     source_pixels: Tensor
     cover: Tensor
     fragments: Fragments
-
-
-class _Interior(NamedTuple):
-    """The eyes and the mouth's inside behind the skin, in an area of the image.
-
-    colour: [N, 3, h, w]. synthetic: [N, 1, h, w] in 0–1, where the photograph does not show it. mouth: bool
-    [N, 1, h, w], the mouth's inside. shut: [N, 1, h, w] in 0–1, an eye that is shut as in the photograph.
-    """
-
-    colour: Tensor
-    synthetic: Tensor
-    mouth: Tensor
-    shut: Tensor
 
 
 class ReprojectionRenderer:
@@ -111,12 +105,13 @@ class ReprojectionRenderer:
         whole = self.photo.crop.new_tensor([[0, 0], [self.size, self.size]])
         self._centres = pixel_box(whole, 0, self.size).centres
         self._skin_triangles = face.model.triangles[: face.part_triangles["head"].stop]
+        self._pixel = self.size / CROP_SIZE  # of a crop of the usual size, in pixels of this one
+        self._rest = self.pose(source).points[..., :2]
 
     def __call__(self, track: MotionTrack) -> Tensor:
         """Images [N, 3, S, S] in ±1 of the source with the track's expression, pose and gaze."""
         return self.draw(track)[:, :3]
 
-    @torch.no_grad()
     def draw(self, track: MotionTrack) -> Tensor:
         """Images of the source with the track's expression, pose and gaze, and the freedom to depart from them.
 
@@ -126,11 +121,21 @@ class ReprojectionRenderer:
         Returns:
             [N, 4, S, S], on the device: colours in ±1, and in 0–1 how far generated frames may depart from them: 0
             where the photograph is only shifted, 1 where it is stretched, squeezed or torn or where something is
-            synthetic, little inside the mouth.
+            synthetic, little inside the mouth. A frame without any movement is the photograph itself.
         """
+        return self.draw_posed(self.pose(track))
+
+    @torch.no_grad()
+    def pose(self, track: MotionTrack) -> Posed:
+        """The face as it stands in the frames of a track."""
         track = moved(track, self._centres.device)
         shape = self.shapes(track)
-        points = self._points(shape, track)
+        return Posed(shape, self._points(shape, track), track)
+
+    @torch.no_grad()
+    def draw_posed(self, posed: Posed, freedom: bool = True) -> Tensor:
+        """What `draw` returns, of a face in its pose; without `freedom` the colours alone, [N, 3, S, S]."""
+        shape, points, track = posed
         low, high = CLOSURE_RANGE
         closure = 1 - openings(shape) / self.photo.openings
         closure = ((closure - low) / (high - low)).clamp(0, 1) * (self.photo.openings > SHUT_GAP)
@@ -140,9 +145,13 @@ class ReprojectionRenderer:
         eyes = self._shut * (1 - (openings(shape) - self.photo.openings)[:, :2] / OPENED_EYE).clamp(0, 1)
         unchanged = torch.cat([eyes, unchanged], 1)
         turned = facing(self.face, shape, track) - self.photo.facing
-        drawn = self._draw(points, closure, unchanged, turned)
+        departed = (points[..., :2] - self._rest).abs().amax((1, 2))[:, None, None, None]
+        departed = (departed / (AT_REST * self._pixel)).clamp(max=1)
+        drawn = self._draw(points, closure, unchanged, turned, freedom)
         if self.photo.tone is not None:
             drawn[:, :3] = apply_tone(drawn[:, :3], self.photo.tone)
+        drawn[:, :3] = torch.where(departed > 0, torch.lerp(self.photo.crop, drawn[:, :3], departed), self.photo.crop)
+        drawn[:, 3:] *= departed
         return drawn
 
     @torch.no_grad()
@@ -191,31 +200,34 @@ class ReprojectionRenderer:
         now = lip_gaps(self.face, c.identity, expression).amax(1)
         return torch.where(before > SHUT_GAP, (now - CONTACT_GAP) / LIP_CLOSING_GAP, 1).clamp(0, 1)
 
-    def _draw(self, points: Tensor, closure: Tensor, unchanged: Tensor, turned: Tensor) -> Tensor:
+    def _draw(self, points: Tensor, closure: Tensor, unchanged: Tensor, turned: Tensor, free: bool) -> Tensor:
         """The result of `draw`: skin over irises over the sclera and the mouth's inside.
 
         points: [N, V, 3] in crop pixels. closure: [N, 3], 0–1, how far right eye, left eye and mouth have closed since
         the photograph. unchanged: [N, 3], 0–1, how far right and left eye are shut, and the mouth is open, as there.
-        turned: [N, 468], see `draw_hidden_skin`.
+        turned: [N, 468], see `draw_hidden_skin`. free: whether the freedom is drawn, too.
         """
         warped = self._warped_skin(points)
-        image, freedom = warped.image, self._stretch(warped)
+        image, px = warped.image, self._pixel
         draw_hidden_skin(image, self.photo.hidden_skin, warped.fragments, self._skin_triangles, points, turned)
         soften_edges(image, warped.source_pixels, warped.cover, points[:, : FACE_POINTS + RING_POINTS, :2])
         # the rest happens around eyes and mouth
-        box = pixel_box(points[:, RIM_POINTS, :2], RIM_REACH, self.size)
+        box = pixel_box(points[:, RIM_POINTS, :2], round(RIM_REACH * px), self.size)
         area = (slice(None), *box.index)
         local = points - points.new_tensor([*box.corner, 0])
         skin, cover = self._skin_over_rims(warped, box, closure)
-        interior = self._with_photograph(local, skin, self._mouth(local, cover, closure[:, 2]), unchanged)
-        wet = blur((1 - cover) * interior.synthetic, LIP_SHADING.wet_reach)
+        mouth = draw_mouth(self.face, self.photo.textures, local, cover, closure[:, 2], self.photo.defocus, px)
+        interior = self._with_photograph(local, skin, mouth, unchanged)
+        wet = blur((1 - cover) * interior.synthetic, LIP_SHADING.wet_reach * px)
         skin = (skin + 1) * (1 - points.new_tensor(LIP_SHADING.wet)[:, None, None] * wet) - 1
         behind = self._with_irises(local, interior, cover)
         image[area] = skin * cover + behind * (1 - cover)
-        synthetic = (1 - cover) * interior.synthetic
+        if not free:
+            return image
+        freedom, synthetic = self._stretch(warped), (1 - cover) * interior.synthetic
         in_mouth = (1 - MOUTH_FREEDOM) * (1 - cover) * interior.mouth
         freedom[area] = torch.maximum(freedom[area], synthetic) * (1 - in_mouth)
-        return torch.cat([image, blur(freedom, 1.5)], 1)
+        return torch.cat([image, blur(freedom, 1.5 * px)], 1)
 
     def _warped_skin(self, points: Tensor) -> _Skin:
         fragments = rasterize(points, self._skin_triangles, self.size, self.size)
@@ -227,49 +239,27 @@ class ReprojectionRenderer:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""
         covered = torch.where(skin.cover[..., None], skin.source_pixels, self._centres)
         low, high = STRETCH_RANGE
-        return blur(((stretch(covered) - low) / (high - low)).clamp(0, 1), 3.0)
+        return blur(((stretch(covered) - low) / (high - low)).clamp(0, 1), 3.0 * self._pixel)
 
     def _skin_over_rims(self, skin: _Skin, box: PixelBox, closure: Tensor) -> tuple[Tensor, Tensor]:
         """Skin [N, 3, h, w] continued a little over the rims and closed by `closure`, and its cover [N, 1, h, w]."""
         view, pixels = skin.image[:, :, box.rows, box.columns], skin.source_pixels[:, box.rows, box.columns]
         cover = skin.cover[:, None, box.rows, box.columns].float()
-        spread = blur(cover, RIM_BLUR)
+        rim, soft = RIM_BLUR * self._pixel, SEAM_BLUR * self._pixel
+        spread = blur(cover, rim)
         shift = (pixels - box.centres).permute(0, 3, 1, 2)
-        shift = blur(shift * cover, RIM_BLUR) / spread.clamp(min=1e-4)
+        shift = blur(shift * cover, rim) / spread.clamp(min=1e-4)
         pixels = torch.where(cover.permute(0, 2, 3, 1) > 0, pixels, box.centres + shift.permute(0, 2, 3, 1))
         continued = torch.where(cover > 0, view, sample(self.photo.crop, pixels))
         for layer, share in zip(self.photo.closed, closure.T, strict=True):
             if share.any():
                 closed, share = sample(layer, pixels), share[:, None, None, None]
                 continued = torch.lerp(continued, closed[:, :3], closed[:, 3:4] * share)
-                seam = (SEAM_SOFTNESS * blur(closed[:, 4:], SEAM_BLUR)).clamp(0, 1)
-                continued = torch.lerp(continued, blur(continued, SEAM_BLUR), seam * share)
+                seam = (SEAM_SOFTNESS * blur(closed[:, 4:], soft)).clamp(0, 1)
+                continued = torch.lerp(continued, blur(continued, soft), seam * share)
         return continued, ((spread - 0.22) / 0.45).clamp(0, 1)
 
-    def _mouth(self, points: Tensor, cover: Tensor, closure: Tensor) -> _Interior:
-        """The mouth's inside behind lips that cover [N, 1, h, w], closed by [N] since the photograph."""
-        shading, (height, width) = LIP_SHADING, cover.shape[-2:]
-        colour = cover.new_tensor(THROAT_COLOUR)[:, None, None].expand(len(cover), -1, height, width)
-        shown, inside = torch.zeros_like(cover), torch.zeros_like(cover, dtype=torch.bool)
-        for name in reversed(MOUTH_LAYERS):
-            layer = draw_parts(self.face, self.photo.textures, [name], points, height, width)
-            inside = inside | layer.mask
-            colour = colour + layer.opacity * (layer.colour - colour)
-            shown = shown + layer.opacity * (layer.shown - shown)
-        # lips shade what the photograph did not show, and redden it; all of it where they close
-        lips = blur(cover, shading.reach)
-        lips[..., shading.drop :, :] = lips[..., : -shading.drop, :].clone()
-        depth = points[:, self.face.parts["upper_teeth"], 2].amin(1) - points[:, LIP_MIDDLES, 2].mean(1)
-        pout = (depth - shading.usual_depth).clamp(0, shading.max_pout)
-        light = (1 - shading.pout_loss * pout[:, None, None, None]) * (1 - shading.loss * lips)
-        light = light ** cover.new_tensor(shading.exponents)[:, None, None]
-        light = light + (1 - light) * shown * (1 - closure[:, None, None, None])
-        colour = (colour + 1) * light - 1
-        if self.photo.defocus > MIN_DEFOCUS:
-            colour = blur(colour, self.photo.defocus)
-        return _Interior(colour, (1 - shown) * inside, inside, torch.zeros_like(cover))
-
-    def _with_photograph(self, points: Tensor, skin: Tensor, mouth: _Interior, unchanged: Tensor) -> _Interior:
+    def _with_photograph(self, points: Tensor, skin: Tensor, mouth: Interior, unchanged: Tensor) -> Interior:
         """The photograph in the openings: its sclera in eyes, itself in mouth and shut eyes if `unchanged` [N, 3]."""
         fragments = rasterize(points, OPENING_TRIANGLES, *skin.shape[-2:])
         pixels = interpolate(fragments, OPENING_TRIANGLES, self.photo.vertex_pixels).permute(0, 2, 3, 1)
@@ -285,11 +275,11 @@ class ReprojectionRenderer:
         shut = torch.where(beside, 1, shut)
         share = torch.where(eyes | beside, 1, mouth_share)
         colour = mouth.colour + share * (photograph - mouth.colour)
-        return _Interior(colour, mouth.synthetic * (1 - mouth_share), mouth.mouth, shut)
+        return Interior(colour, mouth.synthetic * (1 - mouth_share), mouth.mouth, shut)
 
-    def _with_irises(self, points: Tensor, behind: _Interior, cover: Tensor) -> Tensor:
+    def _with_irises(self, points: Tensor, behind: Interior, cover: Tensor) -> Tensor:
         """Irises over what lies behind the skin, shaded by lids that cover [N, 1, h, w]."""
         irises = draw_parts(self.face, self.photo.textures, list(EYE_LANDMARKS), points, *cover.shape[-2:])
-        shade = 1 - 0.25 * blur(cover, 3.0) * (1 - irises.shown)
+        shade = 1 - 0.25 * blur(cover, 3.0 * self._pixel) * (1 - irises.shown)
         opacity = irises.opacity * (1 - behind.shut)
         return behind.colour * (1 - opacity) + ((irises.colour + 1) * shade - 1) * opacity

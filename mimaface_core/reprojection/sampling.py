@@ -38,16 +38,18 @@ class PixelBox:
         return self.columns.start, self.rows.start
 
 
-def pixel_box(points: Tensor, reach: int, size: int) -> PixelBox:
-    """Pixels of a square image near points.
+def pixel_box(points: Tensor, reach: int, size: int | tuple[int, int]) -> PixelBox:
+    """Pixels of an image near points.
 
     Args:
         points: [..., 2], x and y in pixels.
         reach: pixels by which the box extends beyond the points on every side.
-        size: side of the image; the box is cut to it, and is at least 2 × 2.
+        size: side of the image, or its height and width; the box is cut to it, and is at least 2 × 2.
     """
-    low = (points.reshape(-1, 2).amin(0) - reach).floor().long().clamp(0, size - 2).tolist()
-    high = (points.reshape(-1, 2).amax(0) + reach).ceil().long().clamp(2, size).tolist()
+    height, width = (size, size) if isinstance(size, int) else size
+    limit = torch.tensor([width, height], device=points.device)
+    low = (points.reshape(-1, 2).amin(0) - reach).floor().long().clamp(min=0).minimum(limit - 2).tolist()
+    high = (points.reshape(-1, 2).amax(0) + reach).ceil().long().clamp(min=2).minimum(limit).tolist()
     x, y = slice(low[0], max(high[0], low[0] + 2)), slice(low[1], max(high[1], low[1] + 2))
     columns, rows = (torch.arange(of.start, of.stop, device=points.device) + 0.5 for of in (x, y))
     return PixelBox(y, x, torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1))

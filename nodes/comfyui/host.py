@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import comfy.model_management
@@ -49,6 +50,14 @@ def _trim_memory(*_: object) -> None:
         timer = threading.Timer(TRIM_DELAY_SECONDS, trim, [0])
         timer.daemon = True
         timer.start()
+
+
+def server_routes() -> Any | None:
+    """The routes (aiohttp's RouteTableDef) of the server; None where ComfyUI's nodes run without one."""
+    from server import PromptServer
+
+    instance = getattr(PromptServer, "instance", None)
+    return None if instance is None else instance.routes
 
 
 class ComfyUIHost(Host):

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
+import { editorActions } from './editor.mjs'
 
 const [executablePath, address] = process.argv.slice(2)
 const PACK = 'ComfyUI-MIMAFace'
@@ -61,6 +62,8 @@ async function search(text) {
 }
 
 const actions = {
+  ...editorActions(page),
+
   /** Loads the page with settings of the user and waits for this extension's nodes. */
   async open({ settings = {} }) {
     loaded = false

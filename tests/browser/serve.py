@@ -1,6 +1,7 @@
 """Serves ComfyUI's real front end with this extension, without a ComfyUI: serve.py BASE PORT.
 
-BASE is a base folder of ComfyUI. Nothing can be run; the queue stays empty.
+BASE is a base folder of ComfyUI. Nothing is computed: a run gives the editors their sources and ends, and the faces of
+the previews are drawn (support/fake_face.py).
 """
 
 import json
@@ -14,6 +15,7 @@ from aiohttp import web
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from support import checkout  # noqa: F401 - makes the package importable
+from support.fake_editor import FakeEditor
 
 from mimaface.headless import node_classes
 
@@ -23,7 +25,7 @@ QUIET = {  # answers of a server that has just been started
     "users": {"storage": "server", "migrated": True},
     "system_stats": {"system": {"comfyui_version": "0.3.64", "argv": []}, "devices": []},
     "features": {},
-    "extensions": [],
+    "extensions": [f"/extensions/{PACK}/{file.relative_to(ROOT / 'web')}" for file in (ROOT / "web").rglob("*.js")],
     "userdata": [],
     "queue": {"queue_running": [], "queue_pending": []},
     "history": {},
@@ -73,6 +75,7 @@ def json_answer(content):
 def application(base: Path) -> web.Application:
     """The page, its files and this extension's, and the answers it needs before it shows a graph."""
     settings: dict = {}
+    editor = FakeEditor()
 
     async def index(request):
         return web.FileResponse(PAGE / "index.html")
@@ -92,6 +95,7 @@ def application(base: Path) -> web.Application:
     async def listen(request):
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        editor.sockets.append(socket)
         status = {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "test"}
         await socket.send_json({"type": "status", "data": status})
         async for _ in socket:
@@ -112,6 +116,7 @@ def application(base: Path) -> web.Application:
             web.get("/api/settings", json_answer(settings)),
             web.post("/api/settings", keep),
             web.post("/api/settings/{name}", keep),
+            *editor.routes(),
             web.get("/api/view", view),
             web.get("/templates/{name}", json_answer([])),  # ComfyUI's own
             *(web.get(f"/api/{name}", json_answer(content)) for name, content in QUIET.items()),

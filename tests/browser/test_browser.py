@@ -5,111 +5,22 @@ it, and by ComfyUI itself where COMFYUI_DIR names one. Screenshots are left in t
 in pytest's own.
 """
 
-import importlib.util
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import pytest
-from support.comfyui_server import COMFYUI, ROOT, comfyui, started
+from support.comfyui_server import COMFYUI, ROOT
+from support.page import BLUEPRINTS, needs_browser
 from support.scenes import needs_faces
 
 from mimaface.headless.validate import FRONT_END_ONLY
 from mimaface.nodes import NODES
 
-FOLDER = ROOT / "tests" / "browser"
-BLUEPRINTS = sorted(path.stem for path in (ROOT / "subgraphs").glob("*.json"))
 TEMPLATES = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
 SCHEMAS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in NODES}
 CHINESE = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-NEEDED = {
-    "chromium": CHROMIUM,
-    "node": shutil.which("node"),
-    "playwright-core": (FOLDER / "node_modules" / "playwright-core").is_dir(),
-    "aiohttp": importlib.util.find_spec("aiohttp"),
-    "comfyui-frontend-package": importlib.util.find_spec("comfyui_frontend_package"),
-}
-MISSING = [name for name, there in NEEDED.items() if not there]
-
-pytestmark = [
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"needs {', '.join(MISSING)}: install Chromium and Node.js, then run `make browser`",
-    ),
-    needs_faces,
-]
-
-
-class Page:
-    """A browser with the page of one address; called with an action of browser/page.mjs and what it takes."""
-
-    def __init__(self, place, address):
-        self.place, self.address = place, address
-        command = ["node", FOLDER / "page.mjs", CHROMIUM, address]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
-
-    def __call__(self, action, **given):
-        print(json.dumps({"do": action, **given}), file=self.process.stdin, flush=True)
-        answer = json.loads(self.process.stdout.readline() or '{"failed": "the browser has stopped"}')
-        assert "failed" not in answer, answer["failed"]
-        return answer["gave"]
-
-    def blueprints(self):
-        """The names of this extension's blueprints that the server lists; none where it is too old for them."""
-        try:
-            with urllib.request.urlopen(f"{self.address}/api/global_subgraphs", timeout=60) as answer:
-                return [entry["name"] for entry in json.load(answer).values() if entry["name"] in BLUEPRINTS]
-        except urllib.error.HTTPError:
-            return []
-
-    def close(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-@pytest.fixture(scope="module", params=["frontend", "comfyui"] if COMFYUI else ["frontend"])
-def browser(request, base):
-    """The loaded page of one of the two servers."""
-    if request.param == "comfyui":
-        serving = comfyui(base)
-    else:
-        serving = started([sys.executable, FOLDER / "serve.py", base], base / "frontend.log")
-    with serving as (address, _):
-        page = Page(request.param, address)
-        try:
-            page("open")
-            yield page
-        finally:
-            page.close()
-
-
-@pytest.fixture(scope="session")
-def shots(tmp_path_factory):
-    folder = Path(os.environ.get("BROWSER_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder.resolve()
-
-
-@pytest.fixture
-def page(browser, shots, request):
-    """The page with an empty graph; its screenshot at the end of a test is kept, and it must have reported no error."""
-    browser("blank")
-    yield browser
-    name = re.sub(r"[^\w-]+", "_", request.node.name.removeprefix("test_"))
-    browser("shot", path=str(shots / f"{name}.png"))
-    assert browser("faults") == []
+pytestmark = [needs_browser, needs_faces]
 
 
 def test_the_page_loads_without_an_error(browser):

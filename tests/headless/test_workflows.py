@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from support.scenes import clip, moved, needs_faces, nodding, tone, voice
+from support.scenes import clip, moved, needs_faces, nodding, noise, tone, voice
 
 from mimaface.headless.graph import load_graph
 from mimaface.headless.node_classes import node_classes, object_info
@@ -22,8 +22,10 @@ from mimaface.nodes.comfyui.examples import EXAMPLES, offer_examples
 
 ROOT = Path(__file__).resolve().parents[2]
 REALTIME = ["reenact_realtime", "talk_realtime"]
+BY_HAND = ["edit_face", "keyframes"]
 NAMES = sorted(
-    ["edit_face", "reenact_image", "reenact_video", "reenact_video_released", "talk", "talk_with_clip", *REALTIME]
+    ["reenact_image", "reenact_video", "reenact_video_released", "mix_driver_and_hand", "edit_video"]
+    + ["talk", "talk_with_clip", *BY_HAND, *REALTIME]
 )
 NOTES = ("Note", "MarkdownNote")
 TITLE = 30  # height of a node's title bar, which lies above its position
@@ -101,7 +103,8 @@ def test_sockets_and_links_fit_the_nodes(name, known):
         if node["type"] in NOTES:
             continue
         info, entries = known[node["type"]], input_slots(known[node["type"]])
-        assert {socket["name"] for socket in node["inputs"]} == set(entries)
+        shown = {name for name, entry in entries.items() if not entry.options.get("socketless")}
+        assert {socket["name"] for socket in node["inputs"]} == shown
         assert [out["type"] for out in node["outputs"]] == info["output"]
         for socket in node["inputs"]:
             widget = entries[socket["name"]].widget
@@ -228,11 +231,12 @@ def test_a_graph_is_sound_and_lists_the_portrait_first(name, known, tmp_path):
             node.inputs["pack"] = known["MIMAFaceLoadPack"]["input"]["required"]["pack"][1]["options"][0]
     assert validate(graph, known, folders=[tmp_path]) == []
     titles = [node.title for node in graph.values()]
-    drawing = "render" if name in REALTIME else "sampler"
-    assert {"source", "pack", drawing, "video", "full"} <= set(titles) and len(set(titles)) == len(titles)
-    assert ("driver" in titles) == (name not in ("edit_face", "talk", "talk_realtime"))
+    drawing = "edited" if name == "edit_video" else "render" if name in REALTIME else "sampler"
+    assert {"source", "pack", drawing, "video"} <= set(titles) and len(set(titles)) == len(titles)
+    assert ("driver" in titles) == (name not in ("edit_video", "talk", "talk_realtime", *BY_HAND))
     assert ("audio" in titles) == name.startswith("talk")
-    assert titles.index("video") < titles.index("full")
+    if name != "edit_video":  # which is whole already
+        assert titles.index("video") < titles.index("full")
 
 
 def test_examples_are_laid_out_once_and_replace_nothing(tmp_path):
@@ -289,6 +293,52 @@ def test_edit_face_and_the_same_seed_gives_the_same_picture(run):
         pictures.append(np.array(Image.open(files[0])).astype(int))
     assert np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[0], pictures[2])
     assert np.abs(pictures[3] - pictures[0]).mean() > 2
+
+
+@needs_faces
+def test_keyframes(run):
+    Image.fromarray(moved(size=(320, 300))).save("face.png")
+    keys = {"fps": 12, "length": 1, "curves": {"yaw": [[0, 0], [1, 25]]}}
+    given = ["--set", f"keyframes.keyframes={json.dumps(keys)}"]
+    status, files, err = run("keyframes", "--input", "source=face.png", *given)
+    assert status == 0, err
+    for file, size in zip(files, [(512, 512), (320, 300)], strict=True):
+        film = Clip.open(file)
+        assert (film.width, film.height) == size and film.fps == 12 and len(list(film)) == 12
+    first, *_, last = (frame.float() for frame in Clip.open(files[0]))
+    assert (last - first).abs().mean() > 2
+    status, _, err = run(
+        "keyframes", "--input", "source=face.png", "--set", 'keyframes.keyframes={"curves": {"x": []}}'
+    )
+    assert status == 2 and "unknown control 'x'" in err
+
+
+@needs_faces
+def test_mix_driver_and_hand(run):
+    Image.fromarray(moved(size=(320, 300))).save("face.png")
+    clip(Path("clip.mp4"), nodding(6))
+    inputs = ["--input", "source=face.png", "--input", "driver=clip.mp4"]
+    drawn = []
+    for pitch in (0, 15):
+        edit = json.dumps({"controls": {"pitch": pitch}})
+        status, files, err = run("mix_driver_and_hand", *inputs, "--set", f"hand.edit={edit}")
+        assert status == 0, err
+        drawn.append(torch.stack(list(Clip.open(files[0]))).float())
+    assert drawn[0].shape == (6, 512, 512, 3) and (drawn[1] - drawn[0]).abs().mean((1, 2, 3)).min() > 1
+
+
+@needs_faces
+def test_edit_video(run):
+    clip(Path("clip.mp4"), [*nodding(3), noise(), *nodding(1)], 25, tone(0.1, 0.1))
+    edit = json.dumps({"controls": {"mouth_open": 1}})
+    status, files, err = run("edit_video", "--input", "source=clip.mp4", "--set", f"hand.edit={edit}", steps=None)
+    assert status == 0 and len(files) == 1, err
+    before, after = (torch.stack(list(Clip.open(file))).float() for file in ("clip.mp4", files[0]))
+    assert after.shape == before.shape == (5, 256, 256, 3) and read_audio(files[0]) is not None
+    change = (after - before).abs()
+    face, corner = change[:, 90:190, 80:180].mean((1, 2, 3)), change[:, :20, :20].mean((1, 2, 3))
+    assert face[[0, 1, 2, 4]].min() > 2 * corner.max(), "every face opens its mouth, and nothing else moves"
+    assert change[3].mean() < 3, "a frame without a face stays"
 
 
 @needs_faces

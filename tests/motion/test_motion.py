@@ -9,10 +9,10 @@ from support.tracks import same, still, track
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape, blendshapes
+from mimaface.mimaface_core.morphable.bundled.controls import EXPRESSION_SLIDERS
 from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.morphable.bundled.groups import expression_groups
 from mimaface.mimaface_core.morphable.bundled.sliders import (
-    EXPRESSION_SLIDERS,
     mirrored,
     slider_expression,
 )

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pytest
 
 import mimaface
+from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
+from mimaface.mimaface_core.motion.keyframes import EASINGS, LOOPS
 from mimaface.nodes import NODES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,8 +25,14 @@ OTHER = {
     "EyeBlinkLeft",
     "%date:yyyy-MM-dd%",
     "%Load Image.image%",
+    '{"version": 1, "controls": {"mouth_smile_left": 0.5}, "neutral_first": false}',
+    '{"version": 1, "fps": 25, "length": 4, "loop": "none", "curves": {"yaw": [[0, 0, "smooth"], [2, 15]]}}',
+    *("neutral_first", "loop", "left"),
+    *EASINGS,
+    *LOOPS,
+    *CONTROLS,
 }
-LARGEST, IN_ALL = 40_000, 500_000  # bytes of a picture, and of all
+LARGEST, IN_ALL = 40_000, 600_000  # bytes of a picture, and of all
 
 
 class Language(NamedTuple):

@@ -133,7 +133,7 @@ def test_gaze_moves_the_irises_and_nothing_else(noise):
         x, y = renderer.photo.vertex_pixels[corners].mean(0).long().tolist()
         eyes[y - 30 : y + 30, x - 45 : x + 45] = True
     assert change[eyes].max() > 0.1
-    assert change[~eyes].max() < 1e-4
+    assert change[~eyes].max() < 1e-3
 
 
 def test_lids_meet_without_overlap(noise):

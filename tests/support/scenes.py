@@ -29,6 +29,14 @@ def portrait():
     return skimage.data.astronaut()
 
 
+@lru_cache
+def portrait_source():
+    """The example portrait, found and measured with the bundled face model."""
+    from mimaface.mimaface_core import load_pack, measure
+
+    return measure(load_pack(), Path(__file__).resolve().parents[2] / "assets" / "portrait.jpg")[0]
+
+
 def moved(angle=0.0, scale=1.0, shift=(0, 0), size=(256, 256)):
     """The portrait's head and shoulders, turned (degrees), scaled and shifted (pixels), as uint8 [H, W, 3]."""
     import cv2

@@ -44,14 +44,22 @@ class Input:
         display_name: its name on the node.
         optional: whether the node runs without it.
         tooltip: the text beside it.
+        extra_dict: further options for the front end.
     """
 
     io_type = "*"
 
     def __init__(
-        self, id: str, *, display_name: str | None = None, optional: bool = False, tooltip: str | None = None
+        self,
+        id: str,
+        *,
+        display_name: str | None = None,
+        optional: bool = False,
+        tooltip: str | None = None,
+        extra_dict: dict[str, Any] | None = None,
     ) -> None:
         self.id, self.display_name, self.optional, self.tooltip = id, display_name, optional, tooltip
+        self.extra_dict = extra_dict or {}
 
     def get_io_type(self) -> str:
         """Its types, joined by commas."""
@@ -59,7 +67,8 @@ class Input:
 
     def as_dict(self) -> dict[str, Any]:
         """Its options in `object_info`."""
-        return _without_none(display_name=self.display_name, optional=self.optional, tooltip=self.tooltip)
+        named = _without_none(display_name=self.display_name, optional=self.optional, tooltip=self.tooltip)
+        return named | self.extra_dict
 
 
 class WidgetInput(Input):
@@ -68,16 +77,19 @@ class WidgetInput(Input):
     Args:
         id: its name in the graph.
         default: the value that the widget starts with.
+        socketless: whether nothing can be linked to it.
         named: display_name, optional and tooltip, as for `Input`.
     """
 
-    def __init__(self, id: str, *, default: Any = None, **named: Any) -> None:
+    def __init__(self, id: str, *, default: Any = None, socketless: bool | None = None, **named: Any) -> None:
         super().__init__(id, **named)
-        self.default = default
+        self.default, self.socketless = default, socketless
         self.widget_type: str | None = None  # set where the input takes more types than its widget has
 
     def as_dict(self) -> dict[str, Any]:
-        return super().as_dict() | _without_none(default=self.default, widgetType=self.widget_type)
+        return super().as_dict() | _without_none(
+            default=self.default, socketless=self.socketless, widgetType=self.widget_type
+        )
 
 
 class Output:

@@ -1,0 +1,169 @@
+"""What controls do to the face that is drawn: each its own movement, monotonically, and little to the rest."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from support.scenes import needs_faces, portrait_source
+from support.signals import FACE, signals
+
+from mimaface.mimaface_core import load_pack
+from mimaface.mimaface_core.editing import edit
+from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.face.detect import face_tracker
+from mimaface.mimaface_core.face.follow import clip_landmarks
+from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
+from mimaface.mimaface_core.morphable.bundled.face_mesh import FACE_POINTS
+from mimaface.mimaface_core.reprojection.renderer import ReprojectionRenderer
+
+pytestmark = needs_faces
+STRENGTHS = (0.33, 0.67, 1.0)
+SHARE = 0.15  # of a signal's range that unrelated controls may take
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    source = portrait_source()
+    return ReprojectionRenderer(FACE, source.crop, source.landmarks, source.track)
+
+
+def shapes(renderer, name, positions):
+    """The shapes [len(positions), V, 3] that are drawn of a control at some positions, and the tracks' poses."""
+    tracks = [edit(portrait_source(), controls={name: position}) for position in positions]
+    track = tracks[0].concatenate(tracks)
+    c = track.coefficients
+    return renderer.shapes(track), torch.cat([c.angles, c.translation], 1)
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_moves_the_face_the_farther_the_more(renderer, name):
+    """At three strengths each way: along the way of the full strength, and never back."""
+    control = CONTROLS[name]
+    for end in {control.low, control.high} - {control.rest}:
+        way = [control.rest + share * (end - control.rest) for share in (0.0, *STRENGTHS)]
+        shape, pose = shapes(renderer, name, way)
+        moved = torch.cat([(shape - shape[:1]).flatten(1), pose - pose[:1]], 1)
+        along = moved @ moved[-1] / moved[-1].norm()
+        assert (along[1:] > along[:-1] + 1e-4).all(), (name, end, along.tolist())
+        if control.group != "head":
+            largest = (shape[-1, :, :2] - shape[0, :, :2]).norm(dim=-1).amax()
+            assert largest > 0.015, f"{name} at {end} moves nothing by more than 1.5 mm"
+
+
+RELATED = {  # groups of signals that the controls of a group are meant to move, or cannot but move
+    "head": {"head"},
+    "eyes": {"eyes"},
+    "lids": {"lids"},
+    "brows": {"brows"},
+    "mouth": {"mouth"},
+    "jaw_cheeks_nose": {"mouth", "lids", "brows"},  # cheeks raise the lower lid, a wrinkled nose lowers the brow
+}
+
+
+def test_unrelated_signals_stay(renderer):
+    """Gaze under lids, lids under gaze, mouth under brows, pose under expression, …: less than 15 % of their range."""
+    changes = {}
+    for name, control in CONTROLS.items():
+        shape, pose = shapes(renderer, name, [control.rest, control.low, control.high])
+        changes[name] = {
+            (group, signal): float((values[1:] - values[0]).abs().max())
+            for group, of in signals(shape, pose).items()
+            for signal, values in of.items()
+        }
+    keys = next(iter(changes.values()))
+    ranges = {key: max(change[key] for change in changes.values()) for key in keys}
+    too_far = [
+        f"{name} moves {signal} of {group} by {changes[name][group, signal] / ranges[group, signal]:.0%}"
+        for name, control in CONTROLS.items()
+        if control.group in RELATED
+        for group, signal in keys
+        if group not in RELATED[control.group] and changes[name][group, signal] > SHARE * ranges[group, signal]
+    ]
+    assert not too_far, "\n".join(too_far)
+
+
+MEASURED = {  # control → the signals that a tracker shall see move, and their group
+    "yaw": ("head", "yaw"),
+    "pitch": ("head", "pitch"),
+    "gaze_x": ("eyes", "x right"),
+    "gaze_x_left": ("eyes", "x left"),
+    "blink_right": ("lids", "right"),
+    "brow_outer_up_left": ("brows", "left"),
+    "mouth_smile_right": ("mouth", "right corner"),
+    "jaw_open": ("mouth", "opening"),
+}
+
+
+def test_a_tracker_sees_each_control_of_the_drawn_photograph(renderer):
+    """The frames are drawn, tracked and fitted anew: the signal follows the control, the other groups stay."""
+    source = portrait_source()
+    ends = {name: CONTROLS[name].high for name in MEASURED}
+    tracks = [source.track] + [
+        edit(source, controls={name: share * end}) for name, end in ends.items() for share in STRENGTHS
+    ]
+    frames = torch.cat([renderer(track) for track in tracks])
+    found = tracked((frames.permute(0, 2, 3, 1) + 1) / 2)
+    c = found.coefficients
+    shape = FACE.turn_eyes(FACE.model.shape(c.identity, c.expression), found.gaze)
+    seen = signals(shape, torch.cat([c.angles, c.translation], 1))
+    spans = {(group, signal): float(v.max() - v.min()) for group, of in seen.items() for signal, v in of.items()}
+    for k, name in enumerate(MEASURED):
+        group, signal = MEASURED[name]
+        rows = [0, *range(1 + 3 * k, 4 + 3 * k)]
+        way = seen[group][signal][rows]
+        steps = way[1:] - way[:-1]
+        assert (steps * steps.sum().sign() > 0).all(), (name, way.tolist())
+        others = {"eyes": ("lids",), "lids": ("eyes",), "brows": ("mouth", "eyes"), "mouth": ("eyes", "brows")}
+        for other in others.get(group, ()):
+            for label, values in seen[other].items():
+                share = float((values[rows] - values[0]).abs().max()) / spans[other, label]
+                assert share < 0.3, f"{name} seems to move {label} of {other} by {share:.0%}"
+
+
+def tracked(frames):
+    """The motion that the tracker sees in frames [N, 512, 512, 3] in 0–1, each a crop of the same place."""
+    tracker, extractor = face_tracker([]), load_pack().measurer()
+    faces = clip_landmarks(frames, tracker)
+    return extractor.fit(torch.stack(faces), Fraction(25))
+
+
+def test_each_side_moves_its_own_side(renderer):
+    for name, control in CONTROLS.items():
+        if control.pair is None or not name.endswith("_right") or not control.blendshapes:
+            continue
+        shape, _ = shapes(renderer, name, [control.rest, control.high])
+        moved = (shape[1] - shape[0])[:FACE_POINTS].norm(dim=-1)
+        right = FACE.model.mean_shape[:FACE_POINTS, 0] < -0.05
+        left = FACE.model.mean_shape[:FACE_POINTS, 0] > 0.05
+        assert moved[right].square().sum() > 4 * moved[left].square().sum(), name
+
+
+def test_each_eye_looks_by_itself():
+    source = portrait_source()
+    gaze = edit(source, controls={"gaze_x_right": 1, "gaze_y_left": -0.5}).gaze - source.track.gaze
+    assert torch.allclose(gaze, torch.tensor([[0.2, 0, 0, -0.06]]), atol=1e-6)
+
+
+def test_nothing_is_the_photograph_itself_and_neutral_takes_its_expression_away(renderer):
+    source = portrait_source()
+    rest = {name: control.rest for name, control in CONTROLS.items()}
+    assert torch.equal(edit(source, controls=rest).coefficients.values, source.track.coefficients.values)
+    assert torch.equal(renderer.draw(edit(source, controls=rest))[0, :3], source.crop)
+    neutral = edit(source, neutral_first=True)
+    measured = signals(renderer.shapes(neutral), neutral.coefficients.angles.repeat(1, 2))["mouth"]
+    smiling = signals(renderer.shapes(source.track), neutral.coefficients.angles.repeat(1, 2))["mouth"]
+    assert measured["width"] < smiling["width"] - 0.03 and measured["opening"] < smiling["opening"]
+
+
+WRONG = {
+    "unknown": ({"smlie": 1}, "There is no control 'smlie'; the nearest is 'smile'"),
+    "NaN": ({"yaw": float("nan")}, "must be a number"),
+    "out of range": ({"yaw": 90}, "yaw 90 is out of range; use at least -45 and at most 45"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_control_is_refused(name):
+    controls, sentence = WRONG[name]
+    with pytest.raises(InputError, match=sentence):
+        edit(portrait_source(), controls=controls)

@@ -1,0 +1,60 @@
+// Which nodes have an editor, and how it lives with its node.
+import { Editor } from './editor.js'
+import { addElement, adopt, chain, isLinked, leave, show, widgetOf } from './host.js'
+import { KeyframeEditor } from './keyframe_editor.js'
+
+const WIDGET = 'mimaface_editor' // the name of the added widget, and of what a run leaves for it
+const NARROW = 580 // width of a node below which the sliders stand under the picture, see editor.css
+
+/** Gives a new node its editor, if it has one. */
+export function addEditor(node) {
+  if (node.comfyClass === 'MIMAFaceEditMotion') edit(node)
+  if (node.comfyClass === 'MIMAFaceKeyframeMotion') keyframes(node)
+}
+
+function edit(node) {
+  const value = widgetOf(node, 'edit')
+  if (!value) return // of a server whose node has no editor yet
+  // The node's own sliders, older than the editor, are at rest in a new node; a saved one may bring others.
+  const own = node.widgets.filter((widget) => widget !== value).map((widget) => ({ widget, rest: widget.value }))
+  const moved = () => own.filter(({ widget, rest }) => widget.value !== rest)
+  const editor = new Editor(node, value, () => new Map(moved().map(({ widget }) => [widget.name, widget.value])))
+  const tidy = () => {
+    for (const { widget, rest } of own) show(widget, widget.value !== rest || isLinked(node, widget.name))
+  }
+  for (const { widget } of own) chain(widget, 'callback', () => editor.read())
+  live(node, value, editor, tidy, [800, 664])
+}
+
+function keyframes(node) {
+  const value = widgetOf(node, 'keyframes')
+  if (!value) return
+  const editor = new KeyframeEditor(node, value)
+  chain(node, 'onExecuted', (result) => editor.took(result?.[WIDGET]?.[0] ?? {}))
+  live(node, value, editor, () => {}, [920, 660])
+}
+
+/** Puts an editor on its node, in place of the widget with its value, for as long as the node lives. */
+function live(node, value, editor, tidy, size) {
+  const again = () => {
+    show(value, isLinked(node, value.name))
+    tidy()
+    editor.read()
+  }
+  again()
+  const least = () => (node.size[0] < NARROW ? node.size[0] + 360 : 480)
+  addElement(node, WIDGET, 'MIMAFACE_EDITOR', editor.element, { getMinHeight: least, onDraw: () => editor.read() })
+  node.setSize?.(size)
+  chain(value, 'callback', () => editor.read())
+  chain(node, 'onConfigure', () => {
+    again()
+    editor.sourceIs(editor.remembered())
+    adopt(node, editor.element)
+  })
+  chain(node, 'onConnectionsChange', again)
+  chain(node, 'onExecuted', (result) => editor.sourceIs(result?.[WIDGET]?.[0]?.source))
+  chain(node, 'onRemoved', () => {
+    leave(node, editor.element)
+    editor.close()
+  })
+}
