@@ -12,32 +12,30 @@ from fractions import Fraction
 from itertools import islice
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from .. import host
 from ..errors import InputError
 from ..motion.track import MotionTrack
 from ..tensors import to_float
+from ..tracker.face import Face
 from .detect import FaceTracker
 from .follow import follow, still_landmarks
 from .lost import filled
 from .source import SourceFace
 
-USUAL_ERROR = 0.03  # of a landmark, over the distance of the eyes; less believed from there on
-
 
 class ClipExtractor(Protocol):
     """The measurement of one clip, frame by frame."""
 
-    def add(self, frame: Tensor, landmarks: Tensor, shot: int = 0, trust: Tensor | None = None) -> None:
+    def add(self, frame: Tensor, landmarks: Tensor, shot: int = 0, face: Face | None = None) -> None:
         """Add a frame that shows the face.
 
         Args:
             frame: [H, W, 3], uint8 or float in 0–1.
             landmarks: [478, 3] in pixels of the frame.
             shot: number of the frame's shot, which rises at a cut.
-            trust: [478], how far each landmark is to be believed, 0–1; all when None.
+            face: the same with what the tracker knows of its errors; nothing when None.
         """
 
     def track(self, fps: Fraction) -> MotionTrack:
@@ -103,8 +101,7 @@ def measure(
             visible.append(landmarks is not None)
             if landmarks is not None and face is not None:
                 person = person or (to_float(frame), landmarks)
-                trust = face.trust(USUAL_ERROR)
-                clip.add(frame, landmarks, shot, None if trust is None else torch.from_numpy(trust))
+                clip.add(frame, landmarks, shot, face)
             progress.update()
     if person is None:
         raise InputError(

@@ -13,6 +13,7 @@ from .. import host
 from ..motion.alignment import aligned
 from ..motion.track import BFM, FaceCoefficients, MotionTrack
 from ..tensors import from_whole_centres, to_float
+from ..tracker.face import Face
 from .crop import CROP_SIZE, to_uint8_array, transform_points
 from .d3dfr import CoefficientNetwork, regress
 from .five_points import box_crop, face_box, five_points, similarity
@@ -80,7 +81,7 @@ class D3DFRClip:
         frame: Tensor,
         landmarks: Tensor,
         shot: int = 0,
-        trust: Tensor | None = None,  # noqa: ARG002  # five points place the crop, the network measures its pixels
+        face: Face | None = None,  # noqa: ARG002  # five points place the crop, the network measures its pixels
     ) -> None:
         """Add a frame [H, W, 3] with landmarks [478, 3] in its pixels; `keep aspect` crops each shot anew."""
         keep_aspect = self._extractor.framing == ASPECT

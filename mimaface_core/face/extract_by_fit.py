@@ -11,12 +11,15 @@ from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.groups import expression_groups
 from ..morphable.model import PLANE
 from ..motion.track import MotionTrack
+from ..tracker.face import Face
 from .camera import CameraMotion
 from .crop import CROP_SIZE, crop_matrix, plane_alignment, transform_points, warp
 from .fit import fit_landmarks
 from .gaze import seen_gaze
 from .occlusion import REGIONS, Visibility, hold_hidden
 from .source import SourceFace
+
+USUAL_ERROR = 0.03  # of a landmark, over the distance of the eyes; from there on it is believed less
 
 
 class FitExtractor:
@@ -69,8 +72,8 @@ class FitClip:
         self._camera: CameraMotion  # of the shot, from its first frame on
         self._visibility: list[Visibility] = []  # of each shot
 
-    def add(self, frame: Tensor | None, landmarks: Tensor, shot: int = 0, trust: Tensor | None = None) -> None:
-        """Add a frame with landmarks [478, 3] and how far each is believed [478], see `extract.ClipExtractor.add`.
+    def add(self, frame: Tensor | None, landmarks: Tensor, shot: int = 0, face: Face | None = None) -> None:
+        """Add a frame with landmarks [478, 3], see `extract.ClipExtractor.add`.
 
         Without the frame, the camera counts as standing and everything as seen.
         """
@@ -78,10 +81,11 @@ class FitClip:
             self._camera = CameraMotion()
             self._visibility.append(Visibility())
         if frame is not None:
-            self._visibility[-1].add(frame, landmarks)
+            self._visibility[-1].add(frame, landmarks, None if face is None else face.seen)
             landmarks = transform_points(self._camera.add(frame, landmarks), landmarks)
         self._landmarks.append(landmarks)
-        self._trust.append(torch.ones(len(landmarks)) if trust is None else trust)
+        trust = None if face is None else face.trust(USUAL_ERROR)
+        self._trust.append(torch.ones(len(landmarks)) if trust is None else torch.from_numpy(trust))
         self._shots.append(shot)
 
     def track(self, fps: Fraction) -> MotionTrack:

@@ -38,6 +38,9 @@ LEFT_EYE = [
     445, 444, 443, 442, 441, 413, 464, 453, 452, 451, 450, 449, 448, 261,
 ]  # fmt: skip
 REGIONS = (MOUTH, RIGHT_EYE, LEFT_EYE)
+HIDDEN = (
+    0.5  # share of a region's landmarks that the tracker sees: 0.95 at least before clear faces, at most 0.4 covered
+)
 # Changes of a region against the clip, see `_changes`. With nothing before the face at most 0.130 at the mouth and
 # 0.150 at the eyes, 0.202 in light that goes from side to side; below a cover that moves along mostly 0.15 and 0.26 at
 # least.
@@ -59,13 +62,21 @@ EASE = 0.24  # seconds in which a shape that was held goes over into what is see
 
 
 class Visibility:
-    """Collects a clip's colours and tells in which frames mouth, right eye and left eye are seen."""
+    """Collects a clip's colours, and what its tracker says, and tells in which frames mouth and eyes are seen."""
 
     def __init__(self) -> None:
         self._colours: list[np.ndarray] = []
+        self._told: list[list[bool]] = []
 
-    def add(self, frame: Tensor, landmarks: Tensor) -> None:
-        """Add a frame [H, W, 3], uint8 or float in 0–1, with landmarks [478, 3] in its pixels."""
+    def add(self, frame: Tensor, landmarks: Tensor, seen: np.ndarray | None = None) -> None:
+        """Add a frame.
+
+        Args:
+            frame: [H, W, 3], uint8 or float in 0–1.
+            landmarks: [478, 3] in its pixels.
+            seen: probability [478] by the tracker that nothing hides each; all are seen when None.
+        """
+        self._told.append([seen is not None and float(seen[region].mean()) < HIDDEN for region in REGIONS])
         points = landmarks.numpy()[:, :2]
         self._colours.append(_colours(to_uint8_array(frame), points).astype(np.float16))
 
@@ -74,7 +85,7 @@ class Visibility:
         if len(self._colours) < LEAST_FRAMES:
             return None
         colours = np.stack(self._colours).astype(np.float32)
-        hidden = _looks(colours) | (_changes(colours) > np.array(LEAST_CHANGE))
+        hidden = _looks(colours) | (_changes(colours) > np.array(LEAST_CHANGE)) | np.array(self._told)
         seen = np.ones(hidden.shape, bool)
         for i, region in enumerate(hidden.T):
             most = np.convolve(np.pad(region, STEADY // 2, "edge"), np.ones(STEADY), "valid") > STEADY / 2

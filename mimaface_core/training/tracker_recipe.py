@@ -98,15 +98,12 @@ def write_tracker(data: Path, out: Path) -> Path:
     from .engine.checkpoint import load_averaged
     from .models.tracker_networks import laid_out
 
-    pool = FacePool(data / "faces")
-    regions = laid_out(pool)
-    networks = TrackerNetworks(*(len(points) for points, _ in regions.values()))
+    regions = laid_out(FacePool(data / "faces"), out)
+    networks = TrackerNetworks(len(regions["eye_points"]), len(regions["mouth_points"]))
     for name in ("detector", "mesh", "eye", "mouth"):
         load_averaged(out / f"{name}.safetensors", {"network": getattr(networks, name)})
-    for name, (points, share) in regions.items():
-        networks.get_buffer(f"{name}_points").copy_(torch.from_numpy(points))
-        networks.get_buffer(f"{name}_share").copy_(torch.from_numpy(share))
-    networks.mirror.copy_(pool.mirror)
+    for name, value in regions.items():
+        networks.get_buffer(name).copy_(value)
     path = out / "face_tracker.safetensors"
     write(
         path,

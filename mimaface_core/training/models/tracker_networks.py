@@ -31,7 +31,9 @@ from ...morphable.bundled.face_mesh import (
 from ...tensors import channels_last
 from ...tracker.networks import Look, Marks, eye_network, mesh_network, mouth_network
 from ...tracker.regions import MOUTH, RIGHT_EYE, region_points
+from ...weights import write
 from ..config import Precision
+from ..data.dataset import read_tensors
 from ..data.tracker_batches import Batch, FacePool
 from ..engine.prefetch import Prefetcher
 from ..engine.trainer import Trainer
@@ -108,10 +110,21 @@ class LookModel(nn.Module):
         return {"loss": loss, **losses}
 
 
-def laid_out(pool: FacePool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Landmarks of the regions `eye` (the right one) and `mouth`, and their shares."""
-    mean = pool.mean * POOL_SIZE
-    return {"eye": region_points(mean, RIGHT_EYE, RIGHT_IRIS), "mouth": region_points(mean, MOUTH, [])}
+def laid_out(pool: FacePool, out: Path) -> dict[str, Tensor]:
+    """The regions `eye` (the right one) and `mouth`: landmarks `<name>_points`, shares `<name>_share`, and `mirror`.
+
+    They are laid out on the pool's mean face by the stage that comes first, and kept in `out`: all need the same.
+    """
+    file = out / "regions.safetensors"
+    if not file.is_file():
+        mean = pool.mean * POOL_SIZE
+        regions = {"eye": region_points(mean, RIGHT_EYE, RIGHT_IRIS), "mouth": region_points(mean, MOUTH, [])}
+        tensors = {"mirror": pool.mirror}
+        for name, (points, share) in regions.items():
+            tensors |= {f"{name}_points": torch.from_numpy(points), f"{name}_share": torch.from_numpy(share).float()}
+        out.mkdir(parents=True, exist_ok=True)
+        write(file, tensors)
+    return read_tensors(file, ("mirror", "eye_points", "eye_share", "mouth_points", "mouth_share"))
 
 
 def train_look(name: str, settings: LookConfig, precision: Precision, data: Path, out: Path) -> None:
@@ -132,7 +145,7 @@ def train_look(name: str, settings: LookConfig, precision: Precision, data: Path
     if name == "mesh":
         points, network = np.arange(LANDMARK_COUNT), mesh_network()
     else:
-        points = laid_out(pool)[name][0]
+        points = laid_out(pool, out)[f"{name}_points"].numpy()
         network = eye_network(len(points)) if name == "eye" else mouth_network(len(points))
     _begin_at_mean(network, pool, name, points)
     model = channels_last(LookModel(network, points))
