@@ -1,6 +1,6 @@
 """Registers the extension with ComfyUI."""
 
-WEB_DIRECTORY = "./web"  # the help pages, in docs/: ComfyUI serves this folder to the page
+WEB_DIRECTORY = "./web"  # the help pages, in docs/, and the editors: ComfyUI serves this folder to the page
 
 
 async def comfy_entrypoint() -> object:

@@ -27,6 +27,7 @@ Source = str | Path | io.BytesIO
 # A longer step of a file's clock than this is a fault of the clock, not a frame or a silence that lasts.
 LONGEST_PAUSE_SECONDS = 30
 _MOST_FAULTS = 100  # places that cannot be read, after which a file has ended
+_KEEPS_BYTES = 19  # the first PyAV that hands on what is no UTF-8 as surrogates, which neither print nor encode
 # Demuxers that read text, run scripts, or open other files and addresses than the file given.
 _NOT_MEDIA = {
     *("concat", "concatf", "dash", "hls", "applehttp", "imf", "sdp", "rtp", "rtsp", "sap", "vobsub"),
@@ -91,7 +92,7 @@ def open_container(source: Source, name: str) -> Iterator[InputContainer]:
         "pattern_type": "none",
     }
     try:
-        container = av.open(file, "r", container_options=allowed, metadata_errors="replace")
+        container = _opened(file, allowed)
     except (av.FFmpegError, OSError) as error:
         if _is_playlist(source):
             raise InputError(
@@ -108,6 +109,24 @@ def open_container(source: Source, name: str) -> Iterator[InputContainer]:
                 f"{name} is neither video nor audio; give an mp4, webm or mov (for audio also wav or mp3)."
             )
         yield container
+
+
+def _opened(file: io.BytesIO | str, options: dict[str, str]) -> InputContainer:
+    """The file, opened by PyAV 12 to 19; bytes of its metadata, and of those of streams, that are no UTF-8 are `�`."""
+    import av
+
+    if int(av.__version__.partition(".")[0]) < _KEEPS_BYTES:
+        return av.open(file, "r", container_options=options, metadata_errors="replace")
+    container = av.open(file, "r", container_options=options)
+    for metadata in (container.metadata, *(stream.metadata for stream in container.streams)):
+        readable = {_readable(key): _readable(value) for key, value in metadata.items()}
+        metadata.clear()
+        metadata.update(readable)
+    return container
+
+
+def _readable(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _is_playlist(source: Source) -> bool:

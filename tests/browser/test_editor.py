@@ -1,7 +1,4 @@
-"""The editor of Edit Motion in ComfyUI's page, in both of its renderers.
-
-Against browser/serve.py, whose faces are drawn; test_editor_comfyui.py does the same with real ones.
-"""
+"""The editors on nodes in ComfyUI's page, in both of its renderers, against browser/serve.py, whose faces are drawn."""
 
 import json
 import shutil

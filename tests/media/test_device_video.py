@@ -94,4 +94,6 @@ def test_notes_that_are_no_utf_8_are_replaced_when_a_video_is_saved(tmp_path, su
     VideoFromFile(tmp_path / f"b{suffix}").save_to(tmp_path / "c.mp4")
     with av.open(str(tmp_path / "c.mp4")) as container:
         assert "abc" in container.metadata["comment"] and "�" in container.metadata["comment"]
+        for metadata in (container.metadata, *(stream.metadata for stream in container.streams)):
+            "".join([*metadata, *metadata.values()]).encode()  # a surrogate would be refused
     assert len(list(Clip.open(tmp_path / "c.mp4"))) == 3

@@ -78,7 +78,7 @@ export class Face {
     this.element.dataset.state = kind ?? 'live'
     this.points.hidden = kind !== null
     if (!kind) return this.status.replaceChildren()
-    const again = ['away', 'refused'].includes(kind)
+    const again = kind === 'away' || (kind === 'refused' && !this.editor.fault())
       ? make('button', { type: 'button', class: 'mf-again', onclick: () => this.editor.retry() }, say('retry'))
       : null
     this.status.replaceChildren(make('b', {}, say(`${kind}_title`)), make('p', {}, sentence ?? say(kind)), again ?? '')

@@ -7,6 +7,8 @@ import { recalled, remember } from './sources.js'
 import { Stream } from './stream.js'
 import { say } from './texts.js'
 
+export const NARROW = 560 // width in pixels below which the parts stand one over another, see editor.css
+export const least = (width) => (width < NARROW ? width + 360 : 480) // height that they need
 const SIZES = [192, 256, 384, 512] // pixels of previews
 
 /**
@@ -130,8 +132,9 @@ export class NodeEditor {
     else this.request()
   }
 
-  /** Takes the size of preview that the picture's place needs. */
+  /** Takes the height that the width needs, and the size of preview that the picture's place needs. */
   fit() {
+    this.element.style.minHeight = `${least(this.element.clientWidth || NARROW)}px`
     const wanted = this.face.stage.clientWidth * Math.min(devicePixelRatio, 2)
     const size = SIZES.findLast((one) => one <= wanted * 1.1) ?? SIZES[0]
     if (size === this.size) return

@@ -2,9 +2,10 @@
 import { Editor } from './editor.js'
 import { addElement, adopt, chain, isLinked, leave, show, widgetOf } from './host.js'
 import { KeyframeEditor } from './keyframe_editor.js'
+import { least } from './node_editor.js'
 
 const WIDGET = 'mimaface_editor' // the name of the added widget, and of what a run leaves for it
-const NARROW = 580 // width of a node below which the sliders stand under the picture, see editor.css
+const SIDES = 20 // pixels of a node beside its editor
 
 /** Gives a new node its editor, if it has one. */
 export function addEditor(node) {
@@ -42,8 +43,10 @@ function live(node, value, editor, tidy, size) {
     editor.read()
   }
   again()
-  const least = () => (node.size[0] < NARROW ? node.size[0] + 360 : 480)
-  addElement(node, WIDGET, 'MIMAFACE_EDITOR', editor.element, { getMinHeight: least, onDraw: () => editor.read() })
+  addElement(node, WIDGET, 'MIMAFACE_EDITOR', editor.element, {
+    getMinHeight: () => least(node.size[0] - SIDES),
+    onDraw: () => editor.read()
+  })
   node.setSize?.(size)
   chain(value, 'callback', () => editor.read())
   chain(node, 'onConfigure', () => {
