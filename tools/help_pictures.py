@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
-from sheets import frames, labelled, tiles
+from sheets import frames, labelled, save_plot, tiles
 from torch import Tensor
 
 from mimaface.cli.demo import DRIVER
@@ -292,12 +292,6 @@ def yaw(motion: MotionTrack) -> Tensor:
 
 def curves(title: str, lines: dict[str, Tensor], motion: MotionTrack) -> Tensor:
     return plot([(title, lines)], float(motion.fps), motion.visible, 720, 270)
-
-
-def save_plot(image: Tensor, path: Path) -> None:
-    """A plot [H, W, 3] in 0–1 as a small PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(to_uint8(image).numpy()).quantize(64).save(path, optimize=True)
 
 
 def scored(scene: Scene) -> None:

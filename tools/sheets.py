@@ -64,3 +64,9 @@ def card(text: str, side: int = 200) -> Tensor:
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=side / 9)
     draw.multiline_text((side / 2, side / 2), text, INK, font, anchor="mm", align="center")
     return torch.from_numpy(np.asarray(sheet).copy())
+
+
+def save_plot(image: Tensor, path: Path) -> None:
+    """A plot [H, W, 3] in 0–1 as a small PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(to_uint8(image).numpy()).quantize(64).save(path, optimize=True)

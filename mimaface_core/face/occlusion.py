@@ -38,9 +38,9 @@ LEFT_EYE = [
     445, 444, 443, 442, 441, 413, 464, 453, 452, 451, 450, 449, 448, 261,
 ]  # fmt: skip
 REGIONS = (MOUTH, RIGHT_EYE, LEFT_EYE)
-HIDDEN = (
-    0.5  # share of a region's landmarks that the tracker sees: 0.95 at least before clear faces, at most 0.4 covered
-)
+# Mean probability of a region's landmarks to be seen, by the tracker: 0.95 at least on clear faces, at most 0.4 below a
+# cover.
+HIDDEN = 0.5
 # Changes of a region against the clip, see `_changes`. With nothing before the face at most 0.130 at the mouth and
 # 0.150 at the eyes, 0.202 in light that goes from side to side; below a cover that moves along mostly 0.15 and 0.26 at
 # least.
