@@ -124,6 +124,7 @@ def test_a_drag_is_one_step_of_undo_and_the_node_stays_in_place(editor):
     assert before["pos"] == second["pos"]
     editor("history", key="Control+z")
     assert editor("value")["edit"] == first["edit"]
+    editor("settle")
     closed = editor("face")
     assert moved(open_jaw, closed)
     editor("history", key="Control+z")
@@ -131,6 +132,7 @@ def test_a_drag_is_one_step_of_undo_and_the_node_stays_in_place(editor):
     editor("history", key="Control+y")
     editor("history", key="Control+y")
     assert editor("value")["edit"] == second["edit"]
+    editor("settle")
     assert not moved(open_jaw, editor("face"))
 
 
@@ -162,6 +164,7 @@ def test_nothing_is_lost_by_saving_and_reloading(editor):
     editor("drag", handle="mouth_left", dy=-0.08)
     value, face = editor("value"), editor("face")
     editor("reload")
+    editor("settle")
     assert editor("value")["edit"] == value["edit"]
     assert not moved(face, editor("face"))  # the server still has the source
 
