@@ -298,13 +298,13 @@ def test_edit_face_and_the_same_seed_gives_the_same_picture(run):
 @needs_faces
 def test_keyframes(run):
     Image.fromarray(moved(size=(320, 300))).save("face.png")
-    keys = {"fps": 12, "length": 1, "curves": {"yaw": [[0, 0], [1, 25]]}}
+    keys = {"fps": 4, "length": 1, "curves": {"yaw": [[0, 0], [1, 25]]}}
     given = ["--set", f"keyframes.keyframes={json.dumps(keys)}"]
     status, files, err = run("keyframes", "--input", "source=face.png", *given)
     assert status == 0, err
     for file, size in zip(files, [(512, 512), (320, 300)], strict=True):
         film = Clip.open(file)
-        assert (film.width, film.height) == size and film.fps == 12 and len(list(film)) == 12
+        assert (film.width, film.height) == size and film.fps == 4 and len(list(film)) == 4
     first, *_, last = (frame.float() for frame in Clip.open(files[0]))
     assert (last - first).abs().mean() > 2
     status, _, err = run(
@@ -316,7 +316,7 @@ def test_keyframes(run):
 @needs_faces
 def test_mix_driver_and_hand(run):
     Image.fromarray(moved(size=(320, 300))).save("face.png")
-    clip(Path("clip.mp4"), nodding(6))
+    clip(Path("clip.mp4"), nodding(2))
     inputs = ["--input", "source=face.png", "--input", "driver=clip.mp4"]
     drawn = []
     for pitch in (0, 15):
@@ -324,21 +324,21 @@ def test_mix_driver_and_hand(run):
         status, files, err = run("mix_driver_and_hand", *inputs, "--set", f"hand.edit={edit}")
         assert status == 0, err
         drawn.append(torch.stack(list(Clip.open(files[0]))).float())
-    assert drawn[0].shape == (6, 512, 512, 3) and (drawn[1] - drawn[0]).abs().mean((1, 2, 3)).min() > 1
+    assert drawn[0].shape == (2, 512, 512, 3) and (drawn[1] - drawn[0]).abs().mean((1, 2, 3)).min() > 1
 
 
 @needs_faces
 def test_edit_video(run):
-    clip(Path("clip.mp4"), [*nodding(3), noise(), *nodding(1)], 25, tone(0.1, 0.1))
+    clip(Path("clip.mp4"), [*nodding(1), noise(), *nodding(1)], 25, tone(0.1, 0.1))
     edit = json.dumps({"controls": {"mouth_open": 1}})
     status, files, err = run("edit_video", "--input", "source=clip.mp4", "--set", f"hand.edit={edit}", steps=None)
     assert status == 0 and len(files) == 1, err
     before, after = (torch.stack(list(Clip.open(file))).float() for file in ("clip.mp4", files[0]))
-    assert after.shape == before.shape == (5, 256, 256, 3) and read_audio(files[0]) is not None
+    assert after.shape == before.shape == (3, 256, 256, 3) and read_audio(files[0]) is not None
     change = (after - before).abs()
     face, corner = change[:, 90:190, 80:180].mean((1, 2, 3)), change[:, :20, :20].mean((1, 2, 3))
-    assert face[[0, 1, 2, 4]].min() > 2 * corner.max(), "every face opens its mouth, and nothing else moves"
-    assert change[3].mean() < 3, "a frame without a face stays"
+    assert face[[0, 2]].min() > 2 * corner.max(), "every face opens its mouth, and nothing else moves"
+    assert change[1].mean() < 3, "a frame without a face stays"
 
 
 @needs_faces

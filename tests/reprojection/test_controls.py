@@ -1,17 +1,12 @@
 """What controls do to the face that is drawn: each its own movement, monotonically, and little to the rest."""
 
-from fractions import Fraction
-
 import pytest
 import torch
 from support.scenes import needs_faces, portrait_source
 from support.signals import FACE, signals
 
-from mimaface.mimaface_core import load_pack
 from mimaface.mimaface_core.editing import edit
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.face.detect import face_tracker
-from mimaface.mimaface_core.face.follow import clip_landmarks
 from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
 from mimaface.mimaface_core.morphable.bundled.face_mesh import FACE_POINTS
 from mimaface.mimaface_core.reprojection.renderer import ReprojectionRenderer
@@ -80,51 +75,6 @@ def test_unrelated_signals_stay(renderer):
         if group not in RELATED[control.group] and changes[name][group, signal] > SHARE * ranges[group, signal]
     ]
     assert not too_far, "\n".join(too_far)
-
-
-MEASURED = {  # control → the signals that a tracker shall see move, and their group
-    "yaw": ("head", "yaw"),
-    "pitch": ("head", "pitch"),
-    "gaze_x": ("eyes", "x right"),
-    "gaze_x_left": ("eyes", "x left"),
-    "blink_right": ("lids", "right"),
-    "brow_outer_up_left": ("brows", "left"),
-    "mouth_smile_right": ("mouth", "right corner"),
-    "jaw_open": ("mouth", "opening"),
-}
-
-
-def test_a_tracker_sees_each_control_of_the_drawn_photograph(renderer):
-    """The frames are drawn, tracked and fitted anew: the signal follows the control, the other groups stay."""
-    source = portrait_source()
-    ends = {name: CONTROLS[name].high for name in MEASURED}
-    tracks = [source.track] + [
-        edit(source, controls={name: share * end}) for name, end in ends.items() for share in STRENGTHS
-    ]
-    frames = torch.cat([renderer(track) for track in tracks])
-    found = tracked((frames.permute(0, 2, 3, 1) + 1) / 2)
-    c = found.coefficients
-    shape = FACE.turn_eyes(FACE.model.shape(c.identity, c.expression), found.gaze)
-    seen = signals(shape, torch.cat([c.angles, c.translation], 1))
-    spans = {(group, signal): float(v.max() - v.min()) for group, of in seen.items() for signal, v in of.items()}
-    for k, name in enumerate(MEASURED):
-        group, signal = MEASURED[name]
-        rows = [0, *range(1 + 3 * k, 4 + 3 * k)]
-        way = seen[group][signal][rows]
-        steps = way[1:] - way[:-1]
-        assert (steps * steps.sum().sign() > 0).all(), (name, way.tolist())
-        others = {"eyes": ("lids",), "lids": ("eyes",), "brows": ("mouth", "eyes"), "mouth": ("eyes", "brows")}
-        for other in others.get(group, ()):
-            for label, values in seen[other].items():
-                share = float((values[rows] - values[0]).abs().max()) / spans[other, label]
-                assert share < 0.3, f"{name} seems to move {label} of {other} by {share:.0%}"
-
-
-def tracked(frames):
-    """The motion that the tracker sees in frames [N, 512, 512, 3] in 0–1, each a crop of the same place."""
-    tracker, extractor = face_tracker([]), load_pack().measurer()
-    faces = clip_landmarks(frames, tracker)
-    return extractor.fit(torch.stack(faces), Fraction(25))
 
 
 def test_each_side_moves_its_own_side(renderer):

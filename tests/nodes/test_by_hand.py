@@ -1,0 +1,89 @@
+"""The nodes by which a person moves a face: edits as JSON, keyframes, audio, and what they say of wrong values."""
+
+import json
+from fractions import Fraction
+
+import pytest
+import torch
+from support.scenes import defaults, tone
+from support.tracks import still
+
+from mimaface.mimaface_core.audio.loudness import loudness, outline
+from mimaface.nodes.edit_motion import EditMotion
+from mimaface.nodes.keyframe_motion import KeyframeMotion
+from mimaface.nodes.mix_motion import MixMotion
+from mimaface.nodes.motion_to_keyframes import MotionToKeyframes
+
+RAMP = {"length": 1, "curves": {"yaw": [[0, 0, "linear"], [1, 20]]}}
+
+
+def yaw(motion):
+    return torch.rad2deg(motion.coefficients.angles[:, 1] - still(1).coefficients.angles[0, 1])
+
+
+def test_an_edit_adds_to_the_sliders_and_an_old_graph_has_none():
+    values = defaults(EditMotion) | {"yaw": 10.0, "zoom": 1.1}
+    edit = json.dumps({"version": 1, "controls": {"yaw": 5, "zoom": 1.2}})
+    both = EditMotion.EXECUTE_NORMALIZED(face=still(3), **(values | {"edit": edit}))[0]
+    assert torch.allclose(yaw(both), torch.tensor(15.0), atol=1e-3)
+    del values["edit"]
+    old = EditMotion.EXECUTE_NORMALIZED(face=still(3), **values)[0]
+    assert torch.allclose(yaw(old), torch.tensor(10.0), atol=1e-3)
+    nearer = (10 - old.coefficients.translation[:, 2]) / (10 - both.coefficients.translation[:, 2])
+    assert torch.allclose(nearer, torch.tensor(1.2), atol=1e-4)
+
+
+WRONG = {
+    "no JSON": ("{", "is no JSON"),
+    "unknown": ('{"controls": {"smlie": 1}}', "There is no control 'smlie'; the nearest is"),
+    "NaN": ('{"controls": {"yaw": NaN}}', "must be a number, not nan"),
+    "out of range": ('{"controls": {"yaw": 90}}', "out of range"),
+    "another version": ('{"version": 7}', "of version 7"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_edit_is_refused_when_the_graph_is_queued(name):
+    edit, sentence = WRONG[name]
+    assert sentence in EditMotion.validate_inputs(edit=edit)
+    assert EditMotion.validate_inputs(edit=None) is True
+
+
+def test_keyframes_are_laid_over_a_motion_and_wrong_ones_refused_in_time():
+    values = defaults(KeyframeMotion) | {"keyframes": json.dumps(RAMP)}
+    moved = KeyframeMotion.EXECUTE_NORMALIZED(face=still(31), **values)[0]
+    assert len(moved) == 31 and yaw(moved)[0].abs() < 1e-3 and yaw(moved)[-1] == pytest.approx(20, abs=0.1)
+    assert "unknown control" in KeyframeMotion.validate_inputs(keyframes='{"curves": {"x": []}}')
+    assert "audio_control" in KeyframeMotion.validate_inputs(audio_control="x")
+
+
+def test_the_loudness_of_audio_moves_a_control():
+    sound = tone(0.5, 0.5)
+    audio = {"waveform": sound.waveform[None], "sample_rate": sound.sample_rate}
+    values = defaults(KeyframeMotion) | {"audio_control": "yaw", "audio_amount": 12.0}
+    turned = yaw(KeyframeMotion.EXECUTE_NORMALIZED(face=still(30), audio=audio, **values)[0])
+    assert turned[:14].abs().max() < 0.5 and turned[17:28].min() > 10
+
+
+def test_loudness_has_one_number_a_frame_and_an_outline_at_most_its_points():
+    sound = tone(1, 1, 1)
+    level = loudness(sound, Fraction(25), 100)
+    assert len(level) == 100 and level[:24].max() < 0.05 and level[27:48].min() > 0.8 and level[76:].max() == 0
+    peaks = outline(sound, 60)
+    assert len(peaks) <= 60 and max(peaks) == 1 and min(peaks) == 0
+
+
+def test_a_motion_to_keyframes_and_back():
+    values = defaults(KeyframeMotion) | {"keyframes": json.dumps(RAMP)}
+    moved = KeyframeMotion.EXECUTE_NORMALIZED(face=still(31), **values)[0]
+    output = MotionToKeyframes.EXECUTE_NORMALIZED(motion=moved, tolerance=0.005)
+    assert output.ui["mimaface_keyframes"] == [output[0]]
+    curve = json.loads(output[0])["curves"]["yaw"]
+    assert curve[-1][1] - curve[0][1] == pytest.approx(20, abs=1)
+
+
+def test_mix_offers_each_group_of_both():
+    names = [slot.id for slot in MixMotion.GET_SCHEMA().inputs]
+    assert [name for name in names if name.startswith("driver_")] == [
+        f"driver_{group}" for group in ("head", "eyes", "lids", "brows", "mouth")
+    ]
