@@ -112,7 +112,7 @@ def open_container(source: Source, name: str) -> Iterator[InputContainer]:
 
 
 def _opened(file: io.BytesIO | str, options: dict[str, str]) -> InputContainer:
-    """The file, opened by PyAV 12 to 19; bytes of its metadata, and of those of streams, that are no UTF-8 are `�`."""
+    """The file, opened; bytes of its metadata, and of those of streams, that are no UTF-8 are `�`."""
     import av
 
     if int(av.__version__.partition(".")[0]) < _KEEPS_BYTES:

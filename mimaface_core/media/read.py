@@ -90,7 +90,7 @@ class Clip:
         shown, geometry, start = None, None, None
         duration, tick = Fraction(0), 0
         for decoded in _decoded(self.source, name_of(self.source, "the video")):
-            frame, time, its_duration, _ = decoded
+            frame, time, its_duration = decoded[:3]
             geometry = geometry or _geometry(decoded)
             its_tick = tick if shown is None else tick + 1
             if time is not None:
@@ -108,20 +108,25 @@ class Clip:
 
 
 class _Decoded(NamedTuple):
-    """A decoded frame; its time and duration in seconds, None and 0 if not stated; a pixel's width by its height."""
+    """A decoded frame; its time and duration in seconds, None and 0 if not stated; a pixel's width by its height.
+
+    Further the transfer function of its stream, as ffmpeg counts them.
+    """
 
     frame: VideoFrame
     time: Fraction | None
     duration: Fraction
     aspect: Fraction
+    transfer: int
 
 
 class _Geometry(NamedTuple):
-    """Size of a video's frames in square pixels before they are turned, and the display matrix that turns them."""
+    """Size of a video's frames in square pixels before they are turned, what turns them, their transfer function."""
 
     width: int
     height: int
     matrix: bytes | None
+    transfer: int
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
@@ -189,7 +194,7 @@ def _decoded(source: Source, name: str) -> Iterator[_Decoded]:
                     faults += 1
                     lost = lost if time is None else time + duration
                     continue
-                last, good = _Decoded(frame, time, duration, aspect), good + 1
+                last, good = _Decoded(frame, time, duration, aspect, stream.codec_context.color_trc), good + 1
                 yield last
         end = None if last is None or last.time is None else last.time + last.duration
         if last is not None and end is not None and lost is not None and faults and lost > end:
@@ -221,15 +226,16 @@ def _geometry(first: _Decoded) -> _Geometry:
     matrix = cast("SideData | None", first.frame.side_data.get("DISPLAYMATRIX"))
     width = round(first.frame.width * max(first.aspect, Fraction(1)))
     height = round(first.frame.height / min(first.aspect, Fraction(1)))
-    return _Geometry(width, height, None if matrix is None else bytes(matrix))
+    return _Geometry(width, height, None if matrix is None else bytes(matrix), first.transfer)
 
 
 def _pixels(frame: VideoFrame, geometry: _Geometry, alpha: bool = False) -> torch.Tensor:
     """A decoded frame as uint8 [H, W, 3] (4 with `alpha`), scaled to the size of `geometry`, then turned upright."""
-    width, height, matrix = geometry
-    if frame.color_trc in (PQ, HLG):
+    width, height, matrix, of_stream = geometry
+    transfer = getattr(frame, "color_trc", of_stream)  # PyAV 15 and older: frames have none
+    if transfer in (PQ, HLG):
         deep = frame.to_ndarray(format="rgb48le", width=width, height=height)
-        pixels = to_sdr(torch.from_numpy(deep.astype(np.float32) / 65535), frame.color_trc)
+        pixels = to_sdr(torch.from_numpy(deep.astype(np.float32) / 65535), transfer)
     else:
         pixels = torch.from_numpy(frame.to_ndarray(format="rgba" if alpha else "rgb24", width=width, height=height))
     if matrix is None:

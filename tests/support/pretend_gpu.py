@@ -97,10 +97,13 @@ def pretend_gpu(**options):
     """A host whose device is the pretended GPU; whatever is made or moved there is an `OnGpu`. Without gradients."""
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor makes on the CPU what it then moves
+    cudnn = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False  # a build with CUDA would choose its operators, which have no CPU
     try:
         with host.use(host.Host(device=CUDA, dtype=torch.float32, **options)), _Mode(), torch.no_grad():
             yield CUDA
     finally:
+        torch.backends.cudnn.enabled = cudnn
         torch._C._set_only_lift_cpu_tensors(False)
         torch.__future__.set_overwrite_module_params_on_conversion(False)
 
