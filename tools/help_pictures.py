@@ -2,7 +2,6 @@
 
 The source is the NASA portrait, the driver the demo's video.
 """
-# long: one short function for each page
 
 import shutil
 from pathlib import Path
