@@ -12,13 +12,12 @@ from ..tracker.landmarks import TrackerNetworks, tracker_networks
 from ..tracker.regions import Square, face_square
 from .faces import MAX_FACES_CLIP, MIN_FACE_SIZE, distinct_faces
 
-BELIEVED, KEPT = 0.6, 0.35  # scores from which a new face is believed, and one of the frame before
-# Doubts (see `Face.doubt`) up to which they are: 0.02–0.03 on most faces, 0.05 on small and dark ones, and from 0.08 on
-# where there is none, for animals, too.
-DOUBTFUL, LOST = 0.06, 0.12
+BELIEVED, KEPT = 0.985, 0.35  # scores from which a new face is believed, and one of the frame before
+# Doubts (see `Face.doubt`) up to which they are: 0.02–0.03 on most faces, 0.1 on those of which more than half is covered.
+DOUBTFUL, LOST = 0.1, 0.12
 TURNS = (0, 90, 180, 270)  # degrees by which the detector may be wrong about which way up a face is
 MOVED = 0.12  # shift of a face between two frames, over its square's side, after which it is looked at again
-SEARCH_EVERY, EMPTY_EVERY = 5, 2  # frames between two searches for faces that have come, and where none is left
+SEARCH_EVERY = 5  # frames between two searches for faces that have come
 CLIP_SHARE = 1 / 14  # size of the smallest faces that a clip is searched for, over the longer side of its frames
 TREMBLING = 0.1  # of a landmark's expected error: movements well below it are noise
 
@@ -44,7 +43,7 @@ class BundledTracker:
         pixels = torch.from_numpy(image)
         again = [self._again(pixels, known) for known in self._faces]
         faces = [face for face in again if face is not None]
-        if self._number % (SEARCH_EVERY if faces else EMPTY_EVERY) == 0:
+        if not faces or self._number % SEARCH_EVERY == 0:
             faces += self._searched(pixels, max(MIN_FACE_SIZE, CLIP_SHARE * max(image.shape[:2])))
         self._faces = distinct_faces(faces)[:MAX_FACES_CLIP]
         self._number += 1
