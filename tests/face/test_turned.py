@@ -70,9 +70,7 @@ def test_a_lying_head_stands_upright_in_its_crop(tracker, turns):
 def test_half_a_face_is_refused(tracker, side):
     x, y = landmarks(portrait(), tracker)[NOSE, :2].int().tolist()
     half = {"left": portrait()[:, x:], "right": portrait()[:, :x], "lower": portrait()[:y]}[side]
-    with pytest.raises(
-        InputError, match=r"lies outside the image; use one that shows the whole face\.|No face was found"
-    ):
+    with pytest.raises(InputError, match="lies outside the image; use one that shows|No face was found"):
         landmarks(half, tracker)
 
 
