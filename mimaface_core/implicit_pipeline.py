@@ -64,7 +64,7 @@ def encode_implicit(
         pack: its generator encodes.
         image: a path, or [H, W, 3] in 0–1.
         face: which one, where there are several: −1 the largest, else counted from the left, 0 the leftmost.
-        tracker: finds the face; the bundled tracker when None.
+        tracker: finds the face; see `face.detect.face_tracker`; `auto` when None.
 
     Raises:
         InputError: no face is found.
@@ -99,7 +99,7 @@ def drive_implicit(
         pack: its generator measures, or a tracker where the pack's codes are movements of the face.
         clip: a path, or frames.
         face: which one, as in `encode_implicit`, in the first frame that shows one.
-        tracker: finds the face; the bundled tracker when None.
+        tracker: finds the face; see `face.detect.face_tracker`; `auto` when None.
 
     Raises:
         InputError: no frame shows a face.

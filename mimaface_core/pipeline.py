@@ -82,7 +82,7 @@ def measure(
         framing: crop of a driver's frames where a network regresses: `as released` or `keep aspect`; as released when
             None.
         fps: frames a second of a batch; a video has its own.
-        tracker: finds the faces, see `face.detect.face_tracker`; the bundled one when None.
+        tracker: finds the faces, see `face.detect.face_tracker`; `auto` when None.
 
     Returns:
         The person, from the first frame that shows the face, and the motion of all frames.

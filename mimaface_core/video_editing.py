@@ -43,7 +43,7 @@ def edit_video(
         source: the person, from `measure` with the same clip, from whom the hand's change counts.
         hand: of `edit` or `keyframe` with that source; one frame holds throughout.
         face: which one, as in `measure`.
-        tracker: finds the faces; the bundled tracker when None.
+        tracker: finds the faces; see `face.detect.face_tracker`; `auto` when None.
 
     Yields:
         Each frame [1, H, W, 3] in 0–1; those without a face, and where the hand rests, as they are.

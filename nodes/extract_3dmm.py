@@ -26,8 +26,8 @@ FRAMING_TIP = (
 )
 LANDMARKS_TIP = "Output of ComfyUI's own face landmark node for the same images, to be used instead of a tracker."
 TRACKER_TIP = (
-    "What finds the face. `bundled` needs nothing else; `mediapipe` only works where that is installed. Connected"
-    " landmarks count instead of either."
+    "What finds the face: `bundled`, which needs nothing else, `mediapipe`, where it is installed, or `auto`: mediapipe"
+    " where it works, else bundled. Connected landmarks count instead of either."
 )
 
 

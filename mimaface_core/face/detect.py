@@ -11,7 +11,9 @@ from .. import host
 from ..errors import InputError
 from ..tracker.face import Face
 
-TRACKERS = ("bundled", "mediapipe")  # in the order of their measured quality, see docs/tracker.md
+TRACKERS = ("auto", "bundled", "mediapipe")
+# what mediapipe raises where it is missing, lacks its model, or finds versions of its requirements that it cannot use
+BROKEN = (InputError, ImportError, AttributeError, TypeError, ValueError, RuntimeError, OSError)
 
 
 NO_MEDIAPIPE = (
@@ -37,12 +39,15 @@ def face_tracker(kind: str = TRACKERS[0]) -> FaceTracker:
     """A face tracker.
 
     Args:
-        kind: `bundled`, which needs nothing but PyTorch, or `mediapipe`, whose newer releases read their model from the
-            host's folders.
+        kind: `bundled`, which needs nothing but PyTorch; `mediapipe`, whose newer releases read their model from the
+            host's folders; or `auto`: mediapipe where it works, since drivers are followed a little closer with it
+            (docs/tracker.md), else the bundled one.
 
     Raises:
         InputError: there is no such tracker; or mediapipe, or its model file, is missing.
     """
+    if kind == "auto":
+        return _best_tracker()
     if kind == "bundled":
         from .bundled_tracker import BundledTracker
 
@@ -52,7 +57,15 @@ def face_tracker(kind: str = TRACKERS[0]) -> FaceTracker:
         from .mediapipe_tracker import mediapipe_tracker
 
         return mediapipe_tracker(host.current().models_folders())
-    raise InputError(f"There is no face tracker '{kind}'; choose {' or '.join(TRACKERS)}.")
+    raise InputError(f"There is no face tracker '{kind}'; choose {', '.join(TRACKERS[:-1])} or {TRACKERS[-1]}.")
+
+
+def _best_tracker() -> FaceTracker:
+    """Mediapipe where it is installed and works, else the bundled tracker."""
+    try:
+        return face_tracker("mediapipe")
+    except BROKEN:
+        return face_tracker("bundled")
 
 
 def require_tracker(kind: str) -> None:

@@ -152,8 +152,24 @@ def test_a_missing_or_unknown_tracker_is_refused_in_one_sentence(monkeypatch):
     monkeypatch.setattr("mimaface.mimaface_core.face.detect.find_spec", lambda name: None)
     with pytest.raises(InputError, match="choose the bundled tracker, or run `pip install mediapipe"):
         face_tracker("mediapipe")
-    with pytest.raises(InputError, match="no face tracker 'dlib'; choose bundled or mediapipe"):
+    with pytest.raises(InputError, match="no face tracker 'dlib'; choose auto, bundled or mediapipe"):
         face_tracker("dlib")
+
+
+@pytest.mark.parametrize(
+    "content", ["raise TypeError('Descriptors cannot be created directly')", "__version__ = '0.12'"]
+)
+def test_without_a_mediapipe_that_works_the_bundled_tracker_serves(content, monkeypatch, tmp_path):
+    from mimaface.mimaface_core.face.bundled_tracker import BundledTracker
+    from mimaface.mimaface_core.face.detect import face_tracker
+
+    (tmp_path / "mediapipe.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    del sys.modules["mediapipe"]
+    assert isinstance(face_tracker(), BundledTracker)
+    monkeypatch.setattr("mimaface.mimaface_core.face.detect.find_spec", lambda name: None)
+    assert isinstance(face_tracker(), BundledTracker)
 
 
 # --- trackers leave nothing behind

@@ -40,7 +40,7 @@ def followed(images, tracker=None, index=0):
     from mimaface.mimaface_core.face.detect import face_tracker
 
     frames = [torch.from_numpy(np.ascontiguousarray(image)) for image in images]
-    return list(follow(frames, tracker or face_tracker(), index))
+    return list(follow(frames, tracker or face_tracker("bundled"), index))
 
 
 def middles(images, **options):
@@ -101,7 +101,7 @@ def test_the_only_face_is_not_lost_by_turning_or_light():
 def test_likeness_tells_people_and_not_pictures():
     from mimaface.mimaface_core.face.detect import face_tracker
 
-    tracker = face_tracker()
+    tracker = face_tracker("bundled")
     views = [moved(), moved(15, 0.7, (10, 5)), (moved() * [0.5, 0.45, 0.4]).astype(np.uint8), portrait(), other()]
     seen = [signature(np.ascontiguousarray(view), tracker.still(view)[0].landmarks) for view in views]
     assert max(unlikeness(seen[0], same) for same in seen[:4]) < 0.4

@@ -17,7 +17,7 @@ EYES, NOSE, CHIN = [33, 263], 1, 152
 def tracker():
     from mimaface.mimaface_core.face.detect import face_tracker
 
-    return face_tracker()
+    return face_tracker("bundled")
 
 
 def landmarks(picture, tracker):

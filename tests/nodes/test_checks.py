@@ -100,7 +100,7 @@ def test_mediapipe_is_only_needed_where_it_is_chosen(node, monkeypatch):
     assert "pip install mediapipe" in node.validate_inputs(tracker="mediapipe")
     assert node.validate_inputs() is True and node.validate_inputs(tracker="bundled") is True
     assert node.validate_inputs(tracker="mediapipe", landmarks=None) is True  # as a link
-    assert "choose bundled or mediapipe" in node.validate_inputs(tracker="dlib")
+    assert "choose auto or bundled or mediapipe" in node.validate_inputs(tracker="dlib")
 
 
 def test_motions_that_cannot_be_read_are_refused_and_those_written_again_are_noticed(tmp_path):
