@@ -30,6 +30,10 @@ def timeline_fault(keyframes: str | None) -> str | None:
     return None if keyframes is None else fault(Keyframes.read, keyframes, RANGES)
 
 
+# A newer page would put a curve of its own there, and does so in its preview of the node, which needs a value.
+SOCKET = {"forceInput": True, "default": {"points": [[0, 0], [1, 1]], "interpolation": "monotone_cubic"}}
+
+
 class KeyframeMotion(Node):
     """Evaluates the curves of a timeline at every frame; audio can move one control more."""
 
@@ -80,7 +84,7 @@ class KeyframeMotion(Node):
                 Curve.Input(
                     "easing",
                     optional=True,
-                    extra_dict={"forceInput": True},  # a newer page would put a curve of its own there
+                    extra_dict=SOCKET,
                     tooltip="A curve of ComfyUI's Curve Editor: the way from each key to the next, instead of the keys'"
                     " own easing.",
                 ),

@@ -323,7 +323,7 @@ def test_dragging_the_face_sets_keys_at_the_playhead(timeline):
     timeline("drag", handle="jaw", dy=0.05)
     (early, *_), (late, *_) = curves(timeline)["jaw_open"]
     assert (early, late) == (0, 1.52)
-    assert timeline("value")["steps"] == first["steps"] + 1
+    assert timeline("value")["steps"] == min(first["steps"] + 1, 50)  # which are kept
     there = timeline("face")
     timeline("within", part=".mf-ruler", origin=[0.5, 0.5], to=[0.0, 0.5])
     assert moved(there, timeline("face"))

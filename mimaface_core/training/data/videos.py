@@ -217,7 +217,7 @@ def video_sample(source: Tensor, clip: list[Tensor], tracker: FaceTracker) -> Sa
     visible = [points for points in tracked if points is not None]
     if not faces or len(visible) < len(clip):
         raise Unusable("no face is visible long enough; use videos that show one face from the front.")
-    points = torch.from_numpy(choose_face(faces, -1))
+    points = torch.from_numpy(choose_face(faces, -1).landmarks)
     matrix = crop_matrix(points, FACE_SHARE)
     if matrix[:, :2].det().sqrt() > MAX_ENLARGEMENT:
         smallest = round(FACE_SHARE * CROP_SIZE / MAX_ENLARGEMENT)
