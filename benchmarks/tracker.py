@@ -143,7 +143,7 @@ def measure_portraits(folder: Path) -> None:
     """Print how many of the held-out portraits are found, turned and small."""
     from mimaface.mimaface_core.training.people.portrait_folder import portraits_of
 
-    paths, own, reference = portraits_of(folder, held_out=True), face_tracker(), face_tracker("mediapipe")
+    paths, own, reference = portraits_of(folder, held_out=True), face_tracker("bundled"), face_tracker("mediapipe")
     cases: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         f"{90 * turns}°": lambda image, turns=turns: np.ascontiguousarray(np.rot90(image, turns)) for turns in range(4)
     }
@@ -180,7 +180,7 @@ def measure_covered(count: int) -> None:
     from mimaface.mimaface_core.training.data.tracker_covers import covered
     from mimaface.mimaface_core.training.data.tracker_faces import drawn_faces
 
-    tracker, rng, found, right, seen = face_tracker(), np.random.default_rng(0), 0, 0, []
+    tracker, rng, found, right, seen = face_tracker("bundled"), np.random.default_rng(0), 0, 0, []
     frames = 4
     for number in range(-(-count // frames)):
         faces = drawn_faces(FIRST_PERSON + 10_000 + number, frames)
@@ -222,7 +222,7 @@ def measure_nothing(count: int) -> None:
         except (AttributeError, OSError, ModuleNotFoundError, ConnectionError):  # some are downloads
             continue
         real.append(np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[..., None], 3, 2))[..., :3])
-    tracker, rng, false = face_tracker(), np.random.default_rng(1), 0
+    tracker, rng, false = face_tracker("bundled"), np.random.default_rng(1), 0
     for number in range(count):
         if number % 2:
             image = to_uint8(paint_background(np.random.default_rng([9, number]), 256).permute(1, 2, 0)).numpy()
