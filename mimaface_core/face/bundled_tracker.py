@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ BELIEVED, KEPT = 0.985, 0.35  # scores from which a new face is believed, and on
 # Doubts (see `Face.doubt`) up to which they are: 0.02–0.03 on most faces, 0.1 where more than half is covered.
 DOUBTFUL, LOST = 0.1, 0.12
 TURNS = (0, 90, 180, 270)  # degrees by which the detector may be wrong about which way up a face is
+SAME = 0.5  # shift and change of size, over its side, up to which a square that is found is that of a known face
 MOVED = 0.12  # shift of a face between two frames, over its square's side, after which it is looked at again
 SEARCH_EVERY = 5  # frames between two searches for faces that have come
 CLIP_SHARE = 1 / 14  # size of the smallest faces that a clip is searched for, over the longer side of its frames
@@ -44,16 +47,18 @@ class BundledTracker:
         again = [self._again(pixels, known) for known in self._faces]
         faces = [face for face in again if face is not None]
         if not faces or self._number % SEARCH_EVERY == 0:
-            faces += self._searched(pixels, max(MIN_FACE_SIZE, CLIP_SHARE * max(image.shape[:2])))
+            faces += self._searched(pixels, max(MIN_FACE_SIZE, CLIP_SHARE * max(image.shape[:2])), faces)
         self._faces = distinct_faces(faces)[:MAX_FACES_CLIP]
         self._number += 1
         return self._faces
 
-    def _searched(self, image: Tensor, smallest: float) -> list[Face]:
-        """Faces of an image uint8 [H, W, 3] found anew, from a size in pixels on."""
+    def _searched(self, image: Tensor, smallest: float, known: Sequence[Face] = ()) -> list[Face]:
+        """Faces of an image uint8 [H, W, 3] found anew, from a size in pixels on, but for those that are known."""
         faces = []
         for candidate in find_faces(self._networks.detector, image, smallest):
             square = candidate.square
+            if any(_moved(face_square(face.landmarks), square) < SAME for face in known):
+                continue
             turned = [square._replace(roll=square.roll + turn) for turn in TURNS]
             first = max(self._networks.look(image, turned, closer=False), key=lambda face: face.score)
             if first.score > KEPT:

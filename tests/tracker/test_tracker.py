@@ -117,7 +117,7 @@ def test_a_face_is_followed_without_searching_for_it(monkeypatch):
     tracker.start_clip()
     tracker.frame(heads[0])
     searches = []
-    monkeypatch.setattr(BundledTracker, "_searched", lambda self, image, smallest: searches.append(1) or [])
+    monkeypatch.setattr(BundledTracker, "_searched", lambda self, *rest: searches.append(1) or [])
     for head, landmarks in zip(heads[1:], alone, strict=True):
         (face,) = tracker.frame(head)
         assert apart(face.landmarks, landmarks) < 0.03
