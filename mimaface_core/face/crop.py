@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from ..morphable.bundled.face_mesh import FACE_POINTS
 from ..tensors import harmonic_fill, invert_affine, sampling_grid, to_uint8
-from .upright import UPRIGHT, roll_of, turned_window
+from ..tracker.regions import Square
+from .upright import UPRIGHT, roll_of
 
 CROP_SIZE = 512  # side of the crop, pixels
 PLANE = 256  # side of the face model's camera plane, which shows the whole crop, pixels
@@ -32,7 +33,7 @@ def crop_matrix(landmarks: Tensor, share: float, size: int = CROP_SIZE) -> Tenso
     """
     roll = roll_of(landmarks.numpy())
     if abs(roll) > UPRIGHT:
-        upright = torch.from_numpy(turned_window((0.0, 0.0), 1.0, roll, 1)[:, :2]).float()
+        upright = torch.from_numpy(Square(0.0, 0.0, 1.0, roll).matrix(1)[:, :2]).float()
         standing = torch.cat([landmarks[:, :2] @ upright.T, landmarks[:, 2:]], 1)
         matrix = crop_matrix(standing, share, size)
         return torch.cat([matrix[:, :2] @ upright, matrix[:, 2:]], 1)

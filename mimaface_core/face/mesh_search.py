@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..tracker.face import Face
+from ..tracker.regions import Square
 from .faces import DUPLICATE_DISTANCE, MOST_OUTSIDE, bounding_square, distinct_faces, share_outside
-from .upright import UPRIGHT, WINDOW, FaceScorer, roll_of, turned_back, turned_window
+from .upright import UPRIGHT, WINDOW, FaceScorer, roll_of, turned_back
 
 WINDOW_SIZE = 640  # pixels: small faces are searched in square windows of this size, enlarged where they are smaller
 MIN_WINDOW = 160  # pixels of the image that a window covers at least
@@ -138,7 +139,7 @@ class MeshTracker(ABC):
         if turns == 0 and abs(roll) < UPRIGHT:
             again = self._faces_in_window(image, x, y, CLOSE_UP * size)
         else:
-            matrix = turned_window((x, y), CLOSE_UP * size, roll + 90 * turns, WINDOW_SIZE)
+            matrix = Square(x, y, CLOSE_UP * size, roll + 90 * turns).matrix(WINDOW_SIZE)
             window = cv2.warpAffine(image, matrix, (WINDOW_SIZE, WINDOW_SIZE), borderMode=cv2.BORDER_REPLICATE)
             again = [turned_back(found, matrix) for found in self._mesh(window)]
         again = _distinct(again)
@@ -184,7 +185,7 @@ def _upright_window(image: np.ndarray, face: np.ndarray) -> np.ndarray:
     import cv2
 
     x, y, size = bounding_square(face)
-    matrix = turned_window((x, y), CLOSE_UP * size, roll_of(face), WINDOW)
+    matrix = Square(x, y, CLOSE_UP * size, roll_of(face)).matrix(WINDOW)
     return cv2.warpAffine(image, matrix, (WINDOW, WINDOW), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
 
 

@@ -21,13 +21,6 @@ def roll_of(landmarks: np.ndarray) -> float:
     return float(np.degrees(np.arctan2(-y, x)))
 
 
-def turned_window(centre: tuple[float, float], size: float, roll: float, side: int) -> np.ndarray:
-    """Matrix [2, 3], image to window pixels, of a square of `size` about a face turned by `roll` degrees, upright."""
-    scale, angle = side / size, np.radians(roll)
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return np.hstack([turn, (side / 2 - turn @ np.array(centre))[:, None]])
-
-
 def turned_back(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Points [V, 3] of a window in image pixels, the depth scaled likewise."""
     inverse = np.linalg.inv(matrix[:, :2])

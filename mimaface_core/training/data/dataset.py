@@ -11,7 +11,7 @@ from torch import Tensor
 from ... import host
 from ...errors import InputError
 from ...files import replacing
-from ..people.camera import from_jpeg
+from ..people.camera import from_jpeg, to_jpeg
 from ..people.inference import WEIGHT_UNIT
 from ..people.synthesis import Sample, make_sample
 
@@ -112,6 +112,18 @@ def read_tensors(path: Path, needed: tuple[str, ...]) -> dict[str, Tensor]:
     if reason:
         raise InputError(f"The training data {path} is damaged ({reason}); delete it and make the data again.")
     return tensors
+
+
+def jpeg_tensors(images: Tensor, quality: int) -> dict[str, Tensor]:
+    """Images uint8 [N, 3, H, W] as JPEG files of a quality, by name, for a safetensors file."""
+    files = [to_jpeg(image.float() / 255, quality) for image in images]
+    return {f"image_{i:02d}": torch.frombuffer(bytearray(file), dtype=torch.uint8) for i, file in enumerate(files)}
+
+
+def jpeg_images(tensors: dict[str, Tensor]) -> Tensor:
+    """The images uint8 [N, 3, H, W] that `jpeg_tensors` gave."""
+    names = sorted(name for name in tensors if name.startswith("image_"))
+    return torch.stack([from_jpeg(tensors[name].numpy().tobytes()) for name in names])
 
 
 def make_data(folder: Path, seeds: range, frames: int) -> None:

@@ -30,7 +30,7 @@ from ...packs.manifest import FACE_SHARE
 from ...reprojection.projection import project
 from ...reprojection.renderer import ReprojectionRenderer
 from ...tensors import to_uint8
-from ..people.camera import from_jpeg, photograph, to_jpeg
+from ..people.camera import photograph
 from ..people.inference import fit_motion
 from ..people.performance import LIDS, POSE_LIMITS, Performance, random_expression
 from ..people.person import random_person
@@ -38,7 +38,7 @@ from ..people.person_renderer import PersonRenderer
 from ..people.portrait_folder import portraits_of
 from ..people.synthesis import DEPTHS, PERFORMANCE_STREAM
 from ..people.tracker_landmarks import tracker_landmarks
-from .dataset import read_tensors
+from .dataset import jpeg_images, jpeg_tensors, read_tensors
 from .implicit_codes import motion_codes
 from .portraits import seed_of, turned_track
 
@@ -74,9 +74,7 @@ class ImplicitClip:
 
         tensors = {"codes": self.codes.half(), "places": self.places.half(), "seen": self.seen}
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        for number, image in enumerate(self.images):
-            file = to_jpeg(image.float() / 255, QUALITY)
-            tensors[f"image_{number:02d}"] = torch.frombuffer(bytearray(file), dtype=torch.uint8)
+        tensors |= jpeg_tensors(self.images, QUALITY)
         with replacing(path) as part:
             save_file(tensors, part)
 
@@ -88,9 +86,7 @@ class ImplicitClip:
             InputError: the file is damaged.
         """
         tensors = read_tensors(path, ("codes", "places", "seen", "image_00"))
-        names = sorted(name for name in tensors if name.startswith("image_"))
-        images = torch.stack([from_jpeg(tensors[name].numpy().tobytes()) for name in names])
-        return cls(images, tensors["codes"].float(), tensors["places"].float(), tensors["seen"])
+        return cls(jpeg_images(tensors), tensors["codes"].float(), tensors["places"].float(), tensors["seen"])
 
 
 @torch.no_grad()

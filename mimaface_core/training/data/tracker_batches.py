@@ -50,7 +50,6 @@ class FacePool:
         self._known: set[Path] = set()
         self.images = torch.empty(0, 3, SIZE, SIZE, dtype=torch.uint8)
         self.landmarks, self.seen = torch.empty(0, 0, 3), torch.empty(0, 0, dtype=torch.bool)
-        self.exact = torch.empty(0, dtype=torch.bool)
         self.read_new()
         if not len(self.images):
             raise InputError(f"{folder} holds no faces with landmarks; make them first: mimaface train faces.")
@@ -71,8 +70,6 @@ class FacePool:
         self.images = torch.cat([self.images, *(face.images for face in faces)])
         self.landmarks = torch.cat([old, *(face.landmarks for face in faces)])
         self.seen = torch.cat([seen, *(face.seen for face in faces)])
-        exact = [torch.full((len(face.images),), face.exact) for face in faces]
-        self.exact = torch.cat([self.exact, *exact])
 
     def _mean(self) -> np.ndarray:
         """The mean of the least turned faces, upright, in eye distances."""
@@ -88,8 +85,8 @@ class FacePool:
         mirror = mirror_of(mean)
         return (mean + mean[mirror] * [-1, 1, 1]) / 2
 
-    def drawn(self, count: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray, Tensor, Tensor]:
-        """Random images, landmarks and which are seen, half of them mirrored, and whether they are exact."""
+    def drawn(self, count: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray, Tensor]:
+        """Random images, landmarks and which are seen, half of them mirrored."""
         at = torch.from_numpy(rng.integers(0, len(self.images), count))
         images, landmarks, seen = self.images[at], self.landmarks[at].clone(), self.seen[at].clone()
         flipped = torch.from_numpy(rng.random(count) < 0.5)
@@ -97,16 +94,16 @@ class FacePool:
         mirrored = landmarks[flipped][:, self.mirror]
         mirrored[..., 0] = SIZE - mirrored[..., 0]
         landmarks[flipped], seen[flipped] = mirrored, seen[flipped][:, self.mirror]
-        return images, landmarks.double().numpy(), seen, self.exact[at]
+        return images, landmarks.double().numpy(), seen
 
     def mesh_batch(self, count: int, rng: np.random.Generator) -> Batch:
         """Squares of whole faces.
 
         Returns:
-            `squares` [B, 3, 128, 128] in ±1, `points` [B, 478, 3] in ±1 of the square, `seen` bool [B, 478], `exact`
-            bool [B], `face` bool [B]: whether the square shows an upright face; the others have no landmarks.
+            `squares` [B, 3, 128, 128] in ±1, `points` [B, 478, 3] in ±1 of the square, `seen` bool [B, 478], `face`
+            bool [B]: whether the square shows an upright face; the others have no landmarks.
         """
-        images, landmarks, seen, exact = self.drawn(count, rng)
+        images, landmarks, seen = self.drawn(count, rng)
         _cut_off(images, landmarks, seen, rng)
         face = rng.random(count) >= NO_FACE
         squares = []
@@ -117,23 +114,20 @@ class FacePool:
             squares.append(own if face[i] else _beside(own, rng))
             if not face[i] and rng.random() < 0.5:
                 images[i] = self.scenes[rng.integers(len(self.scenes))]
-        return self._batch(images, landmarks, seen, squares, MESH_SIDE, COVERED, rng) | {
-            "exact": exact,
-            "face": torch.from_numpy(face),
-        }
+        return self._batch(images, landmarks, seen, squares, MESH_SIDE, COVERED, rng) | {"face": torch.from_numpy(face)}
 
     def region_batch(self, count: int, region: Region, points: np.ndarray, rng: np.random.Generator) -> Batch:
         """Squares of a region; the left eye is a mirrored right one.
 
         Returns:
-            `squares` [B, 3, 64, 64] in ±1, `points` [B, P, 2] in ±1 of the square, `seen` bool [B, P], `exact` [B].
+            `squares` [B, 3, 64, 64] in ±1, `points` [B, P, 2] in ±1 of the square, `seen` bool [B, P].
         """
-        images, landmarks, seen, exact = self.drawn(count, rng)
+        images, landmarks, seen = self.drawn(count, rng)
         squares = [
             _off(region_square(face, region), rng, REGION_TURN, REGION_SCALE, REGION_SHIFT) for face in landmarks
         ]
         batch = self._batch(images, landmarks, seen, squares, REGION_SIDE, REGION_COVERED, rng)
-        return batch | {"points": batch["points"][:, points, :2], "seen": batch["seen"][:, points], "exact": exact}
+        return batch | {"points": batch["points"][:, points, :2], "seen": batch["seen"][:, points]}
 
     def _batch(
         self,

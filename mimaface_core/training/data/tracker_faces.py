@@ -27,14 +27,14 @@ from ...morphable.bundled.face_mesh import FACE_POINTS, IRIS_POINTS, LID_MIDDLES
 from ...packs.manifest import FACE_SHARE
 from ...reprojection.renderer import ReprojectionRenderer
 from ...tensors import to_uint8
-from ..people.camera import from_jpeg, photograph, to_jpeg
+from ..people.camera import photograph
 from ..people.performance import LIDS, Performance, random_expression
 from ..people.person import random_person
 from ..people.person_renderer import PersonRenderer
 from ..people.portrait_folder import portraits_of
 from ..people.synthesis import DEPTHS
 from ..people.tracker_landmarks import true_landmarks
-from .dataset import read_tensors
+from .dataset import jpeg_images, jpeg_tensors, read_tensors
 from .implicit_clips import moved_poses, seen_points
 from .portraits import seed_of
 
@@ -74,9 +74,7 @@ class LabelledFaces:
 
         tensors = {"landmarks": self.landmarks.contiguous(), "seen": self.seen.contiguous()}
         tensors["exact"] = torch.tensor(self.exact)
-        for number, image in enumerate(self.images):
-            file = to_jpeg(image.float() / 255, QUALITY)
-            tensors[f"image_{number:02d}"] = torch.frombuffer(bytearray(file), dtype=torch.uint8)
+        tensors |= jpeg_tensors(self.images, QUALITY)
         with replacing(path) as part:
             save_file(tensors, part)
 
@@ -88,9 +86,7 @@ class LabelledFaces:
             InputError: the file is damaged.
         """
         tensors = read_tensors(path, ("landmarks", "seen", "exact", "image_00"))
-        names = sorted(name for name in tensors if name.startswith("image_"))
-        images = torch.stack([from_jpeg(tensors[name].numpy().tobytes()) for name in names])
-        return cls(images, tensors["landmarks"], tensors["seen"], bool(tensors["exact"]))
+        return cls(jpeg_images(tensors), tensors["landmarks"], tensors["seen"], bool(tensors["exact"]))
 
 
 def make_faces(

@@ -74,7 +74,7 @@ def tile_batch(pool: FacePool, count: int, rng: np.random.Generator) -> Batch:
 
 def _faces(pool: FacePool, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, list[PlacedFace]]:
     """Tiles [N, 3, 128, 128] with a face each, where their photographs reach [N, 1, 128, 128], and the faces."""
-    images, landmarks, _, _ = pool.drawn(count, rng)
+    images, landmarks, _ = pool.drawn(count, rng)
     placed = [_placed(face, rng) for face in landmarks]
     matrices = _matrices([square for square, _, _ in placed])
     flat = torch.from_numpy(landmarks).float()[..., :2]

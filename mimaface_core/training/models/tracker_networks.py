@@ -163,11 +163,8 @@ def train_look(name: str, settings: LookConfig, precision: Precision, data: Path
 def _batch(pool: FacePool, name: str, points: np.ndarray, settings: LookConfig, step: int) -> Batch:
     rng = np.random.default_rng([settings.seed, step])
     if name == "mesh":
-        batch = pool.mesh_batch(settings.batch, rng)
-    else:
-        batch = pool.region_batch(settings.batch, RIGHT_EYE if name == "eye" else MOUTH, points, rng)
-    del batch["exact"]
-    return batch
+        return pool.mesh_batch(settings.batch, rng)
+    return pool.region_batch(settings.batch, RIGHT_EYE if name == "eye" else MOUTH, points, rng)
 
 
 def _begin_at_mean(network: Look, pool: FacePool, name: str, points: np.ndarray) -> None:
