@@ -20,7 +20,7 @@ DOUBTFUL, LOST = 0.1, 0.12
 TURNS = (0, 90, 180, 270)  # degrees by which the detector may be wrong about which way up a face is
 SAME = 0.5  # shift and change of size, over its side, up to which a square that is found is that of a known face
 MOVED = 0.12  # shift of a face between two frames, over its square's side, after which it is looked at again
-SEARCH_EVERY = 5  # frames between two searches for faces that have come
+SEARCH_EVERY = 10  # frames between two searches for faces that have come
 CLIP_SHARE = 1 / 14  # size of the smallest faces that a clip is searched for, over the longer side of its frames
 TREMBLING = 0.1  # of a landmark's expected error: movements well below it are noise
 
@@ -35,7 +35,7 @@ class BundledTracker:
 
     def still(self, image: np.ndarray) -> list[Face]:
         """All faces of one image uint8 [H, W, 3], the largest first."""
-        return self._searched(torch.from_numpy(image), MIN_FACE_SIZE)
+        return self._searched(self._pixels(image), MIN_FACE_SIZE)
 
     def start_clip(self) -> None:
         """Start a new clip: earlier frames no longer count."""
@@ -43,35 +43,46 @@ class BundledTracker:
 
     def frame(self, image: np.ndarray) -> list[Face]:
         """All faces of the clip's next frame uint8 [H, W, 3], in no fixed order."""
-        pixels = torch.from_numpy(image)
-        again = [self._again(pixels, known) for known in self._faces]
-        faces = [face for face in again if face is not None]
+        pixels = self._pixels(image)
+        faces = self._again(pixels)
         if not faces or self._number % SEARCH_EVERY == 0:
             faces += self._searched(pixels, max(MIN_FACE_SIZE, CLIP_SHARE * max(image.shape[:2])), faces)
         self._faces = distinct_faces(faces)[:MAX_FACES_CLIP]
         self._number += 1
         return self._faces
 
+    def _pixels(self, image: np.ndarray) -> Tensor:
+        """An image where the networks are."""
+        return torch.from_numpy(image).to(self._networks.mirror.device)
+
+    def _look(self, image: Tensor, squares: list[Square], closer: bool = True) -> list[Face]:
+        return self._networks.look([image] * len(squares), squares, closer)
+
     def _searched(self, image: Tensor, smallest: float, known: Sequence[Face] = ()) -> list[Face]:
         """Faces of an image uint8 [H, W, 3] found anew, from a size in pixels on, but for those that are known."""
-        faces = []
-        for candidate in find_faces(self._networks.detector, image, smallest):
-            square = candidate.square
-            if any(_moved(face_square(face.landmarks), square) < SAME for face in known):
-                continue
-            turned = [square._replace(roll=square.roll + turn) for turn in TURNS]
-            first = max(self._networks.look(image, turned, closer=False), key=lambda face: face.score)
-            if first.score > KEPT:
-                faces += self._networks.look(image, [face_square(first.landmarks)])
+        found = [candidate.square for candidate in find_faces(self._networks.detector, image, smallest)]
+        known_squares = [face_square(face.landmarks) for face in known]
+        new = [square for square in found if all(_moved(other, square) >= SAME for other in known_squares)]
+        turned = [square._replace(roll=square.roll + turn) for square in new for turn in TURNS]
+        looked = self._look(image, turned, closer=False)
+        each = [looked[i : i + len(TURNS)] for i in range(0, len(looked), len(TURNS))]
+        best = [max(faces, key=lambda face: face.score) for faces in each]
+        faces = self._look(image, [face_square(face.landmarks) for face in best if face.score > KEPT])
         return distinct_faces([face for face in faces if face.score > BELIEVED and face.doubt < DOUBTFUL])
 
-    def _again(self, image: Tensor, known: Face) -> Face | None:
-        """The face of the frame before in this one; None where it is gone."""
-        square = face_square(known.landmarks)
-        (face,) = self._networks.look(image, [square])
-        if face.score > KEPT and _moved(square, face_square(face.landmarks)) > MOVED:
-            (face,) = self._networks.look(image, [face_square(face.landmarks)])
-        return _steadied(known, face) if face.score > KEPT and face.doubt < LOST else None
+    def _again(self, image: Tensor) -> list[Face]:
+        """The faces of the frame before in this one uint8 [H, W, 3], but for those that are gone."""
+        squares = [face_square(face.landmarks) for face in self._faces]
+        faces = self._look(image, squares)
+        far = [
+            i
+            for i, face in enumerate(faces)
+            if face.score > KEPT and _moved(squares[i], face_square(face.landmarks)) > MOVED
+        ]
+        for i, face in zip(far, self._look(image, [face_square(faces[i].landmarks) for i in far]), strict=True):
+            faces[i] = face
+        there = zip(self._faces, faces, strict=True)
+        return [_steadied(before, face) for before, face in there if face.score > KEPT and face.doubt < LOST]
 
 
 def _moved(before: Square, after: Square) -> float:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..tensors import resized
+from ..tensors import resized_bytes
 from .networks import FACE_UNIT, STRIDE, Detector
 from .regions import FACE_SIDE, Square
 
@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
     score: float
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def find_faces(detector: Detector, image: Tensor, smallest: float = SMALLEST) -> list[Candidate]:
     """Candidates for faces, the likeliest first.
 
@@ -42,13 +42,12 @@ def find_faces(detector: Detector, image: Tensor, smallest: float = SMALLEST) ->
         image: uint8 [H, W, 3].
         smallest: size of the smallest faces that are looked for, pixels.
     """
-    whole = image.permute(2, 0, 1)[None].float() / 127.5 - 1
     height, width = image.shape[:2]
     scale = min(SMALLEST / smallest, LONGEST / max(height, width))
     found: list[Candidate] = []
     while True:
         size = [max(round(side * scale), 1) for side in (height, width)]
-        found += _at_level(detector, resized(whole, size), width / size[1], height / size[0])
+        found += _at_level(detector, resized_bytes(image, size) / 127.5 - 1, width / size[1], height / size[0])
         scale /= 2
         if min(size) / 2 < LEAST_SIDE:
             break
@@ -60,7 +59,7 @@ def _at_level(detector: Detector, image: Tensor, ratio_x: float, ratio_y: float)
     height, width = image.shape[2:]
     pad = (0, -width % STRIDE, 0, -height % STRIDE)
     padded = F.pad(image, pad, mode="replicate") if height > 8 and width > 8 else F.pad(image, pad)
-    said = detector(padded.contiguous(memory_format=torch.channels_last))[0].float()
+    said = detector(padded.contiguous(memory_format=torch.channels_last))[0].float().cpu()
     score = said[0].sigmoid()
     peak = (score == F.max_pool2d(score[None], 3, 1, 1)[0]) & (score > LIKELY)
     found = []

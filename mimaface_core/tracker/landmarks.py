@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import weights
-from ..tensors import channels_last, sampling_grid
+from .. import host, weights
+from ..tensors import channels_last, resized_bytes, sampling_grid
 from .face import Face
 from .networks import MESH_SIDE, REGION_SIDE, Detector, Marks, eye_network, fused, mesh_network, mouth_network
 from .regions import REGIONS, Square, region_square
 
 WEIGHTS = Path(__file__).parent / "face_tracker.safetensors"
 REMEDY = "install the extension again"
+FINER = 1.2  # pixels of a part of the image, for one of the square that is cut out of it
 
 
 class TrackerNetworks(nn.Module):
@@ -45,57 +46,70 @@ class TrackerNetworks(nn.Module):
             self.register_buffer(f"{name}_share", torch.zeros(count))
         self.register_buffer("mirror", torch.zeros(478, dtype=torch.long))
 
-    @torch.inference_mode()
-    def look(self, image: Tensor, squares: list[Square], closer: bool = True) -> list[Face]:
+    @cached_property
+    def _layout(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Landmarks of each region, and how much the closer look counts there."""
+        eye, other, mouth = self.eye_points, self.mirror[self.eye_points], self.mouth_points
+        shares = {"right_eye": (eye, self.eye_share), "left_eye": (other, self.eye_share)}
+        shares["mouth"] = (mouth, self.mouth_share)
+        return {name: (points.cpu().numpy(), share.cpu().numpy()) for name, (points, share) in shares.items()}
+
+    @torch.no_grad()
+    def look(self, images: list[Tensor], squares: list[Square], closer: bool = True) -> list[Face]:
         """Landmarks of the faces in some squares, whether or not they hold one.
 
         Args:
-            image: uint8 [H, W, 3].
+            images: uint8 [H, W, 3], one for each square.
             squares: of whole faces, upright.
             closer: whether to look at eyes and mouth more closely.
         """
         if not squares:
             return []
-        marks, logits = self.mesh(_cut_all(image, squares, MESH_SIDE))
+        marks, logits = self.mesh(_cut_all(images, squares, MESH_SIDE))
+        marks, scores = _on_cpu(marks), logits.float().sigmoid().tolist()
         faces = [
-            _in_image(Marks(*(value[i] for value in marks)), square, float(logits[i].sigmoid()))
-            for i, square in enumerate(squares)
+            _in_image(Marks(*(value[i] for value in marks)), square, scores[i]) for i, square in enumerate(squares)
         ]
         if closer:
-            self._look_closer(image, faces)
+            self._look_closer(images, faces)
         return faces
 
-    def _look_closer(self, image: Tensor, faces: list[Face]) -> None:
+    def _look_closer(self, images: list[Tensor], faces: list[Face]) -> None:
         """Improve the faces' landmarks about eyes and mouth, in place."""
         squares = {name: [region_square(face.landmarks, region) for face in faces] for name, region in REGIONS.items()}
-        right = _cut_all(image, squares["right_eye"], REGION_SIDE)
-        left = _cut_all(image, squares["left_eye"], REGION_SIDE).flip(-1)
-        eyes, _ = self.eye(torch.cat([right, left]))
-        mouths, _ = self.mouth(_cut_all(image, squares["mouth"], REGION_SIDE))
-        own = self.eye_points.numpy()
-        other = self.mirror.numpy()[own]
+        right = _cut_all(images, squares["right_eye"], REGION_SIDE)
+        left = _cut_all(images, squares["left_eye"], REGION_SIDE).flip(-1)
+        eyes = _on_cpu(self.eye(torch.cat([right, left]))[0])
+        mouths = _on_cpu(self.mouth(_cut_all(images, squares["mouth"], REGION_SIDE))[0])
         count = len(faces)
-        for i, face in enumerate(faces):
-            _improve(face, Marks(*(v[i] for v in eyes)), squares["right_eye"][i], own, self.eye_share.numpy())
-            mirrored = Marks(*(v[count + i] for v in eyes))
-            mirrored = mirrored._replace(points=mirrored.points * torch.tensor([-1.0, 1.0]))
-            _improve(face, mirrored, squares["left_eye"][i], other, self.eye_share.numpy())
-            lips = Marks(*(v[i] for v in mouths))
-            _improve(face, lips, squares["mouth"][i], self.mouth_points.numpy(), self.mouth_share.numpy())
+        mirrored = Marks(*(value[count:] for value in eyes))
+        mirrored = mirrored._replace(points=mirrored.points * torch.tensor([-1.0, 1.0]))
+        for name, marks in {"right_eye": eyes, "left_eye": mirrored, "mouth": mouths}.items():
+            for i, face in enumerate(faces):
+                _improve(face, Marks(*(value[i] for value in marks)), squares[name][i], *self._layout[name])
 
 
-@lru_cache(maxsize=1)
 def tracker_networks() -> TrackerNetworks:
-    """The bundled networks, ready for inference."""
+    """The bundled networks, ready for inference on the host's GPU, or on the CPU."""
+    device = host.current().device
+    return _networks_on(device if device.type == "cuda" else torch.device("cpu"))
+
+
+@lru_cache(maxsize=2)
+def _networks_on(device: torch.device) -> TrackerNetworks:
     values = weights.read(WEIGHTS, REMEDY)
     networks = fused(TrackerNetworks(len(values["eye_points"]), len(values["mouth_points"])))
     weights.fill(networks, values, WEIGHTS, REMEDY)
-    return channels_last(networks)
+    return channels_last(networks).to(device)
 
 
-def _cut_all(image: Tensor, squares: list[Square], pixels: int) -> Tensor:
-    """Squares [N, 3, pixels, pixels] in ±1 of an image uint8 [H, W, 3], whose border goes on beyond it."""
-    cut = torch.cat([_cut(image, square, pixels) for square in squares])
+def _on_cpu(marks: Marks) -> Marks:
+    return Marks(*(value.float().cpu() for value in marks))
+
+
+def _cut_all(images: list[Tensor], squares: list[Square], pixels: int) -> Tensor:
+    """Squares [N, 3, pixels, pixels] in ±1 of images uint8 [H, W, 3], whose borders go on beyond them."""
+    cut = torch.cat([_cut(image, square, pixels) for image, square in zip(images, squares, strict=True)])
     return cut.contiguous(memory_format=torch.channels_last)
 
 
@@ -105,27 +119,24 @@ def _cut(image: Tensor, square: Square, pixels: int) -> Tensor:
     reach = square.side * 0.7072 + 2
     left, top = (int(np.clip(at - reach, 0, side - 1)) for at, side in ((square.x, width), (square.y, height)))
     right, bottom = (int(np.clip(at + reach, 1, side)) for at, side in ((square.x, width), (square.y, height)))
-    part = image[top : max(bottom, top + 1), left : max(right, left + 1)].permute(2, 0, 1)[None].float()
-    factor = max(int(square.side / pixels * 0.75), 1)
-    if factor > 1:
-        part = F.avg_pool2d(part, factor, ceil_mode=True, count_include_pad=False)
-    own = Square((square.x - left) / factor, (square.y - top) / factor, square.side / factor, square.roll)
-    matrix = own.matrix(pixels)
+    part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
+    shrink = min(FINER * pixels / square.side, 1)
+    small = resized_bytes(part, [max(round(side * shrink), 1) for side in part.shape[:2]])
+    matrix = square._replace(x=square.x - left, y=square.y - top).matrix(pixels)
     inverse = np.linalg.inv(matrix[:, :2])
-    back = torch.from_numpy(np.hstack([inverse, -inverse @ matrix[:, 2:]])).float()[None]
-    grid = sampling_grid(back, range(pixels), range(pixels), (part.shape[2], part.shape[3]))
-    return F.grid_sample(part, grid, padding_mode="border", align_corners=False) / 127.5 - 1
+    scale = np.array([[small.shape[3] / part.shape[1]], [small.shape[2] / part.shape[0]]])
+    back = torch.from_numpy(np.hstack([inverse, -inverse @ matrix[:, 2:]]) * scale).float()[None]
+    grid = sampling_grid(back, range(pixels), range(pixels), (small.shape[2], small.shape[3]))
+    return F.grid_sample(small, grid.to(small.device), padding_mode="border", align_corners=False) / 127.5 - 1
 
 
 def _in_image(marks: Marks, square: Square, score: float) -> Face:
     """A face from what the mesh network says in its square."""
-    points, half = marks.points.float().numpy(), square.side / 2
+    points, half = marks.points.numpy(), square.side / 2
     turn = square.matrix(1)[:, :2] * square.side  # a rotation
     flat = points[:, :2] @ turn * half + [square.x, square.y]
     landmarks = np.concatenate([flat, points[:, 2:] * half], 1).astype(np.float32)
-    return Face(
-        landmarks, (marks.log_deviation.float().exp() * half).numpy(), marks.seen.float().sigmoid().numpy(), score
-    )
+    return Face(landmarks, (marks.log_deviation.exp() * half).numpy(), marks.seen.sigmoid().numpy(), score)
 
 
 def _improve(face: Face, marks: Marks, square: Square, points: np.ndarray, share: np.ndarray) -> None:
@@ -134,7 +145,7 @@ def _improve(face: Face, marks: Marks, square: Square, points: np.ndarray, share
     assert face.seen is not None
     half = square.side / 2
     turn = square.matrix(1)[:, :2] * square.side
-    flat = marks.points.float().numpy() @ turn * half + [square.x, square.y]
+    flat = marks.points.numpy() @ turn * half + [square.x, square.y]
     face.landmarks[points, :2] += share[:, None] * (flat - face.landmarks[points, :2])
-    face.deviation[points] += share * ((marks.log_deviation.float().exp() * half).numpy() - face.deviation[points])
-    face.seen[points] += share * (marks.seen.float().sigmoid().numpy() - face.seen[points])
+    face.deviation[points] += share * ((marks.log_deviation.exp() * half).numpy() - face.deviation[points])
+    face.seen[points] += share * (marks.seen.sigmoid().numpy() - face.seen[points])

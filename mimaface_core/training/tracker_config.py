@@ -21,6 +21,14 @@ class FacesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MistakesConfig:
+    """Stage `mistakes`: what the detector takes for faces."""
+
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LookConfig(LoopConfig):
     """Stages `detector`, `mesh`, `eye` and `mouth`: one network each."""
 
@@ -33,6 +41,7 @@ class TrackerConfig:
 
     faces: FacesConfig
     detector: LookConfig
+    mistakes: MistakesConfig
     mesh: LookConfig
     eye: LookConfig
     mouth: LookConfig

@@ -27,6 +27,18 @@ def _detector(run: StageRun[TrackerConfig]) -> None:
     train_detector(run.config.detector, run.config.precision, run.data, run.out)
 
 
+def _mistakes(run: StageRun[TrackerConfig]) -> None:
+    from ..tracker.networks import Detector
+    from .data.tracker_batches import FacePool
+    from .data.tracker_mistakes import make_mistakes
+    from .engine.checkpoint import load_averaged
+
+    detector = Detector()
+    load_averaged(run.out / "detector.safetensors", {"network": detector})
+    settings = run.config.mistakes
+    make_mistakes(run.data, FacePool(run.data / "faces"), detector.eval(), settings.count, settings.seed)
+
+
 def _mesh(run: StageRun[TrackerConfig]) -> None:
     from .models.tracker_networks import train_look
 
@@ -52,6 +64,7 @@ def _write(run: StageRun[TrackerConfig]) -> None:
 STAGES = {
     "faces": Stage("make images of faces with landmarks, for the face tracker", _faces),
     "detector": Stage("train the face tracker's detector", _detector),
+    "mistakes": Stage("find what the detector takes for faces, for the mesh to refuse", _mistakes),
     "mesh": Stage("train the face tracker's mesh", _mesh),
     "eye": Stage("train the face tracker's closer look at eyes", _eye),
     "mouth": Stage("train the face tracker's closer look at mouths", _mouth),

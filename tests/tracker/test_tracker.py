@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from support.pretend_gpu import pretend_gpu
 from support.scenes import moved, needs_faces, nodding, noise, portrait
 
 from mimaface.mimaface_core.face.bundled_tracker import BundledTracker
@@ -121,7 +122,7 @@ def test_a_face_is_followed_without_searching_for_it(monkeypatch):
     for head, landmarks in zip(heads[1:], alone, strict=True):
         (face,) = tracker.frame(head)
         assert apart(face.landmarks, landmarks) < 0.03
-    assert len(searches) == 4
+    assert len(searches) == 2
 
 
 @needs_faces
@@ -140,6 +141,21 @@ def test_a_face_that_is_gone_is_not_kept():
     assert len(tracker.frame(moved())) == 1
     assert tracker.frame(noise()) == []
     assert len(tracker.frame(moved())) == 1
+
+
+@needs_faces
+def test_faces_are_found_and_followed_on_a_gpu():
+    def seen():
+        tracker = BundledTracker()
+        tracker.start_clip()
+        return [*tracker.still(portrait()), *tracker.frame(moved()), *tracker.frame(moved(8))]
+
+    expected = seen()
+    with pretend_gpu():
+        found = seen()
+    assert len(found) == len(expected) == 3
+    for one, other in zip(found, expected, strict=True):
+        assert apart(one.landmarks, other.landmarks) < 0.004 and abs(one.score - other.score) < 0.01
 
 
 def test_pictures_of_any_shape_are_searched():

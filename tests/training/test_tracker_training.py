@@ -8,11 +8,12 @@ from torch.nn import functional as F
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.face_mesh import LEFT_IRIS, RIGHT_IRIS, UPPER_LIP_POINTS
 from mimaface.mimaface_core.tracker.landmarks import TrackerNetworks
-from mimaface.mimaface_core.tracker.networks import STRIDE, fused, mesh_network
+from mimaface.mimaface_core.tracker.networks import STRIDE, Detector, fused, mesh_network
 from mimaface.mimaface_core.tracker.regions import MOUTH, RIGHT_EYE, face_square
-from mimaface.mimaface_core.training.data import tracker_batches, tracker_covers
+from mimaface.mimaface_core.training.data import tracker_batches, tracker_covers, tracker_gaze
 from mimaface.mimaface_core.training.data.tracker_batches import FacePool
 from mimaface.mimaface_core.training.data.tracker_faces import LabelledFaces, drawn_faces
+from mimaface.mimaface_core.training.data.tracker_mistakes import make_mistakes, read_mistakes
 from mimaface.mimaface_core.training.data.tracker_tiles import TILE, tile_batch
 from mimaface.mimaface_core.training.models.tracker_networks import LookModel, laid_out
 from mimaface.mimaface_core.training.tracker_config import load_tracker_config
@@ -94,6 +95,46 @@ def test_what_covers_a_face_hides_the_points_below_it(kind, data, monkeypatch):
     assert change[~hidden].mean() < 0.02 < change[hidden].mean()
 
 
+def test_eyes_look_elsewhere_between_lids_that_stay(data, monkeypatch):
+    monkeypatch.setattr(tracker_gaze, "SHARE", 1.0)
+    axis = torch.linspace(-1, 1, 128)
+    images = torch.stack(torch.meshgrid(axis, axis, indexing="xy"))[None]  # every pixel tells its place
+    points = FacePool(data / "faces").mean[None, :, :2] * 0.9
+    points = torch.from_numpy(points - points.mean(1, keepdims=True)).float()
+    before = F.grid_sample(images, points[:, None], align_corners=False)[0, :, 0]
+    changed, moved = tracker_gaze.looking_elsewhere(images, points, np.random.default_rng(1))
+    shift = (moved - points)[0].norm(dim=1)
+    assert shift[[468, 473]].min() > 0.005 and shift[:468].max() == 0
+    after = F.grid_sample(changed, moved[:, None], align_corners=False)[0, :, 0]
+    off = (after - before)[:, [468, 473]].norm(dim=0)
+    assert off.max() < 0.2 * shift.max()  # what was seen at a landmark is seen at its new place
+    assert (changed - images).norm(dim=1).max() > 0.01
+
+
+def test_the_detectors_mistakes_are_shown_as_no_faces(data, tmp_path):
+    class Everywhere(Detector):
+        def forward(self, images):
+            said = torch.zeros(1, 6, images.shape[2] // STRIDE, images.shape[3] // STRIDE)
+            said[:, 0] = -9
+            said[:, 0, 2::6, 2::6] = 5
+            return said
+
+    pool = FacePool(data / "faces")
+    make_mistakes(tmp_path, pool, Everywhere(), 9, 0)
+    mistakes = read_mistakes(tmp_path)
+    assert mistakes.shape == (9, 3, 256, 256) and mistakes.float().std() > 5
+    make_mistakes(tmp_path, pool, Everywhere(), 2, 0)  # they are there already
+    assert len(read_mistakes(tmp_path)) == 9
+    blue = torch.zeros(2, 3, 256, 256, dtype=torch.uint8)
+    blue[:, 2] = 255
+    batch = FacePool(data / "faces", blue).mesh_batch(64, np.random.default_rng(0))
+    squares = batch["squares"]
+    shown = (squares[:, 2] - squares[:, 0]).mean((1, 2)) > 0.5
+    assert 3 < shown.sum() < 24 and not batch["face"][shown].any()
+    with pytest.raises(InputError, match="damaged"):
+        read_mistakes(tmp_path / "nowhere")
+
+
 def test_tiles_say_where_faces_are(data):
     pool = FacePool(data / "faces")
     batch = tile_batch(pool, 24, np.random.default_rng(2))
@@ -132,5 +173,5 @@ def test_all_stages_make_weights_that_find_the_same_when_fused(tmp_path):
     networks.load_state_dict(values)
     image = drawn_faces(1, 1)
     square = face_square(image.landmarks[0].numpy())
-    (face,) = networks.look(image.images[0].permute(1, 2, 0).contiguous(), [square])
+    (face,) = networks.look([image.images[0].permute(1, 2, 0).contiguous()], [square])
     assert face.landmarks.shape == (478, 3) and np.isfinite(face.landmarks).all() and (face.deviation > 0).all()

@@ -19,15 +19,18 @@ from ..people.landmark_places import mirror_of
 from ..people.scenery import paint_background
 from .tracker_covers import covered
 from .tracker_faces import SIZE, LabelledFaces
+from .tracker_gaze import looking_elsewhere
 
 Batch = dict[str, Tensor]
-NO_FACE = 0.25  # share of squares without an upright face
+NO_FACE = 0.35  # share of squares without an upright face
+MISTAKES, SCENES_SHOWN = 0.45, 0.2  # shares of these in mistakes of the detector, and in painted pictures
+AROUND_MISTAKE = 2.0  # side of the image of a mistake, over that of the square
 SCENES = 500  # painted pictures without a face
 TURN, SCALE, SHIFT = 9.0, 0.10, 0.05  # standard deviations by which a face's square is off: degrees, ratio, its side
 FAR, FAR_TURN = 0.15, 40.0  # share of squares that are turned by up to this angle instead
 REGION_TURN, REGION_SCALE, REGION_SHIFT = 4.0, 0.06, 0.045  # the same of a region's square
 CUT = 0.08  # share of faces of which a part lies outside the picture
-COVERED, REGION_COVERED = 0.4, 0.25  # share of faces, and of regions, that something covers in part
+COVERED, REGION_COVERED = 0.5, 0.25  # share of faces, and of regions, that something covers in part
 CLEAN = 0.3  # share of images that stay as they are
 
 
@@ -36,6 +39,7 @@ class FacePool:
 
     Args:
         folder: of `LabelledFaces`; files that come later are read by `read_new`.
+        mistakes: images uint8 [M, 3, 256, 256] of what a detector takes for faces (see `tracker_mistakes`).
 
     Attributes:
         mean: mean landmarks [478, 3] of faces seen from the front.
@@ -45,8 +49,9 @@ class FacePool:
         InputError: the folder has none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mistakes: Tensor | None = None) -> None:
         self.folder = folder
+        self.mistakes = torch.empty(0, 3, SIZE, SIZE).byte() if mistakes is None else mistakes
         self._known: set[Path] = set()
         self.images = torch.empty(0, 3, SIZE, SIZE, dtype=torch.uint8)
         self.landmarks, self.seen = torch.empty(0, 0, 3), torch.empty(0, 0, dtype=torch.bool)
@@ -111,10 +116,21 @@ class FacePool:
             own = _off(face_square(points), rng, TURN, SCALE, SHIFT)
             if rng.random() < FAR:
                 own = own._replace(roll=own.roll + rng.uniform(-FAR_TURN, FAR_TURN))
-            squares.append(own if face[i] else _beside(own, rng))
-            if not face[i] and rng.random() < 0.5:
-                images[i] = self.scenes[rng.integers(len(self.scenes))]
+            if not face[i]:
+                images[i], own = self._without_face(images[i], own, rng)
+            squares.append(own)
         return self._batch(images, landmarks, seen, squares, MESH_SIDE, COVERED, rng) | {"face": torch.from_numpy(face)}
+
+    def _without_face(self, image: Tensor, square: Square, rng: np.random.Generator) -> tuple[Tensor, Square]:
+        """An image and a square of it that shows no upright face, of an image with a face in a square."""
+        kind = rng.random()
+        if kind < MISTAKES and len(self.mistakes):
+            roll = float(rng.choice([0.0, 90.0, 180.0, 270.0]))
+            square = _off(Square(SIZE / 2, SIZE / 2, SIZE / AROUND_MISTAKE, roll), rng, TURN, SCALE, SHIFT)
+            return self.mistakes[rng.integers(len(self.mistakes))], square
+        if kind < MISTAKES + SCENES_SHOWN:
+            image = self.scenes[rng.integers(len(self.scenes))]
+        return image, _beside(square, rng)
 
     def region_batch(self, count: int, region: Region, points: np.ndarray, rng: np.random.Generator) -> Batch:
         """Squares of a region; the left eye is a mirrored right one.
@@ -146,7 +162,7 @@ class FacePool:
         depth = flat[..., 2:] * matrices[..., :2].det().sqrt()[:, None, None]
         inside = (flat[..., :2] > 0).all(-1) & (flat[..., :2] < SIZE).all(-1)
         points = torch.cat([points, depth], -1) / (pixels / 2) - torch.tensor([1.0, 1.0, 0.0])
-        cut = cut_out(images, matrices, pixels)
+        cut, points = looking_elsewhere(cut_out(images, matrices, pixels), points, rng)
         cut, hidden = covered(cut, points, rng, share)
         return {"squares": spoilt(cut, rng) * 2 - 1, "points": points, "seen": seen & inside & ~hidden}
 

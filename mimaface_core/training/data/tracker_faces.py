@@ -158,7 +158,7 @@ def portrait_faces(image: Tensor, tracker: FaceTracker, rng: np.random.Generator
         faces = tracker.still(shown.permute(1, 2, 0).contiguous().numpy())
         if faces:
             kept.append(to_uint8(F.interpolate(shown[None].float() / 255, (SIZE, SIZE), mode="area")[0]))
-            found.append(torch.from_numpy(faces[0]) * (SIZE / CROP_SIZE))
+            found.append(torch.from_numpy(faces[0].landmarks) * (SIZE / CROP_SIZE))
     points = torch.stack(found)
     return LabelledFaces(torch.stack(kept), points, _seen(points), exact=False)
 

@@ -22,9 +22,9 @@ FOUND = (20.0, 56.0)  # sizes of faces that the detector is to find, pixels
 DRAWN = (15.0, 72.0)  # of those that appear
 FACES = (0.2, 0.5, 0.3)  # shares of tiles with no, one and two faces
 ALONE = 0.4  # share of tiles that a photograph fills, instead of lying on another picture
-COVERED = 0.3  # share of faces with a cover
+COVERED = 0.5  # share of faces with a cover
 NEAR, AROUND = 0.28, 0.55  # distance from a face's centre, over its size, that is a hit, and that does not count
-WHOLE, SOME = 0.6, 0.2  # shares of a face's landmarks that are seen where it is to be found, and where it may be
+WHOLE, SOME = 0.35, 0.1  # shares of a face's landmarks that are seen where it is to be found, and where it may be
 
 
 class PlacedFace(NamedTuple):

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...morphable.bundled.face_mesh import (
+    EAR_OUTLINE,
+    EYE_CORNERS,
+    FOREHEAD_OUTLINE,
+    GLABELLA,
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
     LANDMARK_COUNT,
@@ -22,6 +26,7 @@ from ...morphable.bundled.face_mesh import (
     LEFT_LOWER_LID,
     LEFT_UPPER_LID,
     LOWER_LIP_POINTS,
+    NOSE_RIDGE,
     RIGHT_BROW,
     RIGHT_IRIS,
     RIGHT_LOWER_LID,
@@ -35,12 +40,13 @@ from ...weights import write
 from ..config import Precision
 from ..data.dataset import read_tensors
 from ..data.tracker_batches import Batch, FacePool
+from ..data.tracker_mistakes import read_mistakes
 from ..engine.prefetch import Prefetcher
 from ..engine.trainer import Trainer
 from ..tracker_config import LookConfig
 
-PLACE, GAP, DOUBT, SEEN, FACE, DEPTH = 40.0, 60.0, 0.3, 2.0, 1.5, 0.3  # weights of the losses
-LIDS, LIPS, BROWS, IRISES = 4.0, 3.0, 2.0, 4.0  # weights of landmarks, those of the others are 1
+PLACE, GAP, STANCE, DOUBT, SEEN, FACE, DEPTH = 40.0, 60.0, 60.0, 0.3, 4.0, 2.0, 0.3  # weights of the losses
+LIDS, LIPS, BROWS, IRISES = 4.0, 3.0, 2.0, 4.0  # weights of landmarks in closer looks, those of the others are 1
 HIDDEN = 0.3  # weight of a landmark that is hidden
 LEAST = 0.002  # expected error at least, half sides
 GAPS = (
@@ -48,12 +54,14 @@ GAPS = (
     (LEFT_UPPER_LID, LEFT_LOWER_LID),
     (INNER_UPPER_LIP, INNER_LOWER_LIP),
 )
+# what no expression moves
+BONE = [*FOREHEAD_OUTLINE, *EAR_OUTLINE, *GLABELLA, *NOSE_RIDGE, *EYE_CORNERS[0], *EYE_CORNERS[1]]
 POOL_SIZE = 400  # pixels, of the mean face by which regions are laid out
 NEW_EVERY = 200  # steps between two looks at a growing folder
 
 
-def landmark_weights() -> Tensor:
-    """Weights [478] of the landmarks in the losses."""
+def closer_weights() -> Tensor:
+    """Weights [478] of the landmarks in the losses of the closer looks."""
     weight = torch.ones(LANDMARK_COUNT)
     weight[UPPER_LIP_POINTS + LOWER_LIP_POINTS] = LIPS
     weight[RIGHT_BROW + LEFT_BROW] = BROWS
@@ -67,7 +75,7 @@ class LookModel(nn.Module):
 
     Args:
         network: the network.
-        points: the landmarks [P] that it knows, of 478.
+        points: the landmarks [P] that it knows, of 478: all of them in a mesh, which has to tell how the head stands.
     """
 
     weight: Tensor
@@ -77,7 +85,9 @@ class LookModel(nn.Module):
     def __init__(self, network: Look, points: np.ndarray) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("weight", landmark_weights()[torch.from_numpy(points)])
+        self.whole = len(points) == LANDMARK_COUNT
+        weight = torch.ones(LANDMARK_COUNT) if self.whole else closer_weights()
+        self.register_buffer("weight", weight[torch.from_numpy(points)])
         at = {int(point): number for number, point in enumerate(points)}
         pairs = [(u, lo) for up, down in GAPS for u, lo in zip(up[1:-1], down[1:-1], strict=True)]
         pairs = [(at[u], at[lo]) for u, lo in pairs if u in at and lo in at]
@@ -103,10 +113,13 @@ class LookModel(nn.Module):
         seen_loss = (judged * shown).sum() / shown.sum().clamp(min=1)
         loss = PLACE * place + GAP * gap + DOUBT * doubt + SEEN * seen_loss
         losses = {"place": place, "gap": gap, "doubt": doubt, "seen": seen_loss}
-        if points.shape[-1] == 3:
+        if self.whole:
+            off = (marks.points - points)[:, BONE, :2]
+            stance = (off - off.mean(1, keepdim=True)).norm(dim=-1).mean(1)
+            losses["stance"] = (stance * shown).sum() / shown.sum().clamp(min=1)
             losses["depth"] = (trust * (marks.points[..., 2] - points[..., 2]).abs()).sum()
             losses["face"] = F.binary_cross_entropy_with_logits(logit, shown)
-            loss = loss + DEPTH * PLACE * losses["depth"] + FACE * losses["face"]
+            loss = loss + STANCE * losses["stance"] + DEPTH * PLACE * losses["depth"] + FACE * losses["face"]
         return {"loss": loss, **losses}
 
 
@@ -134,13 +147,13 @@ def train_look(name: str, settings: LookConfig, precision: Precision, data: Path
         name: `mesh`, `eye` or `mouth`.
         settings: of the stage.
         precision: of the training.
-        data: folder of the training data, with labelled faces in `faces`.
+        data: folder of the training data, with labelled faces in `faces` and, for `mesh`, `mistakes.safetensors`.
         out: folder of the checkpoints.
 
     Raises:
-        InputError: there are no faces, or the checkpoint has other settings.
+        InputError: there are no faces or no mistakes, or the checkpoint has other settings.
     """
-    pool = FacePool(data / "faces")
+    pool = FacePool(data / "faces", read_mistakes(data) if name == "mesh" else None)
     torch.manual_seed(settings.seed)
     if name == "mesh":
         points, network = np.arange(LANDMARK_COUNT), mesh_network()
