@@ -24,7 +24,7 @@ from .face.extract import measure
 from .face.follow import follow, still_landmarks
 from .face.implicit_source import ImplicitSource
 from .implicit.detail import own_flow
-from .implicit.face_codes import blinking_mean, motion_codes
+from .implicit.face_codes import blinking_mean, completed_blinks, motion_codes
 from .implicit.local_motion import local_motion
 from .implicit.motion import RATE, ImplicitMotion
 from .implicit.render import BATCH, MODES, RELATIVE, encode_source, measure_motion, render_motion
@@ -170,6 +170,8 @@ def speak_implicit(
     ):
         for codes in speak(network, source.posture, pack.speech_features(speech), settings):
             progress.update(len(codes))
+            if pack.movements is not None:
+                codes = completed_blinks(codes, source.posture)
             steered = steering(codes, None if quiet is None else quiet.take(len(codes)))
             yield ImplicitMotion(steered, groups=pack.groups)
 

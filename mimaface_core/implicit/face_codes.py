@@ -17,12 +17,14 @@ from .. import weights
 from ..morphable.bundled.face import bundled_face
 from ..morphable.model import PLANE
 from ..motion.track import MotionTrack
+from ..tensors import smoothstep
 
 HEAD = {"pitch": 0.6, "yaw": 0.9, "roll": 0.6, "x": 0.5, "y": 0.5, "size": 0.6}  # rad, half sides, logarithm: unit
 USUAL_SIZE = 0.65  # of a face in its crop, of one at the model's origin
 GAZE = {"gaze_x": 0.35, "gaze_y": 0.25}  # eye widths: unit
 SHUT = 0.75  # movement of lids that shut an eye
 BLINKING = 0.2  # code by which the lids of people who blink lie lower in the mean
+OPEN, BLINK = 0.22, 0.5  # shares of the way to shut up to which spoken lids are at rest, and from which they are shut
 MOUTH, BROWS = 8, 2  # dimensions
 LARGEST = 0.999  # code that is taken back to a movement
 
@@ -107,6 +109,21 @@ def blinking_mean(posture: Tensor) -> Tensor:
     lids = [NAMES.index("lid_right"), NAMES.index("lid_left")]
     mean[lids] = (mean[lids] + BLINKING).clamp(max=LARGEST)
     return mean
+
+
+def completed_blinks(codes: Tensor, posture: Tensor) -> Tensor:
+    """Spoken codes [N, 20] whose blinks shut the eyes, which between them are as open as in a posture [20].
+
+    What is learned by its mean error goes half of the way when it is not sure of the moment.
+    """
+    lids = [NAMES.index("lid_right"), NAMES.index("lid_left")]
+    own = movement_of(posture[None])[:, lids]
+    moved = movement_of(codes)[:, lids]
+    share = (moved - own) / (SHUT - own)
+    shut = smoothstep(share, OPEN, BLINK)
+    result = codes.clone()
+    result[:, lids] = (own + torch.where(share > 0, shut, share) * (SHUT - own)).tanh()
+    return result
 
 
 def movement_of(codes: Tensor) -> Tensor:

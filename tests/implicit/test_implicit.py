@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.implicit.checkpoint import load_generator, load_transformer
+from mimaface.mimaface_core.implicit.face_codes import NAMES, SHUT, completed_blinks, movement_of
 from mimaface.mimaface_core.implicit.generator import Generator
 from mimaface.mimaface_core.implicit.motion import ImplicitMotion
 from mimaface.mimaface_core.implicit.render import encode_source, refined, render_motion
@@ -223,3 +224,19 @@ def test_other_checkpoints_are_refused_in_a_sentence(tmp_path, generator, transf
     with pytest.raises(InputError, match="no state dict"):
         load_transformer(tmp_path / "wrong.pt")
     assert "code was run" not in capsys.readouterr().out
+
+
+def test_half_done_blinks_shut_and_lids_rest_where_the_photograph_has_them():
+    lids = [NAMES.index("lid_right"), NAMES.index("lid_left")]
+    posture = torch.zeros(len(NAMES))
+    posture[lids] = -0.1
+    own = movement_of(posture[None])[0, lids[0]]
+    share = torch.tensor([-0.3, 0.0, 0.19, 0.3, 0.55, 0.9])
+    codes = 0.1 * torch.ones(len(share), len(NAMES))
+    codes[:, lids] = (own + share[:, None] * (SHUT - own)).tanh()
+    done = completed_blinks(codes, posture)
+    reached = (movement_of(done)[:, lids] - own) / (SHUT - own)
+    assert torch.allclose(reached[[0, 1, 2, 4, 5]], torch.tensor([-0.3, 0, 0, 1, 1])[:, None].expand(-1, 2), atol=1e-5)
+    assert (0 < reached[3]).all() and (reached[3] < share[3]).all()
+    others = [i for i in range(len(NAMES)) if i not in lids]
+    assert torch.equal(done[:, others], codes[:, others])
