@@ -2,7 +2,7 @@
 
 python benchmarks/tracker.py --clips driver.mp4 …       agreement, correlation over time, jitter, frames a second
 python benchmarks/tracker.py --people 100               errors on drawn people, whose landmarks are known
-python benchmarks/tracker.py --portraits DIR            faces found in the held-out portraits, turned and small
+python benchmarks/tracker.py --portraits DIR            faces found in the held-out portraits: turned, small, spoilt …
 python benchmarks/tracker.py --found 1000               drawn people with covers found, and what is called seen
 python benchmarks/tracker.py --nothing 1000             faces found in pictures that show none
 """
@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
-from PIL import Image
 
 from mimaface.mimaface_core.face.detect import FaceTracker, face_tracker
 from mimaface.mimaface_core.media.frames import Frames
@@ -140,39 +139,75 @@ def measure_people(count: int) -> None:
 
 
 def measure_portraits(folder: Path) -> None:
-    """Print how many of the held-out portraits are found, turned and small."""
+    """Print how many of the held-out portraits are found as they are and changed, and how many of a crowd of them."""
     from mimaface.mimaface_core.training.people.portrait_folder import portraits_of
 
-    paths, own, reference = portraits_of(folder, held_out=True), face_tracker("bundled"), face_tracker("mediapipe")
-    cases: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        f"{90 * turns}°": lambda image, turns=turns: np.ascontiguousarray(np.rot90(image, turns)) for turns in range(4)
-    }
-    cases["48 px"] = lambda image: np.array(
-        Image.fromarray(image).resize((48, 48 * image.shape[0] // image.shape[1]), Image.Resampling.BOX)
-    )
-    right = dict.fromkeys(cases, 0)
+    trackers = {kind: face_tracker(kind) for kind in ("bundled", "mediapipe")}
+    paths, rng = portraits_of(folder, held_out=True), np.random.default_rng(0)
+    right: dict[str, dict[str, int]] = {}
+    crowd = []
     for path in paths:
         image = to_uint8(read_image(path)[..., :3]).numpy()
-        (truth, *_) = reference.still(image)
-        for name, change in cases.items():
-            changed = change(image)
-            found = own.still(changed)
-            if not found:
-                continue
-            points = found[0].landmarks[:, :2]
-            if name == "48 px":
-                points = points * image.shape[1] / 48
-            else:
-                points = turned_back(points, int(name[:-1]) // 90, *image.shape[:2])
-            right[name] += errors(points, truth.landmarks[:, :2], unit(truth.landmarks))["all"] < 100 * RIGHT
-    print(f"held-out portraits, of {len(paths)}:", *(f"{name} {number}" for name, number in right.items()))
+        truth = trackers["mediapipe"].still(image)[0].landmarks[:, :2]
+        crowd.append(cv2.resize(image, (90, 110), interpolation=cv2.INTER_AREA))
+        for name, (changed, points) in changes(image, truth, rng).items():
+            row = right.setdefault(name, dict.fromkeys(trackers, 0))
+            for kind, tracker in trackers.items():
+                found = tracker.still(np.ascontiguousarray(changed))
+                row[kind] += (
+                    bool(found) and errors(found[0].landmarks[:, :2], points, unit(points))["all"] < 100 * RIGHT
+                )
+    print(f"held-out portraits, of {len(paths)}, bundled and mediapipe:")
+    for name, row in right.items():
+        print(f"  {name}: {row['bundled']} and {row['mediapipe']}")
+    several = crowd[: len(crowd) // 7 * 7]
+    picture = np.vstack([np.hstack(several[i : i + 7]) for i in range(0, len(several), 7)])
+    print(f"  a crowd of {len(several)}: {len(trackers['bundled'].still(picture))} found by the bundled one")
 
 
-def turned_back(points: np.ndarray, turns: int, height: int, width: int) -> np.ndarray:
-    """Points [V, 2] of an image that `np.rot90` turned, in pixels of the one before."""
+def changes(
+    image: np.ndarray, points: np.ndarray, rng: np.random.Generator
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """An image uint8 [H, W, 3] turned, small and spoilt, each with its landmarks [478, 2]."""
+    height, width = image.shape[:2]
+    result = {
+        f"turned by {90 * turns}°": (np.rot90(image, turns), turned(points, turns, height, width)) for turns in range(4)
+    }
+    small = cv2.resize(image, (48, 48 * height // width), interpolation=cv2.INTER_AREA)
+    result["48 pixels wide"] = small, points * 48 / width
+    kernel = np.zeros((15, 15))
+    kernel[7] = 1 / 15
+    kernel = cv2.warpAffine(kernel, cv2.getRotationMatrix2D((7, 7), rng.uniform(0, 180), 1), (15, 15))
+    result["blurred by motion over 15 pixels"] = cv2.filter2D(image, -1, kernel / kernel.sum()), points
+    dark = (image * 0.06 + rng.normal(0, 6, image.shape)).clip(0, 255).astype(np.uint8)
+    result["a sixteenth of the light, with noise"] = dark, points
+    jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 10])[1]
+    result["JPEG of quality 10"] = cv2.imdecode(jpeg, cv2.IMREAD_COLOR), points
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    pencil = cv2.divide(grey, 255 - cv2.GaussianBlur(255 - grey, (0, 0), 7), scale=256)
+    result["drawn with a pencil"] = np.repeat(pencil[..., None], 3, 2), points
+    stone = (cv2.bilateralFilter(grey, 9, 60, 9) * 0.6 + 70).astype(np.uint8)
+    result["of stone"] = np.repeat(stone[..., None], 3, 2), points
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    across, down = (x - width / 2) / (width / 2), (y - height / 2) / (height / 2)
+    bend = 0.85 + 0.5 * (across**2 + down**2)
+    maps = (across * bend + 1) * width / 2, (down * bend + 1) * height / 2
+    fisheye = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    nearest = [np.hypot(maps[0] - px, maps[1] - py).argmin() for px, py in points]
+    result["through a fisheye"] = fisheye, np.stack([np.array(nearest) % width, np.array(nearest) // width], 1)
+    corners = np.float32([[200, 80], [380, 110], [375, 330], [205, 350]])
+    matrix = cv2.getPerspectiveTransform(np.float32([[0, 0], [width, 0], [width, height], [0, height]]), corners)
+    room = np.full((400, 600, 3), (120, 110, 100), np.uint8)
+    cv2.fillPoly(room, [np.int32([[185, 65], [395, 98], [390, 345], [190, 368]])], (15, 15, 18))
+    room = cv2.warpPerspective(image, matrix, (600, 400), room, borderMode=cv2.BORDER_TRANSPARENT)
+    result["on a screen"] = room, cv2.perspectiveTransform(points[None].astype(np.float32), matrix)[0]
+    return result
+
+
+def turned(points: np.ndarray, turns: int, height: int, width: int) -> np.ndarray:
+    """Points [V, 2] of an image, in pixels of what `np.rot90` makes of it."""
     x, y = points.T
-    turned = ((x, y), (width - y, x), (width - x, height - y), (y, height - x))
-    return np.stack(turned[turns], 1)
+    return np.stack(((x, y), (y, width - x), (width - x, height - y), (height - y, x))[turns], 1)
 
 
 def measure_covered(count: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +27,20 @@ CLIP_SHARE = 1 / 14  # size of the smallest faces that a clip is searched for, o
 TREMBLING = 0.1  # of a landmark's expected error: movements well below it are noise
 
 
+class Looked(NamedTuple):
+    """A frame in which faces were looked for ahead.
+
+    Attributes:
+        image: uint8 [H, W, 3].
+        squares: that were looked at.
+        faces: one in each.
+    """
+
+    image: np.ndarray
+    squares: list[Square]
+    faces: list[Face]
+
+
 class BundledTracker:
     """Finds and follows faces with the bundled networks (a `detect.FaceTracker`)."""
 
@@ -32,6 +48,7 @@ class BundledTracker:
         self._networks: TrackerNetworks = tracker_networks()
         self._faces: list[Face] = []
         self._number = 0
+        self._ahead: deque[Looked] = deque()
 
     def still(self, image: np.ndarray) -> list[Face]:
         """All faces of one image uint8 [H, W, 3], the largest first."""
@@ -40,11 +57,23 @@ class BundledTracker:
     def start_clip(self) -> None:
         """Start a new clip: earlier frames no longer count."""
         self._faces, self._number = [], 0
+        self._ahead.clear()
+
+    def prepare(self, images: Sequence[np.ndarray]) -> None:
+        """Look for the faces that are followed in the clip's next frames, all in one batch."""
+        squares = [face_square(face.landmarks) for face in self._faces]
+        pixels = [self._pixels(image) for image in images]
+        faces = self._networks.look([image for image in pixels for _ in squares], squares * len(images))
+        count = len(squares)
+        self._ahead = deque(
+            Looked(image, squares, faces[i * count : (i + 1) * count]) for i, image in enumerate(images)
+        )
 
     def frame(self, image: np.ndarray) -> list[Face]:
         """All faces of the clip's next frame uint8 [H, W, 3], in no fixed order."""
         pixels = self._pixels(image)
-        faces = self._again(pixels)
+        looked = self._ahead.popleft() if self._ahead else None
+        faces = self._again(pixels, looked if looked is not None and looked.image is image else None)
         if not faces or self._number % SEARCH_EVERY == 0:
             faces += self._searched(pixels, max(MIN_FACE_SIZE, CLIP_SHARE * max(image.shape[:2])), faces)
         self._faces = distinct_faces(faces)[:MAX_FACES_CLIP]
@@ -70,16 +99,16 @@ class BundledTracker:
         faces = self._look(image, [face_square(face.landmarks) for face in best if face.score > KEPT])
         return distinct_faces([face for face in faces if face.score > BELIEVED and face.doubt < DOUBTFUL])
 
-    def _again(self, image: Tensor) -> list[Face]:
+    def _again(self, image: Tensor, looked: Looked | None) -> list[Face]:
         """The faces of the frame before in this one uint8 [H, W, 3], but for those that are gone."""
         squares = [face_square(face.landmarks) for face in self._faces]
-        faces = self._look(image, squares)
-        far = [
-            i
-            for i, face in enumerate(faces)
-            if face.score > KEPT and _moved(squares[i], face_square(face.landmarks)) > MOVED
-        ]
-        for i, face in zip(far, self._look(image, [face_square(faces[i].landmarks) for i in far]), strict=True):
+        if looked is not None and len(looked.faces) == len(squares):
+            squares, faces = looked.squares, list(looked.faces)
+        else:
+            faces = self._look(image, squares)
+        now = [face_square(face.landmarks) for face in faces]
+        far = [i for i, face in enumerate(faces) if face.score > KEPT and _moved(squares[i], now[i]) > MOVED]
+        for i, face in zip(far, self._look(image, [now[i] for i in far]), strict=True):
             faces[i] = face
         there = zip(self._faces, faces, strict=True)
         return [_steadied(before, face) for before, face in there if face.score > KEPT and face.doubt < LOST]

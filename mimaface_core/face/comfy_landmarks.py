@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,9 @@ class ConnectedTracker:
     def start_clip(self) -> None:
         """Start again at the first frame."""
         self._next = 0
+
+    def prepare(self, images: Sequence[np.ndarray]) -> None:
+        """Nothing: each frame is looked at when it comes."""
 
     def frame(self, image: np.ndarray) -> list[Face]:
         """Faces of the next frame.

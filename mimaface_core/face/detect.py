@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -30,6 +31,9 @@ class FaceTracker(Protocol):
 
     def start_clip(self) -> None:
         """Start a new clip: earlier frames no longer count."""
+
+    def prepare(self, images: Sequence[np.ndarray]) -> None:
+        """Be told the clip's next frames; a tracker may look at them at once."""
 
     def frame(self, image: np.ndarray) -> list[Face]:
         """All faces of the clip's next frame, in no fixed order; positions are tracked from frame to frame."""

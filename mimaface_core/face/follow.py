@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ STEADY = 0.08  # mean movement of landmarks, in sizes of the face, within which 
 NEAR = 1.5  # distance of another face, in sizes of the one followed, at which they may be confused
 CROWD_FRAMES = 25  # that likeness is checked after another face was near
 AS_LIKE = 0.12  # of faces whose unlikeness differs by less the nearer one is taken: a mirror shows the same person
+AT_ONCE = 8  # frames that a tracker is told of
 WINDOW = 2.0  # side of the window in which a face is looked for when the tracker loses it, over its size
 
 
@@ -98,7 +100,7 @@ def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> I
     faces are near, where it was lost, and after a cut, by its likeness. Where only somebody else is there, it is lost.
 
     Args:
-        frames: images [H, W, 3], uint8 or float in 0–1; read a few ahead, see `cuts.with_shots`.
+        frames: images [H, W, 3], uint8 or float in 0–1; some are read ahead, see AT_ONCE and `cuts.with_shots`.
         tracker: finds the faces.
         index: see `choose_face`.
 
@@ -110,9 +112,13 @@ def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> I
     """
     tracker.start_clip()
     chosen = _ChosenFace(tracker, index)
-    for frame, shot in with_shots(frames):
-        face = chosen.find(to_uint8_array(frame), shot)
-        yield Followed(frame, None if face is None else torch.from_numpy(face.landmarks), shot, face)
+    shown = with_shots(frames)
+    while some := list(islice(shown, AT_ONCE)):
+        images = [to_uint8_array(frame) for frame, _ in some]
+        tracker.prepare(images)
+        for image, (frame, shot) in zip(images, some, strict=True):
+            face = chosen.find(image, shot)
+            yield Followed(frame, None if face is None else torch.from_numpy(face.landmarks), shot, face)
 
 
 def clip_landmarks(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> list[Tensor | None]:

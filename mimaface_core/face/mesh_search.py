@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -145,6 +146,9 @@ class MeshTracker(ABC):
         again = _distinct(again)
         nearest = min(again, key=lambda f: np.hypot(*(bounding_square(f)[:2] - [x, y])), default=None)
         return nearest if nearest is not None or turns else face
+
+    def prepare(self, images: Sequence[np.ndarray]) -> None:  # noqa: B027 - it is whole
+        """Nothing: each frame is looked at when it comes."""
 
     def frame(self, image: np.ndarray) -> list[Face]:
         """All faces of the clip's next frame uint8 [H, W, 3], in no fixed order.

@@ -126,6 +126,21 @@ def test_a_face_is_followed_without_searching_for_it(monkeypatch):
 
 
 @needs_faces
+def test_frames_that_are_looked_at_at_once_show_the_same():
+    heads, one, several = nodding(16), BundledTracker(), BundledTracker()
+    heads[9] = noise()
+    one.start_clip()
+    several.start_clip()
+    for i, head in enumerate(heads):
+        if i % 8 == 0:
+            several.prepare(heads[i : i + 8])
+        alone, together = one.frame(head), several.frame(head)
+        assert len(alone) == len(together) == (0 if i == 9 else 1)
+        if i != 9:
+            assert apart(together[0].landmarks, alone[0].landmarks) < 0.02
+
+
+@needs_faces
 def test_a_still_face_keeps_still_and_noise_does_not_shake_it():
     tracker, rng = BundledTracker(), np.random.default_rng(0)
     tracker.start_clip()
