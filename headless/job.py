@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..mimaface_core.errors import Cancelled, InputError
+from ..mimaface_core.files import scratch_folder
 from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost, interruptible
 from .files import count_frames, require_writable
@@ -37,8 +38,8 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
     from .execute import run_graph
 
     path = find_graph(graph)
-    with tempfile.TemporaryDirectory(prefix="mimaface-", ignore_cleanup_errors=True) as temp:
-        host = TerminalHost(outputs=output_dir.absolute(), temp=Path(temp))
+    with scratch_folder(Path(tempfile.gettempdir())) as temp:
+        host = TerminalHost(outputs=output_dir.absolute(), temp=temp)
         with interruptible(host), use_host(host):
             classes = node_classes.node_classes()
             infos = node_classes.object_info(classes)

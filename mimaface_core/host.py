@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
@@ -20,6 +21,7 @@ import torch
 from PIL import Image
 
 from .errors import Cancelled
+from .files import scratch_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -186,9 +188,10 @@ class Host:
 
     @cached_property
     def _own_temp(self) -> Path:
-        # the object removes its folder when this host or the interpreter goes
-        self._temp_keeper = tempfile.TemporaryDirectory(prefix="mimaface-", ignore_cleanup_errors=True)
-        return Path(self._temp_keeper.name)
+        keeper = ExitStack()
+        folder = keeper.enter_context(scratch_folder(Path(tempfile.gettempdir())))
+        weakref.finalize(self, keeper.close)  # with this host, or with the interpreter
+        return folder
 
 
 _current = Host()
