@@ -18,7 +18,9 @@ from .problems import GraphRefused, Problem
 from .validate import validate
 
 
-def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir: Path) -> tuple[list[Path], int]:
+def run_here(
+    graph: str, files: Sequence[str], values: Sequence[str], output_dir: Path, resume: bool = False
+) -> tuple[list[Path], int]:
     """Run a graph in this process.
 
     Args:
@@ -26,6 +28,7 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
         files: input files, as `TITLE=PATH`.
         values: input values, as `TITLE.INPUT=VALUE`.
         output_dir: where the files go.
+        resume: whether clips that an equal, interrupted run has finished are taken up.
 
     Returns:
         The written files, and the number of frames of the first video.
@@ -39,7 +42,7 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
 
     path = find_graph(graph)
     with scratch_folder(Path(tempfile.gettempdir())) as temp:
-        host = TerminalHost(outputs=output_dir.absolute(), temp=temp)
+        host = TerminalHost(outputs=output_dir.absolute(), temp=temp, resumes=resume)
         with interruptible(host), use_host(host):
             classes = node_classes.node_classes()
             infos = node_classes.object_info(classes)
@@ -55,6 +58,7 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
                 if host.cancelled:  # Ctrl-C also ends the encoder that a node writes to
                     raise Cancelled("The run was cancelled.") from broken
                 raise
+            host.ended_well()
             return written, count_frames(written)
 
 

@@ -79,7 +79,7 @@ def build_part(part: str, config: dict[str, Any], class_name: str | None = None)
             return known[class_name](config)
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - the libraries refuse values in many ways
+    except Exception as error:  # the libraries refuse values in many ways
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
