@@ -83,4 +83,6 @@ def _option(value: Any, options: list[Any], required: bool) -> Any:
     same = [option for option in options if option == value or str(option) == str(value)]
     if not same and options and required:
         raise InputError(f"{value!r} is not one of its options; {suggestion(str(value), map(str, options))}")
-    return same[0] if same else value
+    if same:
+        return same[0]
+    return str(value) if all(isinstance(option, str) for option in options) else value
