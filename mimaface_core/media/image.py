@@ -22,7 +22,10 @@ from .named_colours import note_colours
 LARGEST_MEGAPIXELS = 64
 _STRIP_ROWS = 256  # converted at a time
 # What Pillow raises for damaged files, apart from DecompressionBombError.
-DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error)
+DAMAGED = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError),
+    struct.error,
+)
 # Brands of ISO media files that are still images.
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
