@@ -65,5 +65,7 @@ def leftovers(folder: Path) -> list[str]:
     """Temporary files anywhere below a folder."""
     hidden = (".part-", ".mimaface-unfinished")
     return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.name.startswith(hidden)] + [
-        path.relative_to(folder).as_posix() for path in (folder / "tmp").rglob("*")
+        path.relative_to(folder).as_posix()
+        for path in (folder / "tmp").rglob("*")
+        if not path.name.startswith("torchinductor")  # PyTorch's own cache
     ]
