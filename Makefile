@@ -21,11 +21,12 @@ USABLE = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 # mypy and mkdocs see this folder as the package `mimaface`, whatever it is called
 AS_PACKAGE = mkdir -p .venv/lint && ln -sfn "$(CURDIR)" .venv/lint/mimaface
 
-.PHONY: help demo test browser lint docs clean
+.PHONY: help demo test fuzz kill load browser lint docs clean
 
 help:
 	@echo "make demo [SOURCE=photo.jpg] [DRIVER=clip.mp4]   animate a portrait, into demo_output/"
 	@echo "make test                                        run all tests"
+	@echo "make fuzz, make kill, make load                  look for bad inputs, lost files and leaks, for hours"
 	@echo "make browser                                     install what the tests of the page need; see tests/browser"
 	@echo "make lint                                        check style, docstrings, annotations and types"
 	@echo "make docs                                        build the documentation into site/"
@@ -37,6 +38,10 @@ demo: $(INSTALLED)
 # threads that wait asleep: beside other work the tests take a tenth of the time
 test: $(INSTALLED)
 	@OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest
+
+# Campaigns, to be steered by ARGS: make fuzz ARGS="--minutes 30 --seed 2"; make kill ARGS="--kills 20"
+fuzz kill load: $(INSTALLED)
+	$(RUN) tests/campaigns/$@.py $(ARGS)
 
 # Chromium and Node.js 18 or newer come from the system; the tests say so where they are missing.
 browser: $(INSTALLED)

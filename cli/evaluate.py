@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import replacing
 
 if TYPE_CHECKING:
     from ..mimaface_core.evaluation.batch import BatchEvaluation
@@ -108,6 +109,7 @@ def _report(batch: BatchEvaluation, options: argparse.Namespace, terminal: Termi
     print(text, flush=True)
     if options.json:
         try:
-            options.json.write_text(text + "\n", encoding="utf-8")
+            with replacing(options.json) as part:
+                part.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise InputError(f"--json {options.json}: {error.strerror}; name another file.") from error

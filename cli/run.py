@@ -7,6 +7,8 @@ import json
 import time
 from pathlib import Path
 
+from ..mimaface_core.errors import InputError
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add `run` to the commands."""
@@ -33,6 +35,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--output-dir", type=Path, default=Path("output"), metavar="DIR", help="where the results go (./output)"
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="take up the clips that the same run had finished when it was interrupted; the frames are the same",
+    )
     parser.add_argument("--server", metavar="URL", help="run it on the ComfyUI at that address instead of here")
     parser.set_defaults(work=work)
 
@@ -42,10 +49,12 @@ def work(options: argparse.Namespace) -> int:
     from ..headless.job import run_here, run_on_server
 
     started = time.monotonic()
+    if options.server and options.resume:
+        raise InputError("--resume is for runs here; a ComfyUI resumes by itself when the same graph is queued again.")
     if options.server:
         written, frames = run_on_server(options.graph, options.input, options.set, options.output_dir, options.server)
     else:
-        written, frames = run_here(options.graph, options.input, options.set, options.output_dir)
+        written, frames = run_here(options.graph, options.input, options.set, options.output_dir, options.resume)
     result = {
         "outputs": [str(path) for path in written],
         "frames": frames,

@@ -12,11 +12,11 @@ from typing import Any
 from ..mimaface_core.errors import Cancelled, InputError
 from ..mimaface_core.files import replacing
 from ..mimaface_core.terminal import TerminalHost
-from .connection import Connection, RequestRefused, Unreachable
+from .connection import Connection, RequestRefused, Unreachable, understood
 from .files import free_path, shown_files
 from .follow import Display, Events, Follower, State
 from .graph import Graph, as_prompt
-from .object_info import NodeInfo, file_input
+from .object_info import NodeInfo, file_input, is_sound
 from .order import run_order
 from .problems import GraphRefused, Problem
 
@@ -41,7 +41,8 @@ class Server:
 
     def infos(self) -> dict[str, NodeInfo]:
         """The `object_info` entries of the server's node classes, by id."""
-        self._infos = self.connection.json("/object_info")
+        answered = self.connection.json("/object_info")
+        self._infos = {name: info for name, info in answered.items() if is_sound(info)}
         return self._infos
 
     def run(self, graph: Graph) -> list[Path]:
@@ -67,30 +68,35 @@ class Server:
                 with suppress(Unreachable):  # then nothing runs there any more
                     self._stop(prompt_id)
                 raise
-        self.download(history["outputs"])
-        self._refuse_failure(history, graph)
+        with understood(self.connection.address):
+            self.download(history["outputs"])
+            self._refuse_failure(history, graph)
         return self._finished + self._previews
 
     def _upload(self, file: Path) -> str:
         """Upload a file; returns its name in the server's input folder."""
-        stored = self.connection.upload(file)
-        return "/".join(part for part in (stored["subfolder"], stored["name"]) if part)
+        with understood(self.connection.address):
+            stored = self.connection.upload(file)
+            return "/".join(part for part in (stored["subfolder"], stored["name"]) if part)
 
     def _queue(self, graph: Graph, client_id: str) -> str:
         """Queue a graph; returns the id of the prompt. Raises GraphRefused where the server finds problems."""
         try:
             queued = self.connection.json("/prompt", {"prompt": as_prompt(graph), "client_id": client_id})
         except RequestRefused as refused:
-            problems = _node_errors(refused.answer, graph)
+            with understood(self.connection.address):
+                problems = _node_errors(refused.answer, graph)
             if problems:
                 raise GraphRefused(problems) from refused
             raise
-        # a graph of which only some outputs are sound is queued by ComfyUI with those
-        problems = _node_errors(queued, graph)
-        if problems:
-            self._stop(queued["prompt_id"])
-            raise GraphRefused(problems)
-        return queued["prompt_id"]
+        with understood(self.connection.address):
+            prompt_id = str(queued["prompt_id"])
+            # a graph of which only some outputs are sound is queued by ComfyUI with those
+            problems = _node_errors(queued, graph)
+            if problems:
+                self._stop(prompt_id)
+                raise GraphRefused(problems)
+            return prompt_id
 
     def _follower(self, events: Events, prompt_id: str, graph: Graph) -> Follower:
         display = Display(self.host, graph, run_order(graph, self._infos))
@@ -108,9 +114,10 @@ class Server:
             history = self.connection.json(f"/history/{prompt_id}").get(prompt_id)
             if history is not None:
                 return history, None
-            queue = self.connection.json("/queue")
-            running = [entry[1] for entry in queue["queue_running"]]
-            waiting = [entry[1] for entry in sorted(queue["queue_pending"], key=itemgetter(0))]
+            with understood(self.connection.address):
+                queue = self.connection.json("/queue")
+                running = [entry[1] for entry in queue["queue_running"]]
+                waiting = [entry[1] for entry in sorted(queue["queue_pending"], key=itemgetter(0))]
             if prompt_id in running:
                 return None, 0
             if prompt_id in waiting:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import parse_json, shown
 from ..mimaface_core.host import Host, Progress
 
 if TYPE_CHECKING:
@@ -30,6 +31,24 @@ ERROR_CHARACTERS = 300  # of a refusal that is no JSON
 
 class Unreachable(InputError):
     """The server does not answer."""
+
+
+@contextmanager
+def understood(address: str) -> Iterator[None]:
+    """A context that reads a server's answer: one of another form than ComfyUI's is refused.
+
+    Args:
+        address: of the server, for the message.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{address} answers otherwise than a ComfyUI ({type(error).__name__}: {shown(error)}); check --server, or"
+            " update ComfyUI there."
+        ) from error
 
 
 class RequestRefused(InputError):
@@ -139,9 +158,12 @@ class Connection:
     def _object(self, answer: httpx.Response) -> dict[str, Any]:
         content = b"".join(self._blocks(answer))
         try:
-            return json.loads(content) if content else {}
+            answered = parse_json(content.decode()) if content else {}
         except ValueError as error:
             raise InputError(f"{self.address} is no ComfyUI server: its answer is no JSON; check --server.") from error
+        if not isinstance(answered, dict):
+            raise InputError(f"{self.address} is no ComfyUI server: its answer is no JSON object; check --server.")
+        return answered
 
     def _unreachable(self, reason: object) -> Unreachable:
         named = str(reason) or type(reason).__name__
@@ -151,8 +173,8 @@ class Connection:
         """The refusal of a request, in the server's words."""
         text = b"".join(self._blocks(answer)).decode("utf-8", "replace")
         try:
-            content = json.loads(text)
-        except json.JSONDecodeError:
+            content = parse_json(text)
+        except ValueError:
             content = None
         content = content if isinstance(content, dict) else {}
         error = content.get("error")

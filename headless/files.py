@@ -42,7 +42,7 @@ def kinds(path: Path) -> set[str]:
     """The kinds that a file can be taken for, of `image`, `video` and `audio`; empty where that is unknown."""
     from PIL import Image
 
-    from ..mimaface_core.media.image import open_lazily
+    from ..mimaface_core.media.image import DAMAGED, open_lazily
 
     try:
         with open_lazily(path) as image:
@@ -50,7 +50,7 @@ def kinds(path: Path) -> set[str]:
             return {"image", "video"} if moving or image.format == "GIF" else {"image"}
     except Image.DecompressionBombError:
         return {"image"}
-    except (OSError, ValueError, SyntaxError):
+    except DAMAGED:
         kind = (mimetypes.guess_type(path.name, strict=False)[0] or "").partition("/")[0]
         return {kind} & set(NOUNS)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import parse_json
 from ..mimaface_core.host import Progress
 from ..mimaface_core.terminal import TerminalHost
-from .connection import Unreachable
+from .connection import Unreachable, understood
 from .graph import Graph
 
 TICK_SECONDS = 0.2  # between two checks whether the user has cancelled
@@ -65,7 +65,11 @@ class Events:
         except (websocket.WebSocketException, OSError):
             self.close()
             return None
-        return json.loads(text) if text and isinstance(text, str) else {}
+        try:
+            message = parse_json(text) if text and isinstance(text, str) else {}
+        except ValueError:  # what cannot be read tells nothing; the end is polled for, too
+            return {}
+        return message if isinstance(message, dict) else {}
 
     def close(self) -> None:
         """End the connection."""
@@ -178,15 +182,16 @@ class Follower:
 
     def _take(self, message: dict[str, Any]) -> bool:
         """Act on a message; returns whether it reports the end of the prompt."""
-        data = message.get("data") or {}
-        if data.get("prompt_id") != self.prompt_id:
-            return False
-        self._running = True
-        self.display.show_message(message["type"], data)
-        if message["type"] == "executed":
-            with suppress(Unreachable):  # it is tried again at the end
-                self._download({data["node"]: data.get("output") or {}})
-        return message["type"] == "executing" and data.get("node") is None
+        with understood(self.address):
+            data = message.get("data") or {}
+            if data.get("prompt_id") != self.prompt_id:
+                return False
+            self._running = True
+            self.display.show_message(message["type"], data)
+            if message["type"] == "executed":
+                with suppress(Unreachable):  # it is tried again at the end
+                    self._download({data["node"]: data.get("output") or {}})
+            return message["type"] == "executing" and data.get("node") is None
 
     def _poll(self) -> dict[str, Any] | None:
         """The history entry, where the prompt has ended."""

@@ -124,10 +124,12 @@ def _prompt_of_png(path: Path) -> str:
     """The graph that a save node wrote into an image. Raises InputError where there is none."""
     from PIL import Image
 
+    from ..mimaface_core.media.image import DAMAGED
+
     try:
         with Image.open(path, formats=["PNG"]) as image:
             prompt = image.info.get("prompt")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (*DAMAGED, Image.DecompressionBombError):
         prompt = None
     if not isinstance(prompt, str):
         raise InputError(f"The image {path} holds no graph; give the JSON file of a graph.")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..mimaface_core.errors import Cancelled, InputError
+from ..mimaface_core.files import scratch_folder
 from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost, interruptible
 from .files import count_frames, require_writable
@@ -17,7 +18,9 @@ from .problems import GraphRefused, Problem
 from .validate import validate
 
 
-def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir: Path) -> tuple[list[Path], int]:
+def run_here(
+    graph: str, files: Sequence[str], values: Sequence[str], output_dir: Path, resume: bool = False
+) -> tuple[list[Path], int]:
     """Run a graph in this process.
 
     Args:
@@ -25,6 +28,7 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
         files: input files, as `TITLE=PATH`.
         values: input values, as `TITLE.INPUT=VALUE`.
         output_dir: where the files go.
+        resume: whether clips that an equal, interrupted run has finished are taken up.
 
     Returns:
         The written files, and the number of frames of the first video.
@@ -37,8 +41,8 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
     from .execute import run_graph
 
     path = find_graph(graph)
-    with tempfile.TemporaryDirectory(prefix="mimaface-", ignore_cleanup_errors=True) as temp:
-        host = TerminalHost(outputs=output_dir.absolute(), temp=Path(temp))
+    with scratch_folder(Path(tempfile.gettempdir())) as temp:
+        host = TerminalHost(outputs=output_dir.absolute(), temp=temp, resumes=resume)
         with interruptible(host), use_host(host):
             classes = node_classes.node_classes()
             infos = node_classes.object_info(classes)
@@ -54,6 +58,7 @@ def run_here(graph: str, files: Sequence[str], values: Sequence[str], output_dir
                 if host.cancelled:  # Ctrl-C also ends the encoder that a node writes to
                     raise Cancelled("The run was cancelled.") from broken
                 raise
+            host.ended_well()
             return written, count_frames(written)
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import shown
 from .object_info import InputSlot
 from .problems import suggestion
 
@@ -55,8 +56,8 @@ def _number(value: Any, *, whole: bool) -> int | float:
         if isinstance(value, (str, int)) and not isinstance(value, bool) and whole:
             return int(value)  # exact for seeds of 64 bits
         number = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError) as wrong:
-        raise InputError(f"{value!r} is not {noun}; write one.") from wrong
+    except (TypeError, ValueError, OverflowError) as wrong:
+        raise InputError(f"{shown(repr(value))} is not {noun}; write one.") from wrong
     if not math.isfinite(number) or (whole and number != int(number)):
         raise InputError(f"{value!r} is not {noun}; write one.")
     return int(number) if whole else number
@@ -82,4 +83,6 @@ def _option(value: Any, options: list[Any], required: bool) -> Any:
     same = [option for option in options if option == value or str(option) == str(value)]
     if not same and options and required:
         raise InputError(f"{value!r} is not one of its options; {suggestion(str(value), map(str, options))}")
-    return same[0] if same else value
+    if same:
+        return same[0]
+    return str(value) if all(isinstance(option, str) for option in options) else value

@@ -40,6 +40,20 @@ def input_slots(info: NodeInfo) -> dict[str, InputSlot]:
     return slots
 
 
+def is_sound(info: object) -> bool:
+    """Whether a server's entry has the parts that are read here; those of some extensions may not."""
+    try:
+        assert isinstance(info, dict)
+        bounds = [slot.options.get(name) for slot in input_slots(info).values() for name in ("min", "max")]
+        return (
+            all(bound is None or isinstance(bound, (int, float)) for bound in bounds)
+            and isinstance(output_types(info), list)
+            and isinstance(info["output_node"], bool)
+        )
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
 def output_types(info: NodeInfo) -> list[str]:
     """The output types of a node class; a list of options reads as COMBO."""
     return [kind if isinstance(kind, str) else "COMBO" for kind in info["output"]]

@@ -17,6 +17,7 @@ from . import checks, host
 from .appearance.frames import Appearance, encode_appearance
 from .arguments import AUDIO, CROPPED, MOTION, PACK, SOURCE
 from .diffusion.clips import count_steps, sample_clips
+from .diffusion.kept import KeptClips
 from .diffusion.settings import SamplerSettings
 from .errors import InputError
 from .face.crop import warp
@@ -165,6 +166,7 @@ def animate(
     settings: SamplerSettings | None = None,
     *,
     appearance: Appearance | None = None,
+    kept: KeptClips | None = None,
 ) -> Iterator[Tensor]:
     """The source in motion, drawn by diffusion clip by clip; memory does not grow with the motion's length.
 
@@ -174,6 +176,7 @@ def animate(
         motion: N frames, retargeted to the source. One frame is drawn by the pack's image model, if it has one.
         settings: of the sampler; the pack's own (`SamplerSettings.of(pack)`) when None.
         appearance: from `encode`, of the same motion; encoded here when None.
+        kept: of `resuming.resumable`: clips of an interrupted run, whose frames are rounded to 8 bits.
 
     Yields:
         Frames [n, S, S, 3] in 0–1 of each clip, N in all: the animated face crop. Those of a cut-out have a fourth
@@ -196,10 +199,12 @@ def animate(
         current.load(pack.vae),
         current.progress(count_steps(total, settings), "drawing") as progress,
     ):
-        renders, alphas = render(pack, source, motion), transparency(pack, source, motion)
-        for clip in sample_clips(
-            stage, renders, appearance.context, total, settings, progress=progress, previews=current.previews
-        ):
+        drawn = 0 if kept is None else kept.frames
+        begin = drawn - drawn % RENDER_BATCH  # the same frames are drawn together as in an unbroken run
+        renders = islice(render(pack, source, motion[begin:]), drawn - begin, None)
+        alphas = transparency(pack, source, motion)
+        progressing = {"progress": progress, "previews": current.previews}
+        for clip in sample_clips(stage, renders, appearance.context, total, settings, kept=kept, **progressing):
             yield with_alpha((clip.permute(0, 2, 3, 1) + 1) / 2, alphas)
 
 

@@ -1,20 +1,30 @@
-"""File helpers: atomic writing, text and JSON reading, names in messages."""
+"""File helpers: atomic writing, leftovers of killed runs, text and JSON reading."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
 import json
 import os
+import re
 import shutil
-import tempfile
+import socket
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Temporary names are hidden and short, however long the final one is. Downloads that resume do without them: they
-# need a name that the next run finds again.
-_PREFIX = ".part-"
+# Temporary names are hidden and short, however long the final one is, and tell their process: by its machine, its
+# number, and when it began, since a container gives the same number to every process. Downloads that resume do without
+# them: they need a name that the next run finds again.
+_MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_BEGUN = f"{time.time_ns():x}"
+_PART = re.compile(r"\.part-([0-9a-f]{8})-([0-9]{1,10})-([0-9a-f]+)-[0-9a-f]+(?:\..*)?")
+_swept: set[str] = set()  # folders whose leftovers this process has removed
 _LARGEST_TEXT_BYTES = 64 << 20  # a graph, manifest or list is far smaller
 _DEEPEST = 100  # brackets in each other; what we read needs about ten
 _LONGEST_SHOWN = 80  # letters of a name in a message
@@ -82,7 +92,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, with its suffix; what is written there replaces `path` when the block ends well.
 
     Whatever ends the block, no temporary file is left behind, and a `path` that was there stays whole until it is
-    replaced at once. The folder must exist; errors of the file system (`OSError`) are the caller's to word.
+    replaced at once. Of a process that is killed, the next one that writes into the folder removes what it left. The
+    folder must exist; errors of the file system (`OSError`) are the caller's to word.
 
     Args:
         path: the final file.
@@ -90,7 +101,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields:
         The path to write to; nothing is there yet.
     """
-    part = path.with_name(f"{_PREFIX}{uuid.uuid4().hex[:12]}{path.suffix}")
+    if os.path.exists(path) and not is_file(path):  # a device, say, which is written to but not replaced
+        raise FileExistsError(errno.EEXIST, "it is there, and is no file", str(path))
+    part = path.with_name(_temporary_name(path.parent) + path.suffix)
     try:
         yield part
         os.replace(part, path)
@@ -103,15 +116,100 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     """A new hidden folder in `parent`, deleted with its content when the block ends, however it ends.
 
     For what takes several files or becomes a folder: `os.replace` moves the finished one out, within one file system.
+    Of a process that is killed, the next one that makes a file or folder in `parent` removes it.
 
     Args:
         parent: an existing folder.
 
     Yields:
-        The path of the new folder.
+        The path of the new folder, which nobody else may read.
     """
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    folder = parent / _temporary_name(parent)
+    folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class ProcessMark:
+    """A file that says which process works in a folder; that of a dead one says nothing.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def is_taken(self) -> bool:
+        """Whether another process of this machine, or a process of another one, holds it."""
+        try:
+            name = self._path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return False
+        return bool(_PART.fullmatch(name)) and not _is_leftover(name) and not name.startswith(_own_prefix())
+
+    def take(self) -> bool:
+        """Put this process's mark there; False where another one holds it. Raises OSError as `open`."""
+        if self.is_taken():
+            return False
+        with replacing(self._path) as part:
+            part.write_text(f"{_own_prefix()}0", encoding="utf-8")
+        return True
+
+    def release(self) -> None:
+        """Remove the mark."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs on this machine."""
+    if sys.platform == "win32":
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return bool(handle)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _temporary_name(folder: Path) -> str:
+    """A name that tells this process; what dead ones have left in the folder is removed when it is first asked for."""
+    where = os.path.abspath(folder)
+    if where not in _swept:
+        _swept.add(where)
+        with contextlib.suppress(OSError):
+            _sweep(where)
+    return f"{_own_prefix()}{uuid.uuid4().hex[:8]}"
+
+
+def _own_prefix() -> str:
+    return f".part-{_MACHINE}-{os.getpid()}-{_BEGUN}-"
+
+
+def _sweep(folder: str) -> None:
+    with os.scandir(folder) as entries:
+        leftovers = [entry.path for entry in entries if _is_leftover(entry.name)]
+    for path in leftovers:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+def _is_leftover(name: str) -> bool:
+    """Whether a name is a temporary one of a process of this machine that is dead."""
+    match = _PART.fullmatch(name)
+    if match is None or match[1] != _MACHINE:
+        return False
+    pid = int(match[2])
+    return match[3] != _BEGUN if pid == os.getpid() else not alive(pid)

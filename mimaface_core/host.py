@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from PIL import Image
 
 from .errors import Cancelled
+from .files import scratch_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -77,6 +79,8 @@ class Host:
         inputs: the folder that relative input paths start from; the working folder when None.
         outputs: the folder for finished files; `output` in the working folder when None.
         temp: the folder for files that nobody keeps; a fresh one, removed when the program ends, when None.
+        unfinished: the folder for finished parts of interrupted runs; a hidden one among the outputs when None.
+        resumes: whether an equal run takes up what an interrupted one has left there.
     """
 
     previews = False  # whether anybody looks at the previews given to `show`; making them takes time
@@ -91,9 +95,12 @@ class Host:
         inputs: Path | None = None,
         outputs: Path | None = None,
         temp: Path | None = None,
+        unfinished: Path | None = None,
+        resumes: bool = True,
     ) -> None:
         self._device, self._dtype, self._low_memory = device, dtype, low_memory
         self._models, self._inputs, self._outputs, self._temp = models, inputs, outputs, temp
+        self._unfinished, self.resumes = unfinished, resumes
         self._cancelled = threading.Event()
 
     @cached_property
@@ -177,6 +184,14 @@ class Host:
         """The folder for finished files. It need not exist yet."""
         return Path(self._outputs) if self._outputs is not None else Path("output").absolute()
 
+    def unfinished_folder(self) -> Path:
+        """The folder for finished parts of interrupted runs. It need not exist."""
+        return self._unfinished or self.output_folder() / ".mimaface-unfinished"
+
+    def when_used(self, value: object, clean_up: Callable[[], object]) -> None:
+        """Clean up when a value of a long run is used no more; not where the process ends before."""
+        weakref.finalize(value, clean_up).atexit = False
+
     def temp_folder(self) -> Path:
         """An existing folder for files that nobody keeps."""
         if self._temp is None:
@@ -186,9 +201,10 @@ class Host:
 
     @cached_property
     def _own_temp(self) -> Path:
-        # the object removes its folder when this host or the interpreter goes
-        self._temp_keeper = tempfile.TemporaryDirectory(prefix="mimaface-", ignore_cleanup_errors=True)
-        return Path(self._temp_keeper.name)
+        keeper = ExitStack()
+        folder = keeper.enter_context(scratch_folder(Path(tempfile.gettempdir())))
+        weakref.finalize(self, keeper.close)  # with this host, or with the interpreter
+        return folder
 
 
 _current = Host()

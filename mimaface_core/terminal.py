@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,8 @@ LOG_SECONDS = 5.0  # between two lines of a log
 class TerminalHost(Host):
     """A Host that shows progress on standard error: one moving line in a terminal, a line now and then in a log.
 
+    Its run is over when `ended_well` is called: until then, finished parts are kept for a later run.
+
     Args:
         options: those of `Host`.
     """
@@ -30,6 +32,16 @@ class TerminalHost(Host):
         self._shown_at = 0.0
         self._state = ""
         self.cancelled = False
+        self._clean_ups: list[Callable[[], object]] = []
+
+    def when_used(self, value: object, clean_up: Callable[[], object]) -> None:  # noqa: ARG002 - the run counts
+        """Clean up when the run has ended well."""
+        self._clean_ups.append(clean_up)
+
+    def ended_well(self) -> None:
+        """Clean up what was kept in case the run would not end well."""
+        while self._clean_ups:
+            self._clean_ups.pop()()
 
     def say(self, text: str) -> None:
         """Print one line for the user."""

@@ -19,7 +19,7 @@ from .sockets import CATEGORY, AnyMotion
 
 def _path(name: str) -> Path:
     """The file at that path, or of that name in the input folder. Raises InputError where there is none."""
-    path = host.current().input_folder() / name
+    path = host.current().input_folder() / str(name)  # a graph may hold anything
     if not is_file(path):
         raise InputError(f"There is no motion file '{shown(name)}' in {host.current().input_folder()}; copy one there.")
     return path

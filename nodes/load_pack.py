@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import shown
 from ..mimaface_core.packs.files import require_whole
 from ..mimaface_core.packs.find import list_packs, open_pack
 from ..mimaface_core.packs.manifest import read_manifest
@@ -16,11 +19,11 @@ def _check(name: str) -> None:
     """Raises InputError where there is no pack of that name, or not all of it, or one for a newer version."""
     if name not in list_packs():
         for folder in host.current().models_folders():
-            if (folder / name).is_dir():
+            if os.path.isdir(folder / name):
                 read_manifest(folder / name)  # raises the reason
         how = " Make it from the released weights with `mimaface pack convert`: see docs/released_weights.md."
         raise InputError(
-            f"There is no model pack '{name}'; the packs found are: {', '.join(list_packs())}."
+            f"There is no model pack '{shown(name)}'; the packs found are: {', '.join(list_packs())}."
             + (how if name == "released" else "")
         )
     pack = open_pack(name)
@@ -52,11 +55,11 @@ class LoadPack(Node):
 
     @classmethod
     def validate_inputs(cls, pack: str | None = None) -> bool | str:
-        return verdict(None if pack is None else fault(_check, pack))
+        return verdict(None if pack is None else fault(_check, str(pack)))
 
     @classmethod
     def fingerprint_inputs(cls, pack: str | None = None) -> object:
-        folder = list_packs().get(pack or "")
+        folder = list_packs().get(str(pack))
         return None if folder is None else fingerprint(folder.iterdir())
 
     @classmethod

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
+from ..mimaface_core import host
 from ..mimaface_core.appearance.frames import Appearance as EncodedAppearance
 from ..mimaface_core.arguments import PACK
 from ..mimaface_core.diffusion.schedule import LCM_STEPS, SCHEDULERS
@@ -10,6 +13,7 @@ from ..mimaface_core.drawing import animate
 from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.packs.pack import ModelPack
+from ..mimaface_core.resuming import resumable
 from .comfyui.schema import io
 from .node import Node, verdict
 from .sockets import CATEGORY, PACK_TIP, SOURCE_TIP, Appearance, Motion, Pack, Source
@@ -131,7 +135,10 @@ class SampleClips(Node):
             seed=seed,
             noise=noise,
         )
-        with lossless_video(motion.fps) as written:
-            for frames in animate(pack, source, motion, settings, appearance=appearance):
-                written.add(frames)
+        with ExitStack() as keeping:
+            kept = keeping.enter_context(resumable(pack, source, motion, settings, appearance))
+            with lossless_video(motion.fps) as written:
+                for frames in animate(pack, source, motion, settings, appearance=appearance, kept=kept):
+                    written.add(frames)
+            host.current().when_used(written.video, keeping.pop_all().close)
         return io.NodeOutput(written.video)

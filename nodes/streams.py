@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from ..mimaface_core import host
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.files import scratch_folder
 from ..mimaface_core.media.audio import AnyAudio, Audio, AudioFile
 from ..mimaface_core.media.frames import Frames
 from ..mimaface_core.media.read import Clip
@@ -145,8 +144,8 @@ class StreamedVideo(VideoFromFile):
         if isinstance(path, (str, os.PathLike)):
             encode(Path(path))
             return
-        with tempfile.TemporaryDirectory(dir=host.current().temp_folder()) as folder:
-            path.write(encode(Path(folder, "video.mp4")).read_bytes())
+        with scratch_folder(host.current().temp_folder()) as folder:
+            path.write(encode(folder / "video.mp4").read_bytes())
 
 
 class LosslessVideo:
@@ -167,9 +166,8 @@ class LosslessVideo:
 @contextmanager
 def lossless_video(fps: Fraction) -> Iterator[LosslessVideo]:
     """A new lossless video in the temporary folder; deleted when the last reference to it is garbage-collected."""
-    folder = Path(tempfile.mkdtemp(prefix="mimaface-", dir=host.current().temp_folder()))
     with ExitStack() as cleanup:
-        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = cleanup.enter_context(scratch_folder(host.current().temp_folder()))
         with VideoWriter(folder / "frames.mov", fps, "lossless") as writer:
             written = LosslessVideo(writer)
             yield written

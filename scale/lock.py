@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.files import read_json
+from ..mimaface_core.files import alive, read_json
 
 _WRITING_SECONDS = 5  # a lock without content is being written, or was left so by a crash
 
@@ -34,23 +33,6 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs on this machine."""
-    if sys.platform == "win32":
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return bool(handle)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _create(path: Path) -> bool:

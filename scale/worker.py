@@ -100,7 +100,11 @@ def run_job(job: Mapping[str, Any], classes: Mapping[str, type[io.ComfyNode]], k
         for key, entry in job["prompt"].items()
     }
     scratch = Path(job["scratch"])
-    run_graph(graph, classes, TerminalHost(outputs=scratch / "out", temp=scratch / "temp"), kept)
+    # clips that are finished outlive the attempt, and the batch
+    unfinished = scratch.parents[1] / "unfinished"
+    host = TerminalHost(outputs=scratch / "out", temp=scratch / "temp", unfinished=unfinished)
+    run_graph(graph, classes, host, kept)
+    host.ended_well()
     made = _result(scratch / "out")
     return {
         "file": str(made),

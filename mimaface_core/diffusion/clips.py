@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .. import host
 from ..errors import InputError
 from .denoise import denoise_clip
+from .kept import KeptClips, LoopState
 from .latents import LatentSpace
 from .schedule import build_scheduler
 from .settings import PER_CLIP, SamplerSettings
@@ -88,6 +89,7 @@ def sample_clips(
     *,
     progress: StepProgress | None = None,
     previews: bool = True,
+    kept: KeptClips | None = None,
 ) -> Iterator[Tensor]:
     """Animate `total` frames clip by clip (inter-clip affinity: the last k latents of a clip condition the next).
 
@@ -96,12 +98,14 @@ def sample_clips(
 
     Args:
         parts: of the model pack, on the device where they shall run.
-        renders: I_R of each frame in order, [3, H, W] in ±1, or [4, H, W] (see `LatentSpace.to_frames`).
+        renders: I_R of each frame in order, [3, H, W] in ±1, or [4, H, W] (see `LatentSpace.to_frames`); without those
+            of the frames that are kept.
         context: gives the context [F, T, D] (or [1, T, D] for all frames) of a list of frame indices.
         total: number of frames.
         settings: of the sampler.
         progress: updated after every step of every clip (`count_steps` in all).
         previews: show the middle frame of the clip at every step.
+        kept: where an interrupted run of the same arguments is resumed, and clips are kept.
 
     Returns:
         An iterator over each clip's new frames [n, 3, H, W] in ±1, float32 on the CPU.
@@ -114,7 +118,7 @@ def sample_clips(
         raise InputError(f"The pack's U-Net sees at most {longest} frames at once; choose clips no longer than that.")
     schedule = clip_schedule(total, settings.frames, settings.overlap)
     build_scheduler(settings.scheduler, parts.scheduler, settings.steps)
-    return _clips(parts, iter(renders), context, schedule, settings, progress, previews)
+    return _clips(parts, iter(renders), context, schedule, settings, progress, previews, kept)
 
 
 def _clips(
@@ -125,17 +129,25 @@ def _clips(
     settings: SamplerSettings,
     progress: StepProgress | None,
     previews: bool,
+    kept: KeptClips | None,
 ) -> Iterator[Tensor]:
     total = schedule[-1][-1] + 1
     latents: Tensor | None = None
     carried: Tensor | None = None
     sampling = torch.Generator().manual_seed(settings.seed)
-    for number, indices in enumerate(schedule):
+    first = 0
+    if kept is not None and kept.state is not None:
+        first, latents, carried = kept.state.clips, kept.state.latents, kept.state.carried
+        sampling.set_state(kept.state.sampling)
+        yield from kept.drawn()
+        if progress is not None:
+            progress.update(first * settings.steps)
+    for number, indices in list(enumerate(schedule))[first:]:
         # Encode the renders that this clip is the first to show.
         known = settings.overlap if number else 0
         fresh = sorted(set(indices[known:]))
         images, encoded = _encode_renders(parts.latents, renders, fresh, total, sampling)
-        window = encoded if carried is None else torch.cat([carried, encoded])
+        window = encoded if carried is None else torch.cat([carried.to(encoded.device), encoded])
         window = torch.cat([window, window[-1:].expand(settings.frames - len(window), -1, -1, -1)])
         carried = window[settings.frames - settings.overlap :]
 
@@ -149,7 +161,7 @@ def _clips(
             render,
             context(indices).to(render.device),
             guidance=settings.guidance,
-            previous=latents,
+            previous=None if latents is None else latents.to(render.device),
             overlap=settings.overlap,
             generator=generator,
             on_step=_reporter(parts.latents, render, progress, previews),
@@ -158,7 +170,10 @@ def _clips(
 
         # Decode the new frames.
         new = slice(known, known + len(fresh))
-        yield _decode(parts.latents, rearrange(latents, "1 c f h w -> f c h w")[new], images, window[new])
+        frames = _decode(parts.latents, rearrange(latents, "1 c f h w -> f c h w")[new], images, window[new])
+        if kept is not None:
+            kept.add(frames, LoopState(number + 1, latents, carried, sampling.get_state()))
+        yield frames
 
 
 @torch.no_grad()

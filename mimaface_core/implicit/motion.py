@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..files import parse_json
 from ..motion.motion_file import FileKind, read
 from ..tensors import between
 from .groups import Groups, check_groups
@@ -102,7 +103,7 @@ class ImplicitMotion:
 def _groups(notes: Mapping[str, str]) -> Groups:
     """The groups of a file, which may have none."""
     try:
-        groups = json.loads(notes.get("groups", "{}"))
+        groups = parse_json(notes.get("groups", "{}"))
         return {str(name): [int(one) for one in dimensions] for name, dimensions in groups.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError("its groups cannot be read; save the motion again with ImplicitMotion.save.") from error

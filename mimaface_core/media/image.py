@@ -21,6 +21,11 @@ from .named_colours import note_colours
 # Pixels are float32 in memory, beside the decoded file: this many take 1.3 GB while they are read.
 LARGEST_MEGAPIXELS = 64
 _STRIP_ROWS = 256  # converted at a time
+# What Pillow raises for damaged files, apart from DecompressionBombError.
+DAMAGED = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError),
+    struct.error,
+)
 # Brands of ISO media files that are still images.
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -109,7 +114,7 @@ def open_image(source: Source) -> Iterator[Image.Image]:
         raise InputError(_unknown_kind(file, name)) from error
     except Image.DecompressionBombError as error:
         raise InputError(too_large) from error
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except DAMAGED as error:
         raise InputError(f"{name} is damaged and cannot be read; save or copy the image again.") from error
 
 

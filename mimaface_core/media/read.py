@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -223,10 +224,21 @@ def _ends_early(container: InputContainer, stream: VideoStream, end: Fraction | 
 
 def _geometry(first: _Decoded) -> _Geometry:
     """Size and rotation of a video from its first frame; side data of each frame would keep all frames alive."""
-    matrix = cast("SideData | None", first.frame.side_data.get("DISPLAYMATRIX"))
+    matrix = _display_matrix(first.frame)
     width = round(first.frame.width * max(first.aspect, Fraction(1)))
     height = round(first.frame.height / min(first.aspect, Fraction(1)))
-    return _Geometry(width, height, None if matrix is None else bytes(matrix), first.transfer)
+    return _Geometry(width, height, matrix, first.transfer)
+
+
+def _display_matrix(frame: VideoFrame) -> bytes | None:
+    """What turns a frame upright, as the file has it: nine numbers of 32 bits."""
+    try:
+        matrix = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+        return None if matrix is None else bytes(matrix)
+    except ValueError:  # PyAV knows a kind of side data beside it no name for
+        turn = -math.radians(getattr(frame, "rotation", 0))
+        cos, sin = round(65536 * math.cos(turn)), round(65536 * math.sin(turn))
+        return struct.pack("=9i", cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
 
 
 def _pixels(frame: VideoFrame, geometry: _Geometry, alpha: bool = False) -> torch.Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import InputError
+from ..files import parse_json
 from ..motion.rotation import rotation_of
 from .bfm import read_bfm
 
@@ -127,8 +128,8 @@ class MorphableModel:
         try:
             with safe_open(path, "pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}
-                camera = json.loads((file.metadata() or {}).get("camera", "{}"))
-        except (OSError, SafetensorError, json.JSONDecodeError) as error:
+                camera = parse_json((file.metadata() or {}).get("camera", "{}"))
+        except (OSError, SafetensorError, ValueError) as error:
             raise InputError(f"the face model {path} cannot be read ({error}); give a file saved by save().") from error
         return cls.from_tensors(tensors, **{name: float(camera[name]) for name in _CAMERA if name in camera})
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..errors import InputError
+from ..files import parse_json
 
 VERSION = 1
 MOST_CHARACTERS = 4_000_000  # of a text; a thousand frames in every control are a quarter of it
@@ -30,8 +30,8 @@ def read_object(value: str | Mapping[str, Any], what: str, keys: Collection[str]
         if len(value) > MOST_CHARACTERS:
             raise InputError(f"The {what} has {len(value)} characters; at most {MOST_CHARACTERS} are read.")
         try:
-            data = json.loads(value) if value.strip() else {}
-        except (ValueError, RecursionError) as error:
+            data = parse_json(value) if value.strip() else {}
+        except ValueError as error:
             raise InputError(f"The {what} is no JSON ({error}); copy it whole, or reset it to {{}}.") from error
     if not isinstance(data, Mapping):
         raise InputError(f"The {what} must be a JSON object, not {shortened(data)}; reset it to {{}}.")

@@ -239,7 +239,7 @@ class ModelPack:
             raise InputError(f"The pack '{self.name}' has no {part}; choose one that brings it.")
         try:
             module = build_part(part, entry.config, entry.class_name)
-        except (TypeError, ValueError, KeyError) as error:
+        except ValueError as error:
             raise InputError(
                 f"{self.folder / MANIFEST}: {part}.config cannot be built ({error}); "
                 "correct it or install the pack again."

@@ -69,13 +69,18 @@ def build_part(part: str, config: dict[str, Any], class_name: str | None = None)
 
     Raises:
         InputError: the class is unknown.
-        TypeError, ValueError, KeyError: the class refuses the configuration.
+        ValueError: the class refuses the configuration.
     """
     known = BUILDERS[part]
     if class_name not in known:
         raise InputError(f"{part}.class '{class_name}' is not one of {', '.join(filter(None, known))}.")
-    with torch.device("meta"):
-        return known[class_name](config)
+    try:
+        with torch.device("meta"):
+            return known[class_name](config)
+    except InputError:
+        raise
+    except Exception as error:  # the libraries refuse values in many ways
+        raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
 def precision(class_name: str | None) -> torch.dtype:

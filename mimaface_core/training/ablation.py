@@ -12,6 +12,7 @@ import torch
 from .. import host
 from ..diffusion.clips import clip_schedule
 from ..errors import InputError
+from ..files import read_json
 from .config import AblateConfig, TrainingConfig
 from .engine.checkpoint import load_averaged, written
 from .models.estimators import Estimators, score, train_estimators
@@ -151,7 +152,7 @@ def run_variant(
         scores = asdict(score(estimators, tracks, held, first_frames))
         with written(measured) as part:
             part.write_text(json.dumps(scores), encoding="utf-8")
-    return json.loads(measured.read_text(encoding="utf-8"))
+    return read_json(measured)
 
 
 def boundaries(total: int, frames: int, overlap: int) -> list[int]:

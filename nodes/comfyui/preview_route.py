@@ -102,9 +102,17 @@ def check_origin(request: web.Request) -> None:
     """Raises Refused for a request that a page of another origin makes."""
     origin = request.headers.get("Origin")
     hosts = {request.headers.get(name, "").lower() for name in ("Host", "X-Forwarded-Host")} - {""}
-    foreign = origin is not None and urlsplit(origin).netloc.lower() not in hosts
+    foreign = origin is not None and _host_of(origin) not in hosts
     if foreign or request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise Refused(403, "Previews are drawn for ComfyUI's own page only.")
+
+
+def _host_of(origin: str) -> str:
+    """Host and port of an address; nothing for what is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 async def read_body(request: web.Request) -> dict[str, Any]:

@@ -187,6 +187,44 @@ def test_a_failing_node_is_named_and_finished_files_are_downloaded(server, run, 
     assert (tmp_path / "out/p_1.png").is_file()
 
 
+def _with(server, **changes):
+    for name, value in changes.items():
+        setattr(server, name, value)
+
+
+# what a server that is none, or a newer one, may answer
+ODD_ANSWERS = {
+    "to a prompt: nothing": lambda s: _with(s, verdict=({}, 200)),
+    "to a prompt: a list": lambda s: _with(s, verdict=([1], 200)),
+    "to a prompt: problems of another form": lambda s: _with(s, verdict=({"node_errors": {"a": {"x": 1}}}, 400)),
+    "to a prompt: brackets": lambda s: _with(s, verdict=(b"[" * 3000 + b"]" * 3000, 200)),
+    "files of another form": lambda s: _with(s, on_prompt=lambda: s.end({"b": "x"})),
+    "a reason of another form": lambda s: _with(s, on_prompt=lambda: s.end({}, "error", [["execution_error", 1]])),
+    "messages of another form": lambda s: _with(
+        s, on_prompt=lambda: (s.send("progress", node="a"), s.outbox.put('{"type": 1, "data": 5}'), s.end({"b": 1}))
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS)
+def test_an_odd_answer_is_one_sentence(server, run, answer):
+    ODD_ANSWERS[answer](server)
+    status, _, err = run()
+    assert status == 2 and "--server" in err.splitlines()[-1] and "Traceback" not in err
+
+
+def test_messages_that_cannot_be_read_and_odd_node_classes_are_passed_over(server, run, tmp_path):
+    server.infos |= {"Odd": {"input": "x"}, "Odder": {"input": {"required": {"a": ["INT", {"min": "x"}]}}}}
+
+    def play():
+        server.outbox.put("{no JSON")
+        server.outbox.put("5")
+        server.end({"b": {"images": [FILE]}})
+
+    server.on_prompt = play
+    assert run()[0] == 0 and (tmp_path / "out/p_1.png").is_file()
+
+
 def test_a_cancel_by_somebody_else_is_reported_running_and_waiting(server, run):
     stopped = ["execution_interrupted", {"node_id": "a"}]
     server.on_prompt = lambda: server.end({}, "error", [stopped])

@@ -139,3 +139,9 @@ def test_a_video_for_an_image_node_and_the_reverse_are_refused(load, tmp_path):
     assert "clip.mp4' is a video, but this node takes an image; give an image" in image
     assert "face.dat' is an image, but this node takes a video; give a video" in video
     assert kinds(tmp_path / "unknown.bin") == set()
+
+
+def test_a_number_that_no_computer_holds_is_refused(load):
+    graph = load(a=make(scale=10**400), c=node("ToySave", "save", thing=["a", 0], name="thing.txt"))
+    (problem,) = check(graph)
+    assert "input 'scale'" in problem and problem.endswith("is not a number; write one.") and len(problem) < 300

@@ -135,3 +135,16 @@ def test_an_image_with_too_many_pixels_is_refused(tmp_path, monkeypatch):
     with pytest.raises(InputError) as error:
         read_image(tmp_path / "a.png")
     one_sentence(error, "a.png", "scale it down")
+
+
+@pytest.mark.parametrize("kind", [TypeError, RuntimeError])
+def test_whatever_the_decoder_raises_is_a_damaged_image(tmp_path, monkeypatch, kind):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+
+    def decoder(*arguments):
+        raise kind("function takes at most 3 arguments (4 given)")
+
+    monkeypatch.setattr(Image, "_getdecoder", decoder)
+    with pytest.raises(InputError) as error:
+        read_image(tmp_path / "a.png")
+    one_sentence(error, "a.png", "damaged")

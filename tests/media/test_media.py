@@ -11,6 +11,7 @@ from support.films import chirp, ffmpeg, greys, noise, one_sentence, write
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media import Audio, Clip, exact_rate, read_audio
+from mimaface.mimaface_core.media.read import _display_matrix
 
 NTSC = Fraction(30000, 1001)
 
@@ -119,6 +120,23 @@ def test_the_rotation_in_the_file_is_applied(tmp_path, turn):
     for ours, theirs in zip(clip, upright, strict=True):
         assert ours.shape == (clip.height, clip.width, 3)
         assert (ours.float() - theirs.float()).abs().mean() < 3
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_the_rotation_is_known_where_other_side_data_cannot_be_read(tmp_path, turn):
+    write(tmp_path / "a.mp4", greys(2))
+    ffmpeg("-display_rotation", turn, "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "turned.mp4")
+    with av.open(str(tmp_path / "turned.mp4")) as container:
+        frame = next(container.decode(video=0))
+
+    class Unknown:
+        rotation = frame.rotation
+
+        @property
+        def side_data(self):
+            raise ValueError("31 is not a valid Type")
+
+    assert _display_matrix(Unknown())[:20] == _display_matrix(frame)[:20]
 
 
 def timed(path, times, base=Fraction(1, 600)):

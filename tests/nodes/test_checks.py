@@ -52,6 +52,13 @@ def test_what_no_combo_offers_is_refused(node, name):
     assert isinstance(said, str) and "'of a newer version'" in said
 
 
+@pytest.mark.parametrize("value", [5, {}, "x" * 300, "\0", "../x"], ids=["number", "object", "long", "null", "outside"])
+def test_what_is_no_name_at_all_is_refused(value):
+    for node, name in CHOICES:
+        said = node.validate_inputs(**{name: value})
+        assert isinstance(said, str) and len(said) < 2000, (node, name)
+
+
 @pytest.mark.parametrize(
     ("node", "name", "widget"), NUMBERS, ids=[f"{node.__name__}-{name}" for node, name, _ in NUMBERS]
 )

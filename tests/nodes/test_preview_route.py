@@ -108,6 +108,7 @@ def test_every_preset_can_be_read(store):
 HOSTILE = {
     "another page's": ({}, {"Origin": "https://elsewhere.example"}, 403),
     "a page without an origin": ({}, {"Origin": "null"}, 403),
+    "of a page whose origin is no address": ({}, {"Origin": "http://["}, 403),
     "from another site": ({}, {"Sec-Fetch-Site": "cross-site"}, 403),
     "a form": ({}, {"Content-Type": "application/x-www-form-urlencoded"}, 415),
     "plain text": ({}, {"Content-Type": "text/plain"}, 415),

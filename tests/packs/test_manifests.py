@@ -107,6 +107,15 @@ def test_a_config_that_the_class_refuses(pack):
         _ = ModelPack.load(pack.folder).unet
 
 
+def test_a_config_of_another_type_than_the_class_takes(pack):
+    entry = manifest()["appearance"]
+    entry["config"]["vision"]["intermediate_size"] = [32]
+    rewrite(pack, appearance=entry)
+    with pytest.raises(InputError, match="appearance.config.*intermediate_size") as refused:
+        _ = ModelPack.load(pack.folder).appearance
+    assert "\n" not in str(refused.value)
+
+
 def test_an_unknown_autoencoder_is_refused(pack):
     rewrite(pack, vae={**manifest()["vae"], "class": "VQModel"})
     with pytest.raises(InputError, match="VQModel"):

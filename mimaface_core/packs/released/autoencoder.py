@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ...errors import InputError
+from ...files import read_json
 from ...weights import read
 
 NAME = "sd-vae-ft-mse"
@@ -140,9 +140,9 @@ def _renamed(key: str) -> str:
 def _check_scaling(config: Path) -> None:
     """Refuse the autoencoder of another model, whose latents have another scale."""
     try:
-        content = json.loads(config.read_text(encoding="utf-8"))
+        content = read_json(config)
         scale = float(content.get("scaling_factor", SCALING_FACTOR))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{config} cannot be read ({error}); download {HOME} again.") from error
     if abs(scale - SCALING_FACTOR) > 1e-4:
         raise InputError(

@@ -18,6 +18,7 @@ from torch import Tensor
 from ... import weights
 from ...diffusion.unet_released import combine, to_diffusers
 from ...errors import InputError
+from ...files import read_json
 from ...morphable.model import MorphableModel
 from ..entries import MANIFEST
 from ..files import write_manifest
@@ -214,7 +215,7 @@ def _check_out(folder: Path, out: Path) -> None:
             raise InputError(f"{out} is a file; choose a folder for the pack.")
         return
     try:
-        name = json.loads((out / MANIFEST).read_text(encoding="utf-8")).get("name")
+        name = read_json(out / MANIFEST).get("name")
     except (OSError, ValueError, AttributeError):
         name = None
     if name != NAME and {path.name for path in out.iterdir()} - {STAGING}:

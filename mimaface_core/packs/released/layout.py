@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from ...diffusion.unet_released import (
 )
 from ...errors import InputError
 from ...face.d3dfr import CoefficientNetwork
+from ...files import read_json
 from ...weights import Misfit, compare, read
 from ..entries import HOME
 from . import autoencoder
@@ -179,7 +179,7 @@ def read_arguments(name: str, path: Path, state: Mapping[str, Tensor], sizes: Si
         return {}
     config = path.with_name("config.json")
     try:
-        content = json.loads(config.read_text(encoding="utf-8"))
+        content = read_json(config)
         content = content.get("vision_config", content)
         return {**sizes.vision, **{key: content[key] for key in UNSHAPED_ARGUMENTS if key in content}}
     except (OSError, ValueError, AttributeError) as error:

@@ -20,7 +20,7 @@ from ...errors import InputError
 from ...face.crop import CROP_SIZE, crop_matrix, transform_points, warp
 from ...face.detect import FaceTracker, face_tracker
 from ...face.follow import choose_face, clip_landmarks
-from ...files import replacing
+from ...files import read_json, replacing
 from ...morphable.bundled.face_mesh import FACE_POINTS
 from ...packs.manifest import FACE_SHARE
 from ...tensors import invert_affine, to_float
@@ -130,13 +130,13 @@ class _Record:
     def read(self) -> _Outcome | None:
         """Outcome of an earlier run; None when the video is new, unfinished or has changed, or a sample is gone."""
         try:
-            record = json.loads(self._path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):  # the latter where a power cut has left an empty file
+            record = read_json(self._path)
+            complete = all(self.sample_path(number).is_file() for number in range(record["samples"]))
+            if not complete or record["state"] != self._state:
+                return None
+            return _Outcome(record["name"], record["samples"], record["skipped"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):  # a power cut may have left an empty file
             return None
-        complete = all(self.sample_path(number).is_file() for number in range(record["samples"]))
-        if not complete or record["state"] != self._state:
-            return None
-        return _Outcome(record["name"], record["samples"], record["skipped"])
 
     def sample_path(self, number: int) -> Path:
         """Path of the video's sample `number`."""

@@ -18,7 +18,7 @@ from ... import host
 from ...errors import Cancelled, InputError
 from ..config import LoopConfig
 from .accelerator import open_accelerator
-from .checkpoint import check_same, read_checkpoint, write_checkpoint
+from .checkpoint import check_same, read_checkpoint, write_checkpoint, written
 from .plots import plot_losses
 from .record import defaults, recorded
 
@@ -283,4 +283,5 @@ class Trainer:
         if self.accelerator.is_main_process and self.log_path.is_file():
             lines = self.log_path.read_text(encoding="utf-8").splitlines(keepends=True)
             trained = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= self.step]
-            self.log_path.write_text("".join(trained), encoding="utf-8")
+            with written(self.log_path) as part:
+                part.write_text("".join(trained), encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ....mimaface_core.errors import InputError
-from ....mimaface_core.files import replacing
+from ....mimaface_core.files import replacing, scratch_folder
 from ....mimaface_core.media.animation import is_animated_webp, open_clip
 from ....mimaface_core.media.audio import Audio, AudioFile, read_audio
 from ....mimaface_core.media.container import name_of, open_container
@@ -128,8 +128,8 @@ class VideoFromComponents:
 
     def get_stream_source(self) -> io.BytesIO:
         """The encoded video."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "video.mp4"
+        with scratch_folder(Path(tempfile.gettempdir())) as folder:
+            path = folder / "video.mp4"
             self.save_to(path)
             return io.BytesIO(path.read_bytes())
 

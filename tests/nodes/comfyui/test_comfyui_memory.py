@@ -116,7 +116,7 @@ def test_a_cancel_stops_the_node_leaves_no_unfinished_file_and_the_next_run_work
     assert run.stopped_at == node and run.latency < 20
     assert not list(server.base.rglob(".unfinished*"))
     server.free()
-    assert not list((server.base / "temp").glob("mimaface-*"))
+    assert not list((server.base / "temp").glob(".part-*"))
     assert server.run(reenact(seed=seed, sampler={"steps": 1})).status == "success"
 
 

@@ -1,0 +1,69 @@
+"""Runs that can be resumed: what decides the frames of one, and where its finished clips are kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import host
+from .appearance.frames import Appearance
+from .diffusion.kept import KeptClips, kept_clips
+from .diffusion.settings import SamplerSettings
+from .face.source import SourceFace
+from .media.provenance import VERSION
+from .motion.track import MotionTrack
+from .packs.entries import MANIFEST
+from .packs.pack import ModelPack
+
+
+def resumable(
+    pack: ModelPack, source: SourceFace, motion: MotionTrack, settings: SamplerSettings, appearance: Appearance
+) -> AbstractContextManager[KeptClips | None]:
+    """A context with the finished clips of a run, for `drawing.animate`; see `kept_clips`.
+
+    They lie in the host's folder of interrupted runs, and are taken up unless the host is told to begin anew.
+
+    Args:
+        pack: the model pack.
+        source: the person.
+        motion: N frames, retargeted to the source.
+        settings: of the sampler.
+        appearance: of the same motion.
+    """
+    current = host.current()
+    return kept_clips(current.unfinished_folder(), run_key(pack, source, motion, settings, appearance), current.resumes)
+
+
+def run_key(
+    pack: ModelPack, source: SourceFace, motion: MotionTrack, settings: SamplerSettings, appearance: Appearance
+) -> str:
+    """A hash of everything that decides the frames; runs of equal keys have equal frames on the CPU."""
+    current = host.current()
+    summed = hashlib.sha256()
+    files = [pack.folder / MANIFEST, *(pack.folder / name for name in sorted(pack.manifest.weight_files.values()))]
+    machine = [VERSION, torch.__version__, current.device.type, current.dtype, current.low_memory]
+    for value in [*machine, settings, appearance.average, motion.basis, *map(_stamp, files)]:
+        summed.update(f"{value}\n".encode())
+    shown = [source.crop, source.crop_matrix, source.landmarks, source.alpha, appearance.tokens, appearance.motion]
+    for tensor in [*shown, *_tensors(source.track), *_tensors(motion)]:
+        summed.update(b"none" if tensor is None else _content(tensor))
+    return summed.hexdigest()[:32]
+
+
+def _tensors(track: MotionTrack) -> Iterable[Tensor]:
+    return track.coefficients.values, track.gaze, track.alignment, track.visible
+
+
+def _content(tensor: Tensor) -> bytes:
+    plain = tensor.detach().cpu().contiguous()
+    return f"{plain.dtype} {list(plain.shape)}".encode() + plain.view(torch.uint8).numpy().tobytes()
+
+
+def _stamp(file: Path) -> str:
+    stat = file.stat()
+    return f"{file.name} {stat.st_size} {stat.st_mtime_ns}"
