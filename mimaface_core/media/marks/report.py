@@ -17,7 +17,7 @@ from ..container import Source, existing_file, name_of, warn_once
 from ..frames import Frames
 from .find import Found, find_watermark
 
-_MOST_FRAMES = 48  # of a video, evenly spread, in which the watermark is looked for
+_MOST_FRAMES = 32  # of a video, evenly spread, in which the watermark is looked for
 _BLOCK_BYTES, _OVERLAP_BYTES = 1 << 22, 512
 # IPTC's digital source types (https://cv.iptc.org/newscodes/digitalsourcetype/): those of synthetic media, and others.
 _SYNTHETIC = (
