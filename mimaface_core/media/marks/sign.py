@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
-from ...files import read_text, replacing
+from ...files import replacing
+from ..container import existing_file
 from .user import user_folder
 
 if TYPE_CHECKING:
@@ -65,20 +66,22 @@ def check_signing(suffix: str) -> None:
         raise InputError("Signing needs c2pa-python; install it (pip install c2pa-python cryptography).") from error
 
 
-def sign(path: Path, credentials: Credentials) -> None:
+def sign(path: Path, credentials: Credentials, suffix: str | None = None) -> None:
     """Sign a finished file in place; nothing may change it afterwards.
 
     Args:
         path: of the file.
         credentials: what is signed.
+        suffix: by which the kind of file is known; that of `path` when None.
 
     Raises:
         InputError: the kind of file or the certificate cannot be used, or c2pa-python is missing.
     """
-    check_signing(path.suffix)
+    suffix = (path.suffix if suffix is None else suffix).lower()
+    check_signing(suffix)
     import c2pa
 
-    chain = _own_chain() if credentials.certificate is None else read_text(credentials.certificate).encode()
+    chain = _own_chain() if credentials.certificate is None else _given_chain(credentials.certificate)
     certificates, key = _split(chain, credentials.certificate)
     try:
         signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(b"es256", certificates, key, None))
@@ -87,7 +90,7 @@ def sign(path: Path, credentials: Credentials) -> None:
             ingredient = {"title": "photograph", "relationship": "parentOf", "label": "photograph"}
             builder.add_ingredient(json.dumps(ingredient), "image/png", io.BytesIO(credentials.photograph))
         with replacing(path) as signed, path.open("rb") as source, signed.open("w+b") as target:
-            builder.sign(signer, MIME_TYPES[path.suffix.lower()], source, target)
+            builder.sign(signer, MIME_TYPES[suffix], source, target)
     except c2pa.C2paError as error:
         raise InputError(f"'{path.name}' could not be signed ({error}); check the file and the certificate.") from error
 
@@ -119,6 +122,13 @@ def _split(chain: bytes, file: Path | None) -> tuple[bytes, bytes]:
             " private key (ES256, without a password)."
         )
     return b"".join(certificates), keys[0]
+
+
+def _given_chain(file: Path) -> bytes:
+    try:
+        return existing_file(file).read_bytes()
+    except OSError as error:
+        raise InputError(f"'{file.name}' cannot be read ({error.strerror or error}); check the certificate.") from error
 
 
 def _own_chain() -> bytes:
