@@ -14,7 +14,7 @@ from .payload import Payload
 
 _BLOCK = 8  # pixels: texture is measured in squares of this side
 # Strength in levels of blue, root mean square: on flat walls, what a level of texture adds, at most.
-_FLAT, _GAIN, _MOST = 2.0, 0.15, 5.0
+_FLAT, _GAIN, _MOST = 2.6, 0.15, 5.0
 _MOST_OF_FRAME = 3.2  # of a whole frame, whatever it shows: 42.8 dB over its three colours
 _SMALLEST = 32  # pixels: a shorter side holds no mark
 _BLUE = 2

@@ -14,7 +14,7 @@ _KEY = 20261202
 PERIODS = 3  # of the lattice along the image's shorter side
 SHORTEST_PERIOD = 64.0  # pixels: of small images
 SQUARE = 2  # pixels: the mark is the same in squares of this side, as colours are in most videos
-LOWEST, HIGHEST = 4.5, 12.6  # waves a period: 14 to 38 pixels each in an image of 512
+LOWEST, HIGHEST = 3.5, 10.9  # waves a period: 16 to 49 pixels each in an image of 512
 _PILOTS = 72
 _PILOT_SHARE = 0.5  # of the mark's power
 
