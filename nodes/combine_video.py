@@ -26,6 +26,10 @@ from .streams import StreamedVideo, audio_of, frames_of, is_video, lossless_vide
 from .widgets import frame_rate
 
 FORMATS = ("mp4", "webm", "gif", "png")
+_SIGN_TIP = (
+    "Signs the finished file with content credentials (C2PA) by your own key: mp4, gif, png. Needs c2pa-python. What"
+    " changes the file afterwards breaks them."
+)
 IMAGE_FPS = 25.0  # of a batch of images that comes without a rate
 
 _log = logging.getLogger(__name__)
@@ -79,13 +83,7 @@ class CombineVideo(Node):
                     tooltip="Lays an invisible mark into the frames, by which the result can be recognised as synthetic"
                     " after it was shared. Off, the metadata say so.",
                 ),
-                io.Boolean.Input(
-                    "sign",
-                    default=False,
-                    optional=True,
-                    tooltip="Signs the finished file with content credentials (C2PA) by your own key: mp4, gif, png."
-                    " Needs c2pa-python. What changes the file afterwards breaks them.",
-                ),
+                io.Boolean.Input("sign", default=False, optional=True, tooltip=_SIGN_TIP),
                 io.MultiType.Input(
                     "photograph",
                     types=[io.Image, Source, ImplicitSource],

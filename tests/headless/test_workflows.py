@@ -2,7 +2,7 @@
 
 import json
 import runpy
-import socket
+import socket as network
 from fractions import Fraction
 from pathlib import Path
 
@@ -262,9 +262,9 @@ def no_network(monkeypatch):
         raise OSError("no network here")
 
     for name in ("getaddrinfo", "gethostbyname", "create_connection"):
-        monkeypatch.setattr(socket, name, refuse)
+        monkeypatch.setattr(network, name, refuse)
     for name in ("connect", "connect_ex", "sendto"):
-        monkeypatch.setattr(socket.socket, name, refuse)
+        monkeypatch.setattr(network.socket, name, refuse)
     yield
     assert asked == []
 

@@ -72,6 +72,22 @@ def test_combine_video_signs_what_it_has_written_as_the_last_step(tmp_path, form
 
 
 @needs_c2pa
+def test_detect_says_whether_credentials_fit_the_file(tmp_path, capsys):
+    path = write_video(tmp_path / "a.png", FRAME, 25)
+    assert main(["sign", str(path)]) == 0
+    changed = tmp_path / "b.png"
+    content = bytearray(path.read_bytes())
+    content[-40] ^= 1  # within the pixels' last chunk
+    changed.write_bytes(content)
+    main(["detect", str(path), str(changed)])
+    lines = capsys.readouterr().out.splitlines()
+    whole, broken = json.loads(lines[-1])["files"]
+    assert whole["credentials"] == {"state": "Valid", "generator": "MIMAFace", "source_types": [SOURCE_TYPE]}
+    assert any("content credentials by MIMAFace, whole" in line for line in lines)
+    assert broken.get("error") or broken["credentials"]["state"] == "Invalid"
+
+
+@needs_c2pa
 def test_combine_video_refuses_to_sign_webm_before_anything_is_drawn(monkeypatch):
     assert CombineVideo.validate_inputs(format="mp4", sign=True) is True
     assert "webm cannot carry content credentials" in CombineVideo.validate_inputs(format="webm", sign=True)

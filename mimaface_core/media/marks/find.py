@@ -13,7 +13,7 @@ from torch import Tensor
 from .pattern import Lattice, lattice
 from .payload import CODED_BITS, Payload, decode, encode
 
-_LONGEST_SIDE = 768  # pixels; larger images are scaled down
+_LONGEST_SIDE = 1280  # pixels; larger images are scaled down
 _NEAR = 8  # pixels: side of the squares by which an image is evened out
 _SHORTEST_PERIOD, _LONGEST_PERIOD = 36.0, 480.0  # pixels
 _SCALE_STEP, _TURN_STEP, _MOST_TURN = 0.01, np.radians(0.6), np.radians(6)

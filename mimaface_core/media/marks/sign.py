@@ -6,6 +6,7 @@ import datetime
 import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,49 @@ class Credentials:
     watermark: str | None = None
     photograph: bytes | None = None
     certificate: Path | None = None
+
+
+@dataclass(frozen=True)
+class CheckedCredentials:
+    """Content credentials that a file carries, checked.
+
+    Attributes:
+        state: "Trusted", "Valid" (whole, by a signer that the checking library does not know), or "Invalid" (changed
+            after it was signed, or unreadable).
+        generator: the programme that signed.
+        source_types: IPTC's digital source types of its actions, as addresses.
+    """
+
+    state: str
+    generator: str
+    source_types: tuple[str, ...]
+
+    def words(self) -> str:
+        """A sentence."""
+        by = f"content credentials by {self.generator or 'an unnamed programme'}"
+        if self.state == "Invalid":
+            return f"{by} do not fit the file: it was changed after they were signed."
+        known = "a known signer" if self.state == "Trusted" else "a signer that is not known here"
+        return f"{by}, whole, of {known}."
+
+
+def checked_credentials(path: str | Path) -> CheckedCredentials | None:
+    """The content credentials of a file, checked; None where c2pa-python is missing or does not read the file."""
+    try:
+        import c2pa
+    except ImportError:
+        return None
+    try:
+        with c2pa.Reader(str(path)) as reader:
+            told = json.loads(reader.json())
+    except c2pa.C2paError:
+        return None
+    manifest = told.get("manifests", {}).get(told.get("active_manifest"), {})
+    agents = manifest.get("claim_generator_info") or [{}]
+    types = re.findall(r'"digitalSourceType": "([^"]+)"', json.dumps(manifest))
+    return CheckedCredentials(
+        told.get("validation_state", "Invalid"), str(agents[0].get("name", "")), tuple(dict.fromkeys(types))
+    )
 
 
 def check_signing(suffix: str) -> None:
