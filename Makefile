@@ -21,7 +21,7 @@ USABLE = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 # mypy and mkdocs see this folder as the package `mimaface`, whatever it is called
 AS_PACKAGE = mkdir -p .venv/lint && ln -sfn "$(CURDIR)" .venv/lint/mimaface
 
-.PHONY: help demo test fuzz kill load browser lint docs clean
+.PHONY: help demo test fuzz kill load browser lint docs sbom audit clean
 
 help:
 	@echo "make demo [SOURCE=photo.jpg] [DRIVER=clip.mp4]   animate a portrait, into demo_output/"
@@ -30,6 +30,8 @@ help:
 	@echo "make browser                                     install what the tests of the page need; see tests/browser"
 	@echo "make lint                                        check style, docstrings, annotations and types"
 	@echo "make docs                                        build the documentation into site/"
+	@echo "make sbom                                        write a bill of materials of what is installed, sbom.json"
+	@echo "make audit                                       look what is installed up among known weaknesses"
 	@echo "make clean                                       remove .venv, demo_output and caches"
 
 demo: $(INSTALLED)
@@ -59,8 +61,20 @@ docs: $(INSTALLED)
 	@$(AS_PACKAGE)
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 
+# a tool of its own environment sees this one without being part of it
+SUPPLY = .venv/supply
+$(SUPPLY)/bin/python: $(INSTALLED)
+	$(RUN) -m venv $(SUPPLY)
+	$@ -m pip install --quiet cyclonedx-bom pip-audit
+
+sbom: $(SUPPLY)/bin/python
+	$(SUPPLY)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o sbom.json $(RUN)
+
+audit: $(SUPPLY)/bin/python
+	$(SUPPLY)/bin/pip-audit --strict --skip-editable --path "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
 clean:
-	rm -rf .venv demo_output build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv sbom.json demo_output build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # mediapipe goes in without what it asks for: an old numpy and a second OpenCV, neither of which it uses. What it

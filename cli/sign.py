@@ -31,8 +31,8 @@ def work(options: argparse.Namespace) -> int:
     from ..mimaface_core.media.container import existing_file
     from ..mimaface_core.media.image import open_image, rgb_pixels
     from ..mimaface_core.media.marks.report import marks_of
-    from ..mimaface_core.media.marks.sign import Credentials, check_signing, sign
-    from ..mimaface_core.media.provenance import SOURCE_TYPE, VERSION, as_png
+    from ..mimaface_core.media.marks.sign import check_signing, sign
+    from ..mimaface_core.media.provenance import own_credentials
 
     for path in options.files:
         existing_file(path)
@@ -40,12 +40,12 @@ def work(options: argparse.Namespace) -> int:
     photograph = None
     if options.source is not None:
         with open_image(options.source) as image:
-            photograph = as_png(rgb_pixels(image))
+            photograph = rgb_pixels(image)
     for path in options.files:
         marks = marks_of(path)
         mark = marks.watermark.payload if marks.watermark is not None else None
         if not marks.ours and mark is None:
             raise InputError(f"'{path.name}' was not made by this extension; sign only its own files.")
-        sign(path, Credentials(VERSION, SOURCE_TYPE, str(mark) if mark else None, photograph, options.certificate))
+        sign(path, own_credentials(mark, photograph, options.certificate))
         print(path)
     return 0

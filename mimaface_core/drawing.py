@@ -26,6 +26,7 @@ from .face.paste import Paster
 from .face.source import SourceFace
 from .media.audio import AnyAudio, AudioFile
 from .media.frames import STILL_SUFFIXES, check_image
+from .media.marks.user import request_consent
 from .media.provenance import own_watermark, synthetic_metadata
 from .media.rate import exact_rate
 from .media.write import VideoWriter
@@ -268,6 +269,7 @@ def write_video(
     Raises:
         InputError: no frame, an unknown suffix, or a file that cannot be written.
     """
+    request_consent()
     path = Path(path)
     sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
     if sound is None and audio is not None and Path(str(audio)).suffix.lower() in STILL_SUFFIXES:

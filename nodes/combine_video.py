@@ -12,19 +12,24 @@ from torch import Tensor
 from ..mimaface_core import host
 from ..mimaface_core.media.audio import AnyAudio, UndecodableAudioError
 from ..mimaface_core.media.frames import Frames
+from ..mimaface_core.media.marks.sign import check_signing
 from ..mimaface_core.media.marks.user import request_consent
 from ..mimaface_core.media.output_path import check_output_path, next_output_path
-from ..mimaface_core.media.provenance import own_watermark, synthetic_metadata
+from ..mimaface_core.media.provenance import own_credentials, own_watermark, synthetic_metadata
 from ..mimaface_core.media.rate import exact_rate
 from ..mimaface_core.media.write import VideoWriter
 from ..mimaface_core.tensors import to_uint8
 from .comfyui.schema import io, ui
 from .node import Node, fault, verdict
-from .sockets import CATEGORY
+from .sockets import CATEGORY, ImplicitSource, Source
 from .streams import StreamedVideo, audio_of, frames_of, is_video, lossless_video
 from .widgets import frame_rate
 
 FORMATS = ("mp4", "webm", "gif", "png")
+_SIGN_TIP = (
+    "Signs the finished file with content credentials (C2PA) by your own key: mp4, gif, png. Needs c2pa-python. What"
+    " changes the file afterwards breaks them."
+)
 IMAGE_FPS = 25.0  # of a batch of images that comes without a rate
 
 _log = logging.getLogger(__name__)
@@ -78,6 +83,13 @@ class CombineVideo(Node):
                     tooltip="Lays an invisible mark into the frames, by which the result can be recognised as synthetic"
                     " after it was shared. Off, the metadata say so.",
                 ),
+                io.Boolean.Input("sign", default=False, optional=True, tooltip=_SIGN_TIP),
+                io.MultiType.Input(
+                    "photograph",
+                    types=[io.Image, Source, ImplicitSource],
+                    optional=True,
+                    tooltip="The photograph that was animated, noted in the content credentials.",
+                ),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The video, for further nodes.")],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -85,8 +97,12 @@ class CombineVideo(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix: str | None = None, format: str | None = None) -> bool | str:
+    def validate_inputs(
+        cls, filename_prefix: str | None = None, format: str | None = None, sign: bool | None = None
+    ) -> bool | str:
         wrong = cls.option_fault(format=format)
+        if wrong is None and sign and format is not None:
+            wrong = fault(check_signing, f".{format}")
         if wrong is None and filename_prefix is not None:
             wrong = fault(check_output_path, filename_prefix, _longest_suffix(format))
         return verdict(wrong)
@@ -101,6 +117,8 @@ class CombineVideo(Node):
         audio: Any = None,
         sound_of: Any = None,
         watermark: bool = True,
+        sign: bool = False,
+        photograph: Any = None,
     ) -> io.NodeOutput:
         request_consent()
         stream = frames_of(frames, fps or IMAGE_FPS, alpha=True)
@@ -117,6 +135,7 @@ class CombineVideo(Node):
             audio=_sound_of(sound_of) if audio is None else audio_of(audio),
             metadata={key: value for key, value in notes.items() if value is not None},
             watermark=mark,
+            credentials=own_credentials(mark and mark.payload, _pixels(photograph)) if sign else None,
         )
         with writer, host.current().progress(stream.count, "writing") as progress:
             for frame in stream:
@@ -128,6 +147,14 @@ class CombineVideo(Node):
 
 def _longest_suffix(format: str | None) -> str:
     return "_00001.png" if format == "png" else f".{format}" if format else ".webm"  # png: of an image in the folder
+
+
+def _pixels(photograph: Any) -> Tensor | None:
+    """The photograph of an IMAGE or source, uint8 [H, W, 3]."""
+    if photograph is None:
+        return None
+    image = photograph[0] if isinstance(photograph, Tensor) else photograph.image
+    return _as_uint8(image[..., :3])
 
 
 def _as_uint8(frame: Tensor) -> Tensor:

@@ -250,7 +250,7 @@ def marked(scene: Scene) -> None:
         [[to_float(plain), change, to_float(shown)]],
         SIDE,
         page("Detect", "mark.jpg"),
-        ("frame", "change × 8", "marked"),
+        ("frame", "change, 8-fold", "marked"),
     )
 
 

@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 
 from .marks.embed import Watermark
 from .marks.payload import Payload
+from .marks.sign import Credentials
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
@@ -40,6 +41,20 @@ def synthetic_metadata(watermark: Watermark | None = None) -> dict[str, str]:
 def own_watermark() -> Watermark:
     """The watermark of this version of the extension, for `VideoWriter`."""
     return Watermark(Payload.of_version(VERSION))
+
+
+def own_credentials(
+    watermark: Payload | None, photograph: Tensor | None = None, certificate: Path | None = None
+) -> Credentials:
+    """What this version of the extension signs into a file.
+
+    Args:
+        watermark: what that of the file says; None for a file without one.
+        photograph: uint8 [H, W, 3], where it is known.
+        certificate: as of `Credentials`.
+    """
+    mark = None if watermark is None else str(watermark)
+    return Credentials(VERSION, SOURCE_TYPE, mark, None if photograph is None else as_png(photograph), certificate)
 
 
 def as_png(image: Tensor) -> bytes:

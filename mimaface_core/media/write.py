@@ -24,6 +24,7 @@ from . import ffmpeg
 from .audio import AnyAudio
 from .encoders import FORMATS
 from .marks.embed import Watermark
+from .marks.sign import Credentials, check_signing, sign
 from .provenance import mark_gif, mark_mp4, png_info
 from .rate import exact_rate
 
@@ -57,14 +58,15 @@ class VideoWriter:
         metadata: text by key; other values are stored as JSON. See `provenance.synthetic_metadata`.
         crf: constant rate factor of mp4 and webm, lower is better and bigger; None for the usual one.
         watermark: laid into every frame, see `provenance.own_watermark`; not for files that are passed on.
+        credentials: signed into the finished file, or each image; not for files that are passed on.
 
     Attributes:
         path: the final path; for "png" settled when finished.
         frames: number of frames written.
 
     Raises:
-        InputError: an unknown format or impossible rate; when the block is entered, the folder cannot be written;
-            later, the disk is full, ffmpeg fails, or there was no frame.
+        InputError: an unknown format, one that cannot be signed, or an impossible rate; when the block is entered, the
+            folder cannot be written; later, the disk is full, ffmpeg fails, there was no frame, or the key is unusable.
         Cancelled: the user stops while the file is finished.
     """
 
@@ -82,10 +84,13 @@ class VideoWriter:
         metadata: dict | None = None,
         crf: int | None = None,
         watermark: Watermark | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         if format not in FORMATS:
             raise InputError(f"'{format}' is not a video format; choose one of {', '.join(FORMATS)}.")
         self._target = FORMATS[format]
+        if credentials is not None:
+            check_signing(self._target.suffix)
         path, suffix = Path(path), self._target.suffix
         self.path = path if path.suffix.lower() == suffix else path.with_name(path.name + suffix)
         self.fps, self.format, self.frames = exact_rate(fps), format, 0
@@ -93,7 +98,7 @@ class VideoWriter:
         self._metadata = {
             key: value if isinstance(value, str) else json.dumps(value) for key, value in (metadata or {}).items()
         }
-        self._crf, self._watermark = crf, watermark
+        self._crf, self._watermark, self._credentials = crf, watermark, credentials
         self._size: tuple[int, ...] | None = None
 
     def __enter__(self) -> Self:
@@ -186,6 +191,9 @@ class VideoWriter:
         if self.frames == 0:
             raise InputError(f"'{self.path.name}' needs at least one frame; give a video that is not empty.")
         finished = self._finished_images() if self.format == "png" else self._finished_video()
+        if self._credentials is not None:
+            for file in sorted(finished.iterdir()) if finished.is_dir() else [finished]:
+                sign(file, self._credentials, self._target.suffix)
         os.replace(finished, self.path)
 
     def _finished_images(self) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import socket as network
 from fractions import Fraction
 from pathlib import Path
 
@@ -249,6 +250,23 @@ def test_examples_are_laid_out_once_and_replace_nothing(tmp_path):
 
 
 # --- from end to end
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Nothing is looked up or called while a workflow is checked or runs, also where the failure would be hidden."""
+    asked = []
+
+    def refuse(*arguments, **_):
+        asked.append(arguments)
+        raise OSError("no network here")
+
+    for name in ("getaddrinfo", "gethostbyname", "create_connection"):
+        monkeypatch.setattr(network, name, refuse)
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(network.socket, name, refuse)
+    yield
+    assert asked == []
 
 
 @needs_faces

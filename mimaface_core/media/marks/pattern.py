@@ -11,11 +11,11 @@ from .payload import CODED_BITS, encode
 
 # The public key. Whoever has this file can detect the mark; a secret one would not make it harder to remove.
 _KEY = 20261202
-PERIODS = 4  # of the lattice along the image's shorter side
-SHORTEST_PERIOD = 48.0  # pixels: of small images
-LOWEST, HIGHEST = 5.0, 21.0  # waves a period
+PERIODS = 3  # of the lattice along the image's shorter side
+SHORTEST_PERIOD = 64.0  # pixels: of small images
+SQUARE = 2  # pixels: the mark is the same in squares of this side, as colours are in most videos
+LOWEST, HIGHEST = 3.5, 10.9  # waves a period: 16 to 49 pixels each in an image of 512
 _PILOTS = 72
-_PILOT_BAND = (7.0, 19.0)
 _PILOT_SHARE = 0.5  # of the mark's power
 
 
@@ -26,7 +26,7 @@ class Lattice:
     Attributes:
         pilots: wave numbers (x, y) [P, 2] of the pilot.
         pilot_phases: their factors [P], complex, of size 1.
-        waves: wave numbers [W, 2] of the payload, a multiple of the coded bits.
+        waves: wave numbers [W, 2] of the payload, one or two for a coded bit.
         phases: their factors [W].
         bit: which coded bit signs each of them [W].
     """
@@ -48,24 +48,24 @@ def lattice() -> Lattice:
     half = (waves[:, 1] > 0) | ((waves[:, 1] == 0) & (waves[:, 0] > 0))
     waves = waves[half & (radius >= LOWEST) & (radius <= HIGHEST)]
     waves = waves[key.permutation(len(waves))]
-    radius = np.hypot(*waves.T)
-    pilot = np.flatnonzero((radius >= _PILOT_BAND[0]) & (radius <= _PILOT_BAND[1]))[:_PILOTS]
-    rest = np.setdiff1d(np.arange(len(waves)), pilot)
-    # By radius, so that each bit has waves of every length.
-    rest = rest[np.argsort(radius[rest], kind="stable")]
-    rest = rest[: len(rest) // CODED_BITS * CODED_BITS]
-    bit = np.concatenate([key.permutation(CODED_BITS) for _ in range(len(rest) // CODED_BITS)])
-    turns = np.exp(2j * np.pi * key.random(_PILOTS + len(rest)))
-    return Lattice(waves[pilot], turns[:_PILOTS], waves[rest], turns[_PILOTS:], bit)
+    pilots, rest = waves[:_PILOTS], waves[_PILOTS:]
+    # By radius, so that each bit has waves of several lengths.
+    rest = rest[np.argsort(np.hypot(*rest.T), kind="stable")]
+    bit = np.concatenate([key.permutation(CODED_BITS) for _ in range(-(-len(rest) // CODED_BITS))])[: len(rest)]
+    turns = np.exp(2j * np.pi * key.random(len(waves)))
+    return Lattice(pilots, turns[:_PILOTS], rest, turns[_PILOTS:], bit)
 
 
 def pattern(height: int, width: int, bits: np.ndarray) -> np.ndarray:
-    """The mark of an image of this size, float32 [height, width], mean square 1.
+    """The mark of an image of this size, one value for each square, mean square 1.
 
     Args:
         height: of the image in pixels.
         width: likewise.
         bits: the payload's 48.
+
+    Returns:
+        float32 [ceil(height / SQUARE), ceil(width / SQUARE)].
     """
     marks = lattice()
     signs = encode(bits)[marks.bit]
@@ -77,6 +77,7 @@ def pattern(height: int, width: int, bits: np.ndarray) -> np.ndarray:
     period = max(min(height, width) / PERIODS, SHORTEST_PERIOD)
     numbers = np.arange(-top, top + 1)
     x, y = (
-        np.exp(2j * np.pi / period * numbers[:, None] * (np.arange(n) + 0.5 - n / 2)[None]) for n in (width, height)
+        np.exp(2j * np.pi / period * numbers[:, None] * (np.arange(0, n, SQUARE) + SQUARE / 2 - n / 2)[None])
+        for n in (width, height)
     )
     return np.ascontiguousarray((y.T @ (spectrum @ x)).real, dtype=np.float32)

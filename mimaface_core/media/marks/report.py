@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -16,8 +16,9 @@ from ...tensors import to_uint8
 from ..container import Source, existing_file, name_of, warn_once
 from ..frames import Frames
 from .find import Found, find_watermark
+from .sign import CheckedCredentials, checked_credentials
 
-_MOST_FRAMES = 48  # of a video, evenly spread, in which the watermark is looked for
+_MOST_FRAMES = 32  # of a video, evenly spread, in which the watermark is looked for
 _BLOCK_BYTES, _OVERLAP_BYTES = 1 << 22, 512
 # IPTC's digital source types (https://cv.iptc.org/newscodes/digitalsourcetype/): those of synthetic media, and others.
 _SYNTHETIC = (
@@ -43,6 +44,7 @@ _REAL = (
     "screenCapture",
 )
 _SOURCE_TYPE = re.compile(rb"digitalsourcetype/(" + "|".join(_SYNTHETIC + _REAL).encode("ascii") + rb")")
+_UNCHECKED = "content credentials are in the file (not verified here; install c2pa-python for that)."
 _OURS = b"animated by artificial intelligence (MIMAFace)"
 # The type of a C2PA manifest store, as JUMBF has it in every container.
 _C2PA = b"c2pa" + bytes.fromhex("00110010800000aa00389b71")
@@ -64,7 +66,8 @@ class Marks:
     Attributes:
         ours: this extension's notice stands in the metadata.
         source_types: IPTC digital source types that the metadata name.
-        c2pa: the file carries content credentials; whether they are valid was not checked.
+        c2pa: the file carries content credentials.
+        credentials: what they say, where c2pa-python is installed to check them; None where they were not checked.
         others: marks of other generators, in words.
         watermark: what was found in the pixels; None where they were not looked at.
     """
@@ -74,6 +77,7 @@ class Marks:
     c2pa: bool = False
     others: tuple[str, ...] = ()
     watermark: Found | None = None
+    credentials: CheckedCredentials | None = None
 
     @property
     def any(self) -> bool:
@@ -87,7 +91,7 @@ class Marks:
         found = ["Metadata: made with MIMAFace."] if self.ours else []
         found += [f"Metadata: IPTC digital source type {name}." for name in self.source_types]
         if self.c2pa:
-            found.append("C2PA: content credentials are in the file (not verified here).")
+            found.append("C2PA: " + (self.credentials.words() if self.credentials else _UNCHECKED))
         found += [f"Metadata: {name}." for name in self.others]
         if self.watermark is not None:
             found.append(_watermark_words(self.watermark))
@@ -104,6 +108,7 @@ class Marks:
                 "others": list(self.others),
             },
             "c2pa": self.c2pa,
+            "credentials": None if self.credentials is None else asdict(self.credentials),
             "watermark": None
             if mark is None
             else {
@@ -149,7 +154,8 @@ def marks_of(source: Source) -> Marks:
     """
     told = marks_in_file(source)
     frames = Frames.of_video(source) if isinstance(source, io.BytesIO) else Frames.open(source)
-    return Marks(told.ours, told.source_types, told.c2pa, told.others, watermark_of(frames))
+    checked = checked_credentials(source) if told.c2pa and not isinstance(source, io.BytesIO) else None
+    return replace(told, watermark=watermark_of(frames), credentials=checked)
 
 
 def watermark_of(frames: Frames) -> Found:

@@ -6,12 +6,14 @@ import datetime
 import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
-from ...files import read_text, replacing
+from ...files import replacing
+from ..container import existing_file
 from .user import user_folder
 
 if TYPE_CHECKING:
@@ -51,6 +53,49 @@ class Credentials:
     certificate: Path | None = None
 
 
+@dataclass(frozen=True)
+class CheckedCredentials:
+    """Content credentials that a file carries, checked.
+
+    Attributes:
+        state: "Trusted", "Valid" (whole, by a signer that the checking library does not know), or "Invalid" (changed
+            after it was signed, or unreadable).
+        generator: the programme that signed.
+        source_types: IPTC's digital source types of its actions, as addresses.
+    """
+
+    state: str
+    generator: str
+    source_types: tuple[str, ...]
+
+    def words(self) -> str:
+        """A sentence."""
+        by = f"content credentials by {self.generator or 'an unnamed programme'}"
+        if self.state == "Invalid":
+            return f"{by} do not fit the file: it was changed after they were signed."
+        known = "a known signer" if self.state == "Trusted" else "a signer that is not known here"
+        return f"{by}, whole, of {known}."
+
+
+def checked_credentials(path: str | Path) -> CheckedCredentials | None:
+    """The content credentials of a file, checked; None where c2pa-python is missing or does not read the file."""
+    try:
+        import c2pa
+    except ImportError:
+        return None
+    try:
+        with c2pa.Reader(str(path)) as reader:
+            told = json.loads(reader.json())
+    except c2pa.C2paError:
+        return None
+    manifest = told.get("manifests", {}).get(told.get("active_manifest"), {})
+    agents = manifest.get("claim_generator_info") or [{}]
+    types = re.findall(r'"digitalSourceType": "([^"]+)"', json.dumps(manifest))
+    return CheckedCredentials(
+        told.get("validation_state", "Invalid"), str(agents[0].get("name", "")), tuple(dict.fromkeys(types))
+    )
+
+
 def check_signing(suffix: str) -> None:
     """Raise InputError where files with this suffix cannot be signed, or nothing can."""
     if suffix.lower() not in MIME_TYPES:
@@ -65,20 +110,22 @@ def check_signing(suffix: str) -> None:
         raise InputError("Signing needs c2pa-python; install it (pip install c2pa-python cryptography).") from error
 
 
-def sign(path: Path, credentials: Credentials) -> None:
+def sign(path: Path, credentials: Credentials, suffix: str | None = None) -> None:
     """Sign a finished file in place; nothing may change it afterwards.
 
     Args:
         path: of the file.
         credentials: what is signed.
+        suffix: by which the kind of file is known; that of `path` when None.
 
     Raises:
         InputError: the kind of file or the certificate cannot be used, or c2pa-python is missing.
     """
-    check_signing(path.suffix)
+    suffix = (path.suffix if suffix is None else suffix).lower()
+    check_signing(suffix)
     import c2pa
 
-    chain = _own_chain() if credentials.certificate is None else read_text(credentials.certificate).encode()
+    chain = _own_chain() if credentials.certificate is None else _given_chain(credentials.certificate)
     certificates, key = _split(chain, credentials.certificate)
     try:
         signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(b"es256", certificates, key, None))
@@ -87,7 +134,7 @@ def sign(path: Path, credentials: Credentials) -> None:
             ingredient = {"title": "photograph", "relationship": "parentOf", "label": "photograph"}
             builder.add_ingredient(json.dumps(ingredient), "image/png", io.BytesIO(credentials.photograph))
         with replacing(path) as signed, path.open("rb") as source, signed.open("w+b") as target:
-            builder.sign(signer, MIME_TYPES[path.suffix.lower()], source, target)
+            builder.sign(signer, MIME_TYPES[suffix], source, target)
     except c2pa.C2paError as error:
         raise InputError(f"'{path.name}' could not be signed ({error}); check the file and the certificate.") from error
 
@@ -119,6 +166,13 @@ def _split(chain: bytes, file: Path | None) -> tuple[bytes, bytes]:
             " private key (ES256, without a password)."
         )
     return b"".join(certificates), keys[0]
+
+
+def _given_chain(file: Path) -> bytes:
+    try:
+        return existing_file(file).read_bytes()
+    except OSError as error:
+        raise InputError(f"'{file.name}' cannot be read ({error.strerror or error}); check the certificate.") from error
 
 
 def _own_chain() -> bytes:
