@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..mimaface_core.editing import edit as edit_by_hand
 from ..mimaface_core.face.source import SourceFace
-from ..mimaface_core.morphable.bundled.controls import EXPRESSION_SLIDERS
+from ..mimaface_core.morphable.bundled.controls import CONTROLS, EXPRESSION_SLIDERS
 from ..mimaface_core.morphable.bundled.edit_value import EditValue
 from ..mimaface_core.motion.track import MotionTrack
 from .comfyui.schema import io
@@ -76,6 +76,9 @@ class EditMotion(Node):
         **expression: float,
     ) -> io.NodeOutput:
         value = EditValue.read(edit)
+        look = {"gaze_x": gaze_x, "gaze_y": gaze_y}
+        head = {"yaw": yaw, "pitch": pitch, "roll": roll, "shift_x": shift_x, "shift_y": shift_y, "zoom": zoom}
+        moved = {name: at for name, at in {**head, **expression, **look}.items() if at != CONTROLS[name].rest}
         edited = edit_by_hand(
             face,
             yaw=yaw,
@@ -88,4 +91,5 @@ class EditMotion(Node):
             controls=value.controls,
             neutral_first=value.neutral_first,
         )
-        return io.NodeOutput(edited, ui=editor_ui(face if isinstance(face, SourceFace) else source))
+        shown = face if isinstance(face, SourceFace) else source
+        return io.NodeOutput(edited, ui=editor_ui(shown, {"sliders": moved} if moved else None))

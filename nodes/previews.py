@@ -77,7 +77,7 @@ def editor_ui(source: SourceFace | None, more: dict[str, Any] | None = None) -> 
 
     Args:
         source: the face; None where none is connected.
-        more: what a timeline shows beside it.
+        more: what it shows beside it: a timeline its length and waveform, an edit the positions of its sliders.
     """
     if not STORE.active:
         return None

@@ -34,7 +34,7 @@ def tiles(rows: list[list[Tensor]], side: int, path: Path, captions: Sequence[st
     for x, caption in enumerate(captions):
         draw.text(((x + 0.5) * side, sheet.height - footer / 2), caption, INK, font, anchor="mm")
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, quality=84, optimize=True)
+    sheet.save(path, quality=74, optimize=True, progressive=True)
 
 
 def labelled(image: Tensor, text: str) -> Tensor:

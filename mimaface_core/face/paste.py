@@ -11,12 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..morphable.bundled.face_mesh import OVAL
-from ..tensors import invert_affine, sampling_grid, smoothstep
+from ..tensors import blur, invert_affine, sampling_grid, smoothstep
 
 EDGE_SHARE = 0.10  # of the crop's side, over which it fades into the image
 SEAM_WEIGHTS = (0.02, 0.9)  # weights of the crop's fading border between which colours are compared
 MAX_COLOUR_SHIFT = 0.15  # in 0–1: a larger difference at the seam is movement, not colour
 MASK_SUPERSAMPLING = 4  # the outline of a face is drawn that much finer than the crop, for a smooth edge
+UNCHANGED = 0.5 / 255  # of 0–1: a pixel of the crop that differs less is the photograph's own
+CHANGE_REACH, CHANGE_BLUR = 4, 2.0  # crop pixels around changed ones that are pasted, too; softness of their edge
 MIN_SHRINK = 1.2  # crop pixels to an image pixel: from here on the crop is averaged before it is sampled
 
 
@@ -47,7 +49,8 @@ class CroppedFace(Protocol):
 class Paster:
     """Pastes frames of a source's crop into its image.
 
-    The head moves inside the crop and everything outside stays still, so all masks hold for every frame.
+    The head moves inside the crop and everything outside stays still, so the crop's mask holds for every frame. Where a
+    frame shows the source's own crop, the image stays as it is, pixel for pixel.
 
     Args:
         source: the face whose crop is animated.
@@ -98,14 +101,31 @@ class Paster:
         pasted = self._whole[..., :channels].expand(len(frames), -1, -1, -1).clone()
         area = pasted[:, self._rows.start : self._rows.stop, self._columns.start : self._columns.stop]
         for frame, part in zip(frames, area, strict=True):
-            placed = self._placed(self._colour_matched(frame[:channels])).permute(1, 2, 0)
-            part += self._weight[..., None] * (placed - part)
+            frame = self._fitted(frame[:channels])
+            changed = self._changed(frame)
+            if changed is not None:
+                placed = self._placed(self._colour_matched(frame)).permute(1, 2, 0)
+                part += (self._weight * changed)[..., None] * (placed - part)
         return pasted.clamp_(0, 1)
+
+    def _fitted(self, frame: Tensor) -> Tensor:
+        """The frame [3 or 4, S, S], in the size of the source's crop."""
+        if frame.shape[-2:] == self._source_crop.shape[-2:]:
+            return frame
+        return F.interpolate(frame[None], self._source_crop.shape[-2:], mode="bilinear", antialias=True)[0]
+
+    def _changed(self, frame: Tensor) -> Tensor | None:
+        """Where a frame differs from the source's crop [h, w] in 0–1, with what lies around; None where nowhere."""
+        changed = (frame[:3] - self._source_crop).abs().amax(0) > UNCHANGED
+        if changed.all() or len(frame) > 3:
+            return torch.ones_like(self._weight)
+        if not changed.any():
+            return None
+        wide = F.max_pool2d(changed[None, None].float(), 2 * CHANGE_REACH + 1, 1, CHANGE_REACH)
+        return self._placed(blur(wide, CHANGE_BLUR)[0])[0]
 
     def _colour_matched(self, frame: Tensor) -> Tensor:
         """The frame [3 or 4, S, S], its colours shifted to those of the photograph at the seam."""
-        if frame.shape[-2:] != self._source_crop.shape[-2:]:
-            frame = F.interpolate(frame[None], self._source_crop.shape[-2:], mode="bilinear", antialias=True)[0]
         difference = (self._source_crop - frame[:3])[:, self._seam]
         shift = difference.median(1).values.clamp(-MAX_COLOUR_SHIFT, MAX_COLOUR_SHIFT)
         return torch.cat([(frame[:3] + shift[:, None, None]).clamp(0, 1), frame[3:]])

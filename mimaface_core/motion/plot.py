@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 LINE_COLOURS = ["#d1495b", "#00798c", "#edae49", "#66a182", "#5b5f97"]
-PAPER, INK, GRID, LOST = "#ffffff", "#2e2e38", "#dcdce4", "#eeeeee"
+PAPER, INK, GRID, LOST, BLINK = "#ffffff", "#2e2e38", "#dcdce4", "#e4e4e4", "#dceefa"
+PLAYHEAD, PLAYHEAD_WIDTH = (0.82, 0.29, 0.36), 2  # colour in 0–1; pixels
 # Pixels: margins left, right and above the panels, gap between two, foot below them for the time axis.
 LEFT, RIGHT, TOP, GAP, FOOT = 70, 150, 30, 34, 34
 FONT_SIZE, LEGEND_LINE = 13, 19  # pixels
@@ -64,10 +65,12 @@ class _Plot:
     def x(self, frame: float) -> float:
         return LEFT + (self.right - LEFT) * (frame + 0.5) / self.count
 
-    def panel(self, title: str, lines: dict[str, Tensor], lost: list[int], top: float, height: float) -> None:
+    def band(self, frames: Tensor, colour: str, top: float, bottom: float) -> None:
+        for frame in frames.nonzero().flatten().tolist():
+            self.draw.rectangle([self.x(frame - 0.5), top, self.x(frame + 0.5), bottom], fill=colour)
+
+    def panel(self, title: str, lines: dict[str, Tensor], top: float, height: float) -> None:
         bottom = top + height
-        for frame in lost:
-            self.draw.rectangle([self.x(frame - 0.5), top, self.x(frame + 0.5), bottom], fill=LOST)
         self.draw.text((LEFT, top - 20), title, INK, self.font)
         scale = _Scale.of(lines, bottom, height)
         for level in scale.levels():
@@ -98,7 +101,14 @@ class _Plot:
         self.draw.text((self.right + 14, y), "seconds", INK, self.font)
 
 
-def plot(panels: list[Panel], fps: float, visible: Tensor, width: int = 1024, height: int = 768) -> Tensor:
+def plot(
+    panels: list[Panel],
+    fps: float,
+    visible: Tensor,
+    width: int = 1024,
+    height: int = 768,
+    blinks: Tensor | None = None,
+) -> Tensor:
     """Panels one below another over a common time axis.
 
     Args:
@@ -107,6 +117,7 @@ def plot(panels: list[Panel], fps: float, visible: Tensor, width: int = 1024, he
         visible: bool [N]; where it is False the background is grey.
         width: pixels.
         height: pixels.
+        blinks: bool [N]; where it is True the background is blue.
 
     Returns:
         [height, width, 3] in 0–1.
@@ -116,13 +127,23 @@ def plot(panels: list[Panel], fps: float, visible: Tensor, width: int = 1024, he
 
     image = Image.new("RGB", (width, height), PAPER)
     surface = _Plot(ImageDraw.Draw(image), width, len(visible))
-    lost = torch.nonzero(~visible).flatten().tolist()
     panel_height = (height - TOP - FOOT - GAP * (len(panels) - 1)) / len(panels)
     for number, (title, lines) in enumerate(panels):
         top = TOP + number * (panel_height + GAP)
-        surface.panel(title, lines, lost, top, panel_height)
+        for frames, colour in ((~visible, LOST), (blinks, BLINK)):
+            if frames is not None:
+                surface.band(frames, colour, top, top + panel_height)
+        surface.panel(title, lines, top, panel_height)
     surface.seconds(len(visible) / fps, height - FOOT + 8)
     return to_float(torch.from_numpy(np.asarray(image).copy()))
+
+
+def with_playhead(image: Tensor, frame: int, count: int) -> Tensor:
+    """A plot [height, width, 3] of `count` frames with a line at one of them."""
+    marked, width = image.clone(), image.shape[1]
+    x = round(LEFT + (width - RIGHT - LEFT) * (frame + 0.5) / count)
+    marked[TOP : image.shape[0] - FOOT, x : x + PLAYHEAD_WIDTH] = image.new_tensor(PLAYHEAD)
+    return marked
 
 
 def _round_bounds(low: float, high: float) -> tuple[float, float, float]:

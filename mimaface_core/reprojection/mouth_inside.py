@@ -13,7 +13,7 @@ from ..morphable.bundled.face_mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LIP_
 from ..morphable.bundled.mouth_texture import MOUTH_LAYERS
 from ..tensors import blur
 from .lip_shading import LIP_SHADING
-from .parts import draw_parts
+from .parts import draw_layers
 from .sampling import pixel_box
 
 THROAT_COLOUR = (-0.62, -0.83, -0.84)  # colour in ±1 where nothing lies before it
@@ -79,8 +79,7 @@ def _between_lips(
     shading, (height, width) = LIP_SHADING, cover.shape[-2:]
     colour = cover.new_tensor(THROAT_COLOUR)[:, None, None].expand(len(cover), -1, height, width)
     shown, inside = torch.zeros_like(cover), torch.zeros_like(cover, dtype=torch.bool)
-    for name in reversed(MOUTH_LAYERS):
-        layer = draw_parts(face, textures, [name], points, height, width)
+    for layer in draw_layers(face, textures, MOUTH_LAYERS[::-1], points, height, width):
         inside = inside | layer.mask
         colour = colour + layer.opacity * (layer.colour - colour)
         shown = shown + layer.opacity * (layer.shown - shown)

@@ -92,4 +92,39 @@ def draw_parts(
         texels = F.grid_sample(texture, uv, mode="bilinear", padding_mode="border", align_corners=False)
         drawn = drawn + of_part[:, None] * texels
         start = stop
-    return DrawnParts(drawn[:, :3], drawn[:, 3:4], drawn[:, 4:], fragments.mask[:, None])
+    return _drawn_parts(drawn, fragments.mask)
+
+
+def draw_layers(
+    face: BundledFace,
+    textures: Mapping[str, Tensor],
+    names: Sequence[str],
+    points: Tensor,
+    height: int,
+    width: int,
+) -> list[DrawnParts]:
+    """Draw each part as `draw_parts` does it alone; all at once, since small images cost by the call.
+
+    Args:
+        face: the bundled face.
+        textures: as `draw_parts` takes them.
+        names: of the parts, which share no vertex.
+        points: [N, V, 3], the face's vertices in pixels of the images.
+        height: of the images in pixels.
+        width: of the images in pixels.
+    """
+    count, frames = len(names), len(points)
+    layered = points.new_full((count, *points.shape), torch.nan)  # a vertex that is not finite draws nothing
+    for layer, name in zip(layered, names, strict=True):
+        layer[:, face.parts[name]] = points[:, face.parts[name]]
+    triangles = torch.cat([face.model.triangles[face.part_triangles[name]] for name in names])
+    fragments = rasterize(layered.flatten(0, 1), triangles, height, width)
+    uv = interpolate(fragments, triangles, face.uv).permute(0, 2, 3, 1) * 2 - 1
+    texture = torch.stack([textures[name] for name in names]).repeat_interleave(frames, 0)
+    texels = F.grid_sample(texture, uv, mode="bilinear", padding_mode="border", align_corners=False)
+    drawn = (fragments.mask[:, None] * texels).unflatten(0, (count, frames))
+    return [_drawn_parts(*layer) for layer in zip(drawn, fragments.mask.unflatten(0, (count, frames)), strict=True)]
+
+
+def _drawn_parts(drawn: Tensor, mask: Tensor) -> DrawnParts:
+    return DrawnParts(drawn[:, :3], drawn[:, 3:4], drawn[:, 4:], mask[:, None])

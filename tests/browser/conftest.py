@@ -9,6 +9,8 @@ import pytest
 from support.comfyui_server import COMFYUI, base, comfyui, started  # noqa: F401 - a fixture
 from support.page import FOLDER, Page
 
+KEPT = os.environ.get("BROWSER_SCREENSHOTS")
+
 
 @pytest.fixture(scope="module", params=["frontend", "comfyui"] if COMFYUI else ["frontend"])
 def browser(request, base):  # noqa: F811
@@ -28,16 +30,20 @@ def browser(request, base):  # noqa: F811
 
 @pytest.fixture(scope="session")
 def shots(tmp_path_factory):
-    folder = Path(os.environ.get("BROWSER_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder = Path(KEPT or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder.resolve()
 
 
 @pytest.fixture
 def page(browser, shots, request):
-    """The page with an empty graph; its screenshot at the end of a test is kept, and it must have reported no error."""
+    """The page with an empty graph, which must have reported no error at the end of a test.
+
+    Its screenshot is kept where BROWSER_SCREENSHOTS names a folder.
+    """
     browser("blank")
     yield browser
-    name = re.sub(r"[^\w-]+", "_", request.node.name.removeprefix("test_"))
-    browser("shot", path=str(shots / f"{name}.png"))
+    if KEPT:
+        name = re.sub(r"[^\w-]+", "_", request.node.name.removeprefix("test_"))
+        browser("shot", path=str(shots / f"{name}.png"))
     assert browser("faults") == []

@@ -38,14 +38,16 @@ export function editorActions(page) {
           const extract = added('MIMAFaceExtract3DMM', -350, 40 + 700 * row)
           const edit = added(type, 0, 40 + 700 * row)
           const render = added('MIMAFaceRenderMotion', 900, 40 + 700 * row)
-          const show = added('PreviewImage', 1300, 40 + 700 * row)
+          const parts = added('GetVideoComponents', 1300, 40 + 700 * row)
+          const show = added('PreviewImage', 1600, 40 + 700 * row)
           pack.connect(0, extract, 'pack')
           image.connect(0, extract, 'picture')
           extract.connect(extract.findOutputSlot('source'), edit, 'face')
           edit.connect(0, render, 'motion')
           render.inputs.filter(({ name }) => name === 'source').forEach(() => extract.connect(extract.findOutputSlot('source'), render, 'source'))
           render.inputs.filter(({ name }) => name === 'pack').forEach(() => pack.connect(0, render, 'pack'))
-          render.connect(0, show, 'images')
+          render.connect(0, parts, 'video')
+          parts.connect(0, show, 'images')
         })
         Object.assign(app.canvas.ds, { scale: 0.6 })
         app.canvas.ds.offset = [120, 90]
@@ -83,11 +85,12 @@ export function editorActions(page) {
       }, grid)
     },
 
-    /** The value of an editor's node, its own place, and how many steps the page can undo. */
+    /** The value of an editor's node, its own place, the room over the editor in it, and how many steps the page can undo. */
     async value({ index = 0 }) {
       return inNode(index, (node) => ({
         edit: node.widgets.find(({ name }) => name === 'edit' || name === 'keyframes').value,
         pos: [...node.pos],
+        top: node.widgets.find(({ name }) => name === 'mimaface_editor').y ?? 0,
         shown: node.widgets.filter(({ hidden }) => !hidden).map(({ name }) => name),
         steps: app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length
       }))
@@ -115,6 +118,12 @@ export function editorActions(page) {
       await page.mouse.move(at[0] + dx, at[1] + dy, { steps: 5 })
       await page.mouse.up()
       await page.locator('.mf-face:not([data-state=live])').first().waitFor()
+    },
+
+    /** Cuts the page off its server, or joins them again. */
+    async network({ there }) {
+      await page.context().setOffline(!there)
+      if (there) await page.waitForFunction(() => app.api.socket?.readyState === WebSocket.OPEN)
     },
 
     async letGo() {
@@ -167,6 +176,15 @@ export function editorActions(page) {
         widget.callback?.(value)
         node.onConfigure?.(node.serialize())
       }, [name, value])
+    },
+
+    /** Links a slider of an editor's node to a number that is known in a run only. */
+    async link({ index = 0, name }) {
+      await inNode(index, (node, name) => {
+        const number = LiteGraph.createNode('GetVideoComponents')
+        app.graph.add(number)
+        number.connect(number.findOutputSlot('fps'), node, name)
+      }, name)
     },
 
     /** Saves the graph, loads the page anew, and opens what was saved. */

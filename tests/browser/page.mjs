@@ -74,6 +74,11 @@ const actions = {
     loaded = true
   },
 
+  /** The version of the front end. */
+  version() {
+    return page.evaluate(() => window.__COMFYUI_FRONTEND_VERSION__)
+  },
+
   /** An empty graph, with nothing open over it. */
   async blank() {
     await page.keyboard.press('Escape')

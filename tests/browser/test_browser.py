@@ -1,8 +1,8 @@
 """ComfyUI's page with this extension, in a real browser: search, templates, dropped files, help, Chinese, and a run.
 
 The page is served twice: by browser/serve.py, with the front end of `comfyui-frontend-package` and no ComfyUI behind
-it, and by ComfyUI itself where COMFYUI_DIR names one. Screenshots are left in the folder BROWSER_SCREENSHOTS, else
-in pytest's own.
+it, and by ComfyUI itself where COMFYUI_DIR names one. Screenshots are left in the folder BROWSER_SCREENSHOTS,
+if there is one.
 """
 
 import json

@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from support.scenes import moved, needs_faces, portrait
+from support.scenes import moved, needs_faces, nodding, portrait
 from support.tracks import same, still, track
 
+from mimaface.mimaface_core import load_pack, measure
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.media.frames import Frames
 from mimaface.mimaface_core.morphable.bundled.blendshapes import blendshape, blendshapes
 from mimaface.mimaface_core.morphable.bundled.controls import EXPRESSION_SLIDERS
 from mimaface.mimaface_core.morphable.bundled.face import bundled_face
@@ -21,6 +24,8 @@ from mimaface.mimaface_core.motion.groups import ExpressionGroups
 from mimaface.mimaface_core.motion.plot import plot
 from mimaface.mimaface_core.motion.smooth import smooth
 from mimaface.mimaface_core.motion.track import FaceCoefficients
+from mimaface.mimaface_core.plotting import plot_over
+from mimaface.mimaface_core.tensors import to_float
 
 LID = blendshape("eyeBlinkRight")
 OWN, ANY = expression_groups("scanned"), ExpressionGroups()
@@ -198,3 +203,18 @@ def test_a_plot_is_drawn_for_any_length(count):
     visible[-1] = False
     image = plot([("one", lines), ("two", {"c": torch.zeros(count)})], 25, visible, 400, 320)
     assert image.shape == (320, 400, 3) and image.min() < 0.5 and image.max() == 1
+    blue = plot([("one", lines)], 25, visible, 400, 320, blinks=torch.arange(count) == 0)
+    assert ((blue[..., 2] - blue[..., 0] > 0.05) & (blue.amin(-1) > 0.8)).any()
+
+
+@needs_faces
+def test_landmarks_and_mesh_lie_over_the_driver_beside_the_curves():
+    shown = torch.from_numpy(np.stack([*nodding(2), np.full_like(nodding(1)[0], 128)]))
+    frames = Frames.of_batch(shown, 25.0)
+    motion = measure(load_pack(), frames)[1]
+    curves, none = torch.zeros(256, 300, 3), torch.zeros(3, dtype=torch.bool)
+    views = [view[0] for view in plot_over(frames, motion, curves, none)]
+    assert len(views) == 3 and views[0].shape == (256, 256 + 300, 3)
+    change = [(view[:, :256] - to_float(frame)).abs().amax(-1) > 0.2 for view, frame in zip(views, shown, strict=True)]
+    assert [bool(one[60:200].any()) for one in change] == [True, True, False]  # below the line of text
+    assert all(not view[:, 256:].amin() and view[100, 256:].amax() > 0.5 for view in views)  # the playhead

@@ -3,12 +3,18 @@
 import json
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
-from support.scenes import defaults, tone
+from support.scenes import defaults, needs_faces, nodding, tone
 from support.tracks import still
 
+from mimaface.mimaface_core import edit as edited
+from mimaface.mimaface_core import load_pack, measure
 from mimaface.mimaface_core.audio.loudness import loudness, outline
+from mimaface.mimaface_core.media.frames import Frames
+from mimaface.mimaface_core.tensors import to_float
+from mimaface.mimaface_core.video_editing import edit_video
 from mimaface.nodes.edit_motion import EditMotion
 from mimaface.nodes.keyframe_motion import KeyframeMotion
 from mimaface.nodes.mix_motion import MixMotion
@@ -87,3 +93,14 @@ def test_mix_offers_each_group_of_both():
     assert [name for name in names if name.startswith("driver_")] == [
         f"driver_{group}" for group in ("head", "eyes", "lids", "brows", "mouth")
     ]
+
+
+@needs_faces
+def test_a_clip_stays_pixel_for_pixel_where_the_hand_does_not_act():
+    shown = to_float(torch.from_numpy(np.stack(nodding(2))))
+    frames, pack = Frames.of_batch(shown, 25.0), load_pack()
+    source = measure(pack, frames)[0]
+    assert torch.equal(torch.cat(list(edit_video(pack, frames, source, edited(source)))), shown)
+    smiling = edited(source, controls={"mouth_smile_right": 1, "mouth_smile_left": 1})
+    change = (torch.cat(list(edit_video(pack, frames, source, smiling))) - shown).abs().amax(-1)
+    assert (change.amax((1, 2)) > 0.1).all() and (change[:, :45] == 0).all(), "the forehead is not even resampled"

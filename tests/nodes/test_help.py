@@ -32,7 +32,7 @@ OTHER = {
     *LOOPS,
     *CONTROLS,
 }
-LARGEST, IN_ALL = 40_000, 600_000  # bytes of a picture, and of all
+LARGEST, IN_ALL = 40_000, 500_000  # bytes of a picture, and of all
 
 
 class Language(NamedTuple):

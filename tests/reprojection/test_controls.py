@@ -7,8 +7,10 @@ from support.signals import FACE, signals
 
 from mimaface.mimaface_core.editing import edit
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.morphable.bundled.control_curves import positions_of
 from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
 from mimaface.mimaface_core.morphable.bundled.face_mesh import FACE_POINTS
+from mimaface.mimaface_core.morphable.bundled.lip_contact import lip_gap
 from mimaface.mimaface_core.reprojection.renderer import ReprojectionRenderer
 
 pytestmark = needs_faces
@@ -92,6 +94,19 @@ def test_each_eye_looks_by_itself():
     source = portrait_source()
     gaze = edit(source, controls={"gaze_x_right": 1, "gaze_y_left": -0.5}).gaze - source.track.gaze
     assert torch.allclose(gaze, torch.tensor([[0.2, 0, 0, -0.06]]), atol=1e-6)
+
+
+def test_lips_come_together_as_far_as_they_are_apart():
+    source = portrait_source()
+    gaps = []
+    for controls in ({"jaw_open": 0.6}, {"jaw_open": 0.6, "mouth_close": 1}, {"jaw_open": 0.2, "mouth_close": 1}):
+        c = edit(source, controls=controls).coefficients
+        gaps.append(float(lip_gap(FACE, c.identity, c.expression)))
+    assert gaps[0] > 0.1 and gaps[1:] == pytest.approx([0, 0], abs=1e-4)
+    closed = edit(source, controls={"jaw_open": 0.6, "mouth_close": 1})
+    again = edit(closed, controls={"mouth_close": 1})  # there is nothing left to close
+    assert torch.allclose(again.coefficients.values, closed.coefficients.values, atol=1e-4)
+    assert float(positions_of(closed, source.track)["mouth_close"]) == pytest.approx(1, abs=1e-3)
 
 
 def test_nothing_is_the_photograph_itself_and_neutral_takes_its_expression_away(renderer):

@@ -12,6 +12,7 @@ from mimaface.mimaface_core.morphable.bundled.presets import presets_for_page
 from support import fake_face
 
 EDITORS = ("MIMAFaceEditMotion", "MIMAFaceKeyframeMotion")
+LINKED = {"yaw": 25.0}  # what a run finds at the other end of a slider's link
 TIMELINE = {"fps": 25.0, "length": 3.0, "waveform": [abs(i % 50 - 25) / 25 for i in range(300)]}
 
 
@@ -24,7 +25,7 @@ def upstream(graph, link):
 
 
 class FakeEditor:
-    """The state of the fake server: `mode` is "well", "gone" (its sources), "away" (it drops every request)."""
+    """The state of the fake server: `mode` is "well", or "gone" where its sources are."""
 
     def __init__(self):
         self.mode, self.delay = "well", 0.0
@@ -53,8 +54,6 @@ class FakeEditor:
             given = await request.json()
             self.asked.append(given)
             await asyncio.sleep(self.delay)
-            if self.mode == "away":
-                request.transport.abort()
             if self.mode == "gone":
                 return web.json_response({"error": "The source is gone: queue the workflow again."}, status=404)
             picture, handles = fake_face.draw(given["source"], given["edit"], given["size"])
@@ -76,6 +75,8 @@ class FakeEditor:
                     shown = {"source": key_of_source, "size": [320, 300]} | (
                         TIMELINE if node["class_type"] == "MIMAFaceKeyframeMotion" else {}
                     )
+                    if isinstance(node["inputs"].get("yaw"), list):
+                        shown["sliders"] = LINKED
                     output = {"mimaface_editor": [shown]}
                     told = {"node": key, "display_node": key, "output": output, "prompt_id": number}
                     await self.tell_all("executed", told)

@@ -11,7 +11,7 @@ BACK, WHITE, DARK, LIP = (44, 47, 56), (245, 245, 242), (30, 26, 24), (176, 72, 
 def draw(source, edit, size):
     """The JPEG of a face of its own for each source, and where its handles are (shares of the picture)."""
     get = edit.get("controls", {}).get
-    colour = tuple(150 + crc32(f"{source}{channel}".encode()) % 90 for channel in range(3))
+    colour = tuple(120 + 60 * (crc32(f"{source}{channel}".encode()) % 3) for channel in range(3))
     image = Image.new("RGB", (size, size), BACK)
     pen = ImageDraw.Draw(image)
     x, y = 0.5 + get("yaw", 0) / 300 + get("shift_x", 0) / 100, 0.52 - get("pitch", 0) / 250 - get("shift_y", 0) / 100

@@ -2,12 +2,14 @@
 import { ask } from './host.js'
 import { named } from './texts.js'
 
+const SIDE = /_(right|left)$/
+
 /** Controls by name, in the order in which they are shown, and their groups. */
 class Catalogue {
   constructor({ groups, controls }) {
-    this.controls = controls
+    this.controls = controls.map((control) => ({ ...control, label: named('control_names', control.name.replace(SIDE, ''), control.label) }))
     this.groups = groups.map(({ name, label }) => ({ name, label: named('group_names', name, label) }))
-    this.byName = new Map(controls.map((control) => [control.name, control]))
+    this.byName = new Map(this.controls.map((control) => [control.name, control]))
   }
 
   get(name) {

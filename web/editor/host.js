@@ -44,10 +44,19 @@ export const widgetOf = (node, name) => node.widgets?.find((widget) => widget.na
 export const isLinked = (node, name) =>
   Boolean(node.inputs?.some((slot, index) => slot.widget?.name === name && node.isInputConnected(index)))
 
+const sizes = new WeakMap() // of hidden widgets: their own `computeSize`
+
 /** Shows a schema's widget or not, in both renderers. */
 export function show(widget, shown) {
   widget.hidden = !shown
   widget.options = Object.assign(widget.options ?? {}, { hidden: !shown })
+  if (shown && sizes.has(widget)) {
+    widget.computeSize = sizes.get(widget)
+    sizes.delete(widget)
+  } else if (!shown && !sizes.has(widget)) {
+    sizes.set(widget, widget.computeSize)
+    widget.computeSize = () => [0, -4] // front ends of 2025 leave room for hidden widgets, and 4 pixels for each
+  }
 }
 
 /** Adds the element as a widget that keeps no value of its own. */

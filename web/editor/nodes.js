@@ -18,12 +18,18 @@ function edit(node) {
   if (!value) return // of a server whose node has no editor yet
   // The node's own sliders, older than the editor, are at rest in a new node; a saved one may bring others.
   const own = node.widgets.filter((widget) => widget !== value).map((widget) => ({ widget, rest: widget.value }))
-  const moved = () => own.filter(({ widget, rest }) => widget.value !== rest)
-  const editor = new Editor(node, value, () => new Map(moved().map(({ widget }) => [widget.name, widget.value])))
+  let ran = {} // positions of linked sliders at the last run
+  const position = ({ widget, rest }) => (isLinked(node, widget.name) ? ran[widget.name] ?? rest : widget.value)
+  const moved = () => own.filter((one) => position(one) !== one.rest)
+  const editor = new Editor(node, value, () => new Map(moved().map((one) => [one.widget.name, position(one)])))
   const tidy = () => {
     for (const { widget, rest } of own) show(widget, widget.value !== rest || isLinked(node, widget.name))
   }
   for (const { widget } of own) chain(widget, 'callback', () => editor.read())
+  chain(node, 'onExecuted', (result) => {
+    ran = result?.[WIDGET]?.[0]?.sliders ?? {}
+    editor.read()
+  })
   live(node, value, editor, tidy, [800, 664])
 }
 

@@ -10,9 +10,10 @@ from ...motion.track import BUNDLED, MotionTrack
 from .blendshapes import blendshape, blendshapes
 from .controls import COMBINED, CONTROLS
 from .face import bundled_face
-from .sliders import BLINK_SLIDERS, GAZE_X, GAZE_Y
+from .lip_contact import lips_together
+from .sliders import BLINK_SLIDERS, GAZE_X, GAZE_Y, MEASURED
 
-LEAST_CLOSING = 0.05  # coefficient of a blink that counts as closing an eye
+LEAST_CLOSING = 0.05  # coefficient of eyeBlink or mouthClose that counts as closing an eye or the lips
 
 
 def positions_of(motion: MotionTrack, own: MotionTrack) -> dict[str, Tensor]:
@@ -57,7 +58,7 @@ def _expression(motion: MotionTrack, own: MotionTrack) -> dict[str, Tensor]:
     change = c.expression - own.coefficients.expression
     found = {}
     for name, control in CONTROLS.items():
-        if control.group == COMBINED or name in BLINK_SLIDERS or not control.blendshapes:
+        if control.group == COMBINED or name in MEASURED or not control.blendshapes:
             continue
         position = change[:, blendshape(next(iter(control.blendshapes)))]
         if control.opposite is not None:
@@ -70,4 +71,8 @@ def _expression(motion: MotionTrack, own: MotionTrack) -> dict[str, Tensor]:
     full = face.blink(face.eye_opening(c.identity, without)).clamp(min=LEAST_CLOSING)
     for name, side in BLINK_SLIDERS.items():
         found[name] = change[:, shut[side]] / full[:, side]
+    closing = change[:, blendshape("mouthClose")]
+    without = c.expression.clone()
+    without[:, blendshape("mouthClose")] -= closing
+    found["mouth_close"] = closing / lips_together(face, c.identity, without).clamp(min=LEAST_CLOSING)
     return found

@@ -174,7 +174,7 @@ _CENTRAL = {
         {"mouthRight": 1.0},
     ),
     "mouth_close": Control(
-        "Lips together", MOUTH, 0, 1, "Brings the lips together while the jaw is open.", {"mouthClose": 1.0}
+        "Lips together", MOUTH, 0, 1, "Brings open lips together; the jaw stays. 1 closes them.", {"mouthClose": 1.0}
     ),
     "mouth_funnel": Control("Funnel", MOUTH, -0.5, 1.5, "Opens the lips as in “oh”.", {"mouthFunnel": 1.0}),
     "mouth_pucker": Control("Pucker", MOUTH, -0.5, 1.5, "Draws the lips together to a point.", {"mouthPucker": 1.0}),

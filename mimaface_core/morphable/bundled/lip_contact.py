@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .blendshapes import LIP_CORRECTIVES, blendshapes
+from .blendshapes import LIP_CORRECTIVES, blendshape, blendshapes
 from .face import BundledFace
 from .face_mesh import (
     INNER_LOWER_LIP,
@@ -77,6 +77,19 @@ def lip_gaps(face: BundledFace, identity: Tensor, expression: Tensor) -> Tensor:
         )
 
     return heights(UPPER_EDGE) - heights(LOWER_EDGE)
+
+
+def lips_together(face: BundledFace, identity: Tensor, expression: Tensor) -> Tensor:
+    """Coefficients of `mouthClose` [N] that bring the middles of the lips together; 0 where they touch.
+
+    Args:
+        face: the bundled face.
+        identity: [N, 80] or [1, 80].
+        expression: [N, 64], to which they are to be added.
+    """
+    rises = face.model.expression_basis[:, 1, blendshape("mouthClose")]
+    reach = rises[LOWER_EDGE[MIDDLE_PAIR]] - rises[UPPER_EDGE[MIDDLE_PAIR]]
+    return lip_gap(face, identity, expression).clamp(min=0) / reach
 
 
 def closed_mouth(face: BundledFace, identity: Tensor, expression: Tensor) -> Tensor:

@@ -14,9 +14,11 @@ from ...motion.track import BUNDLED, MotionTrack
 from .blendshapes import BLENDSHAPES, LIP_CORRECTIVES, SIDED_NAMES, blendshape, blendshapes
 from .controls import CONTROLS, EXPRESSION_SLIDERS, check_name
 from .face import BundledFace, bundled_face
+from .lip_contact import lips_together
 
 GAZE_X, GAZE_Y = 0.2, 0.12  # eye widths at a control's 1: as far as eyes turn without effort
 BLINK_SLIDERS = {"blink_right": 0, "blink_left": 1}  # → side
+MEASURED = (*BLINK_SLIDERS, "wink", "mouth_close")  # controls that act by how far eyes and lips are open
 EXPRESSION_CONTROLS = {name: one for name, one in CONTROLS.items() if one.blendshapes}
 
 
@@ -34,7 +36,7 @@ def slider_expression(face: BundledFace, identity: Tensor, expression: Tensor, v
     Args:
         face: the bundled face.
         identity: [N, 80], the face's own: a wide eye needs more than a narrow one to close.
-        expression: [N, 64], likewise; a blink of 1 closes the eye exactly.
+        expression: [N, 64], likewise; a blink of 1 closes the eye exactly, and so does `mouth_close` the lips.
         values: control of the expression → position, or positions [N]; absent ones are at 0.
 
     Returns:
@@ -42,7 +44,7 @@ def slider_expression(face: BundledFace, identity: Tensor, expression: Tensor, v
     """
     change = torch.zeros_like(expression)
     for name, value in values.items():
-        if name not in BLINK_SLIDERS and name != "wink":
+        if name not in MEASURED:
             control, position = EXPRESSION_CONTROLS[name], column(value)
             there = coefficients_of(control.blendshapes)
             back = there if control.opposite is None else -coefficients_of(control.opposite)
@@ -51,13 +53,17 @@ def slider_expression(face: BundledFace, identity: Tensor, expression: Tensor, v
     right = coefficients_of(EXPRESSION_SLIDERS["wink"].blendshapes)
     change = change + wink.clamp(min=0) * right - wink.clamp(max=0) * mirrored(face, right)
 
-    # lids close from where everything else has put them
+    # lids and lips close from where everything else has put them
     closing = {side: column(values.get(name, 0.0)) for name, side in BLINK_SLIDERS.items()}
     closing = {0: torch.maximum(closing[0], wink), 1: torch.maximum(closing[1], -wink)} if wink.any() else closing
     if any(share.any() for share in closing.values()):
         full = face.blink(face.eye_opening(identity, expression + change))
         for side, share in closing.items():
             change[:, blendshapes("eyeBlink")[side]] += share[:, 0] * full[:, side]
+    together = column(values.get("mouth_close", 0.0))
+    if together.any():
+        full = lips_together(face, identity, expression + change)
+        change[:, blendshape("mouthClose")] += together[:, 0] * full
     return change
 
 
