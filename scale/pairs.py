@@ -16,7 +16,7 @@ from ..mimaface_core.files import is_file, shown
 from ..mimaface_core.host import Progress
 from ..mimaface_core.media.output_path import FORBIDDEN
 from .hashes import FileHashes, digest_of
-from .recipe import RESULT_SUFFIXES, Recipe, Recipes, pack_files
+from .recipe import RESULT_SUFFIXES, Recipe, Recipes, pack_digest
 from .rows import SET, Row
 
 STATE = ".mimaface-batch"  # the folder of a batch's own files in the output folder
@@ -189,7 +189,7 @@ class PairCheck:
 
     def _pack(self, name: str) -> str:
         if name not in self._packs:
-            self._packs[name] = digest_of([path.name, self.hashes.of(path)] for path in pack_files(name))
+            self._packs[name] = pack_digest(name, self.hashes)
         return self._packs[name]
 
 
