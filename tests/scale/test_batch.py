@@ -8,6 +8,7 @@ import time
 
 import pytest
 from support.batches import gone, results, start, worker_that_waits
+from support.kills import campaign
 
 from mimaface.scale.crew import Crew
 from mimaface.scale.members import local_workers
@@ -163,6 +164,12 @@ def test_workers_that_cannot_start_are_told_with_their_reason(toys, pairs, batch
         status == 1
         and "status 1 (ModuleNotFoundError: No module named 'no_such_module')" in told["failures"][0]["reason"]
     )
+
+
+@posix
+def test_kills_at_random_moments_lose_nothing_and_keep_nothing_wrong(tmp_path):
+    counts = campaign(tmp_path, kills=2, seed=5)
+    assert counts["command"] + counts["worker"] == 2
 
 
 @posix
