@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import batch, demo, detect, evaluate, pack, run, serve, sign, train
+from . import batch, compare, demo, detect, evaluate, pack, run, serve, sign, train
 from .exit_status import exit_status
 
 
@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     batch.add(commands)
     serve.add(commands)
     evaluate.add(commands)
+    compare.add(commands)
     detect.add(commands)
     sign.add(commands)
     train.add(commands)
