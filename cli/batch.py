@@ -39,10 +39,17 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--result", metavar="TITLE", help="the node that writes the result (full, the whole photograph)"
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (1)")
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (1; on Ray, as many as fit)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of each (cores / workers)")
     parser.add_argument(
         "--retries", type=int, default=1, metavar="N", help="how often a failed pair is tried again (1)"
+    )
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end a worker whose pair takes longer")
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="run on a Ray cluster: auto for the one of this machine, or its address"
+    )
+    parser.add_argument(
+        "--server", action="append", default=[], metavar="URL", help="run on this ComfyUI server; may be repeated"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="run at most N pairs now")
     parser.add_argument("--only-failed", action="store_true", help="run only pairs whose last attempt failed")
@@ -56,10 +63,12 @@ def work(options: argparse.Namespace) -> int:
     from ..scale.batch import run_batch
     from ..scale.plan import BatchOptions
 
-    for name, least in (("workers", 1), ("threads", 0), ("retries", 0), ("limit", 1)):
+    for name, least in (("workers", 1), ("threads", 0), ("retries", 0), ("limit", 1), ("timeout", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise InputError(f"--{name} {value} is out of range; use at least {least}.")
+    if options.ray and options.server:
+        raise InputError("--ray and --server are both given; a batch runs on one of them.")
     batch = BatchOptions(
         output=options.output_dir,
         listed=options.listed,
@@ -67,8 +76,11 @@ def work(options: argparse.Namespace) -> int:
         drivers=options.drivers,
         settings=options.set,
         result=options.result,
-        workers=options.workers,
+        workers=options.workers or 0,
         threads=options.threads,
+        timeout=options.timeout,
+        ray=options.ray,
+        servers=list(dict.fromkeys(options.server)),
         retries=options.retries,
         limit=options.limit,
         only_failed=options.only_failed,

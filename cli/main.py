@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import batch, demo, detect, evaluate, pack, run, sign, train
+from . import batch, compare, demo, detect, evaluate, pack, run, serve, sign, train
 from .exit_status import exit_status
 
 
@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run.add(commands)
     batch.add(commands)
+    serve.add(commands)
     evaluate.add(commands)
+    compare.add(commands)
     detect.add(commands)
     sign.add(commands)
     train.add(commands)

@@ -66,7 +66,7 @@ class Server:
                 history = self._follower(events, prompt_id, graph).wait()
             except (Cancelled, KeyboardInterrupt):
                 with suppress(Unreachable):  # then nothing runs there any more
-                    self._stop(prompt_id)
+                    self.stop(prompt_id)
                 raise
         with understood(self.connection.address):
             self.download(history["outputs"])
@@ -85,16 +85,16 @@ class Server:
             queued = self.connection.json("/prompt", {"prompt": as_prompt(graph), "client_id": client_id})
         except RequestRefused as refused:
             with understood(self.connection.address):
-                problems = _node_errors(refused.answer, graph)
+                problems = node_errors(refused.answer, graph)
             if problems:
                 raise GraphRefused(problems) from refused
             raise
         with understood(self.connection.address):
             prompt_id = str(queued["prompt_id"])
             # a graph of which only some outputs are sound is queued by ComfyUI with those
-            problems = _node_errors(queued, graph)
+            problems = node_errors(queued, graph)
             if problems:
-                self._stop(prompt_id)
+                self.stop(prompt_id)
                 raise GraphRefused(problems)
             return prompt_id
 
@@ -124,7 +124,8 @@ class Server:
                 return None, max(1, len(running) + waiting.index(prompt_id))
         return None, None
 
-    def _stop(self, prompt_id: str) -> None:
+    def stop(self, prompt_id: str) -> None:
+        """Take a prompt out of the queue, or interrupt it where it runs."""
         self.connection.json("/queue", {"delete": [prompt_id]})
         # older servers interrupt whatever runs, so only a run of ours is interrupted
         if self.state(prompt_id) == (None, 0):
@@ -179,7 +180,7 @@ class Server:
         (self._previews if preview else self._finished).append(path)
 
 
-def _node_errors(answer: Mapping[str, Any], graph: Graph) -> list[Problem]:
+def node_errors(answer: Mapping[str, Any], graph: Graph) -> list[Problem]:
     """The problems in ComfyUI's answer to a prompt."""
     return [
         Problem(

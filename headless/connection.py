@@ -67,15 +67,16 @@ class Connection:
     Args:
         address: of the server; `http://` is assumed where it names no scheme.
         host: shows the progress of uploads.
+        timeout: seconds without any data, after which the server counts as unreachable.
     """
 
-    def __init__(self, address: str, host: Host) -> None:
+    def __init__(self, address: str, host: Host, timeout: float = TIMEOUT_SECONDS) -> None:
         import httpx
 
         self.address = address.rstrip("/") if "://" in address else f"http://{address.rstrip('/')}"
         self._host = host
         self._client = httpx.Client(
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout,
             trust_env=False,
             verify=ssl.create_default_context(),  # the system's certificates
             follow_redirects=True,
@@ -101,8 +102,13 @@ class Connection:
         with self._answer(method, path, **request) as answer:
             return self._object(answer)
 
-    def upload(self, file: Path) -> dict[str, Any]:
+    def upload(self, file: Path, name: str | None = None, folder: str = "") -> dict[str, Any]:
         """Stream a file into the server's input folder; its blocks are counted, and the user can cancel.
+
+        Args:
+            file: the file.
+            name: its name there, where it replaces another file; a free one like its own when None.
+            folder: below the input folder.
 
         Returns:
             The server's answer: `name` and `subfolder` of the file there.
@@ -114,13 +120,25 @@ class Connection:
             content = open(file, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
             raise InputError(f"'{file}' cannot be read ({error.strerror}); choose another file.") from error
-        name, kind = file.name.replace('"', "_"), mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        given, kind = (
+            (name or file.name).replace('"', "_"),
+            mimetypes.guess_type(file.name)[0] or "application/octet-stream",
+        )
         with content:
             blocks = math.ceil(os.fstat(content.fileno()).st_size / BLOCK_BYTES)
             with self._host.progress(blocks, f"uploading {file.name}, MB") as progress:
-                form = {"image": (name, _CountedFile(content, progress), kind)}
-                with self._answer("POST", "/upload/image", files=form) as answer:
+                fields = {"subfolder": folder, "overwrite": str(name is not None).lower()}
+                form = {"image": (given, _CountedFile(content, progress), kind)}
+                with self._answer("POST", "/upload/image", files=form, data=fields) as answer:
                     return self._object(answer)
+
+    def size(self, path: str, query: Mapping[str, str]) -> int | None:
+        """Bytes of a file; None where the server has none."""
+        try:
+            with self._answer("HEAD", path, params=query) as answer:
+                return int(answer.headers.get("Content-Length", -1))
+        except RequestRefused:
+            return None
 
     @contextmanager
     def download(self, path: str, query: Mapping[str, str]) -> Iterator[Iterator[bytes]]:

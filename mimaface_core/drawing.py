@@ -204,8 +204,10 @@ def animate(
         begin = drawn - drawn % RENDER_BATCH  # the same frames are drawn together as in an unbroken run
         renders = islice(render(pack, source, motion[begin:]), drawn - begin, None)
         alphas = transparency(pack, source, motion)
-        progressing = {"progress": progress, "previews": current.previews}
-        for clip in sample_clips(stage, renders, appearance.context, total, settings, kept=kept, **progressing):
+        context, previews = appearance.context, current.previews
+        for clip in sample_clips(
+            stage, renders, context, total, settings, progress=progress, previews=previews, kept=kept
+        ):
             yield with_alpha((clip.permute(0, 2, 3, 1) + 1) / 2, alphas)
 
 

@@ -135,7 +135,7 @@ class CombineVideo(Node):
             audio=_sound_of(sound_of) if audio is None else audio_of(audio),
             metadata={key: value for key, value in notes.items() if value is not None},
             watermark=mark,
-            credentials=own_credentials(mark and mark.payload, _pixels(photograph)) if sign else None,
+            credentials=own_credentials(mark.payload if mark else None, _pixels(photograph)) if sign else None,
         )
         with writer, host.current().progress(stream.count, "writing") as progress:
             for frame in stream:

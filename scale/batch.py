@@ -12,8 +12,9 @@ from typing import Any
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.media.marks.user import request_consent
 from ..mimaface_core.terminal import TerminalHost, interruptible
+from .crew import Crew
 from .hashes import FileHashes
-from .local import LocalWorkers
+from .members import crew_of
 from .pairs import Fault, Pair
 from .plan import BatchOptions, Plan, check_batch, plan_batch, shown_faults
 from .results import Results
@@ -86,8 +87,7 @@ def run_batch(options: BatchOptions, host: TerminalHost) -> Summary:
 
 
 def _run(scheduler: Scheduler[Pair], results: Results, options: BatchOptions, plan: Plan, host: TerminalHost) -> None:
-    """Run the pairs of a scheduler in worker processes."""
-    workers = LocalWorkers(options.threads_each, results.state, results.scratch)
+    """Run the pairs of a scheduler."""
     started = time.monotonic()
 
     def show(last: bool = False) -> None:
@@ -97,27 +97,24 @@ def _run(scheduler: Scheduler[Pair], results: Results, options: BatchOptions, pl
         show()
         return host.cancelled
 
-    try:
-        settle = _settler(workers, results, options.threads_each, host)
-        drive(scheduler, workers, min(options.workers, scheduler.total), settle, stopped)
-    finally:
-        workers.close()
-        show(last=True)
+    with crew_of(options, plan.todo, results, host) as crew:
+        try:
+            drive(scheduler, crew, crew.size, settler(crew, results, host), stopped)
+        finally:
+            show(last=True)
 
 
-def _settler(
-    workers: LocalWorkers, results: Results, threads: int, host: TerminalHost
-) -> Callable[[Pair, Event], Event]:
+def settler(crew: Crew, results: Results, host: TerminalHost) -> Callable[[Pair, Event], Event]:
     """What happens with the outcome of a pair: the result is put in place, the attempt is noted, a failure is said."""
     hashes = FileHashes()
 
     def settle(pair: Pair, event: Event) -> Event:
-        scratch = workers.scratch_of(event.worker)
+        scratch = crew.scratch_of(event.worker)
         try:
             if event.kind == "done":
                 pair.require_unchanged(hashes)
-                told = {key: event.report[key] for key in ("sha256", "frames", "seconds")}
-                results.publish(pair, scratch, Path(event.report["file"]), {**told, "threads": threads})
+                told = {key: value for key, value in event.report.items() if key != "file"}
+                results.publish(pair, scratch, Path(event.report["file"]), told)
         except InputError as refused:
             event = Event(event.worker, "failed", str(refused))
         except OSError as error:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import socket
-import time
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,9 +79,10 @@ def _refuse_living(path: Path) -> None:
 
 
 def _is_new(path: Path) -> bool:
-    """Whether a file was written a moment ago; False where there is none."""
+    """Whether a file was written a moment ago, by the clock of its file system; False where there is none."""
     try:
-        return time.time() - path.stat().st_mtime < _WRITING_SECONDS
+        with tempfile.NamedTemporaryFile(dir=path.parent) as now:
+            return os.stat(now.name).st_mtime - path.stat().st_mtime < _WRITING_SECONDS
     except OSError:
         return False
 

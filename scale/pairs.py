@@ -16,7 +16,7 @@ from ..mimaface_core.files import is_file, shown
 from ..mimaface_core.host import Progress
 from ..mimaface_core.media.output_path import FORBIDDEN
 from .hashes import FileHashes, digest_of
-from .recipe import RESULT_SUFFIXES, Recipe, Recipes, pack_files
+from .recipe import RESULT_SUFFIXES, Recipe, Recipes, pack_digest
 from .rows import SET, Row
 
 STATE = ".mimaface-batch"  # the folder of a batch's own files in the output folder
@@ -108,7 +108,7 @@ class PairCheck:
         self.base, self.settings = base, settings
         self.output = Path(os.path.realpath(output))
         self.hashes = FileHashes()
-        self._recipes = Recipes(base, result)
+        self.recipes = Recipes(base, result)
         self._packs: dict[str, str] = {}
 
     def check(self, rows: Sequence[Row], progress: Progress | None = None) -> tuple[list[Pair], list[Fault]]:
@@ -158,7 +158,7 @@ class PairCheck:
         files = {column: self._file(column, row) for column in FILE_COLUMNS if column in row.values}
         name, suffix = self._name(row, files)
         own = {key.removeprefix(SET): value for key, value in row.values.items() if key.startswith(SET)}
-        recipe = self._recipes.make(_graph(row, files), files, {**self.settings, **own}, suffix)
+        recipe = self.recipes.make(_graph(row, files), files, {**self.settings, **own}, suffix)
         inputs = {key: files.get(key, path) for key, path in recipe.files().items()}
         packs = {pack: self._pack(pack) for pack in recipe.packs}
         return Pair(name, row.where, recipe, inputs, {key: self.hashes.of(path) for key, path in inputs.items()}, packs)
@@ -189,7 +189,7 @@ class PairCheck:
 
     def _pack(self, name: str) -> str:
         if name not in self._packs:
-            self._packs[name] = digest_of([path.name, self.hashes.of(path)] for path in pack_files(name))
+            self._packs[name] = pack_digest(name, self.hashes)
         return self._packs[name]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,12 @@ class BatchOptions:
         drivers: folder of clips and photographs.
         settings: for all pairs, as `TITLE.INPUT=VALUE`.
         result: title of the node that writes the result; see `Recipes`.
-        workers: number of worker processes.
-        threads: CPU threads of each; the machine's cores divided among the workers when 0.
+        workers: number of workers; when 0, one here, and on Ray as many as there is room for.
+        threads: CPU threads of each; when 0, the machine's cores divided among the workers, and on Ray
+            `ray_workers.DEFAULT_THREADS`.
+        timeout: seconds that a pair may take; without a limit when None.
+        ray: address of a Ray cluster, `auto` or `local`; None to run without.
+        servers: addresses of ComfyUI servers, which run the pairs instead of worker processes.
         retries: how often a pair that failed is tried again.
         limit: the most pairs to run; all when None.
         only_failed: whether to run only those whose last attempt failed.
@@ -44,16 +47,19 @@ class BatchOptions:
     drivers: Path | None = None
     settings: Sequence[str] = ()
     result: str | None = None
-    workers: int = 1
+    workers: int = 0
     threads: int = 0
+    timeout: float | None = None
+    ray: str | None = None
+    servers: Sequence[str] = ()
     retries: int = 1
     limit: int | None = None
     only_failed: bool = False
 
     @property
-    def threads_each(self) -> int:
-        """CPU threads of a worker."""
-        return self.threads or max(1, (os.cpu_count() or 1) // self.workers)
+    def count(self) -> int:
+        """Number of workers; on Ray, at least that."""
+        return len(self.servers) or max(1, self.workers)
 
 
 @dataclass
@@ -130,7 +136,7 @@ def estimate(plan: Plan, options: BatchOptions) -> Estimate:
     records = [record for pair in plan.done if (record := results.record_of(pair.name)) is not None]
     seconds = fmean(float(record["seconds"]) for record in records) if records else DEFAULT_SECONDS
     size = fmean(int(record["bytes"]) for record in records) if records else DEFAULT_BYTES
-    return Estimate(len(plan.todo) * seconds / options.workers, len(plan.todo) * size, len(records))
+    return Estimate(len(plan.todo) * seconds / options.count, len(plan.todo) * size, len(records))
 
 
 def shown_faults(faults: Sequence[Fault]) -> list[str]:

@@ -19,7 +19,7 @@ from ..headless.validate import validate
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.files import is_file
 from ..mimaface_core.packs.find import open_pack
-from .hashes import digest_of
+from .hashes import FileHashes, digest_of
 
 RESULT_TITLE = "full"  # the node whose file is the result, unless the user names another
 RESULT_PREFIX = "result/result"  # of that node: its files lie in a folder of their own
@@ -220,6 +220,7 @@ def _digest(graph: Graph, left_out: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def pack_files(name: str) -> list[Path]:
-    """The files of a pack by which its bytes are told: its manifest and weights."""
-    return sorted(path for path in open_pack(name).folder.iterdir() if path.suffix in (".json", ".safetensors"))
+def pack_digest(name: str, hashes: FileHashes) -> str:
+    """SHA-256 of a pack: of its manifest and weights."""
+    files = sorted(path for path in open_pack(name).folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    return digest_of([path.name, hashes.of(path)] for path in files)

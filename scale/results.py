@@ -102,7 +102,7 @@ class Results:
             pair: the pair.
             scratch: the folder of its attempt; removed.
             made: the file or folder in it that is the result.
-            told: what is known of it: `sha256`, `frames`, `seconds`, `threads`.
+            told: what is known of it: `sha256`, `frames`, `seconds`, and its worker's `threads` or `server`.
 
         Raises:
             InputError: a file that no batch wrote is in its place.

@@ -63,19 +63,27 @@ class Scheduler(Generic[Item]):
     Args:
         items: pairs with their group, in the order in which groups are begun.
         retries: how often a pair that failed is tried again.
+        open: whether pairs may still be added, so that nothing is over when all are settled.
     """
 
-    def __init__(self, items: Sequence[tuple[Item, str]], retries: int = 1) -> None:
-        self.retries = retries
-        self.total = len(items)
+    def __init__(self, items: Sequence[tuple[Item, str]], retries: int = 1, open: bool = False) -> None:
+        self.retries, self.open = retries, open
+        self.total = 0
         self.done: list[Item] = []
         self.failed: list[tuple[Item, str]] = []
         self.running: dict[int, _Job[Item]] = {}
         self._waiting: dict[str, deque[_Job[Item]]] = {}
         self._group_of: dict[int, str] = {}
+        self._fresh: deque[str] = deque()  # groups that no worker has begun
         for item, group in items:
-            self._waiting.setdefault(group, deque()).append(_Job(item, group))
-        self._fresh = deque(self._waiting)  # groups that no worker has begun
+            self.add(item, group)
+
+    def add(self, item: Item, group: str) -> None:
+        """Let a pair wait."""
+        self.total += 1
+        if group not in self._waiting:
+            self._fresh.append(group)
+        self._waiting.setdefault(group, deque()).append(_Job(item, group))
 
     @property
     def left(self) -> int:
@@ -146,6 +154,7 @@ class _Crew:
     idle: set[int] = field(default_factory=set)
     failed_starts: dict[int, int] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
+    last_reason: str = ""
 
 
 def drive(
@@ -155,7 +164,7 @@ def drive(
     settle: Callable[[Item, Event], Event],
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run all pairs, until each is done or has failed.
+    """Run all pairs, until each is done or has failed, and the scheduler is not open.
 
     Args:
         scheduler: the pairs; changed.
@@ -168,30 +177,41 @@ def drive(
     crew = _Crew()
     for worker in range(count):
         workers.start(worker)
-    while scheduler.left and not stopped():
+    while (scheduler.left or scheduler.open) and not stopped():
         event = workers.wait()
-        if event is None:
-            continue
-        worker = event.worker
-        if worker in scheduler.running:
-            event = settle(scheduler.running[worker].item, event)
-            _count(scheduler, event)
-        elif event.kind == "died":
-            crew.failed_starts[worker] = crew.failed_starts.get(worker, 0) + 1
-        if event.kind != "died":
-            crew.failed_starts[worker] = 0
-            crew.idle.add(worker)
-        else:
-            crew.idle.discard(worker)
-            _replace(worker, crew, workers)
-            if len(crew.gone) == count:
-                scheduler.give_up(event.reason)
+        if event is not None:
+            _take(event, scheduler, workers, crew, settle)
+        if len(crew.gone) == count:
+            scheduler.give_up(crew.last_reason)
         for free in sorted(crew.idle):
             item = scheduler.take(free)
             if item is None:
                 break
             crew.idle.remove(free)
             workers.give(free, item)
+
+
+def _take(
+    event: Event,
+    scheduler: Scheduler[Item],
+    workers: Workers[Item],
+    crew: _Crew,
+    settle: Callable[[Item, Event], Event],
+) -> None:
+    """Act on an event: its pair is counted, a worker that is left alive is idle, a dead one is replaced."""
+    worker = event.worker
+    if worker in scheduler.running:
+        event = settle(scheduler.running[worker].item, event)
+        _count(scheduler, event)
+    elif event.kind == "died":
+        crew.failed_starts[worker] = crew.failed_starts.get(worker, 0) + 1
+    if event.kind != "died":
+        crew.failed_starts[worker] = 0
+        crew.idle.add(worker)
+    else:
+        crew.idle.discard(worker)
+        _replace(worker, crew, workers)
+        crew.last_reason = event.reason
 
 
 def _replace(worker: int, crew: _Crew, workers: Workers[Any]) -> None:

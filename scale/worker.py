@@ -1,8 +1,8 @@
 """A worker process: runs one pair after another with models that stay loaded; JSON lines in and out.
 
-It reads jobs from standard input, `{"prompt": …, "scratch": FOLDER}`, and answers each with one line on standard
-output: `{"done": {…}}`, or `{"failed": SENTENCE, "again": BOOL}`; `{"ready": true}` comes first. When standard input
-ends, so does the process, at once.
+It reads jobs from standard input, as `local.job_of` makes them, and answers each with one line on standard output:
+`{"done": {…}}`, or `{"failed": SENTENCE, "again": BOOL}`; `{"ready": true}` comes first. When standard input ends, so
+does the process, at once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import socket
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ from .recipe import RESULT_PREFIX
 if TYPE_CHECKING:
     from ..headless.kept import KeptOutputs
     from ..nodes.comfyui.schema import io
+    from .hashes import FileHashes
 
 THREADS = "MIMAFACE_BATCH_THREADS"  # environment variable: CPU threads of a worker
 
@@ -38,16 +40,17 @@ def main() -> None:
 
     from ..headless import node_classes
     from ..headless.kept import KeptOutputs
+    from .hashes import FileHashes
 
     threads = int(os.environ.get(THREADS, "0"))
     if threads:
         torch.set_num_threads(threads)
-    classes, kept = node_classes.node_classes(), KeptOutputs()
+    classes, kept, hashes = node_classes.node_classes(), KeptOutputs(), FileHashes()
     _answer(answers, {"ready": True})
     while True:
         job = jobs.get()
         try:
-            answer = {"done": run_job(job, classes, kept)}
+            answer = {"done": run_job(job, classes, kept, hashes)}
         except Exception as error:  # noqa: BLE001 - the batch goes on, and tells it
             answer = failure(error)
         _answer(answers, answer)
@@ -74,26 +77,35 @@ def failure(error: Exception) -> dict[str, Any]:
     return {"failed": f"{type(error).__name__}: {text}; see the log of the worker.", "again": True}
 
 
-def run_job(job: Mapping[str, Any], classes: Mapping[str, type[io.ComfyNode]], kept: KeptOutputs) -> dict[str, Any]:
+def run_job(
+    job: Mapping[str, Any], classes: Mapping[str, type[io.ComfyNode]], kept: KeptOutputs, hashes: FileHashes
+) -> dict[str, Any]:
     """Run the graph of a pair.
 
     Args:
-        job: `prompt`, a checked graph in the API format; `scratch`, an existing folder for its files.
+        job: `prompt`, a checked graph in the API format; `scratch`, an existing folder for its files; `inputs` and
+            `packs`, the SHA-256 of each.
         classes: node classes by id.
         kept: outputs that this process keeps.
+        hashes: those that it knows.
 
     Returns:
-        `file`: the result, a file or folder in the scratch folder; its `sha256`, `frames` and `seconds`.
+        `file`: the result, a file or folder in the scratch folder; its `sha256`, `frames`, `seconds` and
+        `threads`.
 
     Raises:
-        InputError: a node refuses its input, or no file was written.
+        InputError: a node refuses its input, no file was written, or a pack is another one than where the batch began.
+        OSError: an input file cannot be read here, or has other bytes.
     """
+    import torch
+
     from ..headless.execute import run_graph
     from ..headless.files import count_frames
     from ..headless.graph import GraphNode
     from ..mimaface_core.terminal import TerminalHost
     from .hashes import digest
 
+    _require_equal(job, hashes)
     started = time.monotonic()
     graph = {
         key: GraphNode(key, entry["class_type"], entry["_meta"]["title"], entry["inputs"])
@@ -111,7 +123,20 @@ def run_job(job: Mapping[str, Any], classes: Mapping[str, type[io.ComfyNode]], k
         "sha256": digest(made),
         "frames": count_frames([made]),
         "seconds": round(time.monotonic() - started, 3),
+        "threads": torch.get_num_threads(),
     }
+
+
+def _require_equal(job: Mapping[str, Any], hashes: FileHashes) -> None:
+    """Check that this machine sees the files and packs that the batch was checked with."""
+    from .recipe import pack_digest
+
+    for path, expected in job["inputs"].items():
+        if hashes.of(Path(path)) != expected:
+            raise OSError(f"{path} has other bytes on {socket.gethostname()}, or has changed; share one folder.")
+    for name, expected in job["packs"].items():
+        if pack_digest(name, hashes) != expected:
+            raise InputError(f"The pack {name} is another one on {socket.gethostname()}; install the same everywhere.")
 
 
 def _result(folder: Path) -> Path:

@@ -237,6 +237,6 @@ def test_half_done_blinks_shut_and_lids_rest_where_the_photograph_has_them():
     done = completed_blinks(codes, posture)
     reached = (movement_of(done)[:, lids] - own) / (SHUT - own)
     assert torch.allclose(reached[[0, 1, 2, 4, 5]], torch.tensor([-0.3, 0, 0, 1, 1])[:, None].expand(-1, 2), atol=1e-5)
-    assert (0 < reached[3]).all() and (reached[3] < share[3]).all()
+    assert (reached[3] > 0).all() and (reached[3] < share[3]).all()
     others = [i for i in range(len(NAMES)) if i not in lids]
     assert torch.equal(done[:, others], codes[:, others])

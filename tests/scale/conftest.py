@@ -2,6 +2,7 @@
 
 import json
 import wave
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -54,3 +55,21 @@ def batch(capsys):
         return status, json.loads(said.out.splitlines()[-1]) if said.out else None, said.err
 
     return go
+
+
+@pytest.fixture
+def pairs(toys):
+    """`pairs(*rows)` writes a list; each row is (source, output, mode of the trap)."""
+
+    def write(*rows, graph="trap.json"):
+        lines = [
+            json.dumps(
+                {"source": source, "output": output, "graph": graph}
+                | ({"set.trap.mode": mode, "set.trap.mark": str(toys / f"{Path(output).name}.mark")} if mode else {})
+            )
+            for source, output, mode in rows
+        ]
+        (toys / "pairs.jsonl").write_text("\n".join(lines))
+        return "pairs.jsonl"
+
+    return write

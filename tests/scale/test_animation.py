@@ -11,7 +11,7 @@ from PIL import Image
 from support.scenes import clip, moved, needs_faces, nodding, noise
 
 from mimaface.scale.hashes import digest
-from mimaface.scale.local import LocalWorkers
+from mimaface.scale.local import LocalWorker
 
 QUICK = ("--set", "pack.pack=tiny", "--set", "sampler.steps=1", "--threads", 1)
 
@@ -43,11 +43,11 @@ def results(folder):
 def kill_once(log, text):
     """Kill the first worker as soon as its log holds `text`; gives what it did."""
     started, killed = [], []
-    start = LocalWorkers.start
+    start = LocalWorker.start
 
-    def watched(self, worker):
-        start(self, worker)
-        started.append(self._processes[worker].process.pid)
+    def watched(self, tell):
+        start(self, tell)
+        started.append(self.process.process.pid)
 
     def watch():
         until = time.monotonic() + 60
@@ -67,7 +67,7 @@ def test_a_batch_survives_a_kill_goes_on_and_redoes_what_changed(faces, batch, m
     log = faces / "out" / ".mimaface-batch" / "worker-1.log"
     with monkeypatch.context() as patch:
         watched, started, killed = kill_once(log, "(MIMAFaceSampleClips)")
-        patch.setattr(LocalWorkers, "start", watched)
+        patch.setattr(LocalWorker, "start", watched)
         status, told, said = batch("pairs.csv", "--output-dir", "out", *QUICK)
     assert status == 1 and (told["done"], told["failed"]) == (2, 1)
     assert len(killed) == 1 and len(started) == 2 and "first: The worker process was ended by signal 9" in said

@@ -3,57 +3,17 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
-from support.checkout import IMPORT
-from support.toys import START_WITH_TOYS
+from support.batches import gone, results, start, worker_that_waits
+from support.kills import campaign
 
-from mimaface.scale.hashes import digest
-from mimaface.scale.local import LocalWorkers
+from mimaface.scale.crew import Crew
+from mimaface.scale.members import local_workers
 
-# the command in a process of its own, with the toy nodes here and in workers
-COMMAND = f"""
-{IMPORT}
-from support.toys import CLASSES
-from mimaface.cli.main import main
-from mimaface.headless import node_classes
-from mimaface.scale import local
-node_classes.node_classes = lambda: CLASSES
-local.START = {START_WITH_TOYS!r}
-sys.exit(main())
-"""
 posix = pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-
-
-@pytest.fixture
-def pairs(toys):
-    """`pairs(*rows)` writes a list; each row is (source, output, mode of the trap)."""
-
-    def write(*rows, graph="trap.json"):
-        lines = [
-            json.dumps(
-                {"source": source, "output": output, "graph": graph}
-                | ({"set.trap.mode": mode, "set.trap.mark": str(toys / f"{Path(output).name}.mark")} if mode else {})
-            )
-            for source, output, mode in rows
-        ]
-        (toys / "pairs.jsonl").write_text("\n".join(lines))
-        return "pairs.jsonl"
-
-    return write
-
-
-def results(folder):
-    return {
-        path.relative_to(folder).as_posix(): digest(path)
-        for path in sorted((folder / "out").rglob("*.png"))
-        if ".mimaface-batch" not in path.parts
-    }
 
 
 def test_a_batch_goes_on_where_it_stopped(toys, pairs, batch):
@@ -148,32 +108,6 @@ def test_a_foreign_file_is_left_alone(toys, pairs, batch):
     assert "no batch wrote it" in told["failures"][0]["reason"] and (toys / "out/x.png").read_text() == "mine"
 
 
-def start(toys, listed):
-    command = [sys.executable, "-c", COMMAND, "batch", listed, "--output-dir", "out"]
-    return subprocess.Popen(command, cwd=toys, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def worker_that_waits(toys, output):
-    """The pid of the worker that waits in a trap."""
-    mark = toys / f"{output}.mark"
-    until = time.monotonic() + 20
-    while not (mark.exists() and mark.read_text()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return int(mark.read_text())
-
-
-def gone(pid):
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 @posix
 def test_ctrl_c_ends_workers_and_keeps_results(toys, pairs):
     process = start(toys, pairs(("a.png", "x", "pass"), ("a.png", "y", "wait once"), ("b.png", "z", "pass")))
@@ -204,6 +138,23 @@ def test_a_batch_that_is_killed_leaves_no_worker_and_goes_on(toys, pairs, batch)
     assert sorted(path.name for path in (toys / "out/.mimaface-batch").iterdir()) == ["attempts.jsonl", "worker-1.log"]
 
 
+@posix
+def test_a_pair_that_hangs_is_ended_and_tried_again(toys, pairs, batch):
+    status, told, said = batch(pairs(("a.png", "x", "wait once")), "--output-dir", "out", "--timeout", 5)
+    assert status == 0 and told["done"] == 1 and told["seconds"] < 60
+    assert "x: It took longer than 5 s, the limit of --timeout." in said
+
+
+def test_workers_share_the_gpus_that_are_visible(monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    for visible, expected in ((None, ["0", "1", "0"]), ("3,5", ["3", "5", "3"])):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        workers = local_workers(3, 1, tmp_path)
+        assert [worker.environment["CUDA_VISIBLE_DEVICES"] for worker in workers] == expected
+
+
 def test_workers_that_cannot_start_are_told_with_their_reason(toys, pairs, batch, monkeypatch):
     from mimaface.scale import local
 
@@ -213,6 +164,12 @@ def test_workers_that_cannot_start_are_told_with_their_reason(toys, pairs, batch
         status == 1
         and "status 1 (ModuleNotFoundError: No module named 'no_such_module')" in told["failures"][0]["reason"]
     )
+
+
+@posix
+def test_kills_at_random_moments_lose_nothing_and_keep_nothing_wrong(tmp_path):
+    counts = campaign(tmp_path, kills=2, seed=5)
+    assert counts["command"] + counts["worker"] == 2
 
 
 @posix
@@ -236,14 +193,14 @@ def test_the_cost_of_a_pair_is_small(toys, pairs, batch, capsys):
     batch(listed, "--output-dir", "out", "--limit", 1)
     began = time.monotonic()
     ready = []
-    give = LocalWorkers.give
+    give = Crew.give
 
     def timed(self, worker, item):
         ready.append(time.monotonic())
         give(self, worker, item)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LocalWorkers, "give", timed)
+        patch.setattr(Crew, "give", timed)
         status, told, _ = batch(listed, "--output-dir", "out")
     records = [json.loads(path.read_text())["seconds"] for path in (toys / "out").glob("*.json")]
     each = (ready[-1] - ready[0]) / (count - 2)
