@@ -16,7 +16,7 @@ from ..tracker.landmarks import TrackerNetworks, tracker_networks
 from ..tracker.regions import Square, face_square
 from .faces import MAX_FACES_CLIP, MIN_FACE_SIZE, distinct_faces
 
-BELIEVED, KEPT = 0.985, 0.35  # scores from which a new face is believed, and one of the frame before
+BELIEVED, KEPT = 0.97, 0.35  # scores from which a new face is believed, and one of the frame before
 # Doubts (see `Face.doubt`) up to which they are: 0.02–0.03 on most faces, 0.1 where more than half is covered.
 DOUBTFUL, LOST = 0.1, 0.12
 TURNS = (0, 90, 180, 270)  # degrees by which the detector may be wrong about which way up a face is

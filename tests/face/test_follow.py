@@ -134,7 +134,7 @@ def test_a_photograph_in_a_photograph_is_a_face_among_others():
     for head in nodding(8):
         image = scene(20)
         image[20 : 20 + SIDE, 20 : 20 + SIDE] = head
-        image[60:240, 400:580] = np.array(Image.fromarray(other()).resize((180, 180)))
+        image[60:210, 400:550] = np.array(Image.fromarray(other()).resize((150, 150)))
         images.append(image)
     assert all(at(20, middle) for middle in middles(images, index=-1))
     assert all(middle > 400 for middle in middles(images, index=1))

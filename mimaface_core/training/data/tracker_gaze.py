@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ...morphable.bundled.face_mesh import EYE_CORNERS, LEFT_IRIS, LID_MIDDLES, RIGHT_IRIS
 
 SHARE = 0.6  # of images
-SPREAD, LIMIT = (0.14, 0.05), (0.28, 0.1)  # standard deviations and limits along and across an eye, of its width
+SPREAD, LIMIT = (0.18, 0.06), (0.28, 0.1)  # standard deviations and limits along and across an eye, of its width
 OPEN = 0.12  # height over width of an eye from which an iris is shifted
 COARSE = 2  # pixels of an image for one of the field of shifts
 STEPS = 3  # of the search for where a landmark goes
