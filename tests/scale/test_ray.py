@@ -23,12 +23,14 @@ needs_ray = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def ray_cluster(tmp_path_factory):
     """The address of a cluster of one machine with two CPUs."""
+    from ray.util import get_node_ip_address  # Ray knows a machine by this address alone
+
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("ray") / "log"
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
-    command += [f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
+    command += [f"--port={port}", "--include-dashboard=false"]
     command += ["--object-store-memory=80000000", "--disable-usage-stats"]
     with open(log, "w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
@@ -36,7 +38,7 @@ def ray_cluster(tmp_path_factory):
     while "Ray runtime started" not in log.read_text():
         assert process.poll() is None and time.monotonic() < until, log.read_text()
         time.sleep(0.2)
-    yield f"127.0.0.1:{port}"
+    yield f"{get_node_ip_address()}:{port}"
     process.terminate()
     process.wait(60)
 

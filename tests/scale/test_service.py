@@ -110,7 +110,11 @@ def test_what_cannot_run_is_refused_in_a_sentence(serving, toys):
             (send(client, toys, other="x"), 400, "The form has a part 'other'"),
             (client.post("/v1/workflows/trap", json={}), 400, "The request is no form with files"),
             (client.get("/v1/jobs/none"), 404, "There is no such job of yours"),
+            (client.get("/v1/workflows", headers={"Host": "evil.example"}), 403, "answers to this machine only"),
         ]
+        for origin in ("https://evil.example", "null", "http://["):
+            asked = client.post("/v1/workflows/trap", headers={"Origin": origin}, files={"source": b""})
+            cases.append((asked, 403, "not to other sites' pages"))
         (toys / "big.png").write_bytes(bytes(6000))
         cases.append((send(client, toys, file="big.png"), 413, "The files are larger than this service takes."))
         for answer, status, words in cases:
