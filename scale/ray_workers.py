@@ -104,8 +104,8 @@ def connect(address: str) -> None:
         if "ersion mismatch" in reason:
             raise InputError(f"--ray {address}: {reason}; install the cluster's versions here.") from error
         raise InputError(
-            f"--ray {address}: no cluster answers ({reason}); start one with `ray start --head`, check the address, or"
-            " use --ray local."
+            f"--ray {address}: no cluster answers ({reason}); start one with `ray start --head`, check the address and"
+            " RAY_AUTH_TOKEN, or use --ray local."
         ) from error
 
 

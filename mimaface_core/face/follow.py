@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -113,10 +114,14 @@ def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> I
     tracker.start_clip()
     chosen = _ChosenFace(tracker, index)
     shown = with_shots(frames)
-    while some := list(islice(shown, AT_ONCE)):
-        images = [to_uint8_array(frame) for frame, _ in some]
-        tracker.prepare(images)
-        for image, (frame, shot) in zip(images, some, strict=True):
+    waiting: deque[tuple[np.ndarray, Tensor, int]] = deque()
+    while True:
+        waiting.extend((to_uint8_array(frame), frame, shot) for frame, shot in islice(shown, AT_ONCE))
+        if not waiting:
+            return
+        tracker.prepare([image for image, *_ in waiting])
+        while waiting:
+            image, frame, shot = waiting.popleft()
             face = chosen.find(image, shot)
             yield Followed(frame, None if face is None else torch.from_numpy(face.landmarks), shot, face)
 

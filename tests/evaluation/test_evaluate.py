@@ -30,6 +30,9 @@ class StubTracker:
     def start_clip(self):
         pass
 
+    def prepare(self, pictures):
+        pass
+
     frame = still
 
 
@@ -76,7 +79,7 @@ def test_a_pass_retains_no_frames():
     footage = Video(Frames(), 60, Fraction(25))
     scored = Evaluation().score(Pair("a", footage, None, footage))
     assert scored.report["frames"] == 60 and len(scored.stills) == 6
-    assert most < 12
+    assert most < 28  # some are read ahead in both, for cuts and for the tracker
 
 
 def test_missing_faces_are_refused_or_reported():

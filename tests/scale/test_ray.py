@@ -23,6 +23,9 @@ needs_ray = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def ray_cluster(tmp_path_factory):
     """The address of a cluster of one machine with two CPUs."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_AUTH_MODE", "token")
+    patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
     from ray.util import get_node_ip_address  # Ray knows a machine by this address alone
 
     with socket.socket() as free:
@@ -41,6 +44,7 @@ def ray_cluster(tmp_path_factory):
     yield f"{get_node_ip_address()}:{port}"
     process.terminate()
     process.wait(60)
+    patch.undo()
 
 
 def parent(pid):
