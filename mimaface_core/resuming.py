@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import host
+from . import checks, host
 from .appearance.frames import Appearance
+from .arguments import MOTION, PACK, SOURCE
 from .diffusion.kept import KeptClips, kept_clips
 from .diffusion.settings import SamplerSettings
 from .face.source import SourceFace
@@ -21,6 +22,7 @@ from .packs.entries import MANIFEST
 from .packs.pack import ModelPack
 
 
+@checks.checked(pack=PACK, source=SOURCE, motion=MOTION)
 def resumable(
     pack: ModelPack, source: SourceFace, motion: MotionTrack, settings: SamplerSettings, appearance: Appearance
 ) -> AbstractContextManager[KeptClips | None]:

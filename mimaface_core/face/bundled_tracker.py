@@ -16,9 +16,10 @@ from ..tracker.landmarks import TrackerNetworks, tracker_networks
 from ..tracker.regions import Square, face_square
 from .faces import MAX_FACES_CLIP, MIN_FACE_SIZE, distinct_faces
 
-BELIEVED, KEPT = 0.97, 0.35  # scores from which a new face is believed, and one of the frame before
-# Doubts (see `Face.doubt`) up to which they are: 0.02–0.03 on most faces, 0.1 where more than half is covered.
-DOUBTFUL, LOST = 0.1, 0.12
+# Scores less twice the doubt (see `Face.doubt`) from which a new face is believed: doubts are 0.02–0.03 on most faces,
+# 0.06 where much is covered or on what only resembles a face.
+BELIEVED = 0.85
+KEPT, LOST = 0.35, 0.12  # score from which a face of the frame before is believed, and doubt up to which it is
 TURNS = (0, 90, 180, 270)  # degrees by which the detector may be wrong about which way up a face is
 SAME = 0.5  # shift and change of size, over its side, up to which a square that is found is that of a known face
 MOVED = 0.12  # shift of a face between two frames, over its square's side, after which it is looked at again
@@ -97,7 +98,7 @@ class BundledTracker:
         each = [looked[i : i + len(TURNS)] for i in range(0, len(looked), len(TURNS))]
         best = [max(faces, key=lambda face: face.score) for faces in each]
         faces = self._look(image, [face_square(face.landmarks) for face in best if face.score > KEPT])
-        return distinct_faces([face for face in faces if face.score > BELIEVED and face.doubt < DOUBTFUL])
+        return distinct_faces([face for face in faces if face.score - 2 * face.doubt > BELIEVED])
 
     def _again(self, image: Tensor, looked: Looked | None) -> list[Face]:
         """The faces of the frame before in this one uint8 [H, W, 3], but for those that are gone."""

@@ -18,7 +18,7 @@ LONGEST = 1600  # pixels, longest side of the finest level
 LEAST_SIDE = 48  # pixels, shortest side of the coarsest level
 LIKELY = 0.3  # score from which on a place is a candidate
 SAME = 0.5  # candidates nearer than this, over the larger's size, are one face
-MOST = 64  # candidates that are kept
+MOST = 128  # candidates that are kept
 
 
 class Candidate(NamedTuple):
