@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from mimaface.mimaface_core.face.detect import FaceTracker, face_tracker
+from mimaface.mimaface_core.face.follow import AT_ONCE
 from mimaface.mimaface_core.media.frames import Frames
 from mimaface.mimaface_core.media.image import read_image
 from mimaface.mimaface_core.morphable.bundled.face_mesh import (
@@ -86,7 +87,11 @@ def tracked(tracker: FaceTracker, images: list[np.ndarray]) -> tuple[list[Face |
     tracker.frame(images[0])
     tracker.start_clip()
     started = time.perf_counter()
-    found = [max(tracker.frame(image), key=lambda face: unit(face.landmarks), default=None) for image in images]
+    found: list[Face | None] = []
+    for first in range(0, len(images), AT_ONCE):
+        some = images[first : first + AT_ONCE]
+        tracker.prepare(some)
+        found += [max(tracker.frame(image), key=lambda face: unit(face.landmarks), default=None) for image in some]
     return found, len(images) / (time.perf_counter() - started)
 
 
