@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..mimaface_core.errors import InputError
 
-LOCAL = ("127.0.0.1", "::1", "localhost")
 HOUR_SECONDS = 3600
 
 
@@ -22,7 +21,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--data", type=Path, default=Path("service"), metavar="DIR", help="jobs, uploads, results (service)"
     )
-    parser.add_argument("--host", default=LOCAL[0], metavar="HOST", help="the address to listen on (127.0.0.1)")
+    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="the address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8189, metavar="N", help="the port (8189)")
     parser.add_argument("--tokens", type=Path, metavar="FILE", help="a file with a line `NAME TOKEN` for each client")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (1)")
@@ -46,10 +45,10 @@ def work(options: argparse.Namespace) -> int:
     from ..mimaface_core.media.marks.user import request_consent
     from ..mimaface_core.terminal import TerminalHost
     from ..scale.jobs import Jobs
-    from ..scale.service import Limits, Service
+    from ..scale.service import LOOPBACK, Limits, Service
 
     tokens = read_tokens(options.tokens) if options.tokens else {}
-    if not tokens and options.host not in LOCAL:
+    if not tokens and options.host not in LOOPBACK:
         raise InputError(f"--host {options.host} lets anybody in; name the clients in a file: --tokens FILE.")
     for name in ("port", "workers", "max_upload", "quota"):
         if getattr(options, name) < 1:

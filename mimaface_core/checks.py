@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from .errors import InputError
 
@@ -117,3 +118,14 @@ def _check_range(name: str, value: Any, low: float, high: float) -> None:
 
 def _article(noun: str) -> str:
     return noun if noun == "NoneType" else f"{'an' if noun[0] in 'AEIOUaeiou' else 'a'} {noun}"
+
+
+def from_other_site(headers: Mapping[str, str]) -> bool:
+    """Whether a page of another site makes a request, by its headers, whose names count in any case."""
+    try:
+        origin = urlsplit(headers.get("Origin", "")).netloc.lower()
+    except ValueError:
+        origin = ""
+    hosts = {headers.get(name, "").lower() for name in ("Host", "X-Forwarded-Host")} - {""}
+    foreign = "Origin" in headers and origin not in hosts
+    return foreign or headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")

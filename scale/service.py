@@ -15,8 +15,8 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.multipart import BodyPartReader
-from yarl import URL
 
+from ..mimaface_core.checks import from_other_site
 from ..mimaface_core.errors import InputError
 from .jobs import Job, Jobs, TooMany
 from .openapi import description
@@ -29,7 +29,8 @@ TICK_SECONDS = 0.3  # between two looks at a job that somebody follows
 MOST_TEXT_BYTES = 1000  # of a setting
 SWEEPS = 10  # looks for results that have expired, in the time that they are kept
 _SUFFIX = re.compile(r"\.\w{1,8}", re.ASCII)
-_OPEN = ("/", "/openapi.json")  # without a token
+_PORT = re.compile(r":[0-9]+$")
+_OPEN = ("/", "/openapi.json")  # without a token, and for those who follow a link
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # names of this machine; a site may give itself its address, not its name
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -84,10 +85,9 @@ class Service:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let in whom a token names, and no other site's pages; refuse in JSON, one sentence."""
-        origin = request.headers.get("Origin")
-        if origin is not None and _authority(origin) != request.host:
+        if request.path not in _OPEN and from_other_site(request.headers):
             return _refusal(403, "This service answers to its own page and to programs, not to other sites' pages.")
-        if not self.limits.tokens and URL(f"http://{request.host}").host not in LOOPBACK:
+        if not self.limits.tokens and _PORT.sub("", request.host.lower()).strip("[]") not in LOOPBACK:
             return _refusal(403, "This service answers to this machine only; start it with --tokens for others.")
         if self._client(request) is None and request.path not in _OPEN:
             return _refusal(401, "This service needs a token; send it as `Authorization: Bearer TOKEN`.")
@@ -229,14 +229,6 @@ async def _write(part: BodyPartReader, path: Path, most: int) -> tuple[str, int]
             summed.update(block)
             await asyncio.to_thread(file.write, block)
     return summed.hexdigest(), size
-
-
-def _authority(origin: str) -> str:
-    """Host and port of an address; empty where it is none."""
-    try:
-        return URL(origin).authority
-    except ValueError:
-        return ""
 
 
 def _refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -33,11 +33,13 @@ class Looked(NamedTuple):
 
     Attributes:
         image: uint8 [H, W, 3].
+        pixels: the same, where the networks are.
         squares: that were looked at.
         faces: one in each.
     """
 
     image: np.ndarray
+    pixels: Tensor
     squares: list[Square]
     faces: list[Face]
 
@@ -67,14 +69,17 @@ class BundledTracker:
         faces = self._networks.look([image for image in pixels for _ in squares], squares * len(images))
         count = len(squares)
         self._ahead = deque(
-            Looked(image, squares, faces[i * count : (i + 1) * count]) for i, image in enumerate(images)
+            Looked(image, there, squares, faces[i * count : (i + 1) * count])
+            for i, (image, there) in enumerate(zip(images, pixels, strict=True))
         )
 
     def frame(self, image: np.ndarray) -> list[Face]:
         """All faces of the clip's next frame uint8 [H, W, 3], in no fixed order."""
-        pixels = self._pixels(image)
         looked = self._ahead.popleft() if self._ahead else None
-        faces = self._again(pixels, looked if looked is not None and looked.image is image else None)
+        if looked is not None and looked.image is not image:
+            looked = None
+        pixels = self._pixels(image) if looked is None else looked.pixels
+        faces = self._again(pixels, looked)
         if not faces or self._number % SEARCH_EVERY == 0:
             faces += self._searched(pixels, max(MIN_FACE_SIZE, CLIP_SHARE * max(image.shape[:2])), faces)
         self._faces = distinct_faces(faces)[:MAX_FACES_CLIP]

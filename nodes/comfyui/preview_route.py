@@ -10,11 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from PIL import Image
 
+from ...mimaface_core.checks import from_other_site
 from ...mimaface_core.errors import InputError
 from ...mimaface_core.morphable.bundled.controls import controls_for_page
 from ...mimaface_core.morphable.bundled.edit_value import EditValue
@@ -100,19 +100,8 @@ class Rate:
 
 def check_origin(request: web.Request) -> None:
     """Raises Refused for a request that a page of another origin makes."""
-    origin = request.headers.get("Origin")
-    hosts = {request.headers.get(name, "").lower() for name in ("Host", "X-Forwarded-Host")} - {""}
-    foreign = origin is not None and _host_of(origin) not in hosts
-    if foreign or request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+    if from_other_site(request.headers):
         raise Refused(403, "Previews are drawn for ComfyUI's own page only.")
-
-
-def _host_of(origin: str) -> str:
-    """Host and port of an address; nothing for what is no address."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
 
 
 async def read_body(request: web.Request) -> dict[str, Any]:
