@@ -23,7 +23,9 @@ from .face.detect import FaceTracker, face_tracker
 from .face.extract import measure
 from .face.follow import follow, still_landmarks
 from .face.implicit_source import ImplicitSource
-from .implicit.detail import own_flow
+from .face.source import SourceFace
+from .implicit.detail import enlarged, own_flow
+from .implicit.eyes import Painted
 from .implicit.face_codes import blinking_mean, completed_blinks, motion_codes
 from .implicit.local_motion import local_motion
 from .implicit.motion import RATE, ImplicitMotion
@@ -33,9 +35,12 @@ from .implicit.steering import Steering
 from .media.audio import AnyAudio, AudioFile
 from .media.frames import Frames
 from .media.marks.report import name_marks
+from .morphable.bundled.face import bundled_face
+from .morphable.bundled.face_mesh import EYE_LANDMARKS
 from .packs.find import find_implicit_pack
 from .packs.implicit_pack import ImplicitPack
 from .pipeline import MOST_FACES
+from .reprojection.photo_analysis import analyse_photo
 from .tensors import moved, to_float, to_uint8
 
 _FACE = checks.whole(-1, MOST_FACES)
@@ -80,10 +85,10 @@ def encode_implicit(
     with current.load(pack.generator), torch.no_grad():
         encoded = encode_source(pack.generator, small[None])
         if pack.movements is not None:
-            _, track = pack.extractor.still(image, landmarks)
+            fitted, track = pack.extractor.still(image, landmarks)
             codes = motion_codes(track, pack.movements)
             encoded = encoded._replace(motion=codes.to(encoded.motion.device))
-            local = local_motion(marks / (pack.image_size / 2) - 1, codes[0], pack.movements)
+            local = local_motion(crop, marks, codes[0], pack.movements, _hidden_eyes(fitted, pack.image_size))
         if pack.manifest.image_size is not None:
             flow = own_flow(pack.generator, encoded)
     return ImplicitSource(image, crop, matrix, marks, *moved((encoded, flow, local), "cpu"))
@@ -210,6 +215,13 @@ def render_implicit(
             preview = Image.fromarray(to_uint8(images[-1]).numpy()) if current.previews else None
             progress.update(len(images), preview)
             yield images
+
+
+def _hidden_eyes(source: SourceFace, size: int) -> list[Painted]:
+    """What a photograph hides of its right and left eye, at a size."""
+    photo = analyse_photo(bundled_face(), source.crop, source.landmarks, source.track)
+    closed, sclera = (enlarged(layer, size) for layer in (photo.closed[:, :4], photo.without_irises[None]))
+    return [Painted(closed[number], sclera[0], photo.textures[name]) for number, name in enumerate(EYE_LANDMARKS)]
 
 
 def _tracker() -> FaceTracker:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from .encoder import Source
 from .generator import Drawn, Generator, places_of, shares_of
-from .local_motion import FIELD, LocalMotion, cavity, moved_places
+from .local_motion import FIELD, LocalMotion, cavity, moved_places, with_moved_eyes
 
 
 class Carried(NamedTuple):
@@ -61,14 +61,14 @@ def with_photograph(drawn: Drawn, photograph: Carried, change: Tensor | None = N
 
 
 def _with_local_motion(drawn: Drawn, photograph: Carried, local: LocalMotion, change: Tensor) -> Tensor:
-    """Frames [B, 3, R, R] of the photograph alone: its places moved, then turned with the head."""
+    """Frames [B, 3, R, R] of the photograph alone: its eyes and places moved, then turned with the head."""
     flow, size = drawn.flows[-1].float(), photograph.image.shape[-1]
     shift = (places_of(flow) - places_of(photograph.flow.float())).permute(0, 3, 1, 2)
     shift = enlarged(shift, FIELD)
     centres = centres_of(shift)
     turned = centres + shift.permute(0, 2, 3, 1)
     shift = (moved_places(turned, local, change) - centres).permute(0, 3, 1, 2)
-    taken = _carried(photograph.image, enlarged(shift, size))
+    taken = _carried(with_moved_eyes(photograph.image, local, change), enlarged(shift, size))
     inside = F.grid_sample(cavity(local, change), turned, padding_mode="border", align_corners=False)
     inside = enlarged(inside, size)
     return torch.lerp(taken, inside[:, :3], inside[:, 3:])

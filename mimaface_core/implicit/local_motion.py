@@ -8,6 +8,7 @@ mouth that opens shows is painted: a dark cavity behind a row of teeth.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,29 +17,25 @@ from torch.nn import functional as F
 
 from ..morphable.bundled.face import bundled_face
 from ..morphable.bundled.face_mesh import (
-    EYE_CORNERS,
+    EYE_LANDMARKS,
     FACE_POINTS,
     INNER_LOWER_LIP,
     INNER_UPPER_LIP,
-    LEFT_LOWER_LID,
-    LEFT_UPPER_LID,
-    LID_MIDDLES,
-    RIGHT_LOWER_LID,
-    RIGHT_UPPER_LID,
 )
 from ..morphable.rasterize import interpolate, rasterize
 from ..motion.rotation import rotation_of
 from ..tensors import blur
-from .face_codes import GAZE, GAZE_X, HEAD, LOCAL, MOUTH, SHUT, FaceMovements, movement_of
+from .eyes import Eye, EyePoints, Painted, eye_of, with_eyes
+from .face_codes import BROWS, GAZE, HEAD, LOCAL, MOUTH, SHUT, FaceMovements, movement_of
 
 FIELD = 256  # pixels, side of the fields
 ROUNDS = 3  # in which the place is found that a movement brings to each pixel
 REACH = 10.0  # pixels around the face in which movements fade out
-EYE_SOFTNESS = 1.5  # pixels by which an eye's edge is softened for the gaze
 FARTHEST = 1.0  # local movement, in its unit
-LIDS = [MOUTH, MOUTH + 1]  # among the movements of the face
-LID_GAINS = (0.5, 4.0)  # limits of the factors by which lids move more or less than the model's
-EYES = ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID))
+# among the local movements
+LIDS = slice(MOUTH, MOUTH + 2)
+LOOK = slice(LIDS.stop, LIDS.stop + len(GAZE))
+SKIN = [*range(MOUTH), *range(LOOK.stop, LOOK.stop + BROWS)]
 CAVITY, TEETH = (-0.66, -0.84, -0.82), (0.42, 0.30, 0.16)  # colours in ±1
 LIP_SHADOW = 0.10  # mouth widths below the upper lip that it shades
 LEAST_LIGHT = 0.25  # that is left there
@@ -51,44 +48,50 @@ class LocalMotion(NamedTuple):
     """How the places of one photograph move.
 
     Attributes:
-        fields: [1, 28, FIELD, FIELD], x and y in half sides of a unit of each local movement, in the order of codes.
+        fields: [1, 20, FIELD, FIELD], x and y in half sides of a unit of each movement of mouth and brows.
+        eyes: right and left.
         lips: places of the inner lips, upper then lower, from corner to corner [22, 2] in ±1.
-        lip_fields: how they move [22, 14, 2].
+        lip_fields: how they move [22, 10, 2].
         movement: the photograph's own movements [20], in their units.
         head: [6, 6], see `FaceMovements`.
     """
 
     fields: Tensor
+    eyes: tuple[Eye, ...]
     lips: Tensor
     lip_fields: Tensor
     movement: Tensor
     head: Tensor
 
 
-def local_motion(landmarks: Tensor, codes: Tensor, movements: FaceMovements) -> LocalMotion:
+def local_motion(
+    crop: Tensor, landmarks: Tensor, codes: Tensor, movements: FaceMovements, painted: Sequence[Painted]
+) -> LocalMotion:
     """How a photograph's places move with its codes.
 
     Args:
-        landmarks: [478, 2 or 3] in ±1 of the photograph.
+        crop: the photograph [3, S, S] in ±1.
+        landmarks: [478, 2 or 3] in pixels of it.
         codes: the photograph's own [20].
         movements: that the codes stand for.
+        painted: what the photograph hides of its right and left eye.
     """
     model, own = bundled_face().model, movement_of(codes[None])
-    places = landmarks[:FACE_POINTS, :2]
+    places = landmarks[:, :2] / (crop.shape[-1] / 2) - 1
+    places = places[:FACE_POINTS]
     turn = rotation_of(own[:, :3] * torch.tensor([HEAD[name] for name in ("pitch", "yaw", "roll")]))[0]
-    mean = model.mean_shape[:FACE_POINTS]
-    seen = mean @ turn
+    seen = model.mean_shape[:FACE_POINTS] @ turn
     scale = (places[:, 0].amax() - places[:, 0].amin()) / (seen[:, 0].amax() - seen[:, 0].amin())
-    moved = torch.einsum("vce,ek->vkc", model.expression_basis[:FACE_POINTS], movements.face)  # [468, 12, 3]
+    skin = movements.face[:, [*range(MOUTH), *range(-BROWS, 0)]]
+    moved = torch.einsum("vce,ek->vkc", model.expression_basis[:FACE_POINTS], skin)  # [468, 10, 3]
     moved = (moved @ turn)[..., :2] * scale * torch.tensor([1.0, -1.0])
-    moved[:, LIDS] *= _lid_gains(places, moved[:, LIDS])[:, None]
-    still = moved.new_zeros(FACE_POINTS, len(GAZE), 2)
-    before = GAZE_X - LOCAL
-    moved = torch.cat([moved[:, :before], still, moved[:, before:]], 1)  # [468, 14, 2]
     fields = _spread(places, -seen[:, 2], moved)
-    fields[:, 2 * before : 2 * before + 4] = _gaze_fields(places)
+    eyes = []
+    for eye, hidden, lids in zip(EYE_LANDMARKS.values(), painted, own[0, LOCAL:][LIDS], strict=True):
+        lines = (landmarks[line, :2] for line in (eye.upper_lid, eye.lower_lid, eye.brow_edge, eye.iris))
+        eyes.append(eye_of(crop, EyePoints(*lines), hidden, SHUT - lids))
     lips = torch.tensor([*INNER_UPPER_LIP, *INNER_LOWER_LIP])
-    return LocalMotion(fields, places[lips], moved[lips], own[0], movements.head)
+    return LocalMotion(fields, tuple(eyes), places[lips], moved[lips], own[0], movements.head)
 
 
 def local_change(local: LocalMotion, codes: Tensor) -> Tensor:
@@ -99,9 +102,9 @@ def local_change(local: LocalMotion, codes: Tensor) -> Tensor:
     """
     own = local.movement[LOCAL:]
     reach = own.abs().clamp(min=FARTHEST)
-    change = movement_of(codes)[:, LOCAL:].clamp(-reach, reach) - own
-    change[:, LIDS] = change[:, LIDS].clamp(max=SHUT)
-    return change
+    asked = movement_of(codes)[:, LOCAL:].clamp(-reach, reach)
+    asked[:, LIDS] = asked[:, LIDS].minimum(own[LIDS].clamp(min=SHUT))
+    return asked - own
 
 
 def asked_of_head(local: LocalMotion, codes: Tensor) -> Tensor:
@@ -111,8 +114,13 @@ def asked_of_head(local: LocalMotion, codes: Tensor) -> Tensor:
     return torch.cat([asked, own[head:].expand(len(codes), -1)], 1).tanh()
 
 
+def with_moved_eyes(image: Tensor, local: LocalMotion, change: Tensor) -> Tensor:
+    """A photograph [1, 3, S, S] with its eyes moved: [N, 3, S, S]; `change` as `local_change` tells it."""
+    return with_eyes(image, local.eyes, change[:, LIDS], change[:, LOOK])
+
+
 def moved_places(places: Tensor, local: LocalMotion, change: Tensor) -> Tensor:
-    """Where the photograph shows what its movements bring to places.
+    """Where the photograph shows what its movements of mouth and brows bring to places.
 
     Args:
         places: [N, h, w, 2] in ±1.
@@ -122,7 +130,7 @@ def moved_places(places: Tensor, local: LocalMotion, change: Tensor) -> Tensor:
     Returns:
         [N, h, w, 2].
     """
-    shift = torch.einsum("nk,kcyx->ncyx", change, local.fields.view(-1, 2, FIELD, FIELD))
+    shift = torch.einsum("nk,kcyx->ncyx", change[:, SKIN], local.fields.view(-1, 2, FIELD, FIELD))
     result = places
     for _ in range(ROUNDS):
         result = places - F.grid_sample(shift, result, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)
@@ -140,7 +148,7 @@ def cavity(local: LocalMotion, change: Tensor) -> Tensor:
         [N, 4, FIELD, FIELD]: colours in ±1, and how much of them is seen in 0–1.
     """
     half, count = len(local.lips) // 2, len(change)
-    lips = local.lips + torch.einsum("nk,pkc->npc", change, local.lip_fields)
+    lips = local.lips + torch.einsum("nk,pkc->npc", change[:, SKIN], local.lip_fields)
     width = (local.lips[0] - local.lips[half - 1]).norm()
     gap = (lips[:, half:, 1] - lips[:, :half, 1]) / width  # [N, 11]
     own = ((local.lips[half:, 1] - local.lips[:half, 1]) / width).clamp(min=0)  # where the photograph shows the inside
@@ -171,31 +179,6 @@ def _spread(places: Tensor, depth: Tensor, moved: Tensor) -> Tensor:
     near = blur(covered, REACH)
     around = blur(fields * covered, REACH) / near.clamp(min=1e-3) * (2 * near).clamp(max=1)
     return torch.where(covered > 0, fields, around)
-
-
-def _lid_gains(places: Tensor, moved: Tensor) -> Tensor:
-    """Factors [2] on the movements [468, 2, 2] of right and left lids with which a driver's shut eye shuts these."""
-    upper, lower = torch.tensor(LID_MIDDLES).T
-    opening = (places[lower] - places[upper]).norm(dim=-1)
-    closing = (moved[upper] - moved[lower]).diagonal(dim1=0, dim2=1)[1]  # downwards, of each eye by its own lids
-    low, high = LID_GAINS
-    return (opening / (SHUT * closing.clamp(min=1e-4))).clamp(low, high)
-
-
-def _gaze_fields(places: Tensor) -> Tensor:
-    """Fields [4, FIELD, FIELD] of a unit of gaze in x and in y, inside the eyes."""
-    result = torch.zeros(4, FIELD, FIELD)
-    for (upper, lower), corners in zip(EYES, EYE_CORNERS, strict=True):
-        rim = places[torch.tensor([*upper, *lower])]
-        points = torch.cat([(rim + 1) * FIELD / 2, torch.ones(len(rim), 1)], 1)[None]
-        inside = rasterize(points, _strip(len(upper)), FIELD, FIELD, near=-math.inf).mask[:, None].float()
-        inside = blur(inside, EYE_SOFTNESS)[0, 0]
-        across = places[torch.tensor(corners)]
-        along = (across[1] - across[0]) * torch.sign(across[1, 0] - across[0, 0])
-        upwards = torch.stack([along[1], -along[0]])
-        for number, (axis, unit) in enumerate(zip((along, upwards), GAZE.values(), strict=True)):
-            result[2 * number : 2 * number + 2] += axis[:, None, None] * unit * inside
-    return result
 
 
 def _strip(count: int) -> Tensor:

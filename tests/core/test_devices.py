@@ -16,6 +16,7 @@ from mimaface.mimaface_core.face.fit import fit_landmarks
 from mimaface.mimaface_core.face.implicit_source import ImplicitSource
 from mimaface.mimaface_core.face.source import SourceFace
 from mimaface.mimaface_core.implicit.detail import own_flow
+from mimaface.mimaface_core.implicit.eyes import Painted
 from mimaface.mimaface_core.implicit.face_codes import NAMES
 from mimaface.mimaface_core.implicit.generator import Generator
 from mimaface.mimaface_core.implicit.groups import GroupFactors
@@ -125,9 +126,9 @@ def test_an_implicit_pack_works_on_the_gpu_and_gives_what_it_makes_to_the_cpu(tm
 def test_the_bundled_implicit_pack_moves_a_face_on_the_gpu():
     coefficients, _ = people(1, seed=5, expression=0.0)
     coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -6.0]]))
-    points = landmarks(coefficients, torch.zeros(1, 4))[0] / 128 - 1
+    points = 2 * landmarks(coefficients, torch.zeros(1, 4))[0]
     codes = torch.zeros(3, 20)
-    codes[1, NAMES.index("mouth_1")], codes[2, NAMES.index("yaw")] = 0.6, 0.3
+    codes[1, NAMES.index("mouth_1")], codes[1, NAMES.index("lid_left")], codes[2, NAMES.index("yaw")] = 0.6, 0.3, 0.3
 
     def made():
         pack = load_implicit()
@@ -136,7 +137,8 @@ def test_the_bundled_implicit_pack_moves_a_face_on_the_gpu():
             small = torch.nn.functional.interpolate(crop[None], 256, mode="area")
             encoded = encode_source(pack.generator, small)._replace(motion=codes[:1].to(host.current().device))
             flow = own_flow(pack.generator, encoded)
-        local = local_motion(points, codes[0], pack.movements)
+        painted = [Painted(randn(4, 512, 512), crop, randn(5, 32, 32))] * 2
+        local = local_motion(crop, points, codes[0], pack.movements, painted)
         parts = moved((encoded, flow, local), "cpu")
         source = ImplicitSource(torch.zeros(8, 8, 3), crop, torch.eye(3)[:2], points, *parts)
         return torch.cat(list(render_implicit(pack, source, ImplicitMotion(codes), "absolute")))

@@ -19,7 +19,7 @@ from mimaface.mimaface_core.implicit.face_codes import (
 )
 from mimaface.mimaface_core.implicit.local_motion import cavity, local_change, moved_places
 from mimaface.mimaface_core.implicit.motion import ImplicitMotion
-from mimaface.mimaface_core.morphable.bundled.face_mesh import LID_MIDDLES
+from mimaface.mimaface_core.morphable.bundled.face_mesh import IRIS_CENTRES, LID_MIDDLES
 from mimaface.mimaface_core.packs.implicit_pack import BUNDLED_IMPLICIT
 from mimaface.mimaface_core.training.data.implicit_codes import movements
 
@@ -96,12 +96,33 @@ def test_lids_stop_where_they_meet(source):
     codes = changed(source, lid_right=0.0)
     codes[1, NAMES.index("lid_right")] = 0.999
     change = local_change(source.local, codes)
-    assert change[1].max() == SHUT
-    upper, lower = (source.landmarks[point, :2] / 256 - 1 for point in LID_MIDDLES[0])
-    # the middle of the shut eye is taken from between the lids, and no further
-    middle = ((upper + lower) / 2).view(1, 1, 1, 2).expand(2, -1, -1, -1)
-    taken = moved_places(middle, source.local, change)[1, 0, 0]
-    assert upper[1] - 0.05 < taken[1] < lower[1] + 0.02
+    own = source.local.movement[NAMES.index("lid_right")]
+    assert change[1].max() == pytest.approx(float(SHUT - own))
+
+
+@needs_faces
+def test_a_shut_eye_shows_neither_iris_nor_white_and_the_other_stays(pack, source):
+    codes = changed(source, lid_right=0.0)
+    codes[1, NAMES.index("lid_right")] = 0.999
+    still, shut = drawn(pack, source, codes)
+    sides = []
+    for (upper, lower), iris in zip(LID_MIDDLES, IRIS_CENTRES, strict=True):
+        x, top, bottom = (source.landmarks[point, axis] for point, axis in ((iris, 0), (upper, 1), (lower, 1)))
+        column = slice(int(top) + 2, int(bottom) - 1), slice(int(x) - 3, int(x) + 4)
+        sides.append([frame[column].mean(-1) for frame in (still, shut)])
+    (opened, closed), (other, same) = sides
+    assert opened.amax() - opened.amin() > 0.3  # an iris, and what it mirrors
+    assert closed[: len(closed) // 2].amin() > opened.amin() + 0.25  # skin where the pupil was
+    assert (other - same).abs().max() < 0.01
+
+
+@needs_faces
+def test_irises_look_aside_as_they_are(pack, source):
+    still, moved = drawn(pack, source, changed(source, gaze_x=0.5))
+    x, y = source.landmarks[IRIS_CENTRES[0], :2].int().tolist()
+    dark = [(0.8 - frame[y - 4 : y + 5, x - 20 : x + 21].mean(-1)).clamp(min=0).sum(0) for frame in (still, moved)]
+    before, after = ((one * torch.arange(41)).sum() / one.sum() for one in dark)
+    assert after - before > 2  # pixels
 
 
 @needs_faces
