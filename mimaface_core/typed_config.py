@@ -93,7 +93,10 @@ def _read_value(kind: Any, value: object, key: str) -> Any:
     if origin is dict and isinstance(value, dict):
         return {k: _read_value(arguments[1], v, f"{key}.{k}") for k, v in value.items()} if arguments else value
     if origin is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise _Fault(f"'{key}' is too large for a number") from error
     # bool is a subclass of int, but true and false are no numbers
     if isinstance(value, origin) and (origin is bool or not isinstance(value, bool)):
         return value

@@ -16,6 +16,7 @@ from ..headless.connection import Connection, RequestRefused, Unreachable
 from ..headless.files import count_frames, shown_files
 from ..headless.problems import GraphRefused
 from ..mimaface_core.errors import Cancelled, InputError
+from ..mimaface_core.media.image import DAMAGED
 from ..mimaface_core.terminal import TerminalHost
 from .crew import Answer
 from .hashes import digest, files_of
@@ -278,7 +279,7 @@ def _whole(made: Path) -> bool:
             try:
                 with Image.open(path) as image:
                     image.load()
-            except (OSError, ValueError, SyntaxError):
+            except (*DAMAGED, Image.DecompressionBombError):
                 return False
         elif not count_frames([path]):
             return False

@@ -162,10 +162,13 @@ def kept_clips(parent: Path, key: str, resume: bool = True) -> Iterator[KeptClip
     if not taken:
         yield None
         return
+    kept, over = KeptClips(folder), False
     try:
-        yield KeptClips(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        yield kept
+        over = True
     finally:
+        if over or not kept.frames:
+            shutil.rmtree(folder, ignore_errors=True)
         mark.release()
         _forget_oldest(parent)
 

@@ -163,7 +163,7 @@ def _listed_files(row: dict, number: int, listed: Path) -> dict[str, Path]:
     paths = {}
     for column, value in row.items():
         if column not in PAIR_COLUMNS:
-            name = "that has no header" if column is None else str(column)
+            name = "that has no header" if column is None else shown(str(column))
             raise InputError(f"--pairs {listed}: unknown column {name}; there are {', '.join(PAIR_COLUMNS)}.")
         if value in (None, ""):
             continue

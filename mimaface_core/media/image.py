@@ -23,7 +23,17 @@ LARGEST_MEGAPIXELS = 64
 _STRIP_ROWS = 256  # converted at a time
 # What Pillow raises for damaged files, apart from DecompressionBombError.
 DAMAGED = (
-    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError),
+    *(
+        OSError,
+        EOFError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+        RuntimeError,
+        AssertionError,
+    ),
     struct.error,
 )
 # Brands of ISO media files that are still images.

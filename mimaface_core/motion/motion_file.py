@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..files import shown
 
 _RATE = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}|/0*[1-9][0-9]{0,17})?")  # as `save` writes it, or a decimal
+LARGEST = 1_000_000  # number of a motion, in whatever unit
 _SLOWEST, _FASTEST = Fraction(1, 100), Fraction(1000)  # frames a second
 
 Motion = TypeVar("Motion")
@@ -49,7 +50,7 @@ class Parts:
     notes: dict[str, str]
 
     def numbers(self, name: str) -> Tensor:
-        """A part in single precision, whose numbers must be finite."""
+        """A part in single precision, whose numbers must be finite, and none larger than LARGEST."""
         values = self.tensors[name]
         if values.dtype == torch.bool or values.is_complex():
             kind = str(values.dtype).removeprefix("torch.")
@@ -57,6 +58,8 @@ class Parts:
         values = values.to(torch.float32)
         if not values.isfinite().all():
             raise self._fault(f"its {name} hold values that are no finite numbers")
+        if values.numel() and values.abs().amax() > LARGEST:
+            raise self._fault(f"its {name} hold values above {LARGEST:,}, which no face has")
         return values
 
     def flags(self, name: str) -> Tensor:

@@ -97,11 +97,17 @@ def test_what_is_damaged_is_drawn_again_or_refused(draw, runs, damage):
             assert kept.state is None and len(draw(kept)[0]) == TOTAL
 
 
-def test_of_interrupted_runs_the_latest_are_kept(runs):
+def test_of_interrupted_runs_the_latest_are_kept(draw, runs):
     for number in range(MOST_RUNS + 2):
-        with pytest.raises(Killed), kept_clips(runs, f"{number}"):
-            raise Killed
+        with pytest.raises(Killed), kept_clips(runs, f"{number}") as kept:
+            draw(kept, dies_at=1)
     assert len(list(runs.iterdir())) == MOST_RUNS and (runs / f"{MOST_RUNS + 1}").is_dir()
+
+
+def test_an_interrupted_run_without_a_finished_clip_leaves_nothing(draw, runs):
+    with pytest.raises(Killed), kept_clips(runs, "key") as kept:
+        draw(kept, dies_at=0)
+    assert not runs.exists()
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(draw, runs, caplog):

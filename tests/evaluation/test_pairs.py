@@ -66,6 +66,7 @@ def test_a_list_names_the_files_of_each_pair(folders, tmp_path):
     assert names(find_pairs(None, listed=other)) == [["1.mp4", None, "x.mp4", None]]
     for text, message in (
         ("output,driven\nout/1.mp4,drivers/x.mp4\n", "unknown column driven"),
+        (f"output,{'x' * 5000}\nout/1.mp4,drivers/x.mp4\n", "unknown column x+…x+;"),
         ("output,driver\nout/1.mp4,drivers/z.mp4\n", "z.mp4 was not found"),
         ("clip,driver\nout/1.mp4,drivers/x.mp4\n", "names no outputs"),
         ("", "names no outputs"),

@@ -13,6 +13,7 @@ from support.profiles import RGB_SPACES, grey_profile, rgb_profile
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.media import read_image
 from mimaface.mimaface_core.media.image import LARGEST_MEGAPIXELS, read_transparency
+from mimaface.mimaface_core.media.marks.report import name_marks
 
 
 def colours():
@@ -151,6 +152,16 @@ def test_what_the_mask_editor_wrote_is_a_mask_whatever_lies_below(tmp_path):
 def test_avif_is_read(tmp_path):
     colours().save(tmp_path / "a.avif", quality=95)
     assert levels_apart(read_image(tmp_path / "a.avif"), colours()) < 3
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_a_damaged_avif_is_refused_and_has_no_marks(tmp_path):
+    colours().save(tmp_path / "a.avif")
+    data = (tmp_path / "a.avif").read_bytes()
+    (tmp_path / "b.avif").write_bytes(data[:16] + bytes(len(data) - 16))
+    with pytest.raises(InputError, match="b.avif"):
+        read_image(tmp_path / "b.avif")
+    name_marks(tmp_path / "b.avif", "the image")
 
 
 def test_heic_is_read_where_its_library_is_installed(tmp_path):

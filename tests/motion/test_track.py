@@ -115,6 +115,7 @@ def test_parts_of_other_number_types_are_converted(saved):
     [
         ({"coefficients": torch.ones(3, 257, dtype=torch.bool)}, "coefficients are of type bool, not numbers"),
         ({"gaze": torch.full((3, 4), float("nan"))}, "gaze hold values that are no finite numbers"),
+        ({"gaze": torch.full((3, 4), 1e20)}, "gaze hold values above 1,000,000"),
         ({"visible": torch.tensor([0.5, 1, 0])}, "visible holds other values than true and false"),
         ({"alignment": torch.zeros(3, 3)}, "needs alignment of shape"),
     ],

@@ -5,6 +5,7 @@ import hashlib
 import json
 import queue
 import struct
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -54,6 +55,11 @@ class FakeComfyUI(ThreadingHTTPServer):
         self.history = {"outputs": outputs or {}, "status": {"status_str": status, "messages": list(messages)}}
         self.running, self.pending = [], []
         self.send("executing", node=None)
+
+    def handle_error(self, request, client_address):
+        """A client that hangs up is no fault of the server."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def stop(self):
         """As a process that ends."""

@@ -220,6 +220,7 @@ def test_the_record_of_a_shipped_configuration_is_its_file(name):
         ("image", {"stepz": 20}, "'image.stepz' is unknown, the closest known key is 'steps'"),
         ("vae", {"peopel": 3}, "'vae.peopel' is unknown, the closest known key is 'people'"),
         ("latents", {"size": "512"}, "'latents.size' is not of type int"),
+        ("image", {"rate": 10**400}, "'image.rate' is too large for a number"),
         ("latents", {"target": "image"}, "latents.target 'image' is not one of picture, residual"),
         ("ablate", {"ica": 1}, "'ablate.ica' is not of type bool"),
         ("start", {"lora": "x"}, "'start.lora' is unknown, known keys are unet, motion, vision, vae"),

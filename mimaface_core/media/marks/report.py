@@ -15,6 +15,7 @@ from ...errors import InputError
 from ...tensors import to_uint8
 from ..container import Source, existing_file, name_of, warn_once
 from ..frames import Frames
+from ..image import DAMAGED
 from .find import Found, find_watermark
 from .sign import CheckedCredentials, checked_credentials
 
@@ -211,7 +212,7 @@ def _texts(file: io.BytesIO | Path) -> Iterator[bytes]:
         with Image.open(file) as image:
             # Of PNG, texts that stand behind the pixels are found only in the bytes.
             values = list(image.info.values())
-    except (OSError, ValueError, SyntaxError, InputError, Image.DecompressionBombError):
+    except (*DAMAGED, InputError, Image.DecompressionBombError):
         return
     for value in values:
         if isinstance(value, (str, bytes)):
