@@ -160,9 +160,7 @@ def speak_implicit(
     settings = settings or pack.speaking()
     if reference is not None:
         settings = settings.like(reference)
-    if pack.movements is not None and isinstance(settings.mean, str) and settings.mean == POSTURE:
-        settings = replace(settings, mean=blinking_mean(source.posture))
-    steering = Steering(pack.groups, settings.factors, source.posture, settings.rest)
+    spoken = SpokenCodes(pack, source, settings)
     sound = AudioFile.open(audio) if isinstance(audio, (str, Path)) else audio
     if sound is None:
         raise InputError(f"{audio} has no audio to speak with; give a video with audio, or an audio file.")
@@ -173,12 +171,9 @@ def speak_implicit(
         current.load(network),
         current.progress(speech.frames(RATE), "speaking") as progress,
     ):
-        for codes in speak(network, source.posture, pack.speech_features(speech), settings):
+        for codes in speak(network, source.posture, pack.speech_features(speech), spoken.settings):
             progress.update(len(codes))
-            if pack.movements is not None:
-                codes = completed_blinks(codes, source.posture)
-            steered = steering(codes, None if quiet is None else quiet.take(len(codes)))
-            yield ImplicitMotion(steered, groups=pack.groups)
+            yield spoken(codes, None if quiet is None else quiet.take(len(codes)))
 
 
 @checks.checked(
@@ -222,6 +217,27 @@ def _hidden_eyes(source: SourceFace, size: int) -> list[Painted]:
     photo = analyse_photo(bundled_face(), source.crop, source.landmarks, source.track)
     closed, sclera = (enlarged(layer, size) for layer in (photo.closed[:, :4], photo.without_irises[None]))
     return [Painted(closed[number], sclera[0], photo.textures[name]) for number, name in enumerate(EYE_LANDMARKS)]
+
+
+class SpokenCodes:
+    """What is done to the transformer's codes of a source that speaks: blinks completed, each group steered.
+
+    Attributes:
+        settings: by which the transformer speaks for this source.
+    """
+
+    def __init__(self, pack: ImplicitPack, source: ImplicitSource, settings: SpeakSettings) -> None:
+        self._pack, self._source = pack, source
+        if pack.movements is not None and isinstance(settings.mean, str) and settings.mean == POSTURE:
+            settings = replace(settings, mean=blinking_mean(source.posture))
+        self.settings = settings
+        self._steering = Steering(pack.groups, settings.factors, source.posture, settings.rest)
+
+    def __call__(self, codes: Tensor, pauses: Tensor | None = None) -> ImplicitMotion:
+        """The next codes [n, K] as motion; `pauses` [n], whether nobody speaks, where the settings ask for `rest`."""
+        if self._pack.movements is not None:
+            codes = completed_blinks(codes, self._source.posture)
+        return ImplicitMotion(self._steering(codes, pauses), groups=self._pack.groups)
 
 
 def _tracker() -> FaceTracker:

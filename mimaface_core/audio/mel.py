@@ -8,7 +8,7 @@ neither streams; the filter bank is that of transformers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .speech import SAMPLE_RATE, Speech
+from .streams import streamed
 
 HOP = 200  # samples from one mel frame to the next
 MELS = 80  # bands
@@ -37,7 +38,7 @@ def mel_spectrogram(wave: Tensor) -> Tensor:
     Returns:
         [80, 1 + T // 200] in ±4.
     """
-    return torch.cat(list(_mels([wave]))).T
+    return torch.cat(list(streamed(MelStream(), [wave]))).T
 
 
 def mel_stream(speech: Speech, normalised: bool = True) -> Iterator[Tensor]:
@@ -47,7 +48,7 @@ def mel_stream(speech: Speech, normalised: bool = True) -> Iterator[Tensor]:
         speech: the voice.
         normalised: at the common loudness; False: as recorded, which SadTalker was trained on.
     """
-    return _mels(speech.blocks(normalised))
+    return streamed(MelStream(), speech.blocks(normalised))
 
 
 def loudness(mel: Tensor) -> Tensor:
@@ -56,19 +57,31 @@ def loudness(mel: Tensor) -> Tensor:
     return 10 * (10 ** (decibels / 10) @ _band_weights()).log10()
 
 
-def _mels(blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-    last_sample, pending = torch.zeros(1), torch.zeros(WINDOW // 2)
-    for block in blocks:
+class MelStream:
+    """The frames of `mel_spectrogram` of samples [n] at 16 kHz that come in blocks: [m, 80]."""
+
+    def __init__(self) -> None:
+        self._last, self._pending = torch.zeros(1), torch.zeros(WINDOW // 2)
+
+    def add(self, block: Tensor) -> Tensor:
+        """The frames whose windows are whole after the next samples [n]."""
         if not len(block):
-            continue
-        pending = torch.cat([pending, block - _PRE_EMPHASIS * torch.cat([last_sample, block[:-1]])])
-        last_sample = block[-1:]
-        if len(pending) >= WINDOW:
-            yield _spectra(pending)
-            pending = pending[(len(pending) - WINDOW) // HOP * HOP + HOP :]
-    pending = torch.cat([pending, torch.zeros(WINDOW // 2)])
-    if len(pending) >= WINDOW:
-        yield _spectra(pending)
+            return torch.zeros(0, MELS)
+        emphasised = block - _PRE_EMPHASIS * torch.cat([self._last, block[:-1]])
+        self._last = block[-1:]
+        return self._frames(emphasised)
+
+    def finish(self) -> Tensor:
+        """The frames whose windows reach over the end."""
+        return self._frames(torch.zeros(WINDOW // 2))
+
+    def _frames(self, samples: Tensor) -> Tensor:
+        self._pending = torch.cat([self._pending, samples])
+        if len(self._pending) < WINDOW:
+            return torch.zeros(0, MELS)
+        frames = _spectra(self._pending)
+        self._pending = self._pending[len(frames) * HOP :]
+        return frames
 
 
 def _spectra(wave: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .speech import SAMPLE_RATE, Speech
+from .streams import streamed
 
 FPS = 25
 PAUSE_DB = -50.0  # below it a frame is quiet, in dBFS at the speech's common level
@@ -23,21 +24,37 @@ def pauses(speech: Speech) -> Iterator[Tensor]:
         speech: the voice.
 
     Yields:
-        Blocks [n] of truth values, together one for each frame that covers the voice; all of silence is a pause.
+        Blocks [n] of truth values, as of `Pauses`.
     """
-    pending, quiet = torch.zeros(0), torch.zeros(0, dtype=torch.bool)
-    for block in speech.blocks():
-        pending = torch.cat([pending, block])
-        count = len(pending) // _FRAME
-        quiet = torch.cat([quiet, _quiet(pending[: count * _FRAME])])
-        pending = pending[count * _FRAME :]
-        if len(quiet) > AHEAD:
-            yield _lasting(quiet)[:-AHEAD]
-            quiet = quiet[-AHEAD:]
-    if len(pending):
-        quiet = torch.cat([quiet, _quiet(torch.cat([pending, torch.zeros(_FRAME - len(pending))]))])
-    if len(quiet):
-        yield _lasting(quiet)
+    return streamed(Pauses(), speech.blocks())
+
+
+class Pauses:
+    """Pauses of a voice that comes in blocks of samples at 16 kHz, at the loudness of `Speech.blocks`.
+
+    [n] truth values, one for each frame that covers the voice; all of silence is a pause.
+    """
+
+    def __init__(self) -> None:
+        self._pending, self._quiet = torch.zeros(0), torch.zeros(0, dtype=torch.bool)
+
+    def add(self, block: Tensor) -> Tensor:
+        """The frames that are known after the next samples [n]."""
+        self._pending = torch.cat([self._pending, block])
+        count = len(self._pending) // _FRAME
+        self._quiet = torch.cat([self._quiet, _quiet(self._pending[: count * _FRAME])])
+        self._pending = self._pending[count * _FRAME :]
+        if len(self._quiet) <= AHEAD:
+            return self._quiet[:0]
+        known, self._quiet = _lasting(self._quiet)[:-AHEAD], self._quiet[-AHEAD:]
+        return known
+
+    def finish(self) -> Tensor:
+        """The frames that are left."""
+        if len(self._pending):
+            rest = torch.cat([self._pending, torch.zeros(_FRAME - len(self._pending))])
+            self._quiet = torch.cat([self._quiet, _quiet(rest)])
+        return _lasting(self._quiet) if len(self._quiet) else self._quiet
 
 
 def _quiet(samples: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from .. import host
 from ..errors import InputError
 from ..media.audio import AnyAudio, Audio, AudioFile
 from ..media.container import Source, name_of
+from .streams import streamed
 
 if TYPE_CHECKING:
     import av
@@ -63,7 +64,7 @@ class Speech:
             if opened is None:
                 raise InputError(f"{name_of(source, 'the file')} has no audio; give a file with an audio track.")
             audio = opened
-        count, meter = 0, _LoudnessMeter()
+        count, meter = 0, LoudnessMeter()
 
         def checked_blocks() -> Iterator[Tensor]:
             nonlocal count
@@ -87,9 +88,7 @@ class Speech:
     @property
     def gain(self) -> float:
         """Factor that brings the voice to `LEVEL_DB`; 1 for silence, at most `MAX_GAIN_DB`."""
-        if self.level_db is None:
-            return 1.0
-        return 10 ** (min(LEVEL_DB - self.level_db, MAX_GAIN_DB) / 20)
+        return gain_of(self.level_db)
 
     def blocks(self, normalised: bool = True) -> Iterator[Tensor]:
         """The voice in float32 blocks [n] of about a second, together `samples` long.
@@ -107,43 +106,61 @@ class Speech:
         return max(1, math.ceil(self.seconds * fps))
 
 
+def gain_of(level_db: float | None) -> float:
+    """Factor that brings a voice of this loudness in LUFS to `LEVEL_DB`; 1 for silence, None."""
+    return 1.0 if level_db is None else 10 ** (min(LEVEL_DB - level_db, MAX_GAIN_DB) / 20)
+
+
 def _samples(seconds: Fraction) -> int:
     return max(1, round(seconds * SAMPLE_RATE))
 
 
+class Resampler:
+    """Blocks [C, n] at any rate as mono samples [m] at `SAMPLE_RATE`, in all exactly the nearest whole length.
+
+    Args:
+        sample_rate: of the blocks, in Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        import av
+
+        self._rate = sample_rate
+        self._resampler = None if sample_rate == SAMPLE_RATE else av.AudioResampler("fltp", "mono", SAMPLE_RATE)
+        self._taken = self._made = 0
+
+    def add(self, block: Tensor) -> Tensor:
+        """The samples that are known after the next block."""
+        import av
+
+        mono = block.mean(0)
+        if self._resampler is None or not len(mono):
+            return mono
+        frame = av.AudioFrame.from_ndarray(mono[None].numpy(), "fltp", "mono")
+        frame.sample_rate = self._rate
+        self._taken += frame.samples
+        made = self._resample(frame)
+        self._made += len(made)
+        return made
+
+    def finish(self) -> Tensor:
+        """The samples that are left; the resampler's own end is a few longer or shorter than the audio."""
+        if not self._taken:
+            return torch.zeros(0)
+        missing = _samples(Fraction(self._taken, self._rate)) - self._made
+        return torch.cat([self._resample(None), torch.zeros(max(missing, 0))])[:missing]
+
+    def _resample(self, frame: av.AudioFrame | None) -> Tensor:
+        assert self._resampler is not None
+        parts = self._resampler.resample(frame)
+        return torch.cat([torch.zeros(0), *(torch.from_numpy(part.to_ndarray()[0]) for part in parts if part.samples)])
+
+
 def _resampled(blocks: Iterable[Tensor], sample_rate: int) -> Iterator[Tensor]:
-    """Blocks [C, n] at any rate as mono blocks [n] at `SAMPLE_RATE`, in all exactly the nearest whole length."""
-    if sample_rate == SAMPLE_RATE:
-        for block in blocks:
-            yield block.mean(0)
-        return
-    import av
-
-    resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE)
-    samples_in = samples_out = 0
-
-    def resample(frame: av.AudioFrame | None) -> Iterator[Tensor]:
-        for part in resampler.resample(frame):
-            if part.samples:
-                yield torch.from_numpy(part.to_ndarray()[0])
-
-    for block in blocks:
-        frame = av.AudioFrame.from_ndarray(block.mean(0, keepdim=True).numpy(), "fltp", "mono")
-        frame.sample_rate = sample_rate
-        samples_in += frame.samples
-        for part in resample(frame):
-            samples_out += len(part)
-            yield part
-    if not samples_in:
-        return
-    # The resampler's own end is a few samples longer or shorter than the audio.
-    missing = _samples(Fraction(samples_in, sample_rate)) - samples_out
-    end = torch.cat([*resample(None), torch.zeros(max(missing, 0))])[:missing]
-    if len(end):
-        yield end
+    return streamed(Resampler(sample_rate), blocks)
 
 
-class _LoudnessMeter:
+class LoudnessMeter:
     """Integrated loudness of a mono signal at `SAMPLE_RATE`, streamed: it keeps ten numbers a second.
 
     Not pyloudnorm, which needs the whole recording in memory.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .. import host
+from ..audio.speech import SAMPLE_RATE
+from ..audio.streams import streamed
 from ..errors import InputError
 from ..weights import READ_ERRORS
 
@@ -51,7 +54,6 @@ class SpeechEncoder:
             raise InputError(f"{folder} holds no wav2vec 2.0 or HuBERT; put one of transformers there.")
         return cls(network)
 
-    @torch.no_grad()
     def features(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Features of a voice, two tokens a frame.
 
@@ -61,25 +63,54 @@ class SpeechEncoder:
         Yields:
             [2n, V] for frames of 25 a second, as many as cover the voice.
         """
-        before, pending = torch.zeros(0), torch.zeros(0)
-        with host.current().load(self.network):
-            for block in blocks:
-                pending = torch.cat([pending, block])
-                while len(pending) >= (CHUNK + CONTEXT) * FRAME:
-                    yield self._encode(before, pending[: (CHUNK + CONTEXT) * FRAME], CHUNK)
-                    before = pending[(CHUNK - CONTEXT) * FRAME : CHUNK * FRAME]
-                    pending = pending[CHUNK * FRAME :]
-            frames = -(-len(pending) // FRAME)
-            if frames:
-                rest = torch.cat([pending, torch.zeros(frames * FRAME - len(pending))])
-                yield self._encode(before, rest, frames)
+        return streamed(EncodedSpeech(self.network), blocks)
 
-    def _encode(self, before: Tensor, samples: Tensor, frames: int) -> Tensor:
+
+class EncodedSpeech:
+    """The last hidden states of an encoder of a voice that comes in blocks of samples at 16 kHz: [2n, V].
+
+    Args:
+        network: the encoder.
+        chunk: frames that are encoded at once; fewer are known sooner, and cost more.
+        context: frames to either side that are encoded with them.
+
+    Attributes:
+        ahead: seconds of voice that a frame waits for.
+    """
+
+    def __init__(self, network: nn.Module, chunk: int = CHUNK, context: int = CONTEXT) -> None:
+        self.network, self.chunk, self.context = network, chunk, context
+        self.ahead = (chunk + context) * FRAME / SAMPLE_RATE
+        self._before, self._pending = torch.zeros(0), torch.zeros(0)
+        config: Any = network.config
+        self._nothing = torch.zeros(0, config.hidden_size)
+
+    def add(self, block: Tensor) -> Tensor:
+        """The tokens that are known after the next samples [n]."""
+        self._pending = torch.cat([self._pending, block])
+        tokens = [self._nothing]
+        while len(self._pending) >= (self.chunk + self.context) * FRAME:
+            tokens.append(self._encode(self._pending[: (self.chunk + self.context) * FRAME], self.chunk))
+            done, self._pending = self._pending[: self.chunk * FRAME], self._pending[self.chunk * FRAME :]
+            self._before = torch.cat([self._before, done])[-CONTEXT * FRAME :]
+        return torch.cat(tokens)
+
+    def finish(self) -> Tensor:
+        """The tokens that are left, to a whole frame."""
+        frames = -(-len(self._pending) // FRAME)
+        if not frames:
+            return self._nothing
+        return self._encode(torch.cat([self._pending, torch.zeros(frames * FRAME - len(self._pending))]), frames)
+
+    @torch.no_grad()
+    def _encode(self, samples: Tensor, frames: int) -> Tensor:
         """Tokens [2·frames, V] of the samples' first frames, heard after those before."""
-        host.current().check_cancelled()
-        heard = torch.cat([before, samples])
+        current = host.current()
+        current.check_cancelled()
+        heard = torch.cat([self._before, samples])
         heard = (heard - heard.mean()) / heard.std().clamp(min=MIN_DEVIATION)
         heard = torch.cat([heard, torch.zeros(FIELD - TOKEN)])  # so that each TOKEN samples give a token
-        tokens = self.network(heard[None].to(host.current().device)).last_hidden_state[0].float().cpu()
-        first = len(before) // TOKEN
+        with current.load(self.network):
+            tokens = self.network(heard[None].to(current.device)).last_hidden_state[0].float().cpu()
+        first = len(self._before) // TOKEN
         return tokens[first : first + 2 * frames]

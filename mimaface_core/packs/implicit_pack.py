@@ -18,9 +18,9 @@ from ..implicit.face_codes import FaceMovements
 from ..implicit.generator import Generator
 from ..implicit.groups import Groups
 from ..implicit.speech import SpeakSettings
-from ..implicit.speech_encoder import SpeechEncoder
+from ..implicit.speech_encoder import EncodedSpeech, SpeechEncoder
 from ..implicit.transformer import MotionTransformer
-from ..implicit.voice_features import voice_features
+from ..implicit.voice_features import VoiceFeatures, voice_features
 from ..morphable.bundled.face import bundled_face
 from .entries import MANIFEST, REMEDY
 from .files import fill
@@ -30,6 +30,8 @@ from .pack import BUNDLED_PACK, ModelPack
 BUNDLED_IMPLICIT = Path(__file__).parent / "bundled_implicit"
 
 Network = TypeVar("Network", bound=nn.Module)
+# What hears a live voice waits for: mel frames of the bundled network; frames of an encoder, and of what follows them.
+LIVE_CHUNK, LIVE_FRAMES, LIVE_CONTEXT = 8, 5, 10
 
 
 class ImplicitPack:
@@ -112,6 +114,16 @@ class ImplicitPack:
         if self.manifest.speech == BUNDLED_SPEECH:
             return voice_features(speech, self._voice.audio)
         return self._encoder.features(speech.blocks())
+
+    def live_features(self) -> VoiceFeatures | EncodedSpeech:
+        """Features of a voice that comes in blocks of samples at 16 kHz, as soon as they can be told.
+
+        Raises:
+            InputError: the speech encoder that the pack names is not there.
+        """
+        if self.manifest.speech == BUNDLED_SPEECH:
+            return VoiceFeatures(self._voice.audio, LIVE_CHUNK)
+        return EncodedSpeech(self._encoder.network, LIVE_FRAMES, LIVE_CONTEXT)
 
     def verify(self) -> dict[str, dict[str, int]]:
         """Load every part, one after another.

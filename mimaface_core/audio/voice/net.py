@@ -77,7 +77,6 @@ class VoiceNet(nn.Module):
         logits, mouth, stress = self.head(x).transpose(1, 2).split([len(VISEMES), len(MOUTH), 1], -1)
         return {"viseme": logits, "mouth": mouth.float() @ self.frame, "stress": stress[..., 0]}
 
-    @torch.no_grad()
     def stream(self, mels: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
         """Articulation block by block, equal to that of the whole recording at once.
 
@@ -87,16 +86,38 @@ class VoiceNet(nn.Module):
         Yields:
             Blocks as of `forward`, without the batch axis.
         """
-        edge = torch.full((self.reach, MELS), SILENCE)
-        pending = edge
+        heard = VoiceStream(self)
         for mel in mels:
-            pending = torch.cat([pending, mel])
-            while len(pending) >= CHUNK + 2 * self.reach:
-                yield self._block(pending[: CHUNK + 2 * self.reach])
-                pending = pending[CHUNK:]
-        pending = torch.cat([pending, edge])
-        if len(pending) > 2 * self.reach:
-            yield self._block(pending)
+            yield from heard.add(mel)
+        yield from heard.finish()
 
-    def _block(self, mel: Tensor) -> dict[str, Tensor]:
-        return {name: value[0] for name, value in self.inner(mel[None]).items()}
+
+class VoiceStream:
+    """Articulation of a voice whose mels come in blocks.
+
+    Args:
+        net: the network.
+        chunk: mel frames that go through it at once; fewer are known sooner, and cost more.
+    """
+
+    def __init__(self, net: VoiceNet, chunk: int = CHUNK) -> None:
+        self.net, self.chunk = net, chunk
+        self._edge = torch.full((net.reach, MELS), SILENCE)
+        self._pending = self._edge
+
+    def add(self, mel: Tensor) -> Iterator[dict[str, Tensor]]:
+        """Blocks as of `VoiceNet.forward`, without the batch axis, that are known after the next mels [n, 80]."""
+        self._pending = torch.cat([self._pending, mel])
+        while len(self._pending) >= self.chunk + 2 * self.net.reach:
+            block, self._pending = self._pending[: self.chunk + 2 * self.net.reach], self._pending[self.chunk :]
+            yield self._articulation(block)
+
+    def finish(self) -> Iterator[dict[str, Tensor]]:
+        """What is left when no mels follow."""
+        rest = torch.cat([self._pending, self._edge])
+        if len(rest) > 2 * self.net.reach:
+            yield self._articulation(rest)
+
+    @torch.no_grad()
+    def _articulation(self, mel: Tensor) -> dict[str, Tensor]:
+        return {name: value[0] for name, value in self.net.inner(mel[None]).items()}

@@ -1,0 +1,118 @@
+"""IF-MDM live: a photograph that speaks while its voice still comes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from . import checks
+from .arguments import IMPLICIT_PACK, IMPLICIT_SOURCE
+from .audio.live import LiveVoice
+from .audio.pauses import Pauses
+from .audio.speech import SAMPLE_RATE
+from .face.implicit_source import ImplicitSource
+from .implicit.motion import ImplicitMotion
+from .implicit.render import ABSOLUTE
+from .implicit.sampler import ANCESTRAL
+from .implicit.speech import Speaker, SpeakSettings
+from .implicit_pipeline import SpokenCodes, render_implicit
+from .packs.implicit_pack import ImplicitPack
+
+WAIT, OVERLAP = 12, 5  # frames: of speech that a window waits for, and that pass over into the next
+STEPS = 8  # of the ancestral sampler
+
+
+def live_settings(pack: ImplicitPack, **changes: object) -> SpeakSettings:
+    """A pack's settings of speech, with windows that wait for little and take few steps.
+
+    Args:
+        pack: whose settings.
+        changes: of `SpeakSettings`. A longer `wait` makes better lips, later.
+    """
+    return pack.speaking(**{"wait": WAIT, "overlap": OVERLAP, "sampler": ANCESTRAL, "steps": STEPS, **changes})
+
+
+class LiveFace:
+    """A photograph that speaks with a voice whose blocks come one by one.
+
+    Memory is constant. Frames come in pieces, each as soon as its speech is there; what is said in `latency` seconds
+    after a frame may change it, so that it is that much behind the voice, and by the time of computing.
+
+    Args:
+        pack: with a transformer.
+        source: the person.
+        settings: of the sampler, the motion's statistics, and each group's factor; `live_settings` when None.
+        sample_rate: of the voice, in Hz.
+        level_db: its integrated loudness in LUFS, where it is known; otherwise it is measured as it comes.
+
+    Attributes:
+        latency: seconds of voice that a frame waits for at most, beside the time of computing.
+
+    Raises:
+        InputError: no transformer or speech encoder, a rate that no sound has, or a factor for a group that the pack
+            does not keep apart.
+    """
+
+    @checks.checked(
+        pack=IMPLICIT_PACK,
+        source=IMPLICIT_SOURCE,
+        settings=checks.optional(checks.kind(SpeakSettings, remedy="give SpeakSettings")),
+    )
+    def __init__(
+        self,
+        pack: ImplicitPack,
+        source: ImplicitSource,
+        settings: SpeakSettings | None = None,
+        sample_rate: int = SAMPLE_RATE,
+        level_db: float | None = None,
+    ) -> None:
+        self._pack, self._source = pack, source
+        self._spoken = SpokenCodes(pack, source, settings or live_settings(pack))
+        self._voice, self._features = LiveVoice(sample_rate, level_db), pack.live_features()
+        self._speaker = Speaker(pack.transformer, source.posture, self._spoken.settings)
+        self._pauses = Pauses() if self._spoken.settings.rest else None
+        self._quiet = torch.zeros(0, dtype=torch.bool)
+        self.latency = self._features.ahead + self._speaker.latency
+
+    def motion(self, block: Tensor) -> ImplicitMotion:
+        """The motion that is known after the next block of samples [n] or [C, n]; it may have no frame.
+
+        Raises:
+            InputError: values that are not finite, or another shape.
+        """
+        return self._said(self._speaker.add(self._heard(self._voice.add(block))))
+
+    def rest_of_motion(self) -> ImplicitMotion:
+        """The motion that is left when no block follows."""
+        heard = self._heard(self._voice.finish())
+        self._listen(None)
+        tokens = torch.cat([heard, self._features.finish()])
+        return self._said(torch.cat([self._speaker.add(tokens), self._speaker.finish()]))
+
+    def add(self, block: Tensor) -> Tensor:
+        """The frames [m, S, S, 3] in 0–1 that are known after the next block; as `motion`."""
+        return self._drawn(self.motion(block))
+
+    def finish(self) -> Tensor:
+        """The frames [m, S, S, 3] in 0–1 that are left when no block follows."""
+        return self._drawn(self.rest_of_motion())
+
+    def _heard(self, samples: Tensor) -> Tensor:
+        self._listen(samples)
+        return self._features.add(samples)
+
+    def _listen(self, samples: Tensor | None) -> None:
+        if self._pauses is not None:
+            known = self._pauses.finish() if samples is None else self._pauses.add(samples)
+            self._quiet = torch.cat([self._quiet, known])
+
+    def _said(self, codes: Tensor) -> ImplicitMotion:
+        if self._pauses is None:
+            return self._spoken(codes)
+        quiet, self._quiet = self._quiet[: len(codes)], self._quiet[len(codes) :]
+        return self._spoken(codes, torch.cat([quiet, torch.ones(len(codes) - len(quiet), dtype=torch.bool)]))
+
+    def _drawn(self, motion: ImplicitMotion) -> Tensor:
+        size = self._pack.image_size
+        frames = render_implicit(self._pack, self._source, motion, ABSOLUTE) if len(motion) else ()
+        return torch.cat([torch.zeros(0, size, size, 3), *frames])
