@@ -21,6 +21,8 @@ class MovesConfig:
     people: int  # drawn ones
     frames: int  # images of each person
     portraits: str | None = None  # folder of photographs that are moved, one person each
+    videos: str | None = None  # folder of videos of people; those who are heard are data of stage `transformer`, too
+    size: int = 256  # pixels, side of the images; no less than the generator's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class GeneratorConfig(LoopConfig):
 class SpokenConfig:
     """Stage `spoken`: synthetic speech and the motion of people who speak it, for stage `transformer`."""
 
-    items: int  # recordings
+    items: int  # recordings; 0 where videos are enough
     seconds: float  # of each recording, at least
     takes: int  # people for each recording
 

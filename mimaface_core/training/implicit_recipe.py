@@ -19,7 +19,13 @@ def _moves(run: StageRun[ImplicitConfig]) -> None:
 
     moves = run.config.moves
     portraits = None if moves.portraits is None else Path(moves.portraits)
-    make_implicit_data(run.data / "moves", range(moves.people), moves.frames, portraits, run.share)
+    make_implicit_data(run.data / "moves", range(moves.people), moves.frames, portraits, run.share, moves.size)
+    if moves.videos is not None:
+        from ..packs.pack import BUNDLED_PACK, ModelPack
+        from .data.implicit_videos import make_video_moves
+
+        net, folders = ModelPack.load(BUNDLED_PACK).audio, (run.data / "moves", run.data / "spoken")
+        make_video_moves(Path(moves.videos), *folders, moves.frames, moves.size, net, run.share)
 
 
 def _generator(run: StageRun[ImplicitConfig]) -> None:
@@ -40,6 +46,8 @@ def _spoken(run: StageRun[ImplicitConfig]) -> None:
     from .speech.corpus import make_corpus
 
     spoken, (first, step) = run.config.spoken, run.share
+    if not spoken.items:
+        return
     make_corpus(run.data / "speech", range(first, spoken.items, step), spoken.seconds)
     driver = ModelPack.load(BUNDLED_PACK).audio_driver
     make_spoken_motion(run.data / "speech", run.data / "spoken", driver, spoken.takes)

@@ -54,7 +54,7 @@ def test_every_portrait_moves_in_its_own_way(clip, tmp_path, monkeypatch):
             raise InputError("There is no face.")
         return torch.zeros(478, 3)
 
-    def moved(image, landmarks, rng, frames):
+    def moved(image, landmarks, rng, frames, size):
         drawn[len(drawn)] = tuple(rng.normal(0, 1, 4))
         return clip
 

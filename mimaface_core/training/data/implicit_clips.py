@@ -1,7 +1,7 @@
 """Training data of IF-MDM's stage 1: images of one person in many poses, with codes and places of landmarks.
 
-Two kinds: drawn people, sharp and exact in every respect, and portraits that our own renderer moves, real in all but
-their movement.
+Drawn people, sharp and exact in every respect, and portraits that our own renderer moves, real in all but their
+movement; videos are read by `implicit_videos`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from .dataset import jpeg_images, jpeg_tensors, read_tensors
 from .implicit_codes import motion_codes
 from .portraits import seed_of, turned_track
 
-SIZE = 256  # pixels, side of the images
+SIZE = 256  # pixels, side of the images, where no other is asked for
 QUALITY = 92  # of their JPEGs
 TURNS = (0.12, 0.6)  # standard deviation of a head's turns, of POSE_LIMITS, and its shifts alike: calm or lively clips
 SHIFT = (0.10, 0.08, 0.12)  # standard deviation of its place, model units
@@ -57,7 +57,7 @@ class ImplicitClip:
     """Images of one person.
 
     Attributes:
-        images: uint8 [N, 3, 256, 256].
+        images: uint8 [N, 3, S, S].
         codes: [N, 20], see `implicit_codes.motion_codes`.
         places: of the 468 landmarks [N, 468, 2] in ±1.
         seen: bool [N, 468], whether a landmark faces the camera.
@@ -90,7 +90,7 @@ class ImplicitClip:
 
 
 @torch.no_grad()
-def drawn_clip(seed: int, frames: int) -> ImplicitClip:
+def drawn_clip(seed: int, frames: int, size: int = SIZE) -> ImplicitClip:
     """A drawn person in `frames` poses that have nothing to do with one another; the same seed gives the same clip."""
     person = random_person(seed)
     rng = np.random.default_rng([seed, PERFORMANCE_STREAM])
@@ -98,11 +98,13 @@ def drawn_clip(seed: int, frames: int) -> ImplicitClip:
     starts = range(0, frames, FRAMES_AT_ONCE)
     images = torch.cat([photograph(renderer.draw(slice(i, i + FRAMES_AT_ONCE)), person.look) for i in starts])
     codes = motion_codes(fit_motion(tracker_landmarks(renderer, rng)))
-    return _clip(images, codes, renderer.points[:, :FACE_POINTS])
+    return clip_of(images, codes, in_pixels(renderer.points[:, :FACE_POINTS]), size)
 
 
 @torch.no_grad()
-def moved_clip(image: Tensor, landmarks: Tensor, rng: np.random.Generator, frames: int) -> ImplicitClip:
+def moved_clip(
+    image: Tensor, landmarks: Tensor, rng: np.random.Generator, frames: int, size: int = SIZE
+) -> ImplicitClip:
     """A photograph [H, W, 3] in 0–1 with its landmarks [478, 3], and `frames` - 1 others that our renderer moved."""
     extractor = FitExtractor(bundled_face(), FACE_SHARE)
     face, track = extractor.still(image, landmarks)
@@ -113,11 +115,17 @@ def moved_clip(image: Tensor, landmarks: Tensor, rng: np.random.Generator, frame
     points = project(extractor.model.model, renderer.shapes(moved), moved)[:, :FACE_POINTS]
     depth = project(extractor.model.model, renderer.shapes(track), track)[:, :FACE_POINTS, 2:]
     own = torch.cat([face.landmarks[None, :FACE_POINTS, :2], depth], -1)
-    return _clip((images + 1) / 2, motion_codes(MotionTrack.concatenate([track, moved])), torch.cat([own, points]))
+    codes = motion_codes(MotionTrack.concatenate([track, moved]))
+    return clip_of((images + 1) / 2, codes, in_pixels(torch.cat([own, points])), size)
 
 
 def make_implicit_data(
-    data: Path, people: range, frames: int, portraits: Path | None = None, part: tuple[int, int] = (0, 1)
+    data: Path,
+    people: range,
+    frames: int,
+    portraits: Path | None = None,
+    part: tuple[int, int] = (0, 1),
+    size: int = SIZE,
 ) -> None:
     """Make the clips that do not exist yet.
 
@@ -127,6 +135,7 @@ def make_implicit_data(
         frames: images of a clip.
         portraits: folder of photographs, one person each, all but those that are held out; None for drawn people only.
         part: number of this process, and of all that share the work.
+        size: side of the images in pixels.
     """
     data.mkdir(parents=True, exist_ok=True)
     paths = [] if portraits is None else portraits_of(portraits, held_out=False)[part[0] :: part[1]]
@@ -134,7 +143,7 @@ def make_implicit_data(
     with host.current().progress(len(seeds) + len(paths), "images of people in motion") as progress:
         for seed in seeds:
             if not (out := data / f"drawn-{seed:06d}.safetensors").is_file():
-                drawn_clip(seed, frames).save(out)
+                drawn_clip(seed, frames, size).save(out)
             progress.update()
         tracker = face_tracker() if paths else None
         for path in paths:
@@ -143,14 +152,14 @@ def make_implicit_data(
                 image = read_image(path)
                 with suppress(InputError):  # no face is found in some
                     landmarks = still_landmarks(image, tracker)
-                    moved_clip(image, landmarks, np.random.default_rng(seed_of(path)), frames).save(out)
+                    moved_clip(image, landmarks, np.random.default_rng(seed_of(path)), frames, size).save(out)
             progress.update()
 
 
-def _clip(images: Tensor, codes: Tensor, points: Tensor) -> ImplicitClip:
-    """A clip of images [N, 3, 512, 512] in 0–1 with points [N, 468, 3] in their pixels."""
-    small = to_uint8(F.interpolate(images, (SIZE, SIZE), mode="area"))
-    return ImplicitClip(small, codes, points[..., :2] / (CROP_SIZE / 2) - 1, seen_points(in_pixels(points)))
+def clip_of(images: Tensor, codes: Tensor, points: Tensor, size: int) -> ImplicitClip:
+    """A clip of images [N, 3, 512, 512] in 0–1 with points [N, 468, 3] in their pixels, its images at another size."""
+    small = to_uint8(F.interpolate(images, (size, size), mode="area"))
+    return ImplicitClip(small, codes, points[..., :2] / (CROP_SIZE / 2) - 1, seen_points(points))
 
 
 def seen_points(points: Tensor) -> Tensor:

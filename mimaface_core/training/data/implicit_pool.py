@@ -45,7 +45,7 @@ class ClipPool:
         """Random pairs of images of one person, and how they are to be cut out and lit.
 
         Returns:
-            `source` and `target` uint8 [B, 3, 256, 256], their `source_codes`, `target_codes` [B, 20], places of
+            `source` and `target` uint8 [B, 3, S, S], their `source_codes`, `target_codes` [B, 20], places of
             landmarks `source_places`, `target_places` [B, 468, 2] in ±1, `seen` bool [B, 468] (in both), `box` [B, 3]
             (centre in ±1, side as a share) and `light` [B, 2, 3] (gains of both images, and of the measured target).
         """
