@@ -206,7 +206,7 @@ def render_implicit(
     with current.load(generator), current.progress(len(motion), "drawing") as progress:
         encoded, photograph = moved((source.encoded, source.photograph), current.device)
         for frames in render_motion(generator, encoded, motion, mode, refine, photograph):
-            images = (frames.permute(0, 2, 3, 1).cpu() + 1) / 2
+            images = (frames.cpu() + 1).div_(2).permute(0, 2, 3, 1)
             preview = Image.fromarray(to_uint8(images[-1]).numpy()) if current.previews else None
             progress.update(len(images), preview)
             yield images

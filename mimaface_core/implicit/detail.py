@@ -35,23 +35,19 @@ class Carried(NamedTuple):
 @torch.no_grad()
 def own_flow(generator: Generator, source: Source) -> Tensor:
     """The raw flow [1, 3, r, r] by which a generator draws a source with its own motion."""
-    motion = source.motion.to(source.style)
-    return generator.dec.draw(source.style, source.features, [motion]).flows[-1]
+    return generator.dec.flow(source.style, source.features, [source.motion.to(source.style)])
 
 
-def with_photograph(drawn: Drawn, photograph: Carried, change: Tensor | None = None) -> Tensor:
+def with_photograph(drawn: Drawn, photograph: Carried) -> Tensor:
     """Frames out of the photograph's own pixels where it has them, and of drawn ones elsewhere.
 
     Args:
         drawn: B frames.
         photograph: of their source.
-        change: of the photograph's local movements [B, 14], for one that knows them.
 
     Returns:
         [B, 3, R, R], not clamped.
     """
-    if photograph.local is not None and change is not None:
-        return _with_local_motion(drawn, photograph, photograph.local, change)
     size, flow, own = photograph.image.shape[-1], drawn.flows[-1].float(), photograph.flow.float()
     # what the generator would draw anew of the source itself, the photograph shows
     shown = torch.cat([photograph.image, 1 - enlarged(shares_of(own), size)], 1)
@@ -60,9 +56,16 @@ def with_photograph(drawn: Drawn, photograph: Carried, change: Tensor | None = N
     return torch.lerp(enlarged(drawn.image.float(), size), taken[:, :3], share)
 
 
-def _with_local_motion(drawn: Drawn, photograph: Carried, local: LocalMotion, change: Tensor) -> Tensor:
-    """Frames [B, 3, R, R] of the photograph alone: its eyes and places moved, then turned with the head."""
-    flow, size = drawn.flows[-1].float(), photograph.image.shape[-1]
+def with_local_motion(flow: Tensor, photograph: Carried, local: LocalMotion, change: Tensor) -> Tensor:
+    """Frames [B, 3, R, R] of the photograph alone, not clamped: its eyes and places moved, then turned with the head.
+
+    Args:
+        flow: raw, of B frames [B, 3, r, r], which turns the head.
+        photograph: of their source.
+        local: how its places move.
+        change: of its local movements [B, 14].
+    """
+    flow, size = flow.float(), photograph.image.shape[-1]
     shift = (places_of(flow) - places_of(photograph.flow.float())).permute(0, 3, 1, 2)
     shift = enlarged(shift, FIELD)
     centres = centres_of(shift)

@@ -8,7 +8,7 @@ corner-aligned while its sampler is not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -108,15 +108,19 @@ class ToFlow(nn.Module):
         Returns:
             The next features [B, C, r, r], the warped ones, and the raw flow [B, 3, r, r].
         """
-        # places in single precision, in training too: half of it would be off by up to a pixel
+        raw = self.flow(x, style, before)
         with torch.autocast(x.device.type, enabled=False):
-            raw = self.conv(x.to(self.bias.dtype), style.to(self.bias.dtype)).float() + self.bias
-            if before is not None:
-                raw = raw + self.upsample(before)
             share = shares_of(raw)
             warped = F.grid_sample(feature.float(), places_of(raw), padding_mode="zeros", align_corners=False) * share
         warped, fill = like(warped, x), self.conv_gen(x, style)
         return fill * like(1 - share, x) + warped, warped, raw
+
+    def flow(self, x: Tensor, style: Tensor, before: Tensor | None) -> Tensor:
+        """The raw flow alone; arguments as `forward`."""
+        # places in single precision, in training too: half of it would be off by up to a pixel
+        with torch.autocast(x.device.type, enabled=False):
+            raw = self.conv(x.to(self.bias.dtype), style.to(self.bias.dtype)).float() + self.bias
+            return raw if before is None else raw + self.upsample(before)
 
 
 class ToRGB(nn.Module):
@@ -206,6 +210,16 @@ class Renderer(nn.Module):
             colours = self.to_rgbs[n](x if self.fill else warped, colours)
         assert colours is not None
         return Drawn(colours, flows)
+
+    def flow(self, style: Tensor, features: Sequence[Tensor], motion: Sequence[Tensor] = ()) -> Tensor:
+        """The last raw flow [B, 3, r, r] of `draw` alone, without the time of colours; arguments as `forward`."""
+        style = self.style_of(style, motion)
+        x, flow, last = self.conv1(self.input(len(style)), style), None, len(self.to_flows) - 1
+        for n, feature in enumerate(features[:last]):
+            x = self.convs[2 * n + 1](self.convs[2 * n](x, style), style)
+            x, _, flow = self.to_flows[n](x, style, feature, flow)
+        x = self.convs[2 * last + 1](self.convs[2 * last](x, style), style)
+        return cast(ToFlow, self.to_flows[last]).flow(x, style, flow)
 
     def coarse(self, style: Tensor, features: Sequence[Tensor], motion: Sequence[Tensor] = ()) -> Tensor:
         """The image [B, 3, S, S] before the refine block; arguments as `forward`."""

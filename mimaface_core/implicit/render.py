@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .detail import Carried, with_photograph
+from .detail import Carried, with_local_motion, with_photograph
 from .encoder import Source
 from .generator import REFINE_HALO, Generator, RefineBlock
 from .local_motion import asked_of_head, local_change
@@ -97,10 +97,13 @@ def render_motion(
         part = codes[at : at + batch]
         style = (start + part @ basis).to(weight.dtype)
         shared = [feature.expand(len(part), -1, -1, -1) for feature in features]
+        if photograph is not None and local is not None:
+            flow = generator.dec.flow(style, shared)
+            yield with_local_motion(flow, photograph, local, change[at : at + batch]).clamp(-1, 1)
+            continue
         drawn = generator.dec.draw(style, shared)
         if photograph is not None:
-            moves = None if local is None else change[at : at + batch]
-            yield with_photograph(drawn, photograph, moves).clamp(-1, 1)
+            yield with_photograph(drawn, photograph).clamp(-1, 1)
         else:
             yield (refined(generator, drawn.image) if refine else drawn.image).clamp(-1, 1)
 
