@@ -1,23 +1,30 @@
-"""IF-MDM live: a photograph that speaks while its voice still comes."""
+"""IF-MDM live: a photograph that speaks while its voice still comes, or moves as a camera sees its driver."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from . import checks
+from . import checks, host
 from .arguments import IMPLICIT_PACK, IMPLICIT_SOURCE
 from .audio.live import LiveVoice
 from .audio.pauses import Pauses
 from .audio.speech import SAMPLE_RATE
+from .errors import InputError
+from .face.crop import CROP_SIZE, crop_matrix, to_uint8_array, transform_points, warp
+from .face.detect import FaceTracker, face_tracker
+from .face.follow import ChosenFace
 from .face.implicit_source import ImplicitSource
-from .implicit.motion import ImplicitMotion
-from .implicit.render import ABSOLUTE
+from .implicit.face_codes import motion_codes
+from .implicit.motion import RATE, ImplicitMotion
+from .implicit.render import ABSOLUTE, measure_motion
 from .implicit.sampler import ANCESTRAL
 from .implicit.speech import Speaker, SpeakSettings
 from .implicit_pipeline import SpokenCodes, render_implicit
 from .packs.implicit_pack import ImplicitPack
+from .tensors import to_float
 
+KNOWN = 12  # first frames of a driver, by which it is known who that is
 WAIT, OVERLAP = 12, 5  # frames: of speech that a window waits for, and that pass over into the next
 STEPS = 8  # of the ancestral sampler
 
@@ -116,3 +123,77 @@ class LiveFace:
         size = self._pack.image_size
         frames = render_implicit(self._pack, self._source, motion, ABSOLUTE) if len(motion) else ()
         return torch.cat([torch.zeros(0, size, size, 3), *frames])
+
+
+class LiveDriver:
+    """A photograph that moves like a face whose frames come one by one, as from a camera.
+
+    Movement counts from the driver's first frame with a face, or from where `rest` was called last. Memory is constant.
+
+    Args:
+        pack: a pack for implicit motion.
+        source: the person.
+        face: which one of several in a frame: −1 the largest, else counted from the left, 0 the leftmost.
+        tracker: finds the face; see `face.detect.face_tracker`; `auto` when None.
+    """
+
+    @checks.checked(pack=IMPLICIT_PACK, source=IMPLICIT_SOURCE)
+    def __init__(
+        self, pack: ImplicitPack, source: ImplicitSource, face: int = -1, tracker: FaceTracker | None = None
+    ) -> None:
+        self._pack, self._source, self._tracker, self._face = pack, source, tracker or face_tracker(), face
+        self._drawn: Tensor | None = None
+        self._known: list[Tensor] = []  # landmarks of first frames
+        self._matrix: Tensor | None = None  # to the crop, where the face was first
+        self._first: Tensor | None = None  # code of the driver at rest
+        self.rest()
+
+    def rest(self) -> None:
+        """Take the pose in which the driver is found next as the source's own, in place of the first one's."""
+        self._tracker.start_clip()
+        self._chosen = ChosenFace(self._tracker, self._face)
+        self._known, self._matrix, self._first = [], None, None
+
+    def motion(self, frame: Tensor) -> ImplicitMotion | None:
+        """The motion code of the next frame [H, W, 3], uint8 or float in 0–1; None where the face is not found.
+
+        Raises:
+            InputError: another shape, or the first frame with a face shows fewer than `face` asks for.
+        """
+        if frame.ndim != 3 or frame.shape[2] != 3:
+            raise InputError(f"A frame must have shape [H, W, 3], not {list(frame.shape)}.")
+        found = self._chosen.find(to_uint8_array(frame), 0)
+        if found is None:
+            return None
+        landmarks = torch.from_numpy(found.landmarks)
+        if self._matrix is None:
+            self._matrix = crop_matrix(landmarks, self._pack.manifest.face_share)
+        code = self._code(frame, landmarks)
+        if self._first is None:
+            self._first = code
+        own = self._source.posture
+        return ImplicitMotion((own + code - self._first).clamp(-1, 1)[None], groups=self._pack.groups)
+
+    def add(self, frame: Tensor) -> Tensor:
+        """The source [S, S, 3] in 0–1 as the next frame's face moves; as before where it is not found."""
+        motion = self.motion(frame)
+        if motion is not None or self._drawn is None:
+            motion = motion or ImplicitMotion(self._source.posture[None], groups=self._pack.groups)
+            (self._drawn,) = torch.cat(list(render_implicit(self._pack, self._source, motion, ABSOLUTE)))
+        return self._drawn
+
+    def _code(self, frame: Tensor, landmarks: Tensor) -> Tensor:
+        """The motion code [K] of a frame with landmarks [478, 3]."""
+        pack, matrix = self._pack, self._matrix
+        assert matrix is not None
+        if pack.movements is None:
+            size = pack.generator.size
+            crop = warp(to_float(frame).permute(2, 0, 1) * 2 - 1, matrix * (size / CROP_SIZE), size)
+            with host.current().load(pack.generator):
+                return next(measure_motion(pack.generator, [crop[None]]))[0]
+        points = transform_points(matrix, landmarks)
+        # fitted beside the first frames, so that it is always the same person
+        track = pack.extractor.fit(torch.stack([*self._known, points]), RATE)
+        if len(self._known) < KNOWN:
+            self._known.append(points)
+        return motion_codes(track, pack.movements)[-1]

@@ -112,7 +112,7 @@ def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> I
         InputError: the first frame with a face has fewer than `index` asks for.
     """
     tracker.start_clip()
-    chosen = _ChosenFace(tracker, index)
+    chosen = ChosenFace(tracker, index)
     shown = with_shots(frames)
     waiting: deque[tuple[np.ndarray, Tensor, int]] = deque()
     while True:
@@ -131,8 +131,8 @@ def clip_landmarks(frames: Iterable[Tensor], tracker: FaceTracker, index: int = 
     return [followed.landmarks for followed in follow(frames, tracker, index)]
 
 
-class _ChosenFace:
-    """The state of `follow`: who is followed, and where that face was last.
+class ChosenFace:
+    """The state of `follow`: who is followed, and where that face was last; also for frames that come one by one.
 
     Args:
         tracker: with a clip started.

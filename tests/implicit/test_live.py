@@ -1,17 +1,18 @@
-"""A photograph that speaks while its voice still comes: the same motion as of a recording, within the latency told."""
+"""A photograph that speaks while its voice still comes, within the latency told, or moves as a driver's frames come."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from support.scenes import needs_faces
+from support.scenes import moved, needs_faces, nodding, noise
 from support.tiny_implicit import MANIFEST, source_of, write_tiny_hubert, write_tiny_implicit
 
 from mimaface.mimaface_core.audio.live import LiveVoice
 from mimaface.mimaface_core.audio.speech import LEVEL_DB, SAMPLE_RATE, Speech
 from mimaface.mimaface_core.errors import InputError
+from mimaface.mimaface_core.implicit.face_codes import NAMES
 from mimaface.mimaface_core.implicit.groups import GroupFactors
-from mimaface.mimaface_core.implicit_live import LiveFace, live_settings
+from mimaface.mimaface_core.implicit_live import LiveDriver, LiveFace, live_settings
 from mimaface.mimaface_core.implicit_pipeline import encode_implicit, load_implicit, speak_implicit
 from mimaface.mimaface_core.media.audio import Audio
 
@@ -72,6 +73,41 @@ def test_lips_of_a_live_voice_follow_it(pack, source, voice):
     codes = said(LiveFace(pack, source), voice, [800])
     mouth = pack.groups["mouth"][0]
     assert torch.corrcoef(torch.stack([codes[:, mouth], recorded[:, mouth]]))[0, 1] > 0.7
+
+
+@needs_faces
+def test_a_driver_moves_a_face_frame_by_frame(pack, source):
+    live = LiveDriver(pack, source)
+    first = torch.from_numpy(moved(0, 1, (0, 0)))
+    assert (live.add(first) - (source.crop.permute(1, 2, 0) + 1) / 2).abs().max() < 0.02  # at rest, the photograph
+    tilted = [live.motion(torch.from_numpy(moved(4 * number, 1, (0, 0)))).codes[0] for number in range(4)]
+    roll = torch.stack(tilted)[:, NAMES.index("roll")] - source.posture[NAMES.index("roll")]
+    assert abs(roll[0]) < 0.02 and ((roll[1:] - roll[:-1]).abs() > 0.05).all()
+    live.rest()
+    again = live.motion(torch.from_numpy(moved(12, 1, (0, 0)))).codes[0]
+    assert torch.allclose(again, source.posture, atol=1e-5)
+
+
+@needs_faces
+def test_a_driver_that_is_lost_leaves_the_face_as_it_was(pack, source):
+    live = LiveDriver(pack, source)
+    nobody = torch.from_numpy(noise())
+    assert live.motion(nobody) is None
+    still = live.add(nobody)
+    assert (still - (source.crop.permute(1, 2, 0) + 1) / 2).abs().max() < 0.02
+    live.add(torch.from_numpy(moved(0, 1, (0, 0))))
+    drawn = live.add(torch.from_numpy(moved(6, 1, (0, 0))))
+    assert torch.equal(live.add(nobody), drawn) and not torch.equal(drawn, still)
+    with pytest.raises(InputError, match="shape"):
+        live.add(torch.zeros(3, 8, 8))
+
+
+@needs_faces
+def test_a_driver_moves_a_pack_without_names_too(tmp_path):
+    pack = write_tiny_implicit(tmp_path)
+    live = LiveDriver(pack, source_of(pack))
+    frames = [live.add(torch.from_numpy(frame)) for frame in nodding(2)]
+    assert frames[0].shape == (128, 128, 3) and not torch.equal(*frames)
 
 
 def test_an_encoder_of_its_own_hears_a_live_voice_too(tmp_path):
