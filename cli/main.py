@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import batch, compare, demo, detect, evaluate, pack, run, serve, sign, train
+from . import batch, compare, demo, detect, evaluate, live, pack, run, serve, sign, train
 from .exit_status import exit_status
 
 
@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     run.add(commands)
     batch.add(commands)
     serve.add(commands)
+    live.add(commands)
     evaluate.add(commands)
     compare.add(commands)
     detect.add(commands)

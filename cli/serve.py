@@ -42,10 +42,11 @@ def work(options: argparse.Namespace) -> int:
     except ImportError as error:
         raise InputError('mimaface serve needs aiohttp; install it with: pip install "mimaface[serve]".') from error
 
+    from ..mimaface_core.checks import LOOPBACK
     from ..mimaface_core.media.marks.user import request_consent
     from ..mimaface_core.terminal import TerminalHost
     from ..scale.jobs import Jobs
-    from ..scale.service import LOOPBACK, Limits, Service
+    from ..scale.service import Limits, Service
 
     tokens = read_tokens(options.tokens) if options.tokens else {}
     if not tokens and options.host not in LOOPBACK:

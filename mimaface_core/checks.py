@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral, Real
@@ -15,6 +16,8 @@ from .errors import InputError
 Check = Callable[[str, Any], None]  # of an argument's name and value; raises InputError
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # names of this machine
 
 
 def checked(**checks: Check) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
@@ -118,6 +121,11 @@ def _check_range(name: str, value: Any, low: float, high: float) -> None:
 
 def _article(noun: str) -> str:
     return noun if noun == "NoneType" else f"{'an' if noun[0] in 'AEIOUaeiou' else 'a'} {noun}"
+
+
+def names_this_machine(host: str) -> bool:
+    """Whether a `Host` header is a name of this machine; a site may give itself its address, not its name."""
+    return re.sub(r":[0-9]+$", "", host.lower()).strip("[]") in LOOPBACK
 
 
 def from_other_site(headers: Mapping[str, str]) -> bool:

@@ -135,6 +135,9 @@ class LiveDriver:
         source: the person.
         face: which one of several in a frame: −1 the largest, else counted from the left, 0 the leftmost.
         tracker: finds the face; see `face.detect.face_tracker`; `auto` when None.
+
+    Attributes:
+        found: whether the last frame showed the face.
     """
 
     @checks.checked(pack=IMPLICIT_PACK, source=IMPLICIT_SOURCE)
@@ -142,6 +145,8 @@ class LiveDriver:
         self, pack: ImplicitPack, source: ImplicitSource, face: int = -1, tracker: FaceTracker | None = None
     ) -> None:
         self._pack, self._source, self._tracker, self._face = pack, source, tracker or face_tracker(), face
+        self.found = False
+        self._size: torch.Size | None = None
         self._drawn: Tensor | None = None
         self._known: list[Tensor] = []  # landmarks of first frames
         self._matrix: Tensor | None = None  # to the crop, where the face was first
@@ -162,7 +167,11 @@ class LiveDriver:
         """
         if frame.ndim != 3 or frame.shape[2] != 3:
             raise InputError(f"A frame must have shape [H, W, 3], not {list(frame.shape)}.")
+        if frame.shape != self._size:  # another camera
+            self._size = frame.shape
+            self.rest()
         found = self._chosen.find(to_uint8_array(frame), 0)
+        self.found = found is not None
         if found is None:
             return None
         landmarks = torch.from_numpy(found.landmarks)

@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.multipart import BodyPartReader
 
-from ..mimaface_core.checks import from_other_site
+from ..mimaface_core.checks import from_other_site, names_this_machine
 from ..mimaface_core.errors import InputError
 from .jobs import Job, Jobs, TooMany
 from .openapi import description
@@ -29,9 +29,7 @@ TICK_SECONDS = 0.3  # between two looks at a job that somebody follows
 MOST_TEXT_BYTES = 1000  # of a setting
 SWEEPS = 10  # looks for results that have expired, in the time that they are kept
 _SUFFIX = re.compile(r"\.\w{1,8}", re.ASCII)
-_PORT = re.compile(r":[0-9]+$")
 _OPEN = ("/", "/openapi.json")  # without a token, and for those who follow a link
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # names of this machine; a site may give itself its address, not its name
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -87,7 +85,7 @@ class Service:
         """Let in whom a token names, and no other site's pages; refuse in JSON, one sentence."""
         if request.path not in _OPEN and from_other_site(request.headers):
             return _refusal(403, "This service answers to its own page and to programs, not to other sites' pages.")
-        if not self.limits.tokens and _PORT.sub("", request.host.lower()).strip("[]") not in LOOPBACK:
+        if not self.limits.tokens and not names_this_machine(request.host):
             return _refusal(403, "This service answers to this machine only; start it with --tokens for others.")
         if self._client(request) is None and request.path not in _OPEN:
             return _refusal(401, "This service needs a token; send it as `Authorization: Bearer TOKEN`.")

@@ -170,7 +170,7 @@ def test_the_project_lists_every_package():
     listed = set(re.findall(r'^  "(mimaface[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
     folders = {
         path.parent
-        for top in ("mimaface_core", "nodes", "headless", "scale", "cli")
+        for top in ("mimaface_core", "nodes", "headless", "scale", "live", "cli")
         for path in (ROOT / top).rglob("*.py")
     }
     packages = {".".join(["mimaface", *folder.relative_to(ROOT).parts]) for folder in folders}

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+TOPS = ("mimaface_core", "nodes", "headless", "scale", "live", "cli")
 FILES = sorted(
     path.relative_to(ROOT)
     for path in [
         ROOT / "__init__.py",
-        *(p for top in ("mimaface_core", "nodes", "headless", "scale", "cli") for p in (ROOT / top).rglob("*.py")),
+        *(
+            p
+            for top in ("mimaface_core", "nodes", "headless", "scale", "live", "cli")
+            for p in (ROOT / top).rglob("*.py")
+        ),
     ]
 )
 ROW = re.compile(r"^\| (\d+) \| `([^`]+)` \|", re.MULTILINE)

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
     path.relative_to(ROOT)
-    for top in ("mimaface_core", "nodes", "headless", "scale", "cli", "tests", "benchmarks", "tools")
+    for top in ("mimaface_core", "nodes", "headless", "scale", "live", "cli", "tests", "benchmarks", "tools")
     for path in (ROOT / top).rglob("*.py")
     if "node_modules" not in path.parts
 )

@@ -1,0 +1,1 @@
+"""A photograph before the camera: `mimaface live`."""

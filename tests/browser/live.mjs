@@ -1,0 +1,48 @@
+// Tries the page of `mimaface live`: node live.mjs CHROMIUM ADDRESS CAMERA.mjpeg PHOTOGRAPH SCREENSHOT
+// Prints what the page said, how many pictures came, how far they moved, and faults, as a line of JSON.
+import { chromium } from 'playwright-core'
+
+const [executablePath, address, camera, photograph, screenshot] = process.argv.slice(2)
+const fake = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-video-capture=${camera}`]
+const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', ...fake] })
+const page = await browser.newPage({ viewport: { width: 1000, height: 720 } })
+page.setDefaultTimeout(120_000)
+const faults = []
+page.on('pageerror', (error) => faults.push(error.stack))
+
+const pixels = () => page.evaluate(() => {
+  const canvas = document.querySelector('#shown')
+  return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]
+})
+const distance = (a, b) => a.reduce((sum, value, at) => sum + Math.abs(value - b[at]), 0) / a.length
+const pictures = (count) => page.waitForFunction((count) => Number(document.querySelector('#shown').dataset.frames ?? 0) >= count, count)
+
+await page.goto(address)
+await page.waitForFunction(() => {
+  const canvas = document.querySelector('#shown')
+  return canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data[3] > 0
+})
+const still = await pixels()
+await page.click('#camera')
+await pictures(1)
+const moved = []
+for (let count = 2; count < 8; count++) {
+  await pictures(count)
+  moved.push(distance(await pixels(), still))
+}
+const said = await page.textContent('output')
+await page.screenshot({ path: screenshot })
+await page.click('#rest')
+await page.setInputFiles('#photograph', photograph)
+const other = await page.evaluate(async () => { // the photograph that the server now has
+  for (;;) {
+    const size = Number((await fetch('/source')).headers.get('content-length'))
+    window.first ??= size
+    if (size !== window.first) return true
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+})
+await page.click('#stop')
+const stopped = await page.textContent('output')
+await browser.close()
+console.log(JSON.stringify({ said, moved: Math.max(...moved), least: Math.min(...moved), other, stopped, faults }))
