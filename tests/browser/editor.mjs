@@ -38,6 +38,11 @@ export function editorActions(page) {
           const extract = added('MIMAFaceExtract3DMM', -350, 40 + 700 * row)
           const edit = added(type, 0, 40 + 700 * row)
           const render = added('MIMAFaceRenderMotion', 900, 40 + 700 * row)
+          if (type === 'MIMAFaceKeyframeMotion') {
+            const audio = added('LoadAudio', -350, 440 + 700 * row)
+            audio.widgets.find(({ name }) => name === 'audio').value = 'mimaface_voice.wav'
+            audio.connect(0, edit, 'audio')
+          }
           const parts = added('GetVideoComponents', 1300, 40 + 700 * row)
           const show = added('PreviewImage', 1600, 40 + 700 * row)
           pack.connect(0, extract, 'pack')

@@ -15,13 +15,14 @@ from PIL import Image
 from support.comfyui_process import ComfyUI
 from support.comfyui_server import COMFYUI, ROOT, bare, call, launched
 from support.page import FOLDER, Page, needs_browser
+from support.scenes import tone, voice
 
 from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
 from mimaface.mimaface_core.motion.keyframes import Keyframes
 
 pytestmark = needs_browser
 
-NODES_2 = (1, 41)  # version of the front end from which on Nodes 2.0 draw every widget
+NODES_2 = (1, 30)  # version of the front end from which on Nodes 2.0 draw every widget
 PORTRAIT, LAUGH = "mimaface_portrait.jpg", "mimaface_laugh.jpg"
 
 
@@ -31,6 +32,7 @@ def browser(request, tmp_path_factory):
     base = bare(tmp_path_factory.mktemp("editor"))
     for name in ("portrait.jpg", "laugh.jpg"):
         shutil.copy(ROOT / "assets" / name, base / "input" / f"mimaface_{name}")
+    voice(base / "input" / "mimaface_voice.wav", tone(1.5, 1.5))
     if request.param == "comfyui":
         serving = launched(**call(base))
     else:
@@ -96,6 +98,13 @@ def test_before_a_run_the_editor_says_what_to_do(renderer, page):
     assert face["state"] == "empty" and "run the workflow once" in face["says"]
     value = page("value")
     assert value["edit"] == "{}" and value["top"] < 100, "hidden sliders take no room"
+
+
+def test_a_run_that_finds_all_in_its_cache_shows_the_face_too(renderer, page, fake):
+    fake(mode="cached")
+    page("editors", files=[PORTRAIT])
+    page("source", count=1)
+    assert page("face")["state"] == "live"
 
 
 DRAGS = {  # handle → its way in shares of the picture, and the controls that it moves, to which side
@@ -214,6 +223,7 @@ def test_it_works_inside_a_subgraph(editor):
     editor("outOfSubgraph")
     sent = editor("graph")["sends"]
     assert [node["inputs"]["edit"] for node in sent.values() if node["class_type"] == "MIMAFaceEditMotion"] == [value]
+    editor("open")  # the front end 1.37 draws no node that is added, of any kind, once a subgraph was left
 
 
 def test_the_page_and_the_api_send_the_same_value(editor, fake):
@@ -364,7 +374,7 @@ def curves(page):
 
 def test_a_run_gives_the_timeline_its_length_and_the_waveform(timeline):
     assert json.loads(timeline("value")["edit"])["length"] == 3.0
-    assert timeline("timeline")["wave"].count("M") == 300
+    assert timeline("timeline")["wave"].count("M") >= 300
 
 
 def test_dragging_the_face_sets_keys_at_the_playhead(timeline):
@@ -380,6 +390,7 @@ def test_dragging_the_face_sets_keys_at_the_playhead(timeline):
     assert moved(there, timeline("face"))
     timeline("history", key="Control+z")
     assert timeline("value")["edit"] == first["edit"]
+    timeline("settle")
 
 
 def test_keys_are_made_moved_and_taken_away_on_their_lane(timeline):

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from support.scenes import defaults, needs_faces, nodding, tone
+from support.scenes import defaults, needs_faces, nodding, portrait_source, tone
 from support.tracks import still
 
 from mimaface.mimaface_core import edit as edited
@@ -19,6 +19,7 @@ from mimaface.nodes.edit_motion import EditMotion
 from mimaface.nodes.keyframe_motion import KeyframeMotion
 from mimaface.nodes.mix_motion import MixMotion
 from mimaface.nodes.motion_to_keyframes import MotionToKeyframes
+from mimaface.nodes.previews import STORE
 
 RAMP = {"length": 1, "curves": {"yaw": [[0, 0, "linear"], [1, 20]]}}
 
@@ -75,8 +76,18 @@ def test_loudness_has_one_number_a_frame_and_an_outline_at_most_its_points():
     sound = tone(1, 1, 1)
     level = loudness(sound, Fraction(25), 100)
     assert len(level) == 100 and level[:24].max() < 0.05 and level[27:48].min() > 0.8 and level[76:].max() == 0
-    peaks = outline(sound, 60)
-    assert len(peaks) <= 60 and max(peaks) == 1 and min(peaks) == 0
+    peaks, seconds = outline(sound, 60)
+    assert len(peaks) <= 60 and max(peaks) == 1 and min(peaks) == 0 and seconds == pytest.approx(3, abs=0.05)
+
+
+@needs_faces
+def test_a_timeline_is_told_the_length_of_the_audio_and_where_its_waveform_lies(monkeypatch):
+    monkeypatch.setattr(STORE, "active", True)
+    sound = tone(0.5, 0.5)
+    audio = {"waveform": sound.waveform[None], "sample_rate": sound.sample_rate}
+    ran = KeyframeMotion.EXECUTE_NORMALIZED(face=portrait_source(), audio=audio, **defaults(KeyframeMotion))
+    (shown,) = ran.ui["mimaface_editor"]
+    assert shown["length"] == shown["waveform_seconds"] == 1 and shown["fps"] == 25
 
 
 def test_a_motion_to_keyframes_and_back():

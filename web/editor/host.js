@@ -17,6 +17,29 @@ export function onReconnected(heard) {
   return () => api.removeEventListener('reconnected', heard)
 }
 
+/**
+ * Has nodes told also what they show when a run takes them from the server's cache: of a node that is no output the
+ * server tells it in its history alone. `kind` is the name of what is shown.
+ */
+export function tellCached(kind) {
+  let cached = null
+  api.addEventListener('execution_cached', ({ detail }) => (cached = detail))
+  api.addEventListener('executing', async ({ detail }) => {
+    if (detail || !cached) return
+    const { prompt_id: prompt, nodes } = cached
+    cached = null
+    const answer = await api.fetchApi(`/history/${prompt}`)
+    const outputs = answer.ok ? (await answer.json())[prompt]?.outputs : {}
+    for (const node of nodes) {
+      const output = outputs?.[node]
+      if (output?.[kind]) api.dispatchCustomEvent('executed', { node, display_node: node, output, prompt_id: prompt })
+    }
+  })
+}
+
+/** Calls `heard` with the id of the page's graph when that has been cleared. */
+export const onCleared = (heard) => api.addEventListener('graphCleared', () => heard(app.graph?.id ?? ''))
+
 /** The style sheet of a name beside this file, once in the page. */
 export function style(name) {
   const href = new URL(name, import.meta.url).href
