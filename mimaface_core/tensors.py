@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -97,12 +98,20 @@ def smoothstep(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
 
 def blur(x: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of [N, C, H, W] by sigma pixels; the border continues."""
-    reach = int(3 * sigma + 0.5)
-    k = torch.exp(-((torch.arange(-reach, reach + 1, device=x.device) / sigma) ** 2) / 2).to(x)
-    k = k / k.sum()
+    k = _gaussian(sigma, x.device, x.dtype)
+    reach = len(k) // 2
     flat = F.pad(rearrange(x, "n c h w -> (n c) 1 h w"), (reach, reach, reach, reach), mode="replicate")
     flat = F.conv2d(F.conv2d(flat, k[None, None, None, :]), k[None, None, :, None])
     return rearrange(flat, "(n c) 1 h w -> n c h w", n=len(x))
+
+
+@lru_cache(maxsize=64)
+def _gaussian(sigma: float, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Weights of `blur`."""
+    with torch.inference_mode(False):  # others may need gradients through what is kept here
+        reach = int(3 * sigma + 0.5)
+        k = torch.exp(-((torch.arange(-reach, reach + 1, device=device) / sigma) ** 2) / 2).to(dtype)
+        return k / k.sum()
 
 
 def resized(image: Tensor, size: list[int]) -> Tensor:
