@@ -273,6 +273,31 @@ export function editorActions(page) {
       )
     },
 
+    /** Whether the switch for both sides is on. */
+    mirrored({ index = 0 }) {
+      return editor(index).evaluate((element) => element.querySelector('.mf-tool[aria-pressed]').getAttribute('aria-pressed') === 'true')
+    },
+
+    /** What the shown sliders tell where the pointer rests on them. */
+    tips({ index = 0 }) {
+      return editor(index).getByRole('slider').evaluateAll((all) => all.map((one) => one.title))
+    },
+
+    /** The words of the page, of groups, controls and presets too, that have no Chinese. */
+    async untranslated() {
+      return page.evaluate(async () => {
+        const { en } = await import('/extensions/ComfyUI-MIMAFace/editor/texts.js')
+        const { zh } = await import('/extensions/ComfyUI-MIMAFace/editor/texts_zh.js')
+        const told = async (route) => (await app.api.fetchApi(`/mimaface/${route}`)).json()
+        const { groups, controls } = await told('controls')
+        const { presets } = await told('presets')
+        const names = controls.map(({ name }) => name.replace(/_(right|left)$/, ''))
+        const needed = { group_names: groups.map(({ name }) => name), control_names: names, control_tips: names, preset_names: presets.map(({ name }) => name) }
+        const missing = Object.entries(needed).flatMap(([kind, all]) => all.filter((name) => !zh[kind][name]).map((name) => `${kind}.${name}`))
+        return [...Object.keys(en).filter((key) => !(key in zh)), ...missing]
+      })
+    },
+
     /** The controls that the handles move. */
     async movedByHandles() {
       return page.evaluate(async () => (await import('/extensions/ComfyUI-MIMAFace/editor/handles.js')).movedByHandles())

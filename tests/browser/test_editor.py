@@ -353,6 +353,25 @@ def test_a_value_of_another_version_is_left_as_it_is(editor):
     editor("settle")
 
 
+def test_a_slider_tells_what_it_does_and_everything_has_its_chinese(editor):
+    editor("tab", group="brows")
+    assert "Draws the person's right brow down and inwards." in editor("tips")
+    assert editor("untranslated") == []
+
+
+def test_the_switch_for_both_sides_is_remembered(editor):
+    assert editor("mirrored")
+    editor("click", name="Move both sides")
+    try:
+        editor("reload")
+        editor("faults")  # requests that the page has left behind
+        assert not editor("mirrored")
+        editor("tab", group="brows")
+        assert "Lower the brow, the person's right" in dict(editor("sliders"))
+    finally:
+        editor("click", name="Move both sides")
+
+
 def test_every_control_of_a_handle_exists(renderer, page):
     assert set(page("movedByHandles")) <= CONTROLS.keys()
 

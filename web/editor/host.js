@@ -154,6 +154,26 @@ export function wheelToCanvas(event) {
 /** The language of the page, as `en` or `zh`. */
 export const language = () => app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'
 
+const setting = (name) => `mimaface.${name}`
+
+/** A setting of the user in this browser; `usual` where none is kept. */
+export function kept(name, usual) {
+  try {
+    return JSON.parse(localStorage.getItem(setting(name))) ?? usual
+  } catch {
+    return usual
+  }
+}
+
+/** Keeps a setting of the user in this browser. */
+export function keep(name, value) {
+  try {
+    localStorage.setItem(setting(name), JSON.stringify(value))
+  } catch {
+    // a page without storage forgets it at its next loading
+  }
+}
+
 /** What the server keeps for the user in a file of this extension; null where there is none. */
 export async function userData(file) {
   const answer = await api.getUserData(`mimaface/${file}`)
