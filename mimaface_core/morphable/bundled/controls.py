@@ -178,7 +178,9 @@ _CENTRAL = {
     ),
     "mouth_funnel": Control("Funnel", MOUTH, -0.5, 1.5, "Opens the lips as in “oh”.", {"mouthFunnel": 1.0}),
     "mouth_pucker": Control("Pucker", MOUTH, -0.5, 1.5, "Draws the lips together to a point.", {"mouthPucker": 1.0}),
-    "upper_lip_roll": Control("Roll in the upper lip", MOUTH, 0, 1, "Rolls it inwards.", {"mouthRollUpper": 1.0}),
+    "upper_lip_roll": Control(  # alone the movement would raise the edge of the lip, and open shut lips
+        "Roll in the upper lip", MOUTH, 0, 1, "Rolls it inwards.", {"mouthRollUpper": 1.0, "mouthUpperUp": -0.4}
+    ),
     "lower_lip_roll": Control("Roll in the lower lip", MOUTH, 0, 1, "Rolls it inwards.", {"mouthRollLower": 1.0}),
     "upper_lip_shrug": Control(
         "Push up the upper lip", MOUTH, 0, 1, "Pushes it up and forwards.", {"mouthShrugUpper": 1.0}
@@ -212,6 +214,7 @@ _SIDED: dict[str, tuple[str, str, str, float, float, str]] = {
     "cheek_squint": ("cheekSquint", "Raise the cheek", CHEEKS, 0, 1.5, "Raises the {side} cheek towards the eye."),
     "nose_sneer": ("noseSneer", "Wrinkle the nose", CHEEKS, 0, 1.5, "Raises the {side} wing of the nose."),
 }
+_CALMER = {"mouth_dimple": 0.67}  # of the scanned movement: 1.5 times it, the skin folds over the corner of the mouth
 _WHICH = {"right": "person's right", "left": "person's left"}
 
 
@@ -227,7 +230,7 @@ def _sided() -> Iterator[tuple[str, Control]]:
             yield f"gaze_{axis}_{side}", Control(label, EYES, -1.5, 1.5, tooltip, pair=pair)
     for name, (blendshape, label, group, low, high, tooltip) in _SIDED.items():
         for side, which in _WHICH.items():
-            moved = {f"{blendshape}{side.title()}": 1.0}
+            moved = {f"{blendshape}{side.title()}": _CALMER.get(name, 1.0)}
             text = tooltip.format(side=which)
             pair = f"{name}_{OTHER_SIDE[side]}"
             yield f"{name}_{side}", Control(label, group, low, high, text, moved, pair=pair)
