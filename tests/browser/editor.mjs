@@ -167,8 +167,11 @@ export function editorActions(page) {
 
     /** Undoes or redoes by the keyboard, with the focus on the canvas. */
     async history({ key }) {
+      const steps = () => app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length
+      const before = await page.evaluate(steps)
       await page.evaluate(() => document.activeElement?.blur())
       await page.keyboard.press(key)
+      await page.waitForFunction(`(${steps})() !== ${before}`)
       await page.waitForTimeout(400)
       await page.locator('.mf-editor .mf-face').first().waitFor()
     },
