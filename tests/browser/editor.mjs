@@ -276,6 +276,29 @@ export function editorActions(page) {
       )
     },
 
+    /** Types a text where the focus is, and Enter. */
+    async write({ text }) {
+      await page.keyboard.insertText(text)
+      await page.keyboard.press('Enter')
+    },
+
+    /** The presets that an editor offers. */
+    presets({ index = 0 }) {
+      return editor(index).locator('.mf-strip .mf-card > span:last-child').allInnerTexts()
+    },
+
+    /** Has the images of the graph be another file, presses *Run*, and tells how the run ends. */
+    async ends({ file }) {
+      await page.evaluate((file) => {
+        window.end = null
+        for (const node of app.graph.nodes.filter(({ type }) => type === 'LoadImage')) node.widgets.find(({ name }) => name === 'image').value = file
+        for (const name of ['execution_error', 'execution_success']) app.api.addEventListener(name, () => (window.end = name), { once: true })
+      }, file)
+      await page.getByTestId('queue-button').click()
+      await page.waitForFunction(() => window.end)
+      return page.evaluate(() => window.end)
+    },
+
     /** Whether the switch for both sides is on. */
     mirrored({ index = 0 }) {
       return editor(index).evaluate((element) => element.querySelector('.mf-tool[aria-pressed]').getAttribute('aria-pressed') === 'true')

@@ -15,7 +15,7 @@ from PIL import Image
 from support.comfyui_process import ComfyUI
 from support.comfyui_server import COMFYUI, ROOT, bare, call, launched
 from support.page import FOLDER, Page, needs_browser
-from support.scenes import tone, voice
+from support.scenes import noise, tone, voice
 
 from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
 from mimaface.mimaface_core.motion.keyframes import Keyframes
@@ -315,6 +315,40 @@ def test_presets_build_up_and_the_users_own_are_kept(editor, renderer):
     assert both["mouth_frown_left"] > 0 and both["wink"] == 1
     editor("click", name="Wink: lay", keys=["Alt"])
     assert controls(editor) == {"wink": 1, "smile": 0.3}
+
+
+def test_presets_of_another_version_are_not_offered_and_not_lost(editor, browser):
+    if browser.place != "comfyui":
+        pytest.skip("needs a server that keeps the user's files")
+    later = {"label": "Later", "value": {"version": 2, "controls": {"halo": 1}}}
+    mine = {"label": "Mine", "value": {"version": 1, "controls": {"smile": 0.5}}}
+    file = browser.server.base / "user" / "default" / "mimaface" / "presets.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([later, "damaged", mine]))
+    editor("reload")
+    editor("faults")  # requests that the page has left behind
+    editor("settle")
+    assert "Mine" in editor("presets") and "Later" not in editor("presets")
+    editor("click", name="Mine: lay")
+    editor("click", name="Keep this expression")
+    editor("write", text="Again")
+    assert "Again" in editor("presets")
+    editor("settle")
+    again = {"label": "Again", "value": {"version": 1, "controls": {"smile": 0.5}, "neutral_first": False}}
+    assert json.loads(file.read_text()) == [later, "damaged", mine, again]
+
+
+def test_a_run_that_finds_no_face_leaves_the_edit_and_the_face_before(editor, browser):
+    if browser.place != "comfyui":
+        pytest.skip("needs a server that looks for faces")
+    Image.fromarray(noise()).save(browser.server.base / "input" / "noise.png")
+    editor("drag", handle="jaw", dy=0.08)
+    before = editor("face")
+    assert editor("ends", file="noise.png") == "execution_error"
+    editor("keys", keys=["Escape"])  # the page's own message
+    assert controls(editor)["jaw_open"] > 0 and not moved(before, editor("face"))
+    editor("faults")  # the page tells of the run that failed
+    assert editor("ends", file=PORTRAIT) == "execution_success"
 
 
 def test_neutral_first_is_in_the_value_and_in_the_preview(editor, fake):

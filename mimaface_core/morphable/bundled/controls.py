@@ -84,7 +84,11 @@ _COMBINED = {
         1.5,
         "Draws the corners of the mouth out and up; below 0 draws them down.",
         {"mouthSmile": 0.8, "cheekSquint": 0.5, "eyeSquint": 0.2},
-        {"mouthSmile": -0.68, "cheekSquint": -0.42, "eyeSquint": -0.17},  # farther down the person is hardly known again
+        {
+            "mouthSmile": -0.68,
+            "cheekSquint": -0.42,
+            "eyeSquint": -0.17,
+        },  # farther, the likeness goes
     ),
     "pucker": Control(
         "Kiss",
