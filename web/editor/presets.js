@@ -86,9 +86,11 @@ export class Presets {
   /** Asks for a name in the strip and keeps the expression under it. */
   ask() {
     const field = make('input', { class: 'mf-name', maxLength: 24, placeholder: say('preset_name'), 'aria-label': say('preset_name') })
+    let asking = true
     const done = (kept) => {
+      if (!asking) return // taking the field away blurs it
+      asking = false
       const label = field.value.trim()
-      if (!field.isConnected) return
       field.remove()
       if (kept && label) this.keep(label)
     }
