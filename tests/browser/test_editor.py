@@ -22,7 +22,8 @@ from mimaface.mimaface_core.motion.keyframes import Keyframes
 
 pytestmark = needs_browser
 
-NODES_2 = (1, 30)  # version of the front end from which on Nodes 2.0 draw every widget
+NODES_2 = (1, 36)  # version of the front end from which on Nodes 2.0 draw every widget
+SETTLED = (1, 41)  # from which on an undo is no step of its own
 PORTRAIT, LAUGH = "mimaface_portrait.jpg", "mimaface_laugh.jpg"
 
 
@@ -160,6 +161,8 @@ def test_a_drag_is_one_step_of_undo_and_the_node_stays_in_place(editor):
     assert moved(open_jaw, closed)
     editor("history", key="Control+z")
     assert editor("value")["edit"] == "{}"
+    if tuple(map(int, editor("version").split(".")[:2])) < SETTLED:
+        return  # entries of its own that such a front end adds to a loaded graph may count as a step: nothing to redo
     editor("history", key="Control+y")
     editor("history", key="Control+y")
     assert editor("value")["edit"] == second["edit"]

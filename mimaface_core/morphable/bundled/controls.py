@@ -184,7 +184,12 @@ _CENTRAL = {
     "mouth_funnel": Control("Funnel", MOUTH, -0.5, 1.5, "Opens the lips as in “oh”.", {"mouthFunnel": 1.0}),
     "mouth_pucker": Control("Pucker", MOUTH, -0.5, 1.5, "Draws the lips together to a point.", {"mouthPucker": 1.0}),
     "upper_lip_roll": Control(  # alone the movement would raise the edge of the lip, and open shut lips
-        "Roll in the upper lip", MOUTH, 0, 1, "Rolls it inwards.", {"mouthRollUpper": 1.0, "mouthUpperUp": -0.4}
+        "Roll in the upper lip",
+        MOUTH,
+        0,
+        1,
+        "Rolls it inwards.",
+        {"mouthRollUpper": 0.8, "mouthUpperUp": -0.1, "mouthLowerDown": -0.5},
     ),
     "lower_lip_roll": Control("Roll in the lower lip", MOUTH, 0, 1, "Rolls it inwards.", {"mouthRollLower": 1.0}),
     "upper_lip_shrug": Control(
