@@ -22,7 +22,7 @@ from mimaface.mimaface_core.motion.keyframes import Keyframes
 
 pytestmark = needs_browser
 
-NODES_2 = (1, 36)  # version of the front end from which on Nodes 2.0 draw every widget
+NODES_2 = (1, 37)  # version of the front end from which on Nodes 2.0 draw every widget
 SETTLED = (1, 41)  # from which on an undo is no step of its own
 PORTRAIT, LAUGH = "mimaface_portrait.jpg", "mimaface_laugh.jpg"
 
