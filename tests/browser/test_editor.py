@@ -242,6 +242,7 @@ def test_the_page_and_the_api_send_the_same_value(editor, fake):
 
 
 def test_one_request_is_under_way_and_the_newest_wins(editor, fake):
+    editor("thumbnails")
     fake(delay=0.1, asked=[], most=0)
     editor("drag", handle="jaw", dy=0.1, moves=40)
     editor("face")
