@@ -5,7 +5,8 @@ importable as `mimaface`. Every control is drawn at three strengths each way. Tw
 
 - whether the tracked landmarks follow: their movement along the way in which the drawn points go at the full strength,
   which has to grow from strength to strength; as a share of the drawn way, it is the gain;
-- what it does to signals that are none of its own, as a share of the range that all controls give them together.
+- what it does to signals that are none of its own, as a share of the range that all controls give them together. Gaze
+  is measured where the eye is at least a third as open as in the photograph: a shut lid hides the iris.
 
 Prints a table of controls and a list of the faults. `--likeness` adds face_recognition's distance to the photograph,
 where that package is installed.
@@ -45,6 +46,7 @@ from mimaface.mimaface_core.tensors import to_uint8
 STRENGTHS = (1 / 3, 2 / 3, 1.0)
 BONE = [point for corners in EYE_CORNERS for point in corners] + NOSE_RIDGE[:4]  # what no expression moves
 SHARE = 0.15  # of a signal's range that controls of others may take
+OPEN = 1 / 3  # of an eye's opening in the photograph: one that is less open hides its iris, and has no gaze to measure
 SEEN = 0.004  # of the eyes' distance: mean movement of the moved landmarks below which a tracker sees nothing
 UNRELATED = {  # groups of signals → groups of controls that are not to move them
     "gaze": {"lids"},
@@ -64,6 +66,15 @@ class Drawn(NamedTuple):
     tracked: Tensor
     signals: dict[tuple[str, str], float]
     image: Tensor
+
+    def measured(self, rest: Drawn) -> dict[tuple[str, str], float]:
+        """The signals, without the gaze of eyes that are drawn less than OPEN."""
+        shut = [
+            side
+            for side, (up, low) in zip(("right", "left"), LID_MIDDLES, strict=True)
+            if (self.points[up] - self.points[low]).norm() < OPEN * (rest.points[up] - rest.points[low]).norm()
+        ]
+        return {key: value for key, value in self.signals.items() if key[0] != "gaze" or key[1].split()[1] not in shut}
 
 
 class Photograph:
@@ -157,8 +168,9 @@ def measure_controls(photographs: list[Photograph], only: list[str]) -> list[Row
                 gain, length = followed(rest, drawn, control.group == "head")
                 gains.append(gain)
                 lengths.append(length)
+                signals = [one.measured(rest) for one in drawn]
                 changes.append({
-                    key: max(abs(one.signals.get(key, own) - own) for one in drawn) for key, own in rest.signals.items()
+                    key: max(abs(one.get(key, own) - own) for one in signals) for key, own in rest.signals.items()
                 })  # fmt: skip
             rows.append(Row(name, end, gains, min(lengths), changes))
             print(line(rows[-1]), flush=True)

@@ -71,10 +71,11 @@ class Preview:
             uint8 [S, S, 3], and the places of the handles, 0–1 in it, x to the right and y down.
         """
         renderer = self.renderer(size)
-        motion = edit(self._track, controls=value.controls, neutral_first=value.neutral_first)
-        posed = renderer.pose(self._placed(motion, renderer.size))
-        image = renderer.draw_posed(posed, freedom=False)[0]
-        return to_uint8((image.permute(1, 2, 0) + 1) / 2), handles(posed.points[0, :, :2] / renderer.size)
+        with torch.inference_mode():
+            motion = edit(self._track, controls=value.controls, neutral_first=value.neutral_first)
+            posed = renderer.pose(self._placed(motion, renderer.size))
+            image = renderer.draw_posed(posed, freedom=False)[0]
+            return to_uint8((image.permute(1, 2, 0) + 1) / 2), handles(posed.points[0, :, :2] / renderer.size)
 
     def renderer(self, size: int) -> ReprojectionRenderer:
         """The renderer of that size, made when it is first asked for."""

@@ -118,10 +118,14 @@ class KeyframeMotion(Node):
         controls = {} if audio_control == NO_CONTROL else {audio_control: audio_amount}
         motion = keyframe(face, timeline, seconds=seconds, easing=easing, audio=sound, audio_controls=controls)
         shown = face if isinstance(face, SourceFace) else source
-        return io.NodeOutput(motion, ui=editor_ui(shown, _timeline(motion, sound)))
+        return io.NodeOutput(motion, ui=editor_ui(shown, _timeline(face, motion, sound)))
 
 
-def _timeline(motion: MotionTrack, sound: AnyAudio | None) -> dict[str, Any]:
-    """What the timeline shows beside the face."""
+def _timeline(face: SourceFace | MotionTrack, motion: MotionTrack, sound: AnyAudio | None) -> dict[str, Any]:
+    """What the timeline shows beside the face, and the length of one without keys: on a photograph the audio's."""
     shown = {"fps": float(motion.fps), "length": len(motion) / float(motion.fps)}
-    return shown if sound is None else shown | {"waveform": outline(sound, WAVEFORM_POINTS)}
+    if sound is None:
+        return shown
+    peaks, seconds = outline(sound, WAVEFORM_POINTS)
+    length = {"length": seconds} if seconds and isinstance(face, SourceFace) else {}
+    return shown | length | {"waveform": peaks, "waveform_seconds": seconds}

@@ -1,5 +1,6 @@
 // Registers what this extension adds to ComfyUI's page.
-import { addEditor } from './editor/nodes.js'
-import { register } from './editor/host.js'
+import { register, tellCached } from './editor/host.js'
+import { addEditor, WIDGET } from './editor/nodes.js'
 
 register({ name: 'MIMAFace', nodeCreated: addEditor })
+tellCached(WIDGET)

@@ -12,6 +12,7 @@ from ..media.audio import AnyAudio
 
 LOUD_QUANTILE = 0.95  # of the frames that are not silent: as loud counts as 1
 SILENCE = 1e-4  # amplitude
+OUTLINE_HZ = 100.0  # levels a second that an outline is made of
 CURVE = 0.6  # exponent: quiet speech still moves something
 
 
@@ -23,15 +24,16 @@ def loudness(audio: AnyAudio, fps: Fraction, count: int) -> Tensor:
     return F.pad((level / loud).clamp(max=1) ** CURVE, (0, count - len(level)))
 
 
-def outline(audio: AnyAudio, points: int) -> list[float]:
-    """Peaks of the audio, at most `points` of equal length, 0–1."""
-    level = _levels(audio, 100.0)
+def outline(audio: AnyAudio, points: int) -> tuple[list[float], float]:
+    """Peaks of the audio, at most `points` of equal length, 0–1; and the seconds that they take together."""
+    level = _levels(audio, OUTLINE_HZ)
     if not len(level):
-        return []
+        return [], 0.0
     size = -(-len(level) // points)
     padded = F.pad(level, (0, -len(level) % size))
     peaks = padded.view(-1, size).amax(1)
-    return [round(float(peak), 3) for peak in peaks / peaks.max().clamp(min=SILENCE)]
+    loudest = peaks.max().clamp(min=SILENCE)
+    return [round(float(peak), 3) for peak in peaks / loudest], len(padded) / OUTLINE_HZ
 
 
 def _levels(audio: AnyAudio, rate: float) -> Tensor:

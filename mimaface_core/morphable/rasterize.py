@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from einops import rearrange
 from torch import Tensor
+from torch.nn import functional as F
 
 CHUNK_PIXELS = 1 << 20  # of bounding boxes handled at once: bounds the memory, however large the triangles
 EDGE_SLACK = 1e-3  # pixels by which every edge is moved out, so that rounding opens no crack between neighbours
@@ -95,43 +95,43 @@ def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> 
     Returns:
         [N, C, H, W] in the attributes' type, 0 where there is no triangle.
     """
-    N, H, W = fragments.triangle.shape
-    C = attributes.shape[-1]
-    triangle = fragments.triangle.flatten()
-    pixel = (triangle >= 0).nonzero()[:, 0]
-    corner = triangles.to(triangle.device)[triangle[pixel]]
+    N, T, C = len(fragments.triangle), len(triangles), attributes.shape[-1]
+    if not T:
+        return attributes.new_zeros(N, C, *fragments.triangle.shape[1:])
+    # One row of a table holds the attributes of a triangle's corners; pixels without one have weights of 0.
+    table = attributes.index_select(-2, triangles.to(attributes.device).flatten()).reshape(-1, 3, C)
+    row = fragments.triangle.clamp(min=0)
     if attributes.ndim == 3:
-        corner = corner + (pixel // (H * W) * attributes.shape[1])[:, None]
-    table = attributes.reshape(-1, C)
-    weight = fragments.barycentric.reshape(-1, 3)[pixel].to(table.dtype)
-    value = weight[:, 0, None] * table.index_select(0, corner[:, 0])
+        row = row + T * torch.arange(N, device=row.device)[:, None, None]
+    corner = table.flatten(1).index_select(0, row.flatten()).view(*row.shape, 3, C)
+    weight = fragments.barycentric.to(table.dtype)[..., None]
+    value = weight[..., 0, :] * corner[..., 0, :]
     for k in (1, 2):
-        value = value + weight[:, k, None] * table.index_select(0, corner[:, k])
-    image = table.new_zeros(N * H * W, C).index_copy(0, pixel, value)
-    return rearrange(image, "(n h w) c -> n c h w", n=N, h=H, w=W).contiguous()
+        value.addcmul_(weight[..., k, :], corner[..., k, :])
+    return value.permute(0, 3, 1, 2)
 
 
 def _visible(vertices: Tensor, triangles: Tensor, height: int, width: int, near: float) -> _Candidates:
     """Gather the triangles' corners and drop those that cover no pixel."""
-    corners = vertices.float()[:, triangles].reshape(-1, 3, 3)
+    corners = vertices.float().index_select(1, triangles.flatten()).reshape(-1, 3, 3)
     low, high = corners.amin(1), corners.amax(1)
     # Boxes of pixel centres, cut to the image; the slack belongs to the edges, so the boxes take it too.
     size = torch.tensor([width, height], device=corners.device)
     first = (low[:, :2] - 0.5 - EDGE_SLACK).ceil().clamp(min=0)
     last = (high[:, :2] - 0.5 + EDGE_SLACK).floor().minimum(size - 1)
     # Twice the signed area from two edges; divided by the longest edge it is the triangle's height.
-    edge = corners[:, [1, 2, 0], :2] - corners[:, :, :2]
+    edge = corners.roll(-1, 1)[..., :2] - corners[..., :2]
     a, b = edge[:, 0], -edge[:, 2]
     area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
     visible = area.isfinite() & (area.abs() > MIN_HEIGHT * edge.norm(dim=-1).amax(1))
     visible &= low[:, 2].isfinite() & high[:, 2].isfinite() & (low[:, 2] >= near) & (first <= last).all(1)
     index = visible.nonzero()[:, 0]
     # Barycentrics 1 and 2 are linear in the offset from corner 0.
-    a, b, area = a[index], b[index], area[index]
-    gradient = torch.stack([b[:, 1], -b[:, 0], -a[:, 1], a[:, 0]], 1) / area[:, None]
-    box = torch.stack([first[index, 0], last[index, 0], first[index, 1], last[index, 1]], 1).long()
+    gradient = torch.stack([b[:, 1], -b[:, 0], -a[:, 1], a[:, 0]], 1).index_select(0, index)
+    gradient = gradient / area.index_select(0, index)[:, None]
+    box = torch.stack([first, last], 2).flatten(1).index_select(0, index).long()
     T = max(len(triangles), 1)
-    return _Candidates(index // T, index % T, corners[index], gradient.view(-1, 2, 2), box)
+    return _Candidates(index // T, index % T, corners.index_select(0, index), gradient.view(-1, 2, 2), box)
 
 
 def _chunks(box: Tensor) -> Iterator[tuple[int, int]]:
@@ -153,33 +153,35 @@ def _covered_pixels(
     # Scanlines: one entry for each pixel row of each triangle.
     count = box[:, 3] - box[:, 2] + 1
     owner = torch.repeat_interleave(torch.arange(high - low, device=device), count)
-    row = torch.arange(len(owner), device=device) - (count.cumsum(0) - count - box[:, 2])[owner]
-    y = row + 0.5
+    row = torch.arange(len(owner), device=device) - (count.cumsum(0) - count - box[:, 2]).index_select(0, owner)
     # Each edge, its normal n pointing in and of length 1, bounds the scanline: n·(p − corner) + EDGE_SLACK ≥ 0.
-    edge = corners[:, [1, 2, 0], :2] - corners[:, :, :2]
+    edge = corners.roll(-1, 1)[..., :2] - corners[..., :2]
     inward = (edge[:, 0, 0] * edge[:, 1, 1] - edge[:, 0, 1] * edge[:, 1, 0]).sign()[:, None, None]
     n = torch.stack([-edge[..., 1], edge[..., 0]], -1) * inward / edge.norm(dim=-1, keepdim=True)
     nx, ny = n.unbind(-1)
     nx = nx.masked_fill(nx == 0, 1e-20)
-    x = corners[..., 0][owner] - ((y[:, None] - corners[..., 1][owner]) * ny[owner] + EDGE_SLACK) / nx[owner]
-    opens = (nx > 0)[owner]
-    left = x.masked_fill(~opens, -torch.inf).amax(1).maximum(box[owner, 0].float())
-    right = x.masked_fill(opens, torch.inf).amin(1).minimum(box[owner, 1] + 1.0)
+    lines = torch.stack([*corners[..., :2].unbind(-1), ny, nx], 1).flatten(1).index_select(0, owner).view(-1, 4, 3)
+    cx, cy, ny, nx = lines.unbind(1)
+    x = cx - ((row[:, None] + 0.5 - cy) * ny + EDGE_SLACK) / nx
+    opens, sides = nx > 0, box[:, :2].float().index_select(0, owner)
+    left = x.masked_fill(~opens, -torch.inf).amax(1).maximum(sides[:, 0])
+    right = x.masked_fill(opens, torch.inf).amin(1).minimum(sides[:, 1] + 1)
     first, last = (left - 0.5).ceil(), (right - 0.5).floor()
     filled = (last >= first).nonzero()[:, 0]
-    owner, row, first, last = owner[filled], row[filled], first[filled].long(), last[filled].long()
+    owner, row = owner.index_select(0, filled), row.index_select(0, filled)
+    first, last = first.index_select(0, filled).long(), last.index_select(0, filled).long()
     # Depth along a scanline: a start and a constant step, kept inside the triangle's own range.
     z = corners[..., 2]
     slope = gradient[:, 0] * (z[:, 1:2] - z[:, :1]) + gradient[:, 1] * (z[:, 2:] - z[:, :1])
-    offset = torch.stack([first, row], 1) + 0.5 - corners[:, 0, :2][owner]
-    start = z[owner, 0] + (slope[owner] * offset).sum(1)
+    planes = torch.cat([corners[:, 0], slope, z.amin(1, keepdim=True), z.amax(1, keepdim=True)], 1)
+    x0, y0, z0, dx, dy, nearest, farthest = planes.index_select(0, owner).unbind(1)
+    start = z0 + (dx * (first + 0.5 - x0) + dy * (row + 0.5 - y0))
     # Pixels of all scanlines.
     count = last - first + 1
     line = torch.repeat_interleave(torch.arange(len(count), device=device), count)
-    places = torch.stack(
-        [count.cumsum(0) - count, (candidates.frame[low:high][owner] * height + row) * width + first, owner + low], 1
-    ).index_select(0, line)
-    depths = torch.stack([start, slope[owner, 0], z.amin(1)[owner], z.amax(1)[owner]], 1).index_select(0, line)
+    begin = (candidates.frame[low:high].index_select(0, owner) * height + row) * width + first
+    places = torch.stack([count.cumsum(0) - count, begin, owner + low], 1).index_select(0, line)
+    depths = torch.stack([start, dx, nearest, farthest], 1).index_select(0, line)
     step = torch.arange(len(line), device=device) - places[:, 0]
     depth = torch.addcmul(depths[:, 0], depths[:, 1], step).maximum(depths[:, 2]).minimum(depths[:, 3])
     return places[:, 1] + step, depth, places[:, 2]
@@ -192,19 +194,18 @@ def _ordered(bits: Tensor) -> Tensor:
 
 def _resolve(keys: Tensor, candidates: _Candidates, N: int, height: int, width: int) -> Fragments:
     """Turn each pixel's winning key into its triangle, barycentrics and depth."""
-    pixel = (keys != NO_KEY).nonzero()[:, 0]
-    key = keys[pixel]
-    owner = key & 0xFFFFFFFF
-    place = torch.stack([pixel % width, pixel // width % height], 1) + 0.5
-    offset = place - candidates.corners[:, 0, :2].index_select(0, owner)
-    gradient = candidates.gradient.view(-1, 4).index_select(0, owner)
-    b1 = gradient[:, 0] * offset[:, 0] + gradient[:, 1] * offset[:, 1]
-    b2 = gradient[:, 2] * offset[:, 0] + gradient[:, 3] * offset[:, 1]
-    weights = torch.stack([1 - b1 - b2, b1, b2], 1).clamp_(min=0)
-    weights /= weights.sum(1, keepdim=True)
-    triangle = torch.full_like(keys, -1).index_copy_(0, pixel, candidates.triangle[owner])
-    barycentric = weights.new_zeros(len(keys), 3).index_copy_(0, pixel, weights)
-    depth = _ordered((key >> 32).int()).view(torch.float32)
-    depth = torch.full_like(barycentric[:, 0], torch.inf).index_copy_(0, pixel, depth)
-    shape = (N, height, width)
-    return Fragments(triangle.view(shape), barycentric.view(*shape, 3), depth.view(shape))
+    device, empty, shape = keys.device, keys == NO_KEY, (N, height, width)
+    # Pixels without a triangle take a row more, whose numbers are finite and of no consequence.
+    owner = (keys & 0xFFFFFFFF).masked_fill_(empty, len(candidates.triangle))
+
+    def of(each: Tensor, outside: int = 0) -> Tensor:
+        return F.pad(each, (0, 1), value=outside).index_select(0, owner).view(shape)
+
+    x = torch.arange(width, device=device) + 0.5 - of(candidates.corners[:, 0, 0])
+    y = (torch.arange(height, device=device) + 0.5)[:, None] - of(candidates.corners[:, 0, 1])
+    b1, b2 = ((of(g[:, 0]) * x).addcmul_(of(g[:, 1]), y) for g in candidates.gradient.unbind(1))
+    parts = [part.clamp_(min=0) for part in (1 - b1 - b2, b1, b2)]
+    total = (parts[0] + parts[1] + parts[2]).masked_fill_(empty.view(shape), torch.inf)
+    barycentric = torch.stack([part / total for part in parts], -1)
+    depth = _ordered((keys >> 32).int()).view(torch.float32).masked_fill_(empty, torch.inf)
+    return Fragments(of(candidates.triangle, -1), barycentric, depth.view(shape))

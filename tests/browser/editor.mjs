@@ -38,6 +38,11 @@ export function editorActions(page) {
           const extract = added('MIMAFaceExtract3DMM', -350, 40 + 700 * row)
           const edit = added(type, 0, 40 + 700 * row)
           const render = added('MIMAFaceRenderMotion', 900, 40 + 700 * row)
+          if (type === 'MIMAFaceKeyframeMotion') {
+            const audio = added('LoadAudio', -350, 440 + 700 * row)
+            audio.widgets.find(({ name }) => name === 'audio').value = 'mimaface_voice.wav'
+            audio.connect(0, edit, 'audio')
+          }
           const parts = added('GetVideoComponents', 1300, 40 + 700 * row)
           const show = added('PreviewImage', 1600, 40 + 700 * row)
           pack.connect(0, extract, 'pack')
@@ -162,8 +167,15 @@ export function editorActions(page) {
 
     /** Undoes or redoes by the keyboard, with the focus on the canvas. */
     async history({ key }) {
-      await page.evaluate(() => document.activeElement?.blur())
-      await page.keyboard.press(key)
+      const values = () => JSON.stringify(app.canvas.graph.nodes.map(({ widgets }) => widgets?.find(({ name }) => name === 'edit' || name === 'keyframes')?.value))
+      const before = await page.evaluate(values)
+      // Front ends before 1.41 lay a loaded graph out anew in Nodes 2.0, and may count that as a step.
+      const old = await page.evaluate(() => Number(window.__COMFYUI_FRONTEND_VERSION__.split('.')[1]) < 41)
+      for (let tries = old ? 3 : 1; tries && (await page.evaluate(values)) === before; tries--) {
+        await page.evaluate(() => document.activeElement?.blur())
+        await page.keyboard.press(key)
+        for (let waits = 0; waits < 50 && (await page.evaluate(values)) === before; waits++) await page.waitForTimeout(100)
+      }
       await page.waitForTimeout(400)
       await page.locator('.mf-editor .mf-face').first().waitFor()
     },
@@ -266,6 +278,59 @@ export function editorActions(page) {
         },
         [text, control, times]
       )
+    },
+
+    /** Types a text where the focus is, and Enter. */
+    async write({ text }) {
+      await page.keyboard.insertText(text)
+      await page.keyboard.press('Enter')
+    },
+
+    /** Waits until the presets' thumbnails, which are asked for beside the face while nothing moves, are there. */
+    async thumbnails() {
+      await page.waitForFunction(() => !document.querySelector('.mf-strip canvas:not(.mf-drawn)'))
+    },
+
+    /** The presets that an editor offers. */
+    presets({ index = 0 }) {
+      return editor(index).locator('.mf-strip .mf-card > span:last-child').allInnerTexts()
+    },
+
+    /** Has the images of the graph be another file, presses *Run*, and tells how the run ends. */
+    async ends({ file }) {
+      await page.evaluate((file) => {
+        window.end = null
+        for (const node of app.graph.nodes.filter(({ type }) => type === 'LoadImage')) node.widgets.find(({ name }) => name === 'image').value = file
+        for (const name of ['execution_error', 'execution_success']) app.api.addEventListener(name, () => (window.end = name), { once: true })
+      }, file)
+      await page.getByTestId('queue-button').click()
+      await page.waitForFunction(() => window.end)
+      return page.evaluate(() => window.end)
+    },
+
+    /** Whether the switch for both sides is on. */
+    mirrored({ index = 0 }) {
+      return editor(index).evaluate((element) => element.querySelector('.mf-tool[aria-pressed]').getAttribute('aria-pressed') === 'true')
+    },
+
+    /** What the shown sliders tell where the pointer rests on them. */
+    tips({ index = 0 }) {
+      return editor(index).getByRole('slider').evaluateAll((all) => all.map((one) => one.title))
+    },
+
+    /** The words of the page, of groups, controls and presets too, that have no Chinese. */
+    async untranslated() {
+      return page.evaluate(async () => {
+        const { en } = await import('/extensions/ComfyUI-MIMAFace/editor/texts.js')
+        const { zh } = await import('/extensions/ComfyUI-MIMAFace/editor/texts_zh.js')
+        const told = async (route) => (await app.api.fetchApi(`/mimaface/${route}`)).json()
+        const { groups, controls } = await told('controls')
+        const { presets } = await told('presets')
+        const names = controls.map(({ name }) => name.replace(/_(right|left)$/, ''))
+        const needed = { group_names: groups.map(({ name }) => name), control_names: names, control_tips: names, preset_names: presets.map(({ name }) => name) }
+        const missing = Object.entries(needed).flatMap(([kind, all]) => all.filter((name) => !zh[kind][name]).map((name) => `${kind}.${name}`))
+        return [...Object.keys(en).filter((key) => !(key in zh)), ...missing]
+      })
     },
 
     /** The controls that the handles move. */

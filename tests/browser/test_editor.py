@@ -15,13 +15,15 @@ from PIL import Image
 from support.comfyui_process import ComfyUI
 from support.comfyui_server import COMFYUI, ROOT, bare, call, launched
 from support.page import FOLDER, Page, needs_browser
+from support.scenes import noise, tone, voice
 
 from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
 from mimaface.mimaface_core.motion.keyframes import Keyframes
 
 pytestmark = needs_browser
 
-NODES_2 = (1, 41)  # version of the front end from which on Nodes 2.0 draw every widget
+NODES_2 = (1, 37)  # version of the front end from which on Nodes 2.0 draw every widget
+SETTLED = (1, 41)  # from which on an undo is no step of its own
 PORTRAIT, LAUGH = "mimaface_portrait.jpg", "mimaface_laugh.jpg"
 
 
@@ -31,6 +33,7 @@ def browser(request, tmp_path_factory):
     base = bare(tmp_path_factory.mktemp("editor"))
     for name in ("portrait.jpg", "laugh.jpg"):
         shutil.copy(ROOT / "assets" / name, base / "input" / f"mimaface_{name}")
+    voice(base / "input" / "mimaface_voice.wav", tone(1.5, 1.5))
     if request.param == "comfyui":
         serving = launched(**call(base))
     else:
@@ -98,6 +101,13 @@ def test_before_a_run_the_editor_says_what_to_do(renderer, page):
     assert value["edit"] == "{}" and value["top"] < 100, "hidden sliders take no room"
 
 
+def test_a_run_that_finds_all_in_its_cache_shows_the_face_too(renderer, page, fake):
+    fake(mode="cached")
+    page("editors", files=[PORTRAIT])
+    page("source", count=1)
+    assert page("face")["state"] == "live"
+
+
 DRAGS = {  # handle → its way in shares of the picture, and the controls that it moves, to which side
     "mouth_left": (0.0, -0.08, {"mouth_smile_left": 1, "mouth_smile_right": 1}),
     "right_iris": (0.05, 0.0, {"gaze_x_left": 1, "gaze_x_right": 1}),
@@ -151,6 +161,8 @@ def test_a_drag_is_one_step_of_undo_and_the_node_stays_in_place(editor):
     assert moved(open_jaw, closed)
     editor("history", key="Control+z")
     assert editor("value")["edit"] == "{}"
+    if tuple(map(int, editor("version").split(".")[:2])) < SETTLED:
+        return  # entries of its own that such a front end adds to a loaded graph may count as a step: nothing to redo
     editor("history", key="Control+y")
     editor("history", key="Control+y")
     assert editor("value")["edit"] == second["edit"]
@@ -214,6 +226,7 @@ def test_it_works_inside_a_subgraph(editor):
     editor("outOfSubgraph")
     sent = editor("graph")["sends"]
     assert [node["inputs"]["edit"] for node in sent.values() if node["class_type"] == "MIMAFaceEditMotion"] == [value]
+    editor("open")  # the front end 1.37 draws no node that is added, of any kind, once a subgraph was left
 
 
 def test_the_page_and_the_api_send_the_same_value(editor, fake):
@@ -229,6 +242,7 @@ def test_the_page_and_the_api_send_the_same_value(editor, fake):
 
 
 def test_one_request_is_under_way_and_the_newest_wins(editor, fake):
+    editor("thumbnails")
     fake(delay=0.1, asked=[], most=0)
     editor("drag", handle="jaw", dy=0.1, moves=40)
     editor("face")
@@ -307,6 +321,40 @@ def test_presets_build_up_and_the_users_own_are_kept(editor, renderer):
     assert controls(editor) == {"wink": 1, "smile": 0.3}
 
 
+def test_presets_of_another_version_are_not_offered_and_not_lost(editor, browser):
+    if browser.place != "comfyui":
+        pytest.skip("needs a server that keeps the user's files")
+    later = {"label": "Later", "value": {"version": 2, "controls": {"halo": 1}}}
+    mine = {"label": "Mine", "value": {"version": 1, "controls": {"smile": 0.5}}}
+    file = browser.server.base / "user" / "default" / "mimaface" / "presets.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([later, "damaged", mine]))
+    editor("reload")
+    editor("faults")  # requests that the page has left behind
+    editor("settle")
+    assert "Mine" in editor("presets") and "Later" not in editor("presets")
+    editor("click", name="Mine: lay")
+    editor("click", name="Keep this expression")
+    editor("write", text="Again")
+    assert "Again" in editor("presets")
+    editor("settle")
+    again = {"label": "Again", "value": {"version": 1, "controls": {"smile": 0.5}, "neutral_first": False}}
+    assert json.loads(file.read_text()) == [later, "damaged", mine, again]
+
+
+def test_a_run_that_finds_no_face_leaves_the_edit_and_the_face_before(editor, browser):
+    if browser.place != "comfyui":
+        pytest.skip("needs a server that looks for faces")
+    Image.fromarray(noise()).save(browser.server.base / "input" / "noise.png")
+    editor("drag", handle="jaw", dy=0.08)
+    before = editor("face")
+    assert editor("ends", file="noise.png") == "execution_error"
+    editor("keys", keys=["Escape"])  # the page's own message
+    assert controls(editor)["jaw_open"] > 0 and not moved(before, editor("face"))
+    editor("faults")  # the page tells of the run that failed
+    assert editor("ends", file=PORTRAIT) == "execution_success"
+
+
 def test_neutral_first_is_in_the_value_and_in_the_preview(editor, fake):
     editor("click", name="Neutral first")
     editor("face")
@@ -343,6 +391,25 @@ def test_a_value_of_another_version_is_left_as_it_is(editor):
     editor("settle")
 
 
+def test_a_slider_tells_what_it_does_and_everything_has_its_chinese(editor):
+    editor("tab", group="brows")
+    assert "Draws the person's right brow down and inwards." in editor("tips")
+    assert editor("untranslated") == []
+
+
+def test_the_switch_for_both_sides_is_remembered(editor):
+    assert editor("mirrored")
+    editor("click", name="Move both sides")
+    try:
+        editor("reload")
+        editor("faults")  # requests that the page has left behind
+        assert not editor("mirrored")
+        editor("tab", group="brows")
+        assert "Lower the brow, the person's right" in dict(editor("sliders"))
+    finally:
+        editor("click", name="Move both sides")
+
+
 def test_every_control_of_a_handle_exists(renderer, page):
     assert set(page("movedByHandles")) <= CONTROLS.keys()
 
@@ -364,7 +431,7 @@ def curves(page):
 
 def test_a_run_gives_the_timeline_its_length_and_the_waveform(timeline):
     assert json.loads(timeline("value")["edit"])["length"] == 3.0
-    assert timeline("timeline")["wave"].count("M") == 300
+    assert timeline("timeline")["wave"].count("M") >= 300
 
 
 def test_dragging_the_face_sets_keys_at_the_playhead(timeline):
@@ -380,6 +447,7 @@ def test_dragging_the_face_sets_keys_at_the_playhead(timeline):
     assert moved(there, timeline("face"))
     timeline("history", key="Control+z")
     assert timeline("value")["edit"] == first["edit"]
+    timeline("settle")
 
 
 def test_keys_are_made_moved_and_taken_away_on_their_lane(timeline):

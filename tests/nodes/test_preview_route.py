@@ -223,6 +223,13 @@ def test_a_source_keeps_its_key_and_an_old_one_asks_for_a_new_run(store, source)
     assert answer[0] == 404 and "queue the workflow again" in sentence(answer)
 
 
+def test_a_photograph_of_40_megapixels_is_previewed_by_its_crop(store, source):
+    large = replace(source, image=torch.zeros(1, 1, 1).expand(5000, 8000, 3))
+    key = opened(store, large)
+    assert post(store, {"source": key, "size": 128})[0] == 200
+    assert all(of is not large.image for of in vars(store.preview(key)).values()), "the preview keeps the crop alone"
+
+
 def test_no_source_is_kept_where_no_page_can_ask(source):
     assert PreviewStore().offer(source) is None
 

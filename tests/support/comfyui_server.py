@@ -1,7 +1,7 @@
 """A base folder for ComfyUI with this extension in it, and a server that is started on it and stopped again.
 
 COMFYUI_DIR names a ComfyUI folder, which is not written to; COMFYUI_PYTHON the interpreter that has its packages
-(this one when it is not set).
+(this one when it is not set); COMFYUI_FRONTEND the folder `static` of another front end than that interpreter's.
 """
 
 import json
@@ -25,6 +25,7 @@ from support.tiny_pack import AUDIO, write_tiny_pack
 
 COMFYUI = os.environ.get("COMFYUI_DIR")
 PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
+FRONTEND = ["--front-end-root", os.environ["COMFYUI_FRONTEND"]] if "COMFYUI_FRONTEND" in os.environ else []
 # the input files of the shipped graphs, and the files here that stand in for them
 EXAMPLE_FILES = {
     "mimaface_portrait.jpg": "face.png",
@@ -97,7 +98,7 @@ def started(command, log, **more):
 
 def call(base, *flags):
     """Arguments of `launched` for a ComfyUI that works in the folder `base`."""
-    command = [PYTHON, "main.py", "--cpu", "--base-directory", str(base), *flags, "--disable-auto-launch"]
+    command = [PYTHON, "main.py", "--cpu", "--base-directory", str(base), *FRONTEND, *flags, "--disable-auto-launch"]
     command += ["--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}", "--port"]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     return {"command": command, "log": base / "server.log", "cwd": COMFYUI, "env": environment}

@@ -13,7 +13,8 @@ from support import fake_face
 
 EDITORS = ("MIMAFaceEditMotion", "MIMAFaceKeyframeMotion")
 LINKED = {"yaw": 25.0}  # what a run finds at the other end of a slider's link
-TIMELINE = {"fps": 25.0, "length": 3.0, "waveform": [abs(i % 50 - 25) / 25 for i in range(300)]}
+WAVEFORM = [abs(i % 50 - 25) / 25 for i in range(300)]
+TIMELINE = {"fps": 25.0, "length": 3.0, "waveform_seconds": 3.0, "waveform": WAVEFORM}
 
 
 def upstream(graph, link):
@@ -25,11 +26,12 @@ def upstream(graph, link):
 
 
 class FakeEditor:
-    """The state of the fake server: `mode` is "well", or "gone" where its sources are."""
+    """State of the fake server: `mode` is "well", "gone" where its sources are, "cached" where runs find all made."""
 
     def __init__(self):
         self.mode, self.delay = "well", 0.0
         self.asked, self.now, self.most, self.prompts, self.sockets = [], 0, 0, [], []
+        self.history = {}
 
     def routes(self):
         return [
@@ -37,6 +39,7 @@ class FakeEditor:
             web.get("/api/mimaface/presets", self.presets),
             web.post("/api/mimaface/preview", self.preview),
             web.post("/api/prompt", self.prompt),
+            web.get("/api/history/{prompt}", self.ran),
             web.post("/fake", self.set),
             web.get("/fake", self.tell),
         ]
@@ -69,6 +72,9 @@ class FakeEditor:
 
         async def run():
             await self.tell_all("execution_start", {"prompt_id": number})
+            outputs = self.history.setdefault(number, {"outputs": {}})["outputs"]
+            if self.mode == "cached":
+                await self.tell_all("execution_cached", {"nodes": list(graph), "prompt_id": number})
             for key, node in graph.items():
                 if node["class_type"] in EDITORS:
                     key_of_source = upstream(graph, node["inputs"]["face"])
@@ -77,14 +83,20 @@ class FakeEditor:
                     )
                     if isinstance(node["inputs"].get("yaw"), list):
                         shown["sliders"] = LINKED
-                    output = {"mimaface_editor": [shown]}
-                    told = {"node": key, "display_node": key, "output": output, "prompt_id": number}
-                    await self.tell_all("executed", told)
+                    outputs[key] = {"mimaface_editor": [shown]}
+                    told = {"node": key, "display_node": key, "output": outputs[key], "prompt_id": number}
+                    if self.mode != "cached":
+                        await self.tell_all("executed", told)
             await self.tell_all("execution_success", {"prompt_id": number})
+            await self.tell_all("executing", {"node": None, "prompt_id": number})
             await self.tell_all("status", {"status": {"exec_info": {"queue_remaining": 0}}})
 
         self.running = asyncio.create_task(run())
         return web.json_response({"prompt_id": number, "number": len(self.prompts), "node_errors": {}})
+
+    async def ran(self, request):
+        prompt = request.match_info["prompt"]
+        return web.json_response({prompt: self.history[prompt]})
 
     async def tell_all(self, kind, data):
         for socket in self.sockets:

@@ -7,7 +7,10 @@ const SIDE = /_(right|left)$/
 /** Controls by name, in the order in which they are shown, and their groups. */
 class Catalogue {
   constructor({ groups, controls }) {
-    this.controls = controls.map((control) => ({ ...control, label: named('control_names', control.name.replace(SIDE, ''), control.label) }))
+    this.controls = controls.map((control) => {
+      const name = control.name.replace(SIDE, '')
+      return { ...control, label: named('control_names', name, control.label), tooltip: named('control_tips', name, control.tooltip) }
+    })
     this.groups = groups.map(({ name, label }) => ({ name, label: named('group_names', name, label) }))
     this.byName = new Map(this.controls.map((control) => [control.name, control]))
   }

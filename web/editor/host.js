@@ -17,6 +17,29 @@ export function onReconnected(heard) {
   return () => api.removeEventListener('reconnected', heard)
 }
 
+/**
+ * Has nodes told also what they show when a run takes them from the server's cache: of a node that is no output the
+ * server tells it in its history alone. `kind` is the name of what is shown.
+ */
+export function tellCached(kind) {
+  let cached = null
+  api.addEventListener('execution_cached', ({ detail }) => (cached = detail))
+  api.addEventListener('executing', async ({ detail }) => {
+    if (detail || !cached) return
+    const { prompt_id: prompt, nodes } = cached
+    cached = null
+    const answer = await api.fetchApi(`/history/${prompt}`)
+    const outputs = answer.ok ? (await answer.json())[prompt]?.outputs : {}
+    for (const node of nodes) {
+      const output = outputs?.[node]
+      if (output?.[kind]) api.dispatchCustomEvent('executed', { node, display_node: node, output, prompt_id: prompt })
+    }
+  })
+}
+
+/** Calls `heard` with the id of the page's graph when that has been cleared. */
+export const onCleared = (heard) => api.addEventListener('graphCleared', () => heard(app.graph?.id ?? ''))
+
 /** The style sheet of a name beside this file, once in the page. */
 export function style(name) {
   const href = new URL(name, import.meta.url).href
@@ -130,6 +153,26 @@ export function wheelToCanvas(event) {
 
 /** The language of the page, as `en` or `zh`. */
 export const language = () => app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en'
+
+const setting = (name) => `mimaface.${name}`
+
+/** A setting of the user in this browser; `usual` where none is kept. */
+export function kept(name, usual) {
+  try {
+    return JSON.parse(localStorage.getItem(setting(name))) ?? usual
+  } catch {
+    return usual
+  }
+}
+
+/** Keeps a setting of the user in this browser. */
+export function keep(name, value) {
+  try {
+    localStorage.setItem(setting(name), JSON.stringify(value))
+  } catch {
+    // a page without storage forgets it at its next loading
+  }
+}
 
 /** What the server keeps for the user in a file of this extension; null where there is none. */
 export async function userData(file) {

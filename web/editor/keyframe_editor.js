@@ -251,8 +251,8 @@ export class KeyframeEditor extends NodeEditor {
   }
 
   /** Takes what a run tells of its time: the waveform is shown; a new timeline has the run's length. */
-  took({ waveform, fps, length }) {
-    this.waveform = waveform
+  took({ waveform, waveform_seconds: seconds, fps, length }) {
+    this.waveform = waveform && { peaks: waveform, seconds }
     if (!this.timeline) return
     if (this.widget.value === '{}' && waveform && fps && length) this.resize({ fps, length })
     this.lanes.show()

@@ -70,8 +70,9 @@ export class Lanes {
   /** Shows ruler, waveform, curves and playhead as they are. */
   show() {
     const { timeline, waveform } = this.editor
-    const many = waveform?.length ?? 0
-    const loud = (waveform ?? []).map((peak, at) => `M${(at + 0.5) / many} ${0.5 - peak / 2}V${0.5 + peak / 2}`)
+    const { peaks = [], seconds = 0 } = waveform ?? {}
+    const place = (at) => (((at + 0.5) / peaks.length) * seconds) / timeline.length
+    const loud = peaks.map((peak, at) => (place(at) < 1 ? `M${place(at)} ${0.5 - peak / 2}V${0.5 + peak / 2}` : ''))
     this.wave.draw(loud.join(''))
     const width = this.ruler.clientWidth || 400
     const step = TICKS.find((one) => (one / timeline.length) * width >= FEWEST_PIXELS) ?? TICKS.at(-1)

@@ -2,7 +2,7 @@
 import { controls } from './catalogue.js'
 import { iconButton, make } from './dom.js'
 import { Face } from './face.js'
-import { isSelected, onReconnected, select, step, style, wheelToCanvas, write } from './host.js'
+import { isSelected, keep, kept, onReconnected, select, step, style, wheelToCanvas, write } from './host.js'
 import { recalled, remember } from './sources.js'
 import { Stream } from './stream.js'
 import { say } from './texts.js'
@@ -17,7 +17,7 @@ const SIZES = [192, 256, 384, 512] // pixels of previews
  */
 export class NodeEditor {
   constructor(node, widget) {
-    Object.assign(this, { node, widget, mirrored: true, moving: false, source: null, closed: false })
+    Object.assign(this, { node, widget, mirrored: kept('mirrored', true), moving: false, source: null, closed: false })
     style('editor.css')
     this.element = make('div', { class: 'mf-editor', 'data-capture-wheel': 'true' })
     this.element.addEventListener('keydown', (event) => this.keys(event))
@@ -64,6 +64,7 @@ export class NodeEditor {
   tools(...more) {
     this.mirror = iconButton('mirror', say('both'), () => {
       this.mirrored = !this.mirrored
+      keep('mirrored', this.mirrored)
       this.mirror.setAttribute('aria-pressed', this.mirrored)
       this.mirrorChanged?.()
     })

@@ -4,7 +4,7 @@ import { addElement, adopt, chain, isLinked, leave, show, widgetOf } from './hos
 import { KeyframeEditor } from './keyframe_editor.js'
 import { least } from './node_editor.js'
 
-const WIDGET = 'mimaface_editor' // the name of the added widget, and of what a run leaves for it
+export const WIDGET = 'mimaface_editor' // the name of the added widget, and of what a run leaves for it
 const SIDES = 20 // pixels of a node beside its editor
 
 /** Gives a new node its editor, if it has one. */

@@ -4,9 +4,13 @@ import { presets as listed } from './catalogue.js'
 import { icon, make } from './dom.js'
 import { Stream } from './stream.js'
 import { say } from './texts.js'
+import { VERSION } from './value.js'
 
 const FILE = 'presets.json'
 const SIZE = 128 // pixels of a thumbnail
+
+/** Whether this page can lay a kept preset over an edit; others, such as those of a later version, stay in the file. */
+const usable = (one) => typeof one?.label === 'string' && one.value?.controls && (one.value.version ?? VERSION) === VERSION
 
 /** The strip of presets. `editor` has `edit`, `source`, `sent`, `apply(value, instead)` and `busy`. */
 export class Presets {
@@ -27,10 +31,11 @@ export class Presets {
   async load() {
     try {
       this.given = await listed()
-      const kept = await userData(FILE).catch(() => null)
-      this.own = Array.isArray(kept) ? kept.filter((one) => typeof one?.label === 'string' && one.value?.controls) : []
+      const kept = (await userData(FILE)) ?? []
+      this.own = kept.filter(usable)
+      this.unusable = kept.filter((one) => !usable(one))
     } catch {
-      this.given = [] // the editor works without presets
+      this.given ??= [] // the editor works without presets, and writes none over those that it could not read
     }
     this.build()
   }
@@ -81,9 +86,11 @@ export class Presets {
   /** Asks for a name in the strip and keeps the expression under it. */
   ask() {
     const field = make('input', { class: 'mf-name', maxLength: 24, placeholder: say('preset_name'), 'aria-label': say('preset_name') })
+    let asking = true
     const done = (kept) => {
+      if (!asking) return // taking the field away blurs it
+      asking = false
       const label = field.value.trim()
-      if (!field.isConnected) return
       field.remove()
       if (kept && label) this.keep(label)
     }
@@ -108,7 +115,8 @@ export class Presets {
   }
 
   save() {
-    keepUserData(FILE, this.own.map(({ label, value }) => ({ label, value }))).catch(() => {})
+    const own = this.own.map(({ label, value }) => ({ label, value }))
+    if (this.unusable) keepUserData(FILE, [...this.unusable, ...own]).catch(() => {})
     for (const one of [...this.given, ...this.own]) one.drawn = null
     this.build()
   }

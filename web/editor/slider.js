@@ -1,5 +1,6 @@
 // One slider with its exact value: dragged, typed, or moved by keys.
 import { draggable, make } from './dom.js'
+import { say } from './texts.js'
 import { fitted } from './value.js'
 
 const FINE = 0.2 // of the pointer's way, with Shift held
@@ -37,7 +38,7 @@ export function slider(control, label, to) {
     class: 'mf-exact',
     type: 'text',
     inputMode: 'decimal',
-    'aria-label': `${label}, exact value`,
+    'aria-label': say('exact', label),
     'data-focus': `${to.focus}#`
   })
   let position = control.rest

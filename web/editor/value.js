@@ -1,6 +1,6 @@
 // The value of an edit: parsed from its JSON text, changed, written again.
 
-const VERSION = 1
+export const VERSION = 1 // of edits
 
 /** A number at the steps of a control and within its range. */
 export function fitted(control, value) {

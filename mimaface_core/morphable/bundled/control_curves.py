@@ -60,7 +60,8 @@ def _expression(motion: MotionTrack, own: MotionTrack) -> dict[str, Tensor]:
     for name, control in CONTROLS.items():
         if control.group == COMBINED or name in MEASURED or not control.blendshapes:
             continue
-        position = change[:, blendshape(next(iter(control.blendshapes)))]
+        main, amount = next(iter(control.blendshapes.items()))
+        position = change[:, blendshape(main)] / amount
         if control.opposite is not None:
             position = position - change[:, blendshape(next(iter(control.opposite)))]
         found[name] = position

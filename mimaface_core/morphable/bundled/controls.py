@@ -84,6 +84,11 @@ _COMBINED = {
         1.5,
         "Draws the corners of the mouth out and up; below 0 draws them down.",
         {"mouthSmile": 0.8, "cheekSquint": 0.5, "eyeSquint": 0.2},
+        {
+            "mouthSmile": -0.68,
+            "cheekSquint": -0.42,
+            "eyeSquint": -0.17,
+        },  # farther, the likeness goes
     ),
     "pucker": Control(
         "Kiss",
@@ -178,7 +183,14 @@ _CENTRAL = {
     ),
     "mouth_funnel": Control("Funnel", MOUTH, -0.5, 1.5, "Opens the lips as in “oh”.", {"mouthFunnel": 1.0}),
     "mouth_pucker": Control("Pucker", MOUTH, -0.5, 1.5, "Draws the lips together to a point.", {"mouthPucker": 1.0}),
-    "upper_lip_roll": Control("Roll in the upper lip", MOUTH, 0, 1, "Rolls it inwards.", {"mouthRollUpper": 1.0}),
+    "upper_lip_roll": Control(  # alone the movement would raise the edge of the lip, and open shut lips
+        "Roll in the upper lip",
+        MOUTH,
+        0,
+        1,
+        "Rolls it inwards.",
+        {"mouthRollUpper": 0.8, "mouthUpperUp": -0.1, "mouthLowerDown": -0.5},
+    ),
     "lower_lip_roll": Control("Roll in the lower lip", MOUTH, 0, 1, "Rolls it inwards.", {"mouthRollLower": 1.0}),
     "upper_lip_shrug": Control(
         "Push up the upper lip", MOUTH, 0, 1, "Pushes it up and forwards.", {"mouthShrugUpper": 1.0}
@@ -192,14 +204,7 @@ _SIDED: dict[str, tuple[str, str, str, float, float, str]] = {
     "lid_wide": ("eyeWide", "Widen the eye", LIDS, 0, 1.5, "Opens the {side} eye wider than usual."),
     "lid_squint": ("eyeSquint", "Narrow from below", LIDS, -0.5, 1.5, "Raises the lower lid of the {side} eye."),
     "brow_down": ("browDown", "Lower the brow", BROWS, 0, 1.5, "Draws the {side} brow down and inwards."),
-    "brow_inner_up": (
-        "browInnerUp",
-        "Raise its inner end",
-        BROWS,
-        -0.5,
-        1.5,
-        "Raises the {side} brow at the nose.",
-    ),
+    "brow_inner_up": ("browInnerUp", "Raise its inner end", BROWS, -0.5, 1.5, "Raises the {side} brow at the nose."),
     "brow_outer_up": ("browOuterUp", "Raise its outer end", BROWS, -0.5, 1.5, "Raises the {side} brow at the temple."),
     "mouth_smile": ("mouthSmile", "Smile", MOUTH, -0.5, 1.5, "Draws the {side} corner of the mouth out and up."),
     "mouth_frown": ("mouthFrown", "Corner down", MOUTH, 0, 1.5, "Draws the {side} corner of the mouth down."),
@@ -212,6 +217,7 @@ _SIDED: dict[str, tuple[str, str, str, float, float, str]] = {
     "cheek_squint": ("cheekSquint", "Raise the cheek", CHEEKS, 0, 1.5, "Raises the {side} cheek towards the eye."),
     "nose_sneer": ("noseSneer", "Wrinkle the nose", CHEEKS, 0, 1.5, "Raises the {side} wing of the nose."),
 }
+_CALMER = {"mouth_dimple": 0.67}  # of the scanned movement: 1.5 times it, the skin folds over the corner of the mouth
 _WHICH = {"right": "person's right", "left": "person's left"}
 
 
@@ -227,7 +233,7 @@ def _sided() -> Iterator[tuple[str, Control]]:
             yield f"gaze_{axis}_{side}", Control(label, EYES, -1.5, 1.5, tooltip, pair=pair)
     for name, (blendshape, label, group, low, high, tooltip) in _SIDED.items():
         for side, which in _WHICH.items():
-            moved = {f"{blendshape}{side.title()}": 1.0}
+            moved = {f"{blendshape}{side.title()}": _CALMER.get(name, 1.0)}
             text = tooltip.format(side=which)
             pair = f"{name}_{OTHER_SIDE[side]}"
             yield f"{name}_{side}", Control(label, group, low, high, text, moved, pair=pair)
