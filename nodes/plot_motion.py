@@ -105,7 +105,7 @@ def _plotted(motion: MotionTrack | ImplicitMotion, width: int, height: int) -> t
     rate, none = float(motion.fps), torch.zeros(len(motion), dtype=torch.bool)
     if isinstance(motion, ImplicitMotion):
         return plot(_codes(motion), rate, ~none, width, height), none
-    blinks = (_openings(motion) < BLINK_OPENING).any(1) if motion.basis == BUNDLED else none
+    blinks = (_openness(motion) < BLINK_OPENING).any(1) if motion.basis == BUNDLED else none
     return plot(_panels(motion), rate, motion.visible, width, height, blinks), blinks
 
 
@@ -121,15 +121,14 @@ def _panels(motion: MotionTrack) -> list[Panel]:
     ]
 
 
-def _openings(motion: MotionTrack) -> Tensor:
-    """Opening of right and left eye [N, 2] on the bundled face model, as shares of the usual one."""
-    c, face = motion.coefficients, bundled_face()
-    return face.eye_opening(c.identity, c.expression) / face.eye_opening(c.identity, c.expression * 0)
+def _openness(motion: MotionTrack) -> Tensor:
+    c = motion.coefficients
+    return bundled_face().openness(c.identity, c.expression)
 
 
 def _face(motion: MotionTrack) -> list[Panel]:
     """Mouth and eyes on the bundled face model."""
-    expression, opening = motion.coefficients.expression, _openings(motion)
+    expression, opening = motion.coefficients.expression, _openness(motion)
 
     def blendshape(name: str) -> Tensor:
         return expression[:, blendshapes(name)].mean(1)

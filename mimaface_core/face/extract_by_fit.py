@@ -48,11 +48,7 @@ class FitExtractor:
     def fit(self, points: Tensor, fps: Fraction, trust: Tensor | None = None) -> MotionTrack:
         """The motion of landmarks [N, 478, 3] in crop pixels, each believed by its share [N, 478] (all when None)."""
         coefficients, gaze = fit_landmarks(self.model, points * (PLANE / CROP_SIZE), trust)
-        opening, neutral = (
-            self.model.eye_opening(coefficients.identity, expression)
-            for expression in (coefficients.expression, coefficients.expression * 0)
-        )
-        gaze = seen_gaze(gaze, opening / neutral)
+        gaze = seen_gaze(gaze, self.model.openness(coefficients.identity, coefficients.expression))
         visible = torch.ones(len(points), dtype=torch.bool)
         return MotionTrack(coefficients, gaze, plane_alignment(len(points)), visible, fps)
 

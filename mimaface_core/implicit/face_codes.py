@@ -99,8 +99,8 @@ def motion_codes(track: MotionTrack, movements: FaceMovements) -> Tensor:
     head = torch.cat([c.angles, place, size[:, None]], 1) / torch.tensor(list(HEAD.values()))
     gaze = track.gaze.view(-1, 2, 2).mean(1) / torch.tensor(list(GAZE.values()))
     mouth, brows = (c.expression @ movements.measure).split([MOUTH, BROWS], 1)
-    opening, resting = (face.eye_opening(c.identity, expression) for expression in (c.expression, 0 * c.expression))
-    return torch.cat([head, mouth, SHUT * (1 - opening / resting), gaze, brows], 1).tanh()
+    lids = SHUT * (1 - face.openness(c.identity, c.expression))
+    return torch.cat([head, mouth, lids, gaze, brows], 1).tanh()
 
 
 def blinking_mean(posture: Tensor) -> Tensor:

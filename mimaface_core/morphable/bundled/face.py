@@ -45,6 +45,7 @@ from .geometry import (
 )
 
 EYE_PARTS = ("right_eye", "left_eye")
+LEAST_OPENING = 1e-3  # of an eye at rest, model units
 MOST_TURN = 0.9  # sine of the largest angle between an eye and the face's axis
 
 
@@ -125,6 +126,11 @@ class BundledFace:
         """
         shape = self.model.shape(identity, expression)
         return torch.stack([shape[:, up, 1] - shape[:, low, 1] for up, low in LID_MIDDLES], 1).clamp(min=0)
+
+    def openness(self, identity: Tensor, expression: Tensor) -> Tensor:
+        """Eyes' openings [N, 2] over those without an expression: 1 as they usually are, 0 shut; as `eye_opening`."""
+        usual = self.eye_opening(identity, expression * 0).clamp(min=LEAST_OPENING)  # of a face that is none
+        return self.eye_opening(identity, expression) / usual
 
     def blink(self, opening: Tensor) -> Tensor:
         """Coefficients of `eyeBlink` [N, 2], right and left, that close eyes by openings [N, 2] in model units."""
