@@ -79,9 +79,9 @@ def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str |
 def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[MotionTrack], Tensor]:
     """A function that draws a few frames [n, 3 or 4, S, S]."""
     if mode == PROJECTED:
-        from .reprojection.renderer import ReprojectionRenderer
+        from .reprojection.kept import renderer_of
 
-        return ReprojectionRenderer(pack.face, source.crop, source.landmarks, source.track, _device()).draw
+        return renderer_of(pack.face, source.crop, source.landmarks, source.track, _device()).draw
     from .morphable.render import composite_released, render_shaded
 
     model, device = pack.morphable, _device()
@@ -119,9 +119,9 @@ def transparency(pack: ModelPack, source: SourceFace, motion: MotionTrack) -> It
     if pack.basis != BUNDLED:
         _log.warning("This model pack does not move the source's transparency: its result stands on white.")
         return
-    from .reprojection.renderer import ReprojectionRenderer
+    from .reprojection.kept import renderer_of
 
-    renderer = ReprojectionRenderer(pack.face, source.crop, source.landmarks, source.track)
+    renderer = renderer_of(pack.face, source.crop, source.landmarks, source.track, torch.device("cpu"))
     alpha = warp(source.alpha[None], source.crop_matrix, source.crop.shape[-1])
     for start in range(0, len(motion), RENDER_BATCH):
         yield from renderer.move(alpha, motion[start : start + RENDER_BATCH])[:, 0]
