@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from . import checks, host
+from .ahead import ahead
 from .appearance.frames import Appearance, encode_appearance
 from .arguments import AUDIO, CROPPED, MOTION, PACK, SOURCE
 from .diffusion.clips import count_steps, sample_clips
@@ -38,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 PROJECTED, ALBEDO = RENDERS = ("projected", "albedo")
 RENDER_BATCH = 4  # frames drawn together
+DRAWN_AHEAD = 12  # renders at most that wait to be encoded
 PASTE_BATCH = 4  # full images made together
 IMAGE_SIDES = (16, 16384)  # pixels of the longest side
 
@@ -199,10 +202,14 @@ def animate(
         current.load(stage.unet),
         current.load(pack.vae),
         current.progress(count_steps(total, settings), "drawing") as progress,
+        ExitStack() as keeping,
     ):
         drawn = 0 if kept is None else kept.frames
         begin = drawn - drawn % RENDER_BATCH  # the same frames are drawn together as in an unbroken run
-        renders = islice(render(pack, source, motion[begin:]), drawn - begin, None)
+        renders = render(pack, source, motion[begin:])
+        if current.device.type == "cpu":  # a GPU does one after the other anyway
+            renders = keeping.enter_context(closing(ahead(renders, DRAWN_AHEAD)))
+        renders = islice(renders, drawn - begin, None)
         alphas = transparency(pack, source, motion)
         context, previews = appearance.context, current.previews
         for clip in sample_clips(

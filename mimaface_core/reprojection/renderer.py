@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..morphable.bundled.blendshapes import LID_BLENDSHAPES
 from ..morphable.bundled.face import BundledFace
@@ -211,8 +212,8 @@ class ReprojectionRenderer:
         turned: [N, 468], see `draw_hidden_skin`. free: whether the freedom is drawn, too.
         """
         warped = self._warped_skin(points)
-        drawn, px = torch.empty(len(points), 3 + free, self.size, self.size, device=points.device), self._pixel
-        image = drawn[:, :3].copy_(warped.image)
+        drawn, px = F.pad(warped.image, (0, 0, 0, 0, 0, int(free))), self._pixel
+        image = drawn[:, :3]
         warped = warped._replace(image=image)
         draw_hidden_skin(image, self.photo.hidden_skin, warped.fragments, self._skin_triangles, points, turned)
         soften_edges(image, warped.source_pixels, warped.cover, points[:, : FACE_POINTS + RING_POINTS, :2])
