@@ -2,8 +2,8 @@
 
 The encoder's first convolutions have nothing between them, nor have the decoder's last ones; together they take half of
 its time, since they run at full size. What a residual adds to a render is the difference of two decodes, and so the
-last convolution of their difference. Equal to the autoencoder but for rounding, and for the outermost 8 pixels, where
-the autoencoder sees zeros between its layers.
+last convolution of their difference. Equal to the autoencoder but for rounding, and for the border, where the
+autoencoder sees zeros between its layers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
 _PATCH = 7  # side of the image in which the response of a chain of layers is measured; its middle is 3
-_BORDER = 8  # latents from the border, within which the check does not look
+_BORDER = 16  # latents from the border, as far as its zeros reach: the check does not look there
 _CLOSE = 1e-3  # greatest difference from the autoencoder, of numbers of about 1
 
 
