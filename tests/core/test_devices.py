@@ -27,6 +27,7 @@ from mimaface.mimaface_core.implicit.speech import SpeakSettings, speak
 from mimaface.mimaface_core.implicit.transformer import MotionTransformer
 from mimaface.mimaface_core.implicit_pipeline import load_implicit, render_implicit, speak_implicit
 from mimaface.mimaface_core.media.audio import Audio
+from mimaface.mimaface_core.morphable import rasterize
 from mimaface.mimaface_core.motion.track import MotionTrack
 from mimaface.mimaface_core.tensors import moved
 
@@ -37,6 +38,12 @@ SIDE = 32  # pixels of the tiny pack's crop
 def without_gradients():
     with torch.no_grad():
         yield
+
+
+@pytest.fixture(autouse=True)
+def without_compiled_loops(monkeypatch):
+    """A GPU draws without them, and they round otherwise."""
+    monkeypatch.setattr(rasterize, "find", lambda *tensors: None)
 
 
 @pytest.fixture(scope="module")
