@@ -102,6 +102,8 @@ def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> 
         [N, C, H, W] in the attributes' type, 0 where there is no triangle.
     """
     compiled = find(fragments.barycentric, triangles, attributes)
+    if compiled is not None and not attributes.requires_grad:
+        return compiled.interpolate(fragments.triangle, fragments.barycentric, triangles, attributes)
     N, T, C = len(fragments.triangle), len(triangles), attributes.shape[-1]
     if not T:
         return attributes.new_zeros(N, C, *fragments.triangle.shape[1:])
