@@ -1,8 +1,13 @@
-"""Seconds per frame of each stage with the bundled pack: `python benchmarks/stages.py --threads 2`."""
+"""Seconds per frame of each stage with the bundled pack: `python benchmarks/stages.py --threads 2 --rounds 3`.
+
+Beside the time that passes stands that of the processor, which other work on the machine changes less.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
 import tempfile
 import time
 from collections import defaultdict
@@ -38,20 +43,22 @@ STAGES = {
 
 
 class Clock:
-    """Adds up the seconds of each stage."""
+    """Adds up the seconds of each stage, and those of the processor."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self.processor: dict[str, float] = defaultdict(float)
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start, begin = time.perf_counter(), time.process_time()
         try:
             yield
         finally:
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             self.seconds[stage] += time.perf_counter() - start
+            self.processor[stage] += time.process_time() - begin
 
     def function(self, stage: str, work: Callable) -> Callable:
         """`work`, timed."""
@@ -123,17 +130,26 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of PyTorch")
     parser.add_argument("--pack", default="bundled")
+    parser.add_argument("--rounds", type=int, default=3, help="of which medians are printed")
+    parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         source = options.source or portrait(Path(folder))
-        clock, frames = timed(source, options.driver, options.frames, options.pack, Path(folder))
+        arguments = (source, options.driver, options.frames, options.pack, Path(folder))
+        rounds = [timed(*arguments) for _ in range(options.rounds)]
     device = host.current().device
-    print(f"{frames} frames, {options.threads} threads, {device}, torch {torch.__version__}\n")
-    print("| stage | s per frame | |\n| --- | ---: | --- |")
-    for stage, what in STAGES.items():
-        print(f"| {stage} | {clock.seconds[stage] / frames:.3f} | {what} |")
-    print(f"| all | {sum(clock.seconds.values()) / frames:.3f} | |")
+    print(f"{rounds[0][1]} frames, {options.threads} threads, {device}, torch {torch.__version__}\n")
+    print("| stage | s per frame | range | processor, s per frame | |\n| --- | ---: | ---: | ---: | --- |")
+    for stage, what in {**STAGES, "all": ""}.items():
+        stages = STAGES if stage == "all" else (stage,)
+        wall = [sum(clock.seconds[of] for of in stages) / frames for clock, frames in rounds]
+        own = [sum(clock.processor[of] for of in stages) / frames for clock, frames in rounds]
+        spread = f"{min(wall):.3f}–{max(wall):.3f}"
+        print(f"| {stage} | {statistics.median(wall):.3f} | {spread} | {statistics.median(own):.3f} | {what} |")
+    if options.json:
+        results = [{"seconds": clock.seconds, "processor": clock.processor, "frames": count} for clock, count in rounds]
+        options.json.write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

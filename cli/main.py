@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+
+# Before PyTorch starts its threads: those that wait sleep, so that beside other work each gets its share.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from . import batch, compare, demo, detect, evaluate, live, pack, run, serve, sign, train
 from .exit_status import exit_status

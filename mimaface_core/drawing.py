@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from . import checks, host
+from .ahead import ahead
 from .appearance.frames import Appearance, encode_appearance
 from .arguments import AUDIO, CROPPED, MOTION, PACK, SOURCE
 from .diffusion.clips import count_steps, sample_clips
@@ -38,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 PROJECTED, ALBEDO = RENDERS = ("projected", "albedo")
 RENDER_BATCH = 4  # frames drawn together
+DRAWN_AHEAD = 12  # renders at most that wait to be encoded
 PASTE_BATCH = 4  # full images made together
 IMAGE_SIDES = (16, 16384)  # pixels of the longest side
 
@@ -79,9 +82,9 @@ def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str |
 def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[MotionTrack], Tensor]:
     """A function that draws a few frames [n, 3 or 4, S, S]."""
     if mode == PROJECTED:
-        from .reprojection.renderer import ReprojectionRenderer
+        from .reprojection.kept import renderer_of
 
-        return ReprojectionRenderer(pack.face, source.crop, source.landmarks, source.track, _device()).draw
+        return renderer_of(pack.face, source.crop, source.landmarks, source.track, _device()).draw
     from .morphable.render import composite_released, render_shaded
 
     model, device = pack.morphable, _device()
@@ -119,9 +122,9 @@ def transparency(pack: ModelPack, source: SourceFace, motion: MotionTrack) -> It
     if pack.basis != BUNDLED:
         _log.warning("This model pack does not move the source's transparency: its result stands on white.")
         return
-    from .reprojection.renderer import ReprojectionRenderer
+    from .reprojection.kept import renderer_of
 
-    renderer = ReprojectionRenderer(pack.face, source.crop, source.landmarks, source.track)
+    renderer = renderer_of(pack.face, source.crop, source.landmarks, source.track, torch.device("cpu"))
     alpha = warp(source.alpha[None], source.crop_matrix, source.crop.shape[-1])
     for start in range(0, len(motion), RENDER_BATCH):
         yield from renderer.move(alpha, motion[start : start + RENDER_BATCH])[:, 0]
@@ -199,10 +202,14 @@ def animate(
         current.load(stage.unet),
         current.load(pack.vae),
         current.progress(count_steps(total, settings), "drawing") as progress,
+        ExitStack() as keeping,
     ):
         drawn = 0 if kept is None else kept.frames
         begin = drawn - drawn % RENDER_BATCH  # the same frames are drawn together as in an unbroken run
-        renders = islice(render(pack, source, motion[begin:]), drawn - begin, None)
+        renders = render(pack, source, motion[begin:])
+        if current.device.type == "cpu":  # a GPU does one after the other anyway
+            renders = keeping.enter_context(closing(ahead(renders, DRAWN_AHEAD)))
+        renders = islice(renders, drawn - begin, None)
         alphas = transparency(pack, source, motion)
         context, previews = appearance.context, current.previews
         for clip in sample_clips(

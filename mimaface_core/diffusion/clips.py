@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .. import host
 from ..errors import InputError
+from .area import Area
 from .denoise import denoise_clip
 from .kept import KeptClips, LoopState
 from .latents import LatentSpace
@@ -151,26 +152,31 @@ def _clips(
         window = torch.cat([window, window[-1:].expand(settings.frames - len(window), -1, -1, -1)])
         carried = window[settings.frames - settings.overlap :]
 
-        # Denoise F frames from noise that depends on the seed alone.
+        # Denoise F frames from noise that depends on the seed alone, where the new ones may depart from their renders.
+        area = parts.latents.area(images, encoded)
         generator = torch.Generator().manual_seed(settings.seed + (number if settings.noise == PER_CLIP else 0))
         render = rearrange(window, "f c h w -> 1 c f h w")
-        latents = denoise_clip(
+        noise = torch.randn(render.shape, generator=generator).to(render.device)
+        report = _reporter(parts.latents, render, progress, previews)
+        part = denoise_clip(
             parts.unet,
             build_scheduler(settings.scheduler, parts.scheduler, settings.steps, render.device),
-            torch.randn(render.shape, generator=generator).to(render.device),
-            render,
+            area.cut(noise),
+            area.cut(render),
             context(indices).to(render.device),
             guidance=settings.guidance,
-            previous=None if latents is None else latents.to(render.device),
+            previous=None if latents is None else area.cut(latents.to(render.device)),
             overlap=settings.overlap,
             generator=generator,
-            on_step=_reporter(parts.latents, render, progress, previews),
+            on_step=lambda estimate, report=report, area=area: report(area.placed(estimate)),  # type: ignore[misc]
             apart=host.current().low_memory,
         )
 
+        latents = area.placed(part)
+
         # Decode the new frames.
         new = slice(known, known + len(fresh))
-        frames = _decode(parts.latents, rearrange(latents, "1 c f h w -> f c h w")[new], images, window[new])
+        frames = _decode(parts.latents, rearrange(latents, "1 c f h w -> f c h w")[new], images, window[new], area)
         if kept is not None:
             kept.add(frames, LoopState(number + 1, latents, carried, sampling.get_state()))
         yield frames
@@ -200,8 +206,8 @@ def _encode_renders(
 
 
 @torch.no_grad()
-def _decode(space: LatentSpace, latents: Tensor, images: Tensor, render_latents: Tensor) -> Tensor:
-    """Decode new frames a batch at a time: [n, 3, H, W] on the CPU."""
+def _decode(space: LatentSpace, latents: Tensor, images: Tensor, render_latents: Tensor, area: Area) -> Tensor:
+    """Decode new frames a batch at a time, renders outside the area: [n, 3, H, W] on the CPU."""
     frames = []
     for part, render, coded in zip(
         latents.split(space.batch),
@@ -210,7 +216,13 @@ def _decode(space: LatentSpace, latents: Tensor, images: Tensor, render_latents:
         strict=True,
     ):
         host.current().check_cancelled()
-        frames.append(space.to_frames(part, render, coded).cpu())
+        scale = render.shape[-1] // part.shape[-1]
+        drawn = space.to_frames(area.cut(part), area.cut(render, scale), area.cut(coded)).cpu()
+        if drawn.shape[-2:] != render.shape[-2:]:
+            whole = render[:, :3].float().cpu().clamp(-1, 1)
+            area.cut(whole, scale).copy_(drawn)
+            drawn = whole
+        frames.append(drawn)
     return torch.cat(frames)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,8 @@ from torch.nn import functional as F
 
 from .. import host
 from ..errors import InputError
+from .area import Area, free_area, whole_area
+from .tiny import TinyCoder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,6 +57,7 @@ class LatentSpace:
         batch: frames coded together; when None two, or one on a host that is low in memory.
         colour: whether a residual changes colours, or brightness alone (for an autoencoder too small for hues).
         sampled: whether renders are encoded to samples of `AutoencoderKL`'s distribution, as released, or to its mode.
+        final: the weights stay as they are, so that `tiny.TinyCoder` may do what it can do on a CPU.
 
     Raises:
         InputError: an unknown target, or a scale that is not positive.
@@ -67,6 +71,7 @@ class LatentSpace:
         batch: int | None = None,
         colour: bool = True,
         sampled: bool = True,
+        final: bool = False,
     ) -> None:
         if target not in TARGETS:
             raise InputError(f"Unknown latent target '{target}'; a pack's latents.target is {' or '.join(TARGETS)}.")
@@ -75,6 +80,15 @@ class LatentSpace:
         # Convolutions of few channels are about 1.5 times faster this way, on CPU and GPU.
         self.vae: Any = vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in PyTorch's stubs
         self.target, self.scale, self._batch, self.colour, self.sampled = target, scale, batch, colour, sampled
+        self._final = final
+
+    @cached_property
+    def _tiny(self) -> TinyCoder | None:
+        """What codes in the autoencoder's place on a CPU."""
+        weight = next(self.vae.parameters())
+        if not self._final or weight.device.type != "cpu" or weight.dtype != torch.float32:
+            return None
+        return TinyCoder.of(self.vae, self.colour, host.current().small_dtype)
 
     @property
     def batch(self) -> int:
@@ -99,7 +113,11 @@ class LatentSpace:
         """
         from diffusers.models.modeling_outputs import AutoencoderKLOutput
 
+        tiny = self._tiny
+
         def code(pixels: Tensor) -> Tensor:
+            if tiny is not None:
+                return tiny.encode(pixels)
             output = self.vae.encode(pixels)
             if not isinstance(output, AutoencoderKLOutput):
                 return output.latents
@@ -142,15 +160,33 @@ class LatentSpace:
         """
         if self.target == "picture":
             return self.decode(latents).clamp(-1, 1)
+        wanted = render_latents + latents / self.scale
         # The difference first: where both decodes agree it is exactly zero.
-        change = self.decode(render_latents + latents / self.scale) - self.decode(render_latents)
-        if not self.colour:
+        if self._tiny is not None:
+            config = self.vae.config
+            raw = [part / config.scaling_factor + (config.shift_factor or 0.0) for part in (wanted, render_latents)]
+            change = self._tiny.change(*raw)
+        else:
+            change = self.decode(wanted) - self.decode(render_latents)
+        if not self.colour and change.shape[1] > 1:
             change = change.mean(1, keepdim=True)
         renders = renders.to(change)
         if renders.shape[1] == 4:
             renders, share = renders.split([3, 1], 1)
             change = change * share
         return (renders + change).clamp(-1, 1)
+
+    def area(self, renders: Tensor, latents: Tensor) -> Area:
+        """Where frames may depart from their renders; everywhere where the renders do not say so.
+
+        Args:
+            renders: [N, 3 or 4, H, W], as `to_frames` takes them.
+            latents: theirs, [N, C, h, w].
+        """
+        height, width = latents.shape[-2:]
+        if self.target == "picture" or renders.shape[1] != 4:
+            return whole_area((height, width))
+        return free_area(renders[:, 3], (height, width))
 
     def preview(self, latents: Tensor, render_latents: Tensor) -> Image:
         """A half-size preview of one frame, cheap enough for every step.

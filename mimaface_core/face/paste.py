@@ -121,12 +121,14 @@ class Paster:
             return torch.ones_like(self._weight)
         if not changed.any():
             return None
-        wide = F.max_pool2d(changed[None, None].float(), 2 * CHANGE_REACH + 1, 1, CHANGE_REACH)
+        side = 2 * CHANGE_REACH + 1
+        wide = F.max_pool2d(changed[None, None].float(), (1, side), 1, (0, CHANGE_REACH))  # along one axis, then along
+        wide = F.max_pool2d(wide, (side, 1), 1, (CHANGE_REACH, 0))  # the other: a quarter of the time of a square
         return self._placed(blur(wide, CHANGE_BLUR)[0])[0]
 
     def _colour_matched(self, frame: Tensor) -> Tensor:
         """The frame [3 or 4, S, S], its colours shifted to those of the photograph at the seam."""
-        difference = (self._source_crop - frame[:3])[:, self._seam]
+        difference = self._source_crop[:, self._seam] - frame[:3, self._seam]
         shift = difference.median(1).values.clamp(-MAX_COLOUR_SHIFT, MAX_COLOUR_SHIFT)
         return torch.cat([(frame[:3] + shift[:, None, None]).clamp(0, 1), frame[3:]])
 

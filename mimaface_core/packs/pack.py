@@ -112,7 +112,7 @@ class ModelPack:
     @cached_property
     def latents(self) -> LatentSpace:
         """The autoencoder with the variable that is diffused."""
-        return LatentSpace(self.vae, **vars(self.manifest.latents))
+        return LatentSpace(self.vae, final=True, **vars(self.manifest.latents))
 
     @cached_property
     def appearance(self) -> AppearanceEncoder | ReleasedAppearance:
@@ -245,7 +245,7 @@ class ModelPack:
                 "correct it or install the pack again."
             ) from error
         assert isinstance(module, kind)
-        fill(module, self.folder / entry.file, precision(entry.class_name))
+        fill(module, self.folder / entry.file, precision(part, entry.class_name))
         module.eval().requires_grad_(False)
         # Channels last makes convolutions of few channels faster; large parts stay mapped to their file.
         if entry.class_name not in LARGE:

@@ -83,6 +83,8 @@ def build_part(part: str, config: dict[str, Any], class_name: str | None = None)
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
-def precision(class_name: str | None) -> torch.dtype:
+def precision(part: str, class_name: str | None) -> torch.dtype:
     """The number type that a part of this class runs in."""
+    if part == "unet" and class_name is None:
+        return host.current().small_dtype
     return host.current().dtype if class_name in LARGE else torch.float32

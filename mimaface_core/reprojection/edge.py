@@ -15,7 +15,7 @@ def still_at_edge(pixels: Tensor, rims: Tensor, centres: Tensor) -> Tensor:
     """A map from an image to the photograph that is the identity at the edge.
 
     Args:
-        pixels: [N, S, S, 2], the place in the photograph of each pixel.
+        pixels: [N, S, S, 2], the place in the photograph of each pixel; planes in memory are fastest.
         rims: [N, P, 2], points that the change must not reach: rims of eyes and mouth, whose inside is drawn apart.
         centres: [S, S, 2], of the pixels.
 
@@ -27,5 +27,7 @@ def still_at_edge(pixels: Tensor, rims: Tensor, centres: Tensor) -> Tensor:
     room = torch.minimum(rims, size - rims).flatten(1).amin(1)
     low, high = (share * size for share in EDGE_BANDS)
     band = torch.minimum((EDGE_SLOPE * border).clamp(low, high), room.clamp(min=1))
-    share = smoothstep(torch.minimum(centres, size - centres) / band[:, None, None, None])
-    return centres + move * share.prod(-1, keepdim=True)
+    columns, rows = (
+        smoothstep(torch.minimum(line, size - line) / band[:, None]) for line in (centres[0, :, 0], centres[:, 0, 1])
+    )
+    return torch.addcmul(centres, move, (rows[:, :, None] * columns[:, None])[..., None])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..morphable.bundled.blendshapes import LID_BLENDSHAPES
 from ..morphable.bundled.face import BundledFace
@@ -41,16 +42,14 @@ from .parts import draw_parts
 from .photo_analysis import SHUT_EYE, analyse_photo
 from .photo_shape import openings
 from .projection import project
-from .sampling import PixelBox, pixel_box, sample, stretch
+from .sampling import PixelBox, extent, pixel_box, sample, sample_where, stretch
 
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
 SAME_GAP = 0.015  # model units: where the lips' gap differs less from the photograph's, its inside still fits
 OPENED_EYE = 0.03  # model units, by which an eye that the photograph shows shut opens until its inside is drawn
 CLOSURE_RANGE = (0.35, 0.80)  # closure of an opening at which it begins to be drawn closed, and is altogether
 STRETCH_RANGE = (0.10, 0.45)  # of the photograph: where it begins to count as changed, and is changed altogether
-MOUTH_FREEDOM = (
-    0.6  # freedom of generated frames inside the mouth: their light and colour are better, their detail is not
-)
+MOUTH_FREEDOM = 0.6  # of generated frames inside the mouth: their light and colour are better, their detail is not
 RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mouth behind the skin
 RIM_BLUR = 1.6  # pixels by which the photograph continues over the rims of lids and lips: lashes and soft edges
 SEAM_BLUR, SEAM_SOFTNESS = 0.8, 3.0  # pixels by which closed edges are softened, and how far beside them
@@ -103,9 +102,11 @@ class ReprojectionRenderer:
         self._shut = self.photo.openings[:2] < SHUT_EYE * (corners[:, 0] - corners[:, 1]).norm(dim=-1)
         self._outline = Outline(face, self.photo.vertex_pixels, self.photo.facing)
         whole = self.photo.crop.new_tensor([[0, 0], [self.size, self.size]])
-        self._centres = pixel_box(whole, 0, self.size).centres
+        planes = pixel_box(whole, 0, self.size).centres.permute(2, 0, 1).contiguous()
+        self._centres = planes.permute(1, 2, 0)
         self._skin_triangles = face.model.triangles[: face.part_triangles["head"].stop]
         self._pixel = self.size / CROP_SIZE  # of a crop of the usual size, in pixels of this one
+        self._closed = [extent(layer) for layer in self.photo.closed]
         self._rest = self.pose(source).points[..., :2]
 
     def __call__(self, track: MotionTrack) -> Tensor:
@@ -145,13 +146,16 @@ class ReprojectionRenderer:
         eyes = self._shut * (1 - (openings(shape) - self.photo.openings)[:, :2] / OPENED_EYE).clamp(0, 1)
         unchanged = torch.cat([eyes, unchanged], 1)
         turned = facing(self.face, shape, track) - self.photo.facing
-        departed = (points[..., :2] - self._rest).abs().amax((1, 2))[:, None, None, None]
-        departed = (departed / (AT_REST * self._pixel)).clamp(max=1)
+        departed = (points[..., :2] - self._rest).abs().amax((1, 2)) / (AT_REST * self._pixel)
         drawn = self._draw(points, closure, unchanged, turned, freedom)
         if self.photo.tone is not None:
             drawn[:, :3] = apply_tone(drawn[:, :3], self.photo.tone)
-        drawn[:, :3] = torch.where(departed > 0, torch.lerp(self.photo.crop, drawn[:, :3], departed), self.photo.crop)
-        drawn[:, 3:] *= departed
+        near = (departed < 1).nonzero()[:, 0]
+        if len(near):
+            part, share = drawn[near], departed[near, None, None, None]
+            part[:, :3] = torch.where(share > 0, torch.lerp(self.photo.crop, part[:, :3], share), self.photo.crop)
+            part[:, 3:] *= share
+            drawn[near] = part
         return drawn
 
     @torch.no_grad()
@@ -208,7 +212,9 @@ class ReprojectionRenderer:
         turned: [N, 468], see `draw_hidden_skin`. free: whether the freedom is drawn, too.
         """
         warped = self._warped_skin(points)
-        image, px = warped.image, self._pixel
+        drawn, px = F.pad(warped.image, (0, 0, 0, 0, 0, int(free))), self._pixel
+        image = drawn[:, :3]
+        warped = warped._replace(image=image)
         draw_hidden_skin(image, self.photo.hidden_skin, warped.fragments, self._skin_triangles, points, turned)
         soften_edges(image, warped.source_pixels, warped.cover, points[:, : FACE_POINTS + RING_POINTS, :2])
         # the rest happens around eyes and mouth
@@ -224,10 +230,15 @@ class ReprojectionRenderer:
         image[area] = skin * cover + behind * (1 - cover)
         if not free:
             return image
-        freedom, synthetic = self._stretch(warped), (1 - cover) * interior.synthetic
+        drawn[:, 3:] = self._freedom(warped, interior, cover, area)
+        return drawn
+
+    def _freedom(self, skin: _Skin, interior: Interior, cover: Tensor, area: tuple[slice, ...]) -> Tensor:
+        """How far generated frames may depart [N, 1, S, S], see `draw`; interior and cover: in `area`."""
+        freedom, synthetic = self._stretch(skin), (1 - cover) * interior.synthetic
         in_mouth = (1 - MOUTH_FREEDOM) * (1 - cover) * interior.mouth
         freedom[area] = torch.maximum(freedom[area], synthetic) * (1 - in_mouth)
-        return torch.cat([image, blur(freedom, 1.5 * px)], 1)
+        return blur(freedom, 1.5 * self._pixel)
 
     def _warped_skin(self, points: Tensor) -> _Skin:
         fragments = rasterize(points, self._skin_triangles, self.size, self.size)
@@ -239,7 +250,7 @@ class ReprojectionRenderer:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""
         covered = torch.where(skin.cover[..., None], skin.source_pixels, self._centres)
         low, high = STRETCH_RANGE
-        return blur(((stretch(covered) - low) / (high - low)).clamp(0, 1), 3.0 * self._pixel)
+        return blur(stretch(covered).sub_(low).div_(high - low).clamp_(0, 1), 3.0 * self._pixel)
 
     def _skin_over_rims(self, skin: _Skin, box: PixelBox, closure: Tensor) -> tuple[Tensor, Tensor]:
         """Skin [N, 3, h, w] continued a little over the rims and closed by `closure`, and its cover [N, 1, h, w]."""
@@ -250,10 +261,12 @@ class ReprojectionRenderer:
         shift = (pixels - box.centres).permute(0, 3, 1, 2)
         shift = blur(shift * cover, rim) / spread.clamp(min=1e-4)
         pixels = torch.where(cover.permute(0, 2, 3, 1) > 0, pixels, box.centres + shift.permute(0, 2, 3, 1))
-        continued = torch.where(cover > 0, view, sample(self.photo.crop, pixels))
-        for layer, share in zip(self.photo.closed, closure.T, strict=True):
+        beyond = (cover <= 0)[:, 0]
+        continued = torch.where(beyond[:, None], sample_where(self.photo.crop, pixels, beyond), view)
+        for layer, place, share in zip(self.photo.closed, self._closed, closure.T, strict=True):
             if share.any():
-                closed, share = sample(layer, pixels), share[:, None, None, None]
+                within = ((pixels > place[0]) & (pixels < place[1])).all(-1)
+                closed, share = sample_where(layer, pixels, within), share[:, None, None, None]
                 continued = torch.lerp(continued, closed[:, :3], closed[:, 3:4] * share)
                 seam = (SEAM_SOFTNESS * blur(closed[:, 4:], soft)).clamp(0, 1)
                 continued = torch.lerp(continued, blur(continued, soft), seam * share)
@@ -263,12 +276,13 @@ class ReprojectionRenderer:
         """The photograph in the openings: its sclera in eyes, itself in mouth and shut eyes if `unchanged` [N, 3]."""
         fragments = rasterize(points, OPENING_TRIANGLES, *skin.shape[-2:])
         pixels = interpolate(fragments, OPENING_TRIANGLES, self.photo.vertex_pixels).permute(0, 2, 3, 1)
-        photograph = torch.where(fragments.mask[:, None], sample(self.photo.without_irises, pixels), skin)
+        photograph = sample_where(self.photo.without_irises, pixels, fragments.mask)
+        photograph = torch.where(fragments.mask[:, None], photograph, skin)
         number = torch.bucketize(fragments.triangle, fragments.triangle.new_tensor(OPENING_ENDS), right=True)
         eyes, mouth_share = (fragments.mask & (number < 2))[:, None], unchanged[:, 2, None, None, None] * mouth.mouth
         shut = eyes * unchanged.gather(1, number.flatten(1)).view_as(number)[:, None]
         if shut.any():
-            photograph = photograph + shut * (sample(self.photo.crop, pixels) - photograph)
+            photograph = photograph + shut * (sample_where(self.photo.crop, pixels, fragments.mask) - photograph)
         # between the rims of lids that shut there is skin
         rows = torch.arange(skin.shape[-2], device=skin.device)[:, None]
         beside = ~fragments.mask[:, None] & ~mouth.mouth & (rows < points[:, NOSE_TIP, 1, None, None, None])

@@ -70,6 +70,22 @@ def sample(image: Tensor, pixels: Tensor) -> Tensor:
     return F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
 
 
+def sample_where(image: Tensor, pixels: Tensor, where: Tensor) -> Tensor:
+    """What `sample` gives in the places where a bool [N, H, W] is true, 0 elsewhere [N, C, H, W]."""
+    found = image.new_zeros(len(image), *where.shape)
+    found[:, where] = sample(image, pixels[where][None, None])[0, :, 0]
+    return found.transpose(0, 1)
+
+
+def extent(layer: Tensor) -> Tensor:
+    """Lowest and highest x and y [2, 2] in pixels from which a bicubic lookup in a layer [C, S, S] is not 0."""
+    rows, columns = (layer != 0).any(0).nonzero().unbind(1)
+    if not len(rows):
+        return layer.new_zeros(2, 2)
+    corners = torch.stack([columns, rows], 1)
+    return torch.stack([corners.amin(0) - 1.5, corners.amax(0) + 2.5])
+
+
 def stretch(pixels: Tensor) -> Tensor:
     """Local distortion of a map: Frobenius norm of its Jacobian less the identity, 0 for a shift.
 
@@ -79,11 +95,13 @@ def stretch(pixels: Tensor) -> Tensor:
     Returns:
         [N, 1, H, W].
     """
-    right = F.pad(pixels[:, :, 1:] - pixels[:, :, :-1], (0, 0, 0, 1))
-    down = F.pad(pixels[:, 1:] - pixels[:, :-1], (0, 0, 0, 0, 0, 1))
-    right[:, :, -1], down[:, -1] = pixels.new_tensor([1, 0]), pixels.new_tensor([0, 1])
-    change = torch.cat([right - pixels.new_tensor([1, 0]), down - pixels.new_tensor([0, 1])], -1)
-    return change.norm(dim=-1)[:, None]
+    total = pixels.new_zeros(pixels.shape[:3])
+    for axis, plane in enumerate(pixels.unbind(-1)):
+        right, down = plane[:, :, 1:] - plane[:, :, :-1], plane[:, 1:] - plane[:, :-1]
+        (down if axis else right).sub_(1)
+        total[:, :, :-1].addcmul_(right, right)
+        total[:, :-1].addcmul_(down, down)
+    return total.sqrt_()[:, None]
 
 
 def line_distance(points: Tensor, line: Tensor) -> Tensor:

@@ -29,13 +29,16 @@ def test_parts_are_loaded_on_first_use(pack):
     assert pack.render == "projected"
 
 
-def test_half_precision_files_become_float32(pack):
+def test_half_precision_files_take_the_hosts_precision(pack):
     from safetensors.torch import load_file
 
     stored = load_file(pack.folder / "unet.safetensors")
     assert stored["conv_in.weight"].dtype == torch.float16
-    assert pack.unet.conv_in.weight.dtype == torch.float32
-    assert torch.equal(pack.unet.conv_in.weight.half(), stored["conv_in.weight"])
+    with host.use(host.Host(dtype=torch.float32)):
+        exact = ModelPack.load(pack.folder).unet.conv_in.weight
+    assert exact.dtype == torch.float32 and torch.equal(exact.half(), stored["conv_in.weight"])
+    assert pack.unet.conv_in.weight.dtype == host.current().small_dtype
+    assert torch.allclose(pack.unet.conv_in.weight.float(), exact, rtol=2**-8)
 
 
 def test_verify_reports_sizes(pack):

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from mimaface.mimaface_core.appearance.identity import CurricularFace
 from mimaface.mimaface_core.appearance.tokens_released import PostFuse
+from mimaface.mimaface_core.diffusion.area import whole_area
 from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.diffusion.denoise import denoise_clip
 from mimaface.mimaface_core.diffusion.schedule import build_scheduler
@@ -246,6 +247,9 @@ class Latents:
 
     def encode(self, images, generator):
         return torch.cat([images, images[:, :1]], 1)
+
+    def area(self, renders, latents):
+        return whole_area(latents.shape[-2:])
 
     def to_frames(self, latents, renders, render_latents):
         return latents

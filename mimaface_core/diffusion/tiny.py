@@ -1,0 +1,132 @@
+"""The tiny autoencoder on a CPU without wasted work: linear layers that follow each other become one convolution.
+
+The encoder's first convolutions have nothing between them, nor have the decoder's last ones; together they take half of
+its time, since they run at full size. What a residual adds to a render is the difference of two decodes, and so the
+last convolution of their difference. Equal to the autoencoder but for rounding, and for the border, where the
+autoencoder sees zeros between its layers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..tensors import channels_last
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+_PATCH = 7  # side of the image in which the response of a chain of layers is measured; its middle is 3
+_BORDER = 16  # latents from the border, as far as its zeros reach: the check does not look there
+_CLOSE = 1e-3  # greatest difference from the autoencoder, of numbers of about 1
+
+
+class TinyCoder:
+    """Encodes and decodes like an `AutoencoderTiny`, whose weights it copies; made by `of`.
+
+    Args:
+        vae: on the CPU, in float32, as it stays.
+        colour: whether changes have colours, or are grey.
+        dtype: in which it computes.
+    """
+
+    def __init__(self, vae: AutoencoderTiny, colour: bool, dtype: torch.dtype) -> None:
+        layers, last = list(vae.encoder.layers), list(vae.decoder.layers)
+        first = list(takewhile(lambda layer: isinstance(layer, nn.Conv2d), layers))
+        self.shrink = 1
+        for layer in first:
+            assert isinstance(layer, nn.Conv2d)
+            self.shrink *= layer.stride[0]
+        split = len(last) - len(list(takewhile(_linear, reversed(last))))
+        self.grow = 2 ** sum(isinstance(layer, nn.Upsample) for layer in last[split:])
+        front, end = nn.Sequential(*first), nn.Sequential(*last[split:])
+
+        def finish(features: Tensor) -> Tensor:
+            image = end(features) * 2  # the decoder ends in ±1
+            return F.pixel_unshuffle(image if colour else image.mean(1, keepdim=True), self.grow)
+
+        channels = next(layer.in_channels for layer in last[split:] if isinstance(layer, nn.Conv2d))
+        self._front = _folded(lambda x: front(F.pixel_shuffle(x, self.shrink) / 2 + 0.5), 3 * self.shrink**2)
+        self._end = _folded(finish, channels)
+        self._encoder, self._decoder = nn.Sequential(*layers[len(first) :]), nn.Sequential(*last[:split])
+        for name in ("_front", "_end", "_encoder", "_decoder"):
+            setattr(self, name, channels_last(copy.deepcopy(getattr(self, name)).to(dtype)))
+        self.dtype = dtype
+
+    @classmethod
+    def of(cls, vae: nn.Module, colour: bool, dtype: torch.dtype) -> TinyCoder | None:
+        """A coder for an autoencoder; None for one of another kind or build."""
+        from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+        if not isinstance(vae, AutoencoderTiny):
+            return None
+        try:
+            exact = cls(vae, colour, torch.float32)
+        except (AssertionError, RuntimeError, StopIteration):  # layers in another order
+            return None
+        if not exact._agrees(vae, colour):
+            return None
+        return exact if dtype == torch.float32 else cls(vae, colour, dtype)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Unscaled latents [N, C, h, w], float32, of images [N, 3, H, W] in ±1."""
+        blocks = F.pixel_unshuffle(images.to(self.dtype), self.shrink)
+        return self._encoder(self._front(blocks.contiguous(memory_format=torch.channels_last))).float()
+
+    @torch.no_grad()
+    def change(self, latents: Tensor, base: Tensor) -> Tensor:
+        """The decode of unscaled latents less that of others [N, C, h, w]: [N, 3 or 1, H, W], float32."""
+        both = torch.tanh(torch.cat([latents, base]).to(self.dtype) / 3) * 3
+        features, others = self._decoder(both.contiguous(memory_format=torch.channels_last)).chunk(2)
+        blocks = F.conv2d(features - others, self._end.weight, padding=1)
+        return F.pixel_shuffle(blocks, self.grow).float()
+
+    @torch.no_grad()
+    def _agrees(self, vae: AutoencoderTiny, colour: bool) -> bool:
+        """Whether it does what the autoencoder does."""
+        generator = torch.Generator().manual_seed(0)
+        side = (2 * _BORDER + 8) * 8
+        images = torch.rand(1, 3, side, side, generator=generator) * 2 - 1
+        latents = vae.encode(images).latents
+        change = vae.decode(latents / 2).sample - vae.decode(latents).sample
+        change = change if colour else change.mean(1, keepdim=True)
+        inner, inside = slice(_BORDER, -_BORDER), slice(_BORDER * 8, -_BORDER * 8)
+        pairs = (
+            (latents[..., inner, inner], self.encode(images)[..., inner, inner]),
+            (change[..., inside, inside], self.change(latents / 2, latents)[..., inside, inside]),
+        )
+        return all(bool(torch.allclose(exact, own, atol=_CLOSE)) for exact, own in pairs)
+
+
+def _linear(layer: nn.Module) -> bool:
+    return isinstance(layer, (nn.Conv2d, nn.Upsample))
+
+
+def _folded(chain: Callable[[Tensor], Tensor], channels: int) -> nn.Conv2d:
+    """The convolution of 3 × 3 that does what a chain of linear layers does.
+
+    Args:
+        chain: [1, channels, h, w] → [1, C, h, w].
+        channels: that it takes.
+
+    Raises:
+        AssertionError: the chain looks farther than to the neighbours.
+    """
+    middle = _PATCH // 2
+    nothing = torch.zeros(1, channels, _PATCH, _PATCH)
+    with torch.enable_grad():
+        response = torch.autograd.functional.jacobian(lambda x: chain(x)[0, :, middle, middle], nothing)[:, 0]
+    near = response[..., middle - 1 : middle + 2, middle - 1 : middle + 2]
+    assert near.abs().sum() == response.abs().sum()
+    folded = nn.Conv2d(channels, len(response), 3, padding=1).requires_grad_(False)
+    folded.weight.copy_(near)
+    assert folded.bias is not None
+    folded.bias.copy_(chain(nothing)[0, :, middle, middle])
+    return folded
