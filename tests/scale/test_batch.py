@@ -168,7 +168,7 @@ def test_workers_that_cannot_start_are_told_with_their_reason(toys, pairs, batch
 
 @posix
 def test_kills_at_random_moments_lose_nothing_and_keep_nothing_wrong(tmp_path):
-    counts = campaign(tmp_path, kills=2, seed=5)
+    counts = campaign(tmp_path, kills=2, seed=5, sites=[("worker", 100)])
     assert counts["command"] + counts["worker"] == 2
 
 
