@@ -86,7 +86,7 @@ class Jobs:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         members = local_workers(workers, threads, self.results.state)
-        self._crew = Crew(members, self.results.scratch, timeout, host.say)
+        self._crew: Crew[Pair] = Crew(members, self.results.scratch, timeout, host.say)
         self._thread = threading.Thread(target=self._drive)
 
     def open(self) -> None:

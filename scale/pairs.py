@@ -72,6 +72,11 @@ class Pair:
             prompt[key] = {**prompt[key], "inputs": {**prompt[key]["inputs"], entry: value}}
         return prompt
 
+    def job(self, scratch: Path) -> dict[str, Any]:
+        """The pair as a worker process reads it, with the folder of its attempt."""
+        inputs = {str(path): self.hashes[name] for name, path in self.files.items()}
+        return {"prompt": self.prompt(), "scratch": str(scratch), "inputs": inputs, "packs": self.packs}
+
     def require_unchanged(self, hashes: FileHashes) -> None:
         """Check that the input files are still those that were checked.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost
+from .members import CrewOptions
 from .pairs import Fault, Pair, PairCheck
 from .results import Results
 from .rows import Row, cross_rows, read_rows
@@ -30,13 +31,8 @@ class BatchOptions:
         drivers: folder of clips and photographs.
         settings: for all pairs, as `TITLE.INPUT=VALUE`.
         result: title of the node that writes the result; see `Recipes`.
-        workers: number of workers; when 0, one here, and on Ray as many as there is room for.
-        threads: CPU threads of each; when 0, the machine's cores divided among the workers, and on Ray
-            `ray_workers.DEFAULT_THREADS`.
-        timeout: seconds that a pair may take; without a limit when None.
-        ray: address of a Ray cluster, `auto` or `local`; None to run without.
+        crew: the workers.
         servers: addresses of ComfyUI servers, which run the pairs instead of worker processes.
-        retries: how often a pair that failed is tried again.
         limit: the most pairs to run; all when None.
         only_failed: whether to run only those whose last attempt failed.
     """
@@ -47,19 +43,15 @@ class BatchOptions:
     drivers: Path | None = None
     settings: Sequence[str] = ()
     result: str | None = None
-    workers: int = 0
-    threads: int = 0
-    timeout: float | None = None
-    ray: str | None = None
+    crew: CrewOptions = field(default_factory=CrewOptions)
     servers: Sequence[str] = ()
-    retries: int = 1
     limit: int | None = None
     only_failed: bool = False
 
     @property
     def count(self) -> int:
         """Number of workers; on Ray, at least that."""
-        return len(self.servers) or max(1, self.workers)
+        return len(self.servers) or max(1, self.crew.workers)
 
 
 @dataclass

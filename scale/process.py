@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+THREADS = "MIMAFACE_BATCH_THREADS"  # environment variable: CPU threads of a worker process
 _LAST_BYTES = 2000  # of a log, for the reason of a death
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..mimaface_core.errors import InputError
 from . import local, process
-from .crew import Answer
-from .pairs import Pair
+from .crew import Answer, Work
 from .process import Keeper
 
 if TYPE_CHECKING:
@@ -52,10 +51,10 @@ class RayWorker:
         self._actor = actor.remote(local.START, self._environment, str(self._log))
         self._follow(self._actor.ready.remote())
 
-    def give(self, pair: Pair, scratch: Path) -> None:
-        """Hand a pair to the actor."""
+    def give(self, item: Work, scratch: Path) -> None:
+        """Hand a pair or task to the actor."""
         assert self._actor is not None
-        self._follow(self._actor.run.remote(local.job_of(pair, scratch)))
+        self._follow(self._actor.run.remote(item.job(scratch)))
 
     def end(self) -> None:
         """End the actor; its process ends as its standard input does."""

@@ -16,8 +16,8 @@ from typing import Any
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.files import read_json, replacing
 from ..mimaface_core.media.provenance import VERSION
-from ..mimaface_core.process_mark import ProcessMark
 from .hashes import digest, size_of
+from .lock import locked
 from .pairs import STATE, Pair
 from .recipe import RESULT_SUFFIXES
 
@@ -49,25 +49,12 @@ class Results:
         Raises:
             InputError: another batch holds it, or it cannot be written.
         """
-        lock = ProcessMark(self.state / "lock")
-        try:
-            self.state.mkdir(parents=True, exist_ok=True)
-            taken = lock.take()
-        except OSError as error:
-            raise InputError(
-                f"--output-dir {self.folder} cannot be written ({error.strerror}); choose another."
-            ) from error
-        if not taken:
-            raise InputError(
-                f"Another batch works in {self.folder} ({lock.holder() or 'it has just begun'}); wait for its end, or"
-                f" delete {lock.path} if there is none."
-            )
-        try:
+        with locked(self.state, f"--output-dir {self.folder}"):
             self._recover()
-            yield
-        finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            lock.release()
+            try:
+                yield
+            finally:
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
     def record_of(self, name: str) -> dict[str, Any] | None:
         """The record of a pair by its name; None where there is none that a batch wrote."""

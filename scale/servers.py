@@ -61,9 +61,9 @@ class ServerWorker:
         self._tell, self._host = tell, _Quiet()
         self._begin(self._greet)
 
-    def give(self, pair: Pair, scratch: Path) -> None:
+    def give(self, item: Pair, scratch: Path) -> None:
         """Run a pair there."""
-        self._begin(lambda: self._run(pair, scratch))
+        self._begin(lambda: self._run(item, scratch))
 
     def end(self) -> None:
         """Stop waiting; a prompt that runs or waits there is stopped if the server answers soon."""

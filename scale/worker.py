@@ -1,6 +1,6 @@
-"""A worker process: runs one pair after another with models that stay loaded; JSON lines in and out.
+"""A worker process: runs one pair or task after another with models that stay loaded; JSON lines in and out.
 
-It reads jobs from standard input, as `local.job_of` makes them, and answers each with one line on standard output:
+It reads jobs from standard input, as pairs and tasks make them, and answers each with one line on standard output:
 `{"done": {…}}`, or `{"failed": SENTENCE, "again": BOOL}`; `{"ready": true}` comes first. When standard input ends, so
 does the process, at once.
 """
@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..mimaface_core.errors import InputError
+from .process import THREADS
 from .recipe import RESULT_PREFIX
 
 if TYPE_CHECKING:
     from ..headless.kept import KeptOutputs
     from ..nodes.comfyui.schema import io
     from .hashes import FileHashes
-
-THREADS = "MIMAFACE_BATCH_THREADS"  # environment variable: CPU threads of a worker
 
 
 def main() -> None:
@@ -41,6 +40,7 @@ def main() -> None:
     from ..headless import node_classes
     from ..headless.kept import KeptOutputs
     from .hashes import FileHashes
+    from .kinds import do_task
 
     threads = int(os.environ.get(THREADS, "0"))
     if threads:
@@ -50,7 +50,7 @@ def main() -> None:
     while True:
         job = jobs.get()
         try:
-            answer = {"done": run_job(job, classes, kept, hashes)}
+            answer = {"done": do_task(job) if "task" in job else run_job(job, classes, kept, hashes)}
         except Exception as error:  # noqa: BLE001 - the batch goes on, and tells it
             answer = failure(error)
         _answer(answers, answer)
