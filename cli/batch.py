@@ -26,10 +26,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         " skipped, left, seconds, failures.",
         epilog="Columns: source, driver, audio, output, graph, set.TITLE.INPUT; paths are relative to the list.",
     )
-    parser.add_argument("listed", nargs="?", type=Path, metavar="PAIRS", help="a list: .csv or .jsonl")
+    parser.add_argument("listed", nargs="?", metavar="PAIRS", help="a list: .csv or .jsonl")
     parser.add_argument("--sources", type=Path, metavar="DIR", help="instead of PAIRS: each photograph in this folder")
     parser.add_argument("--drivers", type=Path, metavar="DIR", help="with each clip or photograph in this one")
-    parser.add_argument("--output-dir", type=Path, required=True, metavar="OUT", help="where the results go")
+    parser.add_argument(
+        "--output-dir", required=True, metavar="OUT", help="where the results go: a folder, or an address (s3://…)"
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -55,14 +57,17 @@ def work(options: argparse.Namespace) -> int:
     from ..mimaface_core.terminal import TerminalHost, interruptible
     from ..scale.batch import run_batch
     from ..scale.plan import BatchOptions
+    from ..scale.stores import batch_folder, is_url
 
     crew = crew_options(options)
     if options.limit is not None and options.limit < 1:
         raise InputError(f"--limit {options.limit} is out of range; use at least 1.")
     if options.ray and options.server:
         raise InputError("--ray and --server are both given; a batch runs on one of them.")
+    output = batch_folder(options.output_dir)
     batch = BatchOptions(
-        output=options.output_dir,
+        output=output,
+        store=options.output_dir if is_url(options.output_dir) else None,
         listed=options.listed,
         sources=options.sources,
         drivers=options.drivers,
@@ -73,7 +78,7 @@ def work(options: argparse.Namespace) -> int:
         limit=options.limit,
         only_failed=options.only_failed,
     )
-    host = TerminalHost(outputs=options.output_dir.absolute())
+    host = TerminalHost(outputs=output.absolute())
     if options.dry_run:
         with interruptible(host):
             return _dry_run(batch, host)

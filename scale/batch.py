@@ -17,10 +17,11 @@ from .crew import Crew
 from .hashes import FileHashes
 from .members import process_crew, server_crew
 from .pairs import Fault, Pair
-from .plan import BatchOptions, check_batch, plan_batch, shown_faults
+from .plan import BatchOptions, check_batch, plan_batch, results_of, shown_faults
 from .progress import run_shown
 from .results import Results
 from .scheduler import Event, Scheduler
+from .stores import StoreFailed
 
 
 @dataclass
@@ -68,7 +69,7 @@ def run_batch(options: BatchOptions, host: TerminalHost) -> Summary:
     """
     started = time.monotonic()
     request_consent()
-    results = Results(options.output)
+    results = results_of(options)
     with interruptible(host):
         pairs, faults = check_batch(options, host)
         with results.opened():
@@ -95,7 +96,7 @@ def _crew(
     """The workers of a batch."""
     if options.servers:
         return server_crew(options.servers, pairs, options.crew.timeout, results.scratch, host)
-    return process_crew(options.crew, len(pairs), results.state, results.scratch, host)
+    return process_crew(options.crew, len(pairs), results.state, results.scratch, host, options.store)
 
 
 def settler(crew: Crew[Pair], results: Results, host: TerminalHost) -> Callable[[Pair, Event], Event]:
@@ -110,7 +111,7 @@ def settler(crew: Crew[Pair], results: Results, host: TerminalHost) -> Callable[
                 told = {key: value for key, value in event.report.items() if key != "file"}
                 results.publish(pair, scratch, Path(event.report["file"]), told)
         except InputError as refused:
-            event = Event(event.worker, "failed", str(refused))
+            event = Event(event.worker, "failed", str(refused), again=isinstance(refused, StoreFailed))
         except OSError as error:
             reason = f"The result cannot be written ({error.strerror}); make room, or choose another --output-dir."
             event = Event(event.worker, "failed", reason, again=True)

@@ -39,7 +39,12 @@ class CrewOptions:
 
 @contextmanager
 def process_crew(
-    options: CrewOptions, most: int, logs: Path, scratch: Callable[[], Path], host: TerminalHost
+    options: CrewOptions,
+    most: int,
+    logs: Path,
+    scratch: Callable[[], Path],
+    host: TerminalHost,
+    store: str | None = None,
 ) -> Iterator[Crew[Item]]:
     """Workers that are processes, here or on a Ray cluster; they are ended with the block.
 
@@ -49,11 +54,12 @@ def process_crew(
         logs: folder for what they print.
         scratch: makes the folder of an attempt.
         host: is told why workers die.
+        store: address by which workers on other machines hand over their results; None where all see `scratch`.
 
     Raises:
         InputError: the Ray cluster cannot be used.
     """
-    with _processes(options, logs) as members:
+    with _processes(options, logs, store) as members:
         crew: Crew[Item] = Crew(members[:most], scratch, options.timeout, host.say)
         try:
             yield crew
@@ -90,7 +96,7 @@ def server_crew(
 
 
 @contextmanager
-def _processes(options: CrewOptions, logs: Path) -> Iterator[Sequence[Worker[Work]]]:
+def _processes(options: CrewOptions, logs: Path, store: str | None) -> Iterator[Sequence[Worker[Work]]]:
     if options.ray is None:
         yield local_workers(max(1, options.workers), options.threads, logs)
         return
@@ -98,7 +104,7 @@ def _processes(options: CrewOptions, logs: Path) -> Iterator[Sequence[Worker[Wor
 
     connect(options.ray)
     try:
-        yield ray_workers(options.workers, options.threads, logs)
+        yield ray_workers(options.workers, options.threads, logs, store)
     finally:
         disconnect()
 

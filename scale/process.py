@@ -31,6 +31,7 @@ class WorkerProcess:
         self, start: str, environment: Mapping[str, str], log: str, tell: Callable[[dict[str, Any]], None]
     ) -> None:
         self.log = log
+        os.makedirs(os.path.dirname(log), exist_ok=True)
         with open(log, "a", encoding="utf-8") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", start],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import socket
 import sys
 import threading
@@ -84,7 +85,8 @@ def run_job(
 
     Args:
         job: `prompt`, a checked graph in the API format; `scratch`, an existing folder for its files; `inputs` and
-            `packs`, the SHA-256 of each.
+            `packs`, the SHA-256 of each; `urls`, addresses of inputs by path, which are fetched where the path is not
+            there; perhaps `deliver`, an address for the result.
         classes: node classes by id.
         kept: outputs that this process keeps.
         hashes: those that it knows.
@@ -104,11 +106,13 @@ def run_job(
     from ..headless.graph import GraphNode
     from ..mimaface_core.terminal import TerminalHost
     from .hashes import digest
+    from .stores import fetch, put
 
-    _require_equal(job, hashes)
+    fetched = {path: str(fetch(url)) for path, url in job["urls"].items() if not os.path.isfile(path)}
+    _require_equal(job, fetched, hashes)
     started = time.monotonic()
     graph = {
-        key: GraphNode(key, entry["class_type"], entry["_meta"]["title"], entry["inputs"])
+        key: GraphNode(key, entry["class_type"], entry["_meta"]["title"], _moved(entry["inputs"], fetched))
         for key, entry in job["prompt"].items()
     }
     scratch = Path(job["scratch"])
@@ -118,21 +122,31 @@ def run_job(
     run_graph(graph, classes, host, kept)
     host.ended_well()
     made = _result(scratch / "out")
-    return {
+    told = {
         "file": str(made),
         "sha256": digest(made),
         "frames": count_frames([made]),
         "seconds": round(time.monotonic() - started, 3),
         "threads": torch.get_num_threads(),
     }
+    if "deliver" in job:
+        put(made, job["deliver"])
+        shutil.rmtree(scratch, ignore_errors=True)
+        told["url"] = job["deliver"]
+    return told
 
 
-def _require_equal(job: Mapping[str, Any], hashes: FileHashes) -> None:
+def _moved(inputs: dict[str, Any], fetched: Mapping[str, str]) -> dict[str, Any]:
+    """Values of a node, with the paths of files that were fetched to this machine."""
+    return {name: fetched.get(value, value) if isinstance(value, str) else value for name, value in inputs.items()}
+
+
+def _require_equal(job: Mapping[str, Any], fetched: Mapping[str, str], hashes: FileHashes) -> None:
     """Check that this machine sees the files and packs that the batch was checked with."""
     from .recipe import pack_digest
 
     for path, expected in job["inputs"].items():
-        if hashes.of(Path(path)) != expected:
+        if hashes.of(Path(fetched.get(path, path))) != expected:
             raise OSError(f"{path} has other bytes on {socket.gethostname()}, or has changed; share one folder.")
     for name, expected in job["packs"].items():
         if pack_digest(name, hashes) != expected:
