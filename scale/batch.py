@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,13 +90,17 @@ def run_batch(options: BatchOptions, host: TerminalHost) -> Summary:
     )
 
 
-def _crew(
-    options: BatchOptions, pairs: Sequence[Pair], results: Results, host: TerminalHost
-) -> AbstractContextManager[Crew[Pair]]:
+@contextmanager
+def _crew(options: BatchOptions, pairs: Sequence[Pair], results: Results, host: TerminalHost) -> Iterator[Crew[Pair]]:
     """The workers of a batch."""
+    crew: Crew[Pair]
     if options.servers:
-        return server_crew(options.servers, pairs, options.crew.timeout, results.scratch, host)
-    return process_crew(options.crew, len(pairs), results.state, results.scratch, host, options.store)
+        with server_crew(options.servers, pairs, options.crew.timeout, results.scratch, host) as crew:
+            yield crew
+    else:
+        own = results.state, results.scratch
+        with process_crew(options.crew, len(pairs), *own, host, options.store) as crew:
+            yield crew
 
 
 def settler(crew: Crew[Pair], results: Results, host: TerminalHost) -> Callable[[Pair, Event], Event]:

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from ..mimaface_core.terminal import TerminalHost
 from .crew import Crew, Work, Worker
 from .local import LocalWorker, local_devices
 from .pairs import Pair
-
-Item = TypeVar("Item", bound=Work)
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def process_crew(
     scratch: Callable[[], Path],
     host: TerminalHost,
     store: str | None = None,
-) -> Iterator[Crew[Item]]:
+) -> Iterator[Crew[Any]]:
     """Workers that are processes, here or on a Ray cluster; they are ended with the block.
 
     Args:
@@ -60,7 +58,7 @@ def process_crew(
         InputError: the Ray cluster cannot be used.
     """
     with _processes(options, logs, store) as members:
-        crew: Crew[Item] = Crew(members[:most], scratch, options.timeout, host.say)
+        crew: Crew[Any] = Crew(members[:most], scratch, options.timeout, host.say)
         try:
             yield crew
         finally:
