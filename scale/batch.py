@@ -15,6 +15,7 @@ from ..mimaface_core.media.marks.user import request_consent
 from ..mimaface_core.terminal import TerminalHost, interruptible
 from .crew import Crew
 from .hashes import FileHashes
+from .lock import writable
 from .members import process_crew, server_crew
 from .pairs import Fault, Pair
 from .plan import BatchOptions, check_batch, plan_batch, results_of, shown_faults
@@ -78,7 +79,7 @@ def run_batch(options: BatchOptions, host: TerminalHost) -> Summary:
                 host.say(line)
             scheduler = Scheduler([(pair, pair.source) for pair in plan.todo], options.crew.retries)
             if plan.todo:
-                with _crew(options, plan.todo, results, host) as crew:
+                with writable(results.place("")), _crew(options, plan.todo, results, host) as crew:
                     run_shown(scheduler, crew, settler(crew, results, host), host, len(plan.faults))
     return Summary(
         done=len(scheduler.done),

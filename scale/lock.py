@@ -11,6 +11,18 @@ from ..mimaface_core.process_mark import ProcessMark
 
 
 @contextmanager
+def writable(place: str) -> Iterator[None]:
+    """Raises InputError where the batch's own files, in a folder or below an address, cannot be written any more."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{place} cannot be written any more ({error.strerror or error}); make room, and give the same command"
+            " again: what is finished is kept."
+        ) from error
+
+
+@contextmanager
 def locked(state: Path, option: str) -> Iterator[None]:
     """Hold a folder for this process while the block lasts; the folder is made.
 

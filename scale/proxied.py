@@ -19,7 +19,7 @@ from .prompts import FOLDER, ServerLost, attempt_id, input_name, patiently, save
 from .recipe import RESULT_SUFFIXES
 
 JOBS, ASSETS = "/api/v2/jobs", "/api/v2/assets"
-MOST_LISTED = 200  # of the jobs among which one is looked for whose answer was lost
+MOST_LISTED = 100  # the API gives no more; of the jobs among which one is looked for whose answer was lost
 _OVER = ("succeeded", "failed", "canceled")
 
 

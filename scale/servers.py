@@ -20,7 +20,7 @@ from .crew import Answer
 from .hashes import digest, files_of
 from .pairs import Pair
 from .prompts import PromptRun, ServerLost
-from .proxied import JobRun, NodesMissing
+from .proxied import JOBS, JobRun, NodesMissing
 
 ANSWER_SECONDS = 60.0  # until a request counts as lost
 ABSENCE_SECONDS = 3600.0  # that one which has died is waited for
@@ -96,7 +96,9 @@ class ServerWorker:
             try:
                 with Connection(self.address, self._host, ANSWER_SECONDS) as connection:
                     self._proxied = _is_proxied(connection)
-                    known = self._needed if self._proxied else connection.json("/object_info").keys()
+                    # a proxy lists no nodes; that it lists jobs tells whether the token is good
+                    answered = connection.json(f"{JOBS}?limit=1" if self._proxied else "/object_info")
+                    known = self._needed if self._proxied else answered.keys()
                     lacking = sorted(set(self._needed) - set(known))
                 break
             except (Unreachable, RequestRefused) as error:

@@ -10,7 +10,7 @@ from typing import Any
 from ..mimaface_core.errors import Cancelled, InputError
 from ..mimaface_core.terminal import TerminalHost
 from .crew import Crew
-from .lock import locked
+from .lock import locked, writable
 from .members import CrewOptions, process_crew
 from .pairs import Fault
 from .plan import shown_faults
@@ -67,7 +67,11 @@ def run_tasks(tasks: Sequence[Task], options: CrewOptions, state: Path, option: 
         return event
 
     crew: Crew[Task]
-    with locked(state, option), process_crew(options, len(tasks), state, lambda: state, host) as crew:
+    with (
+        locked(state, option),
+        writable(str(state)),
+        process_crew(options, len(tasks), state, lambda: state, host) as crew,
+    ):
         run_shown(scheduler, crew, settle, host)
     if host.cancelled:
         raise Cancelled(f"{scheduler.left} of {len(tasks)} are left.")

@@ -46,6 +46,8 @@ class _ProxyHandler(Handler):
             if body:
                 return self._submit(json.loads(body))
             limit = int(parse_qs(where.query)["limit"][0])
+            if limit > 100:
+                return error("invalid_request", "'limit' must be between 1 and 100."), 400
             return {"jobs": [server.job(name) for name in list(server.jobs)[::-1][:limit]], "truncated": False}, 200
         if parts[2] == "jobs" and parts[4:] == ["cancel"]:
             server.queue = [entry for entry in server.queue if entry[0] != parts[3]]

@@ -166,6 +166,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, body, status):
         self.send_response(status)
+        self.send_header("Content-Type", "image/png" if self.path.startswith("/view") else "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
