@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..mimaface_core.errors import Cancelled, InputError
+from .crew import add_crew, crew_options
 
 if TYPE_CHECKING:
     from ..mimaface_core.terminal import TerminalHost
@@ -25,10 +26,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         " skipped, left, seconds, failures.",
         epilog="Columns: source, driver, audio, output, graph, set.TITLE.INPUT; paths are relative to the list.",
     )
-    parser.add_argument("listed", nargs="?", type=Path, metavar="PAIRS", help="a list: .csv or .jsonl")
+    parser.add_argument("listed", nargs="?", metavar="PAIRS", help="a list: .csv or .jsonl")
     parser.add_argument("--sources", type=Path, metavar="DIR", help="instead of PAIRS: each photograph in this folder")
     parser.add_argument("--drivers", type=Path, metavar="DIR", help="with each clip or photograph in this one")
-    parser.add_argument("--output-dir", type=Path, required=True, metavar="OUT", help="where the results go")
+    parser.add_argument(
+        "--output-dir", required=True, metavar="OUT", help="where the results go: a folder, or an address (s3://…)"
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -39,15 +42,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--result", metavar="TITLE", help="the node that writes the result (full, the whole photograph)"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (1; on Ray, as many as fit)")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of each (cores / workers)")
-    parser.add_argument(
-        "--retries", type=int, default=1, metavar="N", help="how often a failed pair is tried again (1)"
-    )
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end a worker whose pair takes longer")
-    parser.add_argument(
-        "--ray", metavar="ADDRESS", help="run on a Ray cluster: auto for the one of this machine, or its address"
-    )
+    add_crew(parser, "pair")
     parser.add_argument(
         "--server", action="append", default=[], metavar="URL", help="run on this ComfyUI server; may be repeated"
     )
@@ -62,30 +57,28 @@ def work(options: argparse.Namespace) -> int:
     from ..mimaface_core.terminal import TerminalHost, interruptible
     from ..scale.batch import run_batch
     from ..scale.plan import BatchOptions
+    from ..scale.stores import batch_folder, is_url
 
-    for name, least in (("workers", 1), ("threads", 0), ("retries", 0), ("limit", 1), ("timeout", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name} {value} is out of range; use at least {least}.")
+    crew = crew_options(options)
+    if options.limit is not None and options.limit < 1:
+        raise InputError(f"--limit {options.limit} is out of range; use at least 1.")
     if options.ray and options.server:
         raise InputError("--ray and --server are both given; a batch runs on one of them.")
+    output = batch_folder(options.output_dir)
     batch = BatchOptions(
-        output=options.output_dir,
+        output=output,
+        store=options.output_dir if is_url(options.output_dir) else None,
         listed=options.listed,
         sources=options.sources,
         drivers=options.drivers,
         settings=options.set,
         result=options.result,
-        workers=options.workers or 0,
-        threads=options.threads,
-        timeout=options.timeout,
-        ray=options.ray,
+        crew=crew,
         servers=list(dict.fromkeys(options.server)),
-        retries=options.retries,
         limit=options.limit,
         only_failed=options.only_failed,
     )
-    host = TerminalHost(outputs=options.output_dir.absolute())
+    host = TerminalHost(outputs=output.absolute())
     if options.dry_run:
         with interruptible(host):
             return _dry_run(batch, host)
@@ -98,8 +91,8 @@ def work(options: argparse.Namespace) -> int:
 
 def _dry_run(batch: BatchOptions, host: TerminalHost) -> int:
     """Say what a batch would do, and print it as JSON."""
-    from ..scale.batch import spoken
     from ..scale.plan import check_batch, estimate, plan_batch, shown_faults
+    from ..scale.progress import spoken
 
     plan = plan_batch(batch, *check_batch(batch, host), host)
     for line in shown_faults(plan.faults):

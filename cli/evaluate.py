@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.files import replacing
+from .crew import add_crew, crew_options, has_crew
 
 if TYPE_CHECKING:
     from ..mimaface_core.evaluation.batch import BatchEvaluation
@@ -39,6 +40,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html and scores.json there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores into this file")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep the scores of each pair there, and measure only what is new or has changed (with workers: scores)",
+    )
+    add_crew(parser, "pair")
     parser.set_defaults(work=work)
 
 
@@ -59,29 +67,24 @@ def work(options: argparse.Namespace) -> int:
     """Score clips, print the scores for people on standard error and the JSON line on standard output."""
     from ..mimaface_core import host
     from ..mimaface_core.evaluation.batch import BatchEvaluation
-    from ..mimaface_core.evaluation.evaluate import Evaluation
     from ..mimaface_core.evaluation.pairs import find_pairs
-    from ..mimaface_core.scoring import class_token_encoder
     from ..mimaface_core.terminal import TerminalHost, interruptible
+    from ..scale.scores import ScoreSettings, score_by_workers
 
     if options.json and not options.json.absolute().parent.is_dir():
         raise InputError(f"--json {options.json}: there is no such folder; make it, or name another file.")
     if options.frames is not None and options.frames < 1:
         raise InputError(f"--frames {options.frames}: at least one frame is needed.")
     pairs = find_pairs(options.output, options.source, options.driver, options.audio, options.pairs, options.same)
-    terminal = TerminalHost()
+    syncnet = str(options.syncnet.absolute()) if options.syncnet else None
+    settings = ScoreSettings(options.same, syncnet, options.frames, options.clip, options.overlap)
+    crew, terminal = crew_options(options), TerminalHost()
     with interruptible(terminal), host.use(terminal):
-        batch = BatchEvaluation(
-            pairs,
-            Evaluation(
-                same=options.same,
-                encoder=class_token_encoder(),
-                syncnet=options.syncnet,
-                max_frames=options.frames,
-                clip=options.clip,
-                overlap=options.overlap,
-            ),
-        )
+        if options.keep or has_crew(options):
+            batch = score_by_workers(pairs, settings, options.keep or Path("scores"), crew, terminal)
+            _report(batch, options, terminal)
+            return 0
+        batch = BatchEvaluation(pairs, settings.evaluation())
         try:
             batch.run()
         finally:

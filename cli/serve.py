@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..mimaface_core.errors import InputError
+from .crew import add_crew, crew_options
 
 HOUR_SECONDS = 3600
 
@@ -24,9 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="the address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8189, metavar="N", help="the port (8189)")
     parser.add_argument("--tokens", type=Path, metavar="FILE", help="a file with a line `NAME TOKEN` for each client")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (1)")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of each (cores / workers)")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end a worker whose job takes longer")
+    add_crew(parser, "job")
     parser.add_argument(
         "--max-upload", type=int, default=200, metavar="MIB", help="most that a request may bring (200)"
     )
@@ -51,22 +50,19 @@ def work(options: argparse.Namespace) -> int:
     tokens = read_tokens(options.tokens) if options.tokens else {}
     if not tokens and options.host not in LOOPBACK:
         raise InputError(f"--host {options.host} lets anybody in; name the clients in a file: --tokens FILE.")
-    for name in ("port", "workers", "max_upload", "quota"):
+    for name in ("port", "max_upload", "quota"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(options, name)} is out of range; use at least 1.")
     request_consent()
     host = TerminalHost()
-    jobs = Jobs(options.data, options.workers, options.threads, options.timeout, host)
+    jobs = Jobs(options.data, crew_options(options), host)
     limits = Limits(tokens, options.max_upload << 20, options.quota, options.keep * HOUR_SECONDS)
-    with jobs.results.opened():
-        jobs.open()
+    with jobs.opened():
         try:
             host.say(f"Serving on http://{options.host}:{options.port}")
             web.run_app(Service(jobs, limits).application(), host=options.host, port=options.port, print=None)
         except OSError as error:
             raise InputError(f"--port {options.port} cannot be used ({error.strerror}); choose another.") from error
-        finally:
-            jobs.close()
     return 0
 
 

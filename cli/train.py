@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..mimaface_core.errors import Cancelled, InputError
 from ..mimaface_core.training import implicit_recipe, tracker_recipe
 from ..mimaface_core.training.recipe import ALL, STAGES, Share
+from .crew import add_crew, crew_options, has_crew
+
+if TYPE_CHECKING:
+    from ..mimaface_core.terminal import TerminalHost
 
 CANCELLED = 130  # exit status
+DATA = "data"  # the stage whose samples workers can make
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -24,8 +30,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     texts = {name: stage.help for name, stage in STAGES.items()}
     for name, text in {**texts, ALL: "everything that the configuration describes, stage after stage"}.items():
         stage = stages.add_parser(name, help=text)
-        _add_options(stage, "bundled", "checkpoints")
-        stage.set_defaults(work=work_stage, stage=name)
+        _add_options(stage, "bundled", "checkpoints", crew=name == DATA)
+        stage.set_defaults(work=work_data if name == DATA else work_stage, stage=name)
     texts = {name: stage.help for name, stage in implicit_recipe.STAGES.items()}
     for name, text in {**texts, implicit_recipe.ALL: "all that IF-MDM needs, stage after stage"}.items():
         stage = stages.add_parser(name, help=text)
@@ -45,8 +51,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     videos.add_argument(
         "folder", type=Path, metavar="FOLDER", help="folder of videos, or of one folder for each person"
     )
-    _add_options(videos)
+    _add_options(videos, crew=True)
     videos.set_defaults(work=work_videos)
+    shards = stages.add_parser("shards", help="pack the training data into tar files of many samples (WebDataset)")
+    shards.add_argument("--shards", type=Path, default=Path("shards"), metavar="DIR", help="where they go (./shards)")
+    shards.add_argument("--samples", type=int, default=256, metavar="N", help="samples in a shard (256)")
+    shards.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the data (./data)")
+    add_crew(shards, "shard")
+    shards.set_defaults(work=work_shards)
     portraits = stages.add_parser("portraits", help="make training data of portraits, moved and carried back")
     portraits.add_argument("folder", type=Path, metavar="FOLDER", help="folder of JPEG files, one person each")
     portraits.add_argument("--trips", type=int, default=1, metavar="N", help="samples of each portrait (1)")
@@ -55,12 +67,22 @@ def add(commands: argparse._SubParsersAction) -> None:
     portraits.set_defaults(work=work_portraits)
 
 
-def _add_options(parser: argparse.ArgumentParser, config: str | None = None, out: str = "") -> None:
-    """Add the options of a stage; `config` and `out` are the defaults of those that only trained stages have."""
+def _add_options(parser: argparse.ArgumentParser, config: str | None = None, out: str = "", crew: bool = False) -> None:
+    """Add the options of a stage.
+
+    Args:
+        parser: of the stage.
+        config: default of the configuration, which only trained stages have.
+        out: default of the checkpoints' folder, as well.
+        crew: whether workers can make its samples.
+    """
     parser.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the training data (./data)"
     )
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (0: all)")
+    if crew:
+        add_crew(parser, "sample")
+    else:
+        parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (0: all)")
     parser.add_argument(
         "--part", default="0/1", metavar="I/N", help="make every N-th sample, from I, of the stages that make data"
     )
@@ -79,7 +101,18 @@ def work_stage(options: argparse.Namespace) -> int:
     from ..mimaface_core.training.recipe import run_stage
 
     config, share = load_config(options.config), share_of(options.part)
-    return _in_terminal(options.threads, lambda: run_stage(options.stage, config, options.data, options.out, share))
+    return _in_terminal(options.threads, lambda _: run_stage(options.stage, config, options.data, options.out, share))
+
+
+def work_data(options: argparse.Namespace) -> int:
+    """Run `mimaface train data`, here or by workers; returns the exit status."""
+    if not has_crew(options):
+        return work_stage(options)
+    from ..mimaface_core.training.config import load_config
+    from ..scale.training import make_people
+
+    config, share, crew = load_config(options.config).data, share_of(options.part), crew_options(options)
+    return _in_terminal(0, lambda host: make_people(options.data, config.people, config.frames, share, crew, host))
 
 
 def work_implicit(options: argparse.Namespace) -> int:
@@ -88,7 +121,7 @@ def work_implicit(options: argparse.Namespace) -> int:
 
     config, share = load_implicit_config(options.config), share_of(options.part)
 
-    def work() -> None:
+    def work(_: TerminalHost) -> None:
         implicit_recipe.run_implicit_stage(options.stage, config, options.data, options.out, share)
 
     return _in_terminal(options.threads, work)
@@ -100,7 +133,7 @@ def work_tracker(options: argparse.Namespace) -> int:
 
     config, share = load_tracker_config(options.config), share_of(options.part)
 
-    def work() -> None:
+    def work(_: TerminalHost) -> None:
         tracker_recipe.run_tracker_stage(options.stage, config, options.data, options.out, share)
 
     return _in_terminal(options.threads, work)
@@ -112,7 +145,7 @@ def work_ablation(options: argparse.Namespace) -> int:
 
     config = load_config(options.config)
 
-    def work() -> None:
+    def work(_: TerminalHost) -> None:
         from ..mimaface_core.training.ablation import run_ablation
 
         run_ablation(config, options.data, options.out)
@@ -126,7 +159,27 @@ def work_videos(options: argparse.Namespace) -> int:
     from ..mimaface_core.training.data.videos import make_video_data
 
     share = share_of(options.part)
-    return _in_terminal(options.threads, lambda: make_video_data(options.folder, options.data, share))
+    if not has_crew(options):
+        return _in_terminal(options.threads, lambda _: make_video_data(options.folder, options.data, share))
+    from ..scale.training import make_videos
+
+    crew = crew_options(options)
+    return _in_terminal(0, lambda host: make_videos(options.folder, options.data, share, crew, host))
+
+
+def work_shards(options: argparse.Namespace) -> int:
+    """Run `mimaface train shards`; returns the exit status."""
+    from ..mimaface_core.training.data.shards import write_shards
+
+    if options.samples < 1:
+        raise InputError(f"--samples {options.samples} is out of range; use at least 1.")
+    data, shards, samples = options.data, options.shards, options.samples
+    if not has_crew(options):
+        return _in_terminal(options.threads, lambda _: write_shards(data, shards, samples))
+    from ..scale.training import make_shards
+
+    crew = crew_options(options)
+    return _in_terminal(0, lambda host: make_shards(data, shards, samples, crew, host))
 
 
 def work_portraits(options: argparse.Namespace) -> int:
@@ -135,11 +188,11 @@ def work_portraits(options: argparse.Namespace) -> int:
 
     share, trips = share_of(options.part), options.trips
     return _in_terminal(
-        options.threads, lambda: make_portrait_data(options.folder, options.data, share, trips, options.held_out)
+        options.threads, lambda _: make_portrait_data(options.folder, options.data, share, trips, options.held_out)
     )
 
 
-def _in_terminal(threads: int, work: Callable[[], object]) -> int:
+def _in_terminal(threads: int, work: Callable[[TerminalHost], object]) -> int:
     """Do the work with progress in the terminal, shown by the first of several processes; returns the exit status."""
     import torch
 
@@ -152,7 +205,7 @@ def _in_terminal(threads: int, work: Callable[[], object]) -> int:
     terminal = terminal_host()
     try:
         with interruptible(terminal), host.use(terminal):
-            work()
+            work(terminal)
     except Cancelled:
         terminal.say("Stopped; the same command resumes from here.")
         return CANCELLED

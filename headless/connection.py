@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BLOCK_BYTES = 1 << 20
+TOKEN = "MIMAFACE_SERVER_TOKEN"
 TIMEOUT_SECONDS = 60  # without any data; a server that loads a model may be quiet for a while
 ERROR_CHARACTERS = 300  # of a refusal that is no JSON
 
@@ -62,6 +63,8 @@ class RequestRefused(InputError):
 class Connection:
     """Requests to one server, without proxies; a context that closes it at its end.
 
+    Where the environment variable TOKEN is set, it goes with every request, for servers that ask for one.
+
     Every method raises Unreachable where the server does not answer, RequestRefused where it refuses the request.
 
     Args:
@@ -77,6 +80,7 @@ class Connection:
         self._host = host
         self._client = httpx.Client(
             timeout=timeout,
+            headers={"Authorization": f"Bearer {token}"} if (token := os.environ.get(TOKEN)) else {},
             trust_env=False,
             verify=ssl.create_default_context(),  # the system's certificates
             follow_redirects=True,
@@ -92,13 +96,16 @@ class Connection:
     ) -> None:
         self._client.close()
 
-    def json(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The JSON object that the server answers: to a GET, or to a POST of `body`."""
+    def json(
+        self, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """The JSON object that the server answers: to a GET, or to a POST of `body` with further headers."""
         if body is None:
             method, request = "GET", {}
         else:
             content = json.dumps(body).encode()
-            method, request = "POST", {"content": content, "headers": {"Content-Type": "application/json"}}
+            heads = {"Content-Type": "application/json", **(headers or {})}
+            method, request = "POST", {"content": content, "headers": heads}
         with self._answer(method, path, **request) as answer:
             return self._object(answer)
 
@@ -116,6 +123,27 @@ class Connection:
         Raises:
             InputError: the file cannot be read.
         """
+        fields = {"subfolder": folder, "overwrite": str(name is not None).lower()}
+        return self.send_file("/upload/image", "image", file, fields, name)
+
+    def send_file(
+        self, path: str, part: str, file: Path, fields: Mapping[str, str], name: str | None = None
+    ) -> dict[str, Any]:
+        """Stream a file in a form.
+
+        Args:
+            path: of the request.
+            part: name of the file's part.
+            file: the file.
+            fields: the other parts.
+            name: that is told of the file; its own when None.
+
+        Returns:
+            The server's answer.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
         try:
             content = open(file, "rb")  # noqa: SIM115 - closed below
         except OSError as error:
@@ -127,9 +155,8 @@ class Connection:
         with content:
             blocks = math.ceil(os.fstat(content.fileno()).st_size / BLOCK_BYTES)
             with self._host.progress(blocks, f"uploading {file.name}, MB") as progress:
-                fields = {"subfolder": folder, "overwrite": str(name is not None).lower()}
-                form = {"image": (given, _CountedFile(content, progress), kind)}
-                with self._answer("POST", "/upload/image", files=form, data=fields) as answer:
+                form = {part: (given, _CountedFile(content, progress), kind)}
+                with self._answer("POST", path, files=form, data=dict(fields)) as answer:
                     return self._object(answer)
 
     def size(self, path: str, query: Mapping[str, str]) -> int | None:

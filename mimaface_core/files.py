@@ -132,38 +132,6 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class ProcessMark:
-    """A file that says which process works in a folder; that of a dead one says nothing.
-
-    Args:
-        path: of the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def is_taken(self) -> bool:
-        """Whether another process of this machine, or a process of another one, holds it."""
-        try:
-            name = self._path.read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            return False
-        return bool(_PART.fullmatch(name)) and not _is_leftover(name) and not name.startswith(_own_prefix())
-
-    def take(self) -> bool:
-        """Put this process's mark there; False where another one holds it. Raises OSError as `open`."""
-        if self.is_taken():
-            return False
-        with replacing(self._path) as part:
-            part.write_text(f"{_own_prefix()}0", encoding="utf-8")
-        return True
-
-    def release(self) -> None:
-        """Remove the mark."""
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
-
-
 def alive(pid: int) -> bool:
     """Whether a process runs on this machine."""
     if sys.platform == "win32":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from ..mimaface_core.media.marks.user import request_consent
 from ..mimaface_core.terminal import TerminalHost, interruptible
 from .crew import Crew
 from .hashes import FileHashes
-from .members import crew_of
+from .lock import writable
+from .members import process_crew, server_crew
 from .pairs import Fault, Pair
-from .plan import BatchOptions, Plan, check_batch, plan_batch, shown_faults
+from .plan import BatchOptions, check_batch, plan_batch, results_of, shown_faults
+from .progress import run_shown
 from .results import Results
-from .scheduler import Event, Scheduler, drive
+from .scheduler import Event, Scheduler
+from .stores import StoreFailed
 
 
 @dataclass
@@ -66,16 +70,17 @@ def run_batch(options: BatchOptions, host: TerminalHost) -> Summary:
     """
     started = time.monotonic()
     request_consent()
-    results = Results(options.output)
+    results = results_of(options)
     with interruptible(host):
         pairs, faults = check_batch(options, host)
         with results.opened():
             plan = plan_batch(options, pairs, faults, host)
             for line in shown_faults(plan.faults):
                 host.say(line)
-            scheduler = Scheduler([(pair, pair.source) for pair in plan.todo], options.retries)
+            scheduler = Scheduler([(pair, pair.source) for pair in plan.todo], options.crew.retries)
             if plan.todo:
-                _run(scheduler, results, options, plan, host)
+                with writable(results.place("")), _crew(options, plan.todo, results, host) as crew:
+                    run_shown(scheduler, crew, settler(crew, results, host), host, len(plan.faults))
     return Summary(
         done=len(scheduler.done),
         skipped=len(plan.done),
@@ -86,25 +91,20 @@ def run_batch(options: BatchOptions, host: TerminalHost) -> Summary:
     )
 
 
-def _run(scheduler: Scheduler[Pair], results: Results, options: BatchOptions, plan: Plan, host: TerminalHost) -> None:
-    """Run the pairs of a scheduler."""
-    started = time.monotonic()
-
-    def show(last: bool = False) -> None:
-        host.show_state(_state(scheduler, len(plan.faults), time.monotonic() - started), last)
-
-    def stopped() -> bool:
-        show()
-        return host.cancelled
-
-    with crew_of(options, plan.todo, results, host) as crew:
-        try:
-            drive(scheduler, crew, crew.size, settler(crew, results, host), stopped)
-        finally:
-            show(last=True)
+@contextmanager
+def _crew(options: BatchOptions, pairs: Sequence[Pair], results: Results, host: TerminalHost) -> Iterator[Crew[Pair]]:
+    """The workers of a batch."""
+    crew: Crew[Pair]
+    if options.servers:
+        with server_crew(options.servers, pairs, options.crew.timeout, results.scratch, host) as crew:
+            yield crew
+    else:
+        own = results.state, results.scratch
+        with process_crew(options.crew, len(pairs), *own, host, options.store) as crew:
+            yield crew
 
 
-def settler(crew: Crew, results: Results, host: TerminalHost) -> Callable[[Pair, Event], Event]:
+def settler(crew: Crew[Pair], results: Results, host: TerminalHost) -> Callable[[Pair, Event], Event]:
     """What happens with the outcome of a pair: the result is put in place, the attempt is noted, a failure is said."""
     hashes = FileHashes()
 
@@ -116,7 +116,7 @@ def settler(crew: Crew, results: Results, host: TerminalHost) -> Callable[[Pair,
                 told = {key: value for key, value in event.report.items() if key != "file"}
                 results.publish(pair, scratch, Path(event.report["file"]), told)
         except InputError as refused:
-            event = Event(event.worker, "failed", str(refused))
+            event = Event(event.worker, "failed", str(refused), again=isinstance(refused, StoreFailed))
         except OSError as error:
             reason = f"The result cannot be written ({error.strerror}); make room, or choose another --output-dir."
             event = Event(event.worker, "failed", reason, again=True)
@@ -127,18 +127,3 @@ def settler(crew: Crew, results: Results, host: TerminalHost) -> Callable[[Pair,
         return event
 
     return settle
-
-
-def _state(scheduler: Scheduler[Pair], faults: int, elapsed: float) -> str:
-    """The progress in one line."""
-    settled = len(scheduler.done) + len(scheduler.failed)
-    time_left = f", {spoken(elapsed / settled * scheduler.left)} to go" if settled and scheduler.left else ""
-    failed = len(scheduler.failed) + faults
-    return f"  {len(scheduler.done)} done, {failed} failed, {scheduler.left} left{time_left}"
-
-
-def spoken(seconds: float) -> str:
-    """A time in the unit that suits it."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -6,9 +6,8 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from .pairs import Pair
 from .scheduler import Event
 
 POLL_SECONDS = 0.2  # between two looks at Ctrl-C and at the time that pairs take
@@ -16,8 +15,19 @@ POLL_SECONDS = 0.2  # between two looks at Ctrl-C and at the time that pairs tak
 Answer = dict[str, Any]
 
 
-class Worker(Protocol):
-    """Runs one pair at a time: a process, an actor of Ray, a ComfyUI server.
+class Work(Protocol):
+    """What a worker process can do: a pair, or a task."""
+
+    def job(self, scratch: Path) -> dict[str, Any]:
+        """As JSON, with a folder for its files."""
+
+
+Item = TypeVar("Item")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+
+
+class Worker(Protocol[Item_contra]):
+    """Runs one pair, or task, at a time: a process, an actor of Ray, a ComfyUI server.
 
     What comes of it is said through `tell`, from any thread: `{"ready": true}` after the start, then for each pair
     `{"done": {"file": …, "sha256": …, "frames": …, "seconds": …}}` or `{"failed": SENTENCE, "again": BOOL}`; at any
@@ -27,14 +37,14 @@ class Worker(Protocol):
     def start(self, tell: Callable[[Answer], None]) -> None:
         """Begin, or begin anew; returns soon."""
 
-    def give(self, pair: Pair, scratch: Path) -> None:
+    def give(self, item: Item_contra, scratch: Path) -> None:
         """Run a pair, with its files in the folder `scratch`; returns soon."""
 
     def end(self) -> None:
         """Stop at once, whatever runs."""
 
 
-class Crew:
+class Crew(Generic[Item]):
     """Workers numbered from 0; a `scheduler.Workers`.
 
     Args:
@@ -46,7 +56,7 @@ class Crew:
 
     def __init__(
         self,
-        members: Sequence[Worker],
+        members: Sequence[Worker[Item]],
         scratch: Callable[[], Path],
         timeout: float | None,
         say: Callable[[str], None],
@@ -64,7 +74,7 @@ class Crew:
         number = self._starts[worker]
         self._members[worker].start(lambda answer: self._events.put((number, _event(worker, answer))))
 
-    def give(self, worker: int, item: Pair) -> None:
+    def give(self, worker: int, item: Item) -> None:
         """Hand a pair to a worker that has none."""
         self._scratch[worker], self._begun[worker] = self._new_scratch(), time.monotonic()
         self._members[worker].give(item, self._scratch[worker])

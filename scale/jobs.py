@@ -9,7 +9,8 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,13 +20,13 @@ from ..mimaface_core.errors import InputError
 from ..mimaface_core.files import read_json, replacing
 from ..mimaface_core.terminal import TerminalHost
 from .batch import settler
-from .crew import Crew
-from .members import local_workers
+from .members import CrewOptions, process_crew
 from .pairs import FILE_COLUMNS, Pair, PairCheck
 from .results import Results
 from .rows import SET, Row
 from .scheduler import Event, Scheduler, drive
 
+MOST_WORKERS = 1000
 SETTABLE = ("INT", "FLOAT", "BOOLEAN", "COMBO")  # text could name files of this machine
 _NAMESPACE = uuid.UUID("0c0b5f6c-7d83-5c52-8b0e-3f3f6c0f6a11")  # of ids by idempotency key
 
@@ -69,28 +70,43 @@ class Jobs:
 
     Args:
         folder: for jobs, uploads and results.
-        workers: number of worker processes.
-        threads: CPU threads of each; 0 to divide the cores.
-        timeout: seconds that a job may take; None without a limit.
+        options: the workers.
         host: is told of failures.
     """
 
-    def __init__(self, folder: Path, workers: int, threads: int, timeout: float | None, host: TerminalHost) -> None:
+    def __init__(self, folder: Path, options: CrewOptions, host: TerminalHost) -> None:
         self.folder, self._host = folder.absolute(), host
         self.results = Results(self.folder / "results")
         self._check = PairCheck(self.folder, self.results.folder, {})
         self.workflows = self._usable()
         self._jobs: dict[str, Job] = {}
         self._fresh: queue.Queue[Pair] = queue.Queue()
-        self._scheduler: Scheduler[Pair] = Scheduler([], open=True)
+        self._scheduler: Scheduler[Pair] = Scheduler([], options.retries, open=True)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        members = local_workers(workers, threads, self.results.state)
-        self._crew = Crew(members, self.results.scratch, timeout, host.say)
+        self._options = options
         self._thread = threading.Thread(target=self._drive)
 
-    def open(self) -> None:
-        """Take up what an earlier process left, and begin to work. The results' folder is held by the caller."""
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """A context in which jobs are taken up, also those that an earlier process left, and run.
+
+        Jobs that are not over at its end run again at the next start.
+
+        Raises:
+            InputError: another service works in the folder, or the Ray cluster cannot be used.
+        """
+        state, scratch = self.results.state, self.results.scratch
+        with self.results.opened(), process_crew(self._options, MOST_WORKERS, state, scratch, self._host) as self._crew:
+            self._begin()
+            try:
+                yield
+            finally:
+                self._stopping.set()
+                self._thread.join()
+
+    def _begin(self) -> None:
+        """Take up what an earlier process left, and begin to work."""
         for path in sorted((self.folder / "jobs").glob("*.json")):
             with contextlib.suppress(OSError, ValueError, TypeError):
                 job = Job(**read_json(path))
@@ -99,11 +115,6 @@ class Jobs:
                     job.state = "queued"
                     self._enqueue(job)
         self._thread.start()
-
-    def close(self) -> None:
-        """End the workers; jobs that are not over run again at the next start."""
-        self._stopping.set()
-        self._thread.join()
 
     def upload_folder(self) -> Path:
         """A new folder for the files of a job that is being sent."""
@@ -224,10 +235,7 @@ class Jobs:
                 self._end(self._jobs[pair.name], "done")
             return event
 
-        try:
-            drive(self._scheduler, self._crew, self._crew.size, settled, self._look_around)
-        finally:
-            self._crew.close()
+        drive(self._scheduler, self._crew, self._crew.size, settled, self._look_around)
 
     def _look_around(self) -> bool:
         """Between two events: new pairs wait, states are told; whether to stop."""

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from .crew import Answer
-from .pairs import Pair
-from .process import WorkerProcess
-from .worker import THREADS
+from .crew import Answer, Work
+from .process import THREADS, WorkerProcess
 
 ROOT = Path(__file__).resolve().parents[1]  # of the extension
 # imports the extension as `mimaface`: from this folder, whatever it is called, or on other machines as installed
@@ -49,10 +46,10 @@ class LocalWorker:
             self.end()
         self.process = WorkerProcess(START, self.environment, str(self._log), tell)
 
-    def give(self, pair: Pair, scratch: Path) -> None:
-        """Hand a pair to the process."""
+    def give(self, item: Work, scratch: Path) -> None:
+        """Hand a pair or task to the process."""
         assert self.process is not None
-        self.process.give(job_of(pair, scratch))
+        self.process.give(item.job(scratch))
 
     def end(self) -> None:
         """End the process at once."""
@@ -63,12 +60,6 @@ class LocalWorker:
 def worker_environment(threads: int) -> dict[str, str]:
     """Environment variables of a worker process with so many CPU threads."""
     return {THREADS: str(threads), "OMP_NUM_THREADS": str(threads)}
-
-
-def job_of(pair: Pair, scratch: Path) -> dict[str, Any]:
-    """A pair as a worker process reads it."""
-    inputs = {str(path): pair.hashes[name] for name, path in pair.files.items()}
-    return {"prompt": pair.prompt(), "scratch": str(scratch), "inputs": inputs, "packs": pair.packs}
 
 
 def local_devices() -> list[str]:

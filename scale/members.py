@@ -1,35 +1,64 @@
-"""Who runs the pairs of a batch: processes here, actors of a Ray cluster, or ComfyUI servers."""
+"""Who does the work: processes here, actors of a Ray cluster, or ComfyUI servers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..mimaface_core.terminal import TerminalHost
-from .crew import Crew, Worker
+from .crew import Crew, Work, Worker
 from .local import LocalWorker, local_devices
 from .pairs import Pair
-from .plan import BatchOptions
-from .results import Results
+
+
+@dataclass(frozen=True)
+class CrewOptions:
+    """Which workers, and how long and how often they may try.
+
+    Attributes:
+        workers: number of workers; when 0, one here, and on Ray as many as there is room for.
+        threads: CPU threads of each; when 0, the machine's cores divided among the workers, and on Ray
+            `ray_workers.DEFAULT_THREADS`.
+        timeout: seconds that a pair may take; without a limit when None.
+        ray: address of a Ray cluster, `auto` or `local`; None to run without.
+        retries: how often a pair that failed is tried again.
+    """
+
+    workers: int = 0
+    threads: int = 0
+    timeout: float | None = None
+    ray: str | None = None
+    retries: int = 1
 
 
 @contextmanager
-def crew_of(options: BatchOptions, pairs: Sequence[Pair], results: Results, host: TerminalHost) -> Iterator[Crew]:
-    """The workers of a batch, which are ended with the block.
+def process_crew(
+    options: CrewOptions,
+    most: int,
+    logs: Path,
+    scratch: Callable[[], Path],
+    host: TerminalHost,
+    store: str | None = None,
+) -> Iterator[Crew[Any]]:
+    """Workers that are processes, here or on a Ray cluster; they are ended with the block.
 
     Args:
         options: which and how many.
-        pairs: those that will run.
-        results: names the folders of attempts and logs.
+        most: more are not needed.
+        logs: folder for what they print.
+        scratch: makes the folder of an attempt.
         host: is told why workers die.
+        store: address by which workers on other machines hand over their results; None where all see `scratch`.
 
     Raises:
-        InputError: the Ray cluster or none of the servers can be used.
+        InputError: the Ray cluster cannot be used.
     """
-    with _members(options, pairs, results.state, host) as members:
-        crew = Crew(members[: len(pairs)], results.scratch, options.timeout, host.say)
+    with _processes(options, logs, store) as members:
+        crew: Crew[Any] = Crew(members[:most], scratch, options.timeout, host.say)
         try:
             yield crew
         finally:
@@ -37,22 +66,45 @@ def crew_of(options: BatchOptions, pairs: Sequence[Pair], results: Results, host
 
 
 @contextmanager
-def _members(options: BatchOptions, pairs: Sequence[Pair], logs: Path, host: TerminalHost) -> Iterator[list[Worker]]:
-    if options.ray is not None:
-        from .ray_workers import connect, disconnect, ray_workers
+def server_crew(
+    addresses: Sequence[str],
+    pairs: Sequence[Pair],
+    timeout: float | None,
+    scratch: Callable[[], Path],
+    host: TerminalHost,
+) -> Iterator[Crew[Pair]]:
+    """Workers that are ComfyUI servers; they are ended with the block.
 
-        connect(options.ray)
-        try:
-            yield list(ray_workers(options.workers, options.threads, logs))
-        finally:
-            disconnect()
-    elif options.servers:
-        from .servers import ServerWorker
+    Args:
+        addresses: of the servers.
+        pairs: those that will run.
+        timeout: seconds that a pair may take; None without a limit.
+        scratch: makes the folder of an attempt.
+        host: is told why workers die.
+    """
+    from .servers import ServerWorker
 
-        needed = {node.class_type for pair in pairs for node in pair.recipe.graph.values()}
-        yield [ServerWorker(address, needed, host.say) for address in options.servers]
-    else:
-        yield list(local_workers(options.count, options.threads, logs))
+    needed = {node.class_type for pair in pairs for node in pair.recipe.graph.values()}
+    members = [ServerWorker(address, needed, host.say) for address in addresses[: len(pairs)]]
+    crew: Crew[Pair] = Crew(members, scratch, timeout, host.say)
+    try:
+        yield crew
+    finally:
+        crew.close()
+
+
+@contextmanager
+def _processes(options: CrewOptions, logs: Path, store: str | None) -> Iterator[Sequence[Worker[Work]]]:
+    if options.ray is None:
+        yield local_workers(max(1, options.workers), options.threads, logs)
+        return
+    from .ray_workers import connect, disconnect, ray_workers
+
+    connect(options.ray)
+    try:
+        yield ray_workers(options.workers, options.threads, logs, store)
+    finally:
+        disconnect()
 
 
 def local_workers(count: int, threads: int, logs: Path) -> list[LocalWorker]:

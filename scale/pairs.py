@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +18,7 @@ from ..mimaface_core.media.output_path import FORBIDDEN
 from .hashes import FileHashes, digest_of
 from .recipe import RESULT_SUFFIXES, Recipe, Recipes, pack_digest
 from .rows import SET, Row
+from .stores import fetch, is_url
 
 STATE = ".mimaface-batch"  # the folder of a batch's own files in the output folder
 FILE_COLUMNS = ("source", "driver", "audio")
@@ -35,6 +36,7 @@ class Pair:
         files: input files by name of their loader.
         hashes: their SHA-256.
         packs: SHA-256 of the packs by name.
+        urls: addresses of those of the files that were fetched from an object store.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Pair:
     files: dict[str, Path]
     hashes: dict[str, str]
     packs: dict[str, str]
+    urls: dict[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -71,6 +74,12 @@ class Pair:
             key, entry = places[name]
             prompt[key] = {**prompt[key], "inputs": {**prompt[key]["inputs"], entry: value}}
         return prompt
+
+    def job(self, scratch: Path) -> dict[str, Any]:
+        """The pair as a worker process reads it, with the folder of its attempt."""
+        inputs = {str(path): self.hashes[name] for name, path in self.files.items()}
+        urls = {str(self.files[name]): url for name, url in self.urls.items()}
+        return {"prompt": self.prompt(), "scratch": str(scratch), "inputs": inputs, "packs": self.packs, "urls": urls}
 
     def require_unchanged(self, hashes: FileHashes) -> None:
         """Check that the input files are still those that were checked.
@@ -110,6 +119,7 @@ class PairCheck:
         self.hashes = FileHashes()
         self.recipes = Recipes(base, result)
         self._packs: dict[str, str] = {}
+        self._fetched: dict[str, Path] = {}  # by address
 
     def check(self, rows: Sequence[Row], progress: Progress | None = None) -> tuple[list[Pair], list[Fault]]:
         """Check all rows; of several with one output the first counts.
@@ -156,14 +166,21 @@ class PairCheck:
         if "source" not in row.values:
             raise InputError("it names no source; give the photograph.")
         files = {column: self._file(column, row) for column in FILE_COLUMNS if column in row.values}
-        name, suffix = self._name(row, files)
+        urls = {column: row.values[column] for column in files if is_url(row.values[column])}
+        name, suffix = self._name(row, {**files, **{column: Path(url) for column, url in urls.items()}})
         own = {key.removeprefix(SET): value for key, value in row.values.items() if key.startswith(SET)}
         recipe = self.recipes.make(_graph(row, files), files, {**self.settings, **own}, suffix)
         inputs = {key: files.get(key, path) for key, path in recipe.files().items()}
         packs = {pack: self._pack(pack) for pack in recipe.packs}
-        return Pair(name, row.where, recipe, inputs, {key: self.hashes.of(path) for key, path in inputs.items()}, packs)
+        hashes = {key: self.hashes.of(path) for key, path in inputs.items()}
+        return Pair(name, row.where, recipe, inputs, hashes, packs, urls)
 
     def _file(self, column: str, row: Row) -> Path:
+        url = row.values[column]
+        if is_url(url):
+            if url not in self._fetched:
+                self._fetched[url] = fetch(url)
+            return self._fetched[url]
         path = self.base / os.path.expanduser(row.values[column])
         if not is_file(path):
             raise InputError(f"{column} {shown(path)} was not found; write paths relative to the list's own folder.")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.host import use as use_host
 from ..mimaface_core.terminal import TerminalHost
-from .pairs import Fault, Pair, PairCheck
+from .cloud import CloudResults
+from .members import CrewOptions
+from .pairs import FILE_COLUMNS, Fault, Pair, PairCheck
 from .results import Results
 from .rows import Row, cross_rows, read_rows
+from .stores import fetch, is_url
 
 MOST_SHOWN = 20  # faults that are printed; the JSON line has all
 # of a pair, where none is finished yet: a clip of 100 frames with the bundled pack on two CPU cores
@@ -25,41 +28,34 @@ class BatchOptions:
 
     Attributes:
         output: the output folder.
-        listed: a CSV or JSONL list; None with `sources` and `drivers`.
+        store: address of an object store, where the results go in the end; `output` is then a folder of this batch.
+        listed: path or address of a CSV or JSONL list; None with `sources` and `drivers`.
         sources: folder of photographs, each of which is paired with each of `drivers`.
         drivers: folder of clips and photographs.
         settings: for all pairs, as `TITLE.INPUT=VALUE`.
         result: title of the node that writes the result; see `Recipes`.
-        workers: number of workers; when 0, one here, and on Ray as many as there is room for.
-        threads: CPU threads of each; when 0, the machine's cores divided among the workers, and on Ray
-            `ray_workers.DEFAULT_THREADS`.
-        timeout: seconds that a pair may take; without a limit when None.
-        ray: address of a Ray cluster, `auto` or `local`; None to run without.
+        crew: the workers.
         servers: addresses of ComfyUI servers, which run the pairs instead of worker processes.
-        retries: how often a pair that failed is tried again.
         limit: the most pairs to run; all when None.
         only_failed: whether to run only those whose last attempt failed.
     """
 
     output: Path
-    listed: Path | None = None
+    store: str | None = None
+    listed: str | None = None
     sources: Path | None = None
     drivers: Path | None = None
     settings: Sequence[str] = ()
     result: str | None = None
-    workers: int = 0
-    threads: int = 0
-    timeout: float | None = None
-    ray: str | None = None
+    crew: CrewOptions = field(default_factory=CrewOptions)
     servers: Sequence[str] = ()
-    retries: int = 1
     limit: int | None = None
     only_failed: bool = False
 
     @property
     def count(self) -> int:
         """Number of workers; on Ray, at least that."""
-        return len(self.servers) or max(1, self.workers)
+        return len(self.servers) or max(1, self.crew.workers)
 
 
 @dataclass
@@ -86,6 +82,11 @@ class Estimate:
     seconds: float
     size: float
     pairs: int
+
+
+def results_of(options: BatchOptions) -> Results:
+    """Where the results of a batch are. Raises InputError where the object store cannot be used."""
+    return Results(options.output) if options.store is None else CloudResults(options.output, options.store)
 
 
 def check_batch(options: BatchOptions, host: TerminalHost) -> tuple[list[Pair], list[Fault]]:
@@ -117,7 +118,7 @@ def plan_batch(options: BatchOptions, pairs: Sequence[Pair], faults: Sequence[Fa
         host: shows the progress.
     """
     plan = Plan([], [], list(faults))
-    results = Results(options.output)
+    results = results_of(options)
     with host.progress(len(pairs), "looking for finished results") as progress:
         for pair in pairs:
             _sort_in(pair, plan, results)
@@ -132,7 +133,7 @@ def plan_batch(options: BatchOptions, pairs: Sequence[Pair], faults: Sequence[Fa
 
 def estimate(plan: Plan, options: BatchOptions) -> Estimate:
     """Estimate a batch by the mean of its finished results, or by the defaults where there are none."""
-    results = Results(options.output)
+    results = results_of(options)
     records = [record for pair in plan.done if (record := results.record_of(pair.name)) is not None]
     seconds = fmean(float(record["seconds"]) for record in records) if records else DEFAULT_SECONDS
     size = fmean(int(record["bytes"]) for record in records) if records else DEFAULT_BYTES
@@ -150,10 +151,23 @@ def _rows(options: BatchOptions) -> tuple[list[Row], Path]:
     if options.listed is not None:
         if options.sources or options.drivers:
             raise InputError("A list is given, and folders too; give either PAIRS, or --sources with --drivers.")
-        return read_rows(options.listed), options.listed.absolute().parent
+        return _listed_rows(options.listed)
     if not (options.sources and options.drivers):
         raise InputError("No pairs are given; name a .csv or .jsonl list, or two folders by --sources and --drivers.")
     return cross_rows(options.sources, options.drivers), Path.cwd()
+
+
+def _listed_rows(listed: str) -> tuple[list[Row], Path]:
+    """The rows of a list, and the folder that their paths start from; paths beside an address are made addresses."""
+    if not is_url(listed):
+        return read_rows(Path(listed)), Path(listed).absolute().parent
+    beside = listed.rpartition("/")[0]
+    rows = []
+    for row in read_rows(fetch(listed)):
+        files = {name: row.values[name] for name in FILE_COLUMNS if name in row.values}
+        moved = {name: text if is_url(text) else f"{beside}/{text}" for name, text in files.items()}
+        rows.append(Row(row.where, {**row.values, **moved}, row.fault))
+    return rows, Path.cwd()
 
 
 def _settings(given: Sequence[str]) -> dict[str, str]:

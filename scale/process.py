@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+THREADS = "MIMAFACE_BATCH_THREADS"  # environment variable: CPU threads of a worker process
 _LAST_BYTES = 2000  # of a log, for the reason of a death
 
 
@@ -30,6 +31,7 @@ class WorkerProcess:
         self, start: str, environment: Mapping[str, str], log: str, tell: Callable[[dict[str, Any]], None]
     ) -> None:
         self.log = log
+        os.makedirs(os.path.dirname(log), exist_ok=True)
         with open(log, "a", encoding="utf-8") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", start],

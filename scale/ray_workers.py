@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..mimaface_core.errors import InputError
 from . import local, process
-from .crew import Answer
-from .pairs import Pair
+from .crew import Answer, Work
+from .pairs import STATE
 from .process import Keeper
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 DEFAULT_THREADS = 2  # of an actor without a GPU
+HANDED_OVER = f"{STATE}/scratch"  # folder in a store for results that are not in place yet
 _STORE_BYTES = 80 << 20  # of the cluster that `local` starts: nothing but paths and small dictionaries go through it
 _HANDED_ON = "MIMAFACE_"  # environment variables that workers on other machines get, too
 
@@ -30,10 +31,11 @@ class RayWorker:
         threads: its CPU threads.
         log: for what it prints.
         gpus: GPUs that it needs, 1 or 0; without one it needs a CPU for each thread.
+        store: address by which it hands over results; None where the machines share the folder of an attempt.
     """
 
-    def __init__(self, threads: int, log: Path, gpus: int) -> None:
-        self._log = log
+    def __init__(self, threads: int, log: Path, gpus: int, store: str | None) -> None:
+        self._log, self._store = log, store
         own = {key: value for key, value in os.environ.items() if key.startswith(_HANDED_ON)}
         self._environment = own | local.worker_environment(threads)
         self._needs = {"num_gpus": gpus, "num_cpus": 1 if gpus else threads}
@@ -52,10 +54,11 @@ class RayWorker:
         self._actor = actor.remote(local.START, self._environment, str(self._log))
         self._follow(self._actor.ready.remote())
 
-    def give(self, pair: Pair, scratch: Path) -> None:
-        """Hand a pair to the actor."""
+    def give(self, item: Work, scratch: Path) -> None:
+        """Hand a pair or task to the actor."""
         assert self._actor is not None
-        self._follow(self._actor.run.remote(local.job_of(pair, scratch)))
+        deliver = {"deliver": f"{self._store}/{HANDED_OVER}/{scratch.name}"} if self._store else {}
+        self._follow(self._actor.run.remote(item.job(scratch) | deliver))
 
     def end(self) -> None:
         """End the actor; its process ends as its standard input does."""
@@ -122,13 +125,14 @@ def _require_answer(address: str) -> None:
         ) from error
 
 
-def ray_workers(count: int, threads: int, logs: Path) -> list[RayWorker]:
+def ray_workers(count: int, threads: int, logs: Path, store: str | None) -> list[RayWorker]:
     """Workers of the connected cluster.
 
     Args:
         count: how many; 0 for as many as there is room for now.
         threads: CPU threads of each; 0 for DEFAULT_THREADS, or fewer where the cluster has fewer.
-        logs: folder for what they print, which all machines see.
+        logs: folder for what they print.
+        store: as that of `RayWorker`.
     """
     import ray
 
@@ -136,7 +140,7 @@ def ray_workers(count: int, threads: int, logs: Path) -> list[RayWorker]:
     gpus, cpus = int(room.get("GPU", 0)), int(room.get("CPU", 1))
     threads = threads or max(1, min(DEFAULT_THREADS, cpus))
     count = count or gpus or max(1, cpus // threads)
-    return [RayWorker(threads, logs / f"worker-{n + 1}.log", min(1, gpus)) for n in range(count)]
+    return [RayWorker(threads, logs / f"worker-{n + 1}.log", min(1, gpus), store) for n in range(count)]
 
 
 def disconnect() -> None:

@@ -22,7 +22,7 @@ from .pairs import STATE, Pair
 from .recipe import RESULT_SUFFIXES
 
 MADE_BY = "mimaface batch"
-_RECORD, _RESULT = "record.json", "result"  # names in a scratch folder
+RECORD, RESULT = "record.json", "result"  # names in a scratch folder
 
 
 class Results:
@@ -49,13 +49,7 @@ class Results:
         Raises:
             InputError: another batch holds it, or it cannot be written.
         """
-        try:
-            self.state.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"--output-dir {self.folder} cannot be written ({error.strerror}); choose another."
-            ) from error
-        with locked(self.state / "lock"):
+        with locked(self.state, f"--output-dir {self.folder}"):
             self._recover()
             try:
                 yield
@@ -85,10 +79,18 @@ class Results:
         """Raises InputError where `path` exists and is neither the record nor the result of the pair `name`."""
         record = self.record_of(name)
         own = () if record is None else (f"{name}.json", record["result"])
-        if path not in own and os.path.lexists(self.folder / path):
+        if path not in own and self._exists(path):
             raise InputError(
-                f"{self.folder / path} is there already, and no batch wrote it; move it away or choose another output."
+                f"{self.place(path)} is there already, and no batch wrote it; move it away or choose another output."
             )
+
+    def _exists(self, path: str) -> bool:
+        """Whether anything lies at a path below the folder."""
+        return os.path.lexists(self.folder / path)
+
+    def place(self, path: str) -> str:
+        """Where a path below the folder is, for messages."""
+        return str(self.folder / path)
 
     def scratch(self) -> Path:
         """A new folder for one attempt, on the file system of the results."""
@@ -108,24 +110,25 @@ class Results:
             InputError: a file that no batch wrote is in its place.
             OSError: it cannot be written.
         """
-        os.replace(made, scratch / _RESULT)
+        os.replace(made, scratch / RESULT)
         record = {
             "made_by": MADE_BY,
             "version": VERSION,
             "pair": pair.name,
             "result": f"{pair.name}{made.suffix}",
-            "bytes": size_of(scratch / _RESULT),
+            "bytes": size_of(scratch / RESULT),
             **told,
             "graph": pair.recipe.name,
             "settings": pair.recipe.settings,
             "seeds": pair.seeds,
             "inputs": {
-                key: {"file": path.name, "sha256": pair.hashes[key]} for key, path in sorted(pair.files.items())
+                key: {"file": pair.urls.get(key, path.name), "sha256": pair.hashes[key]}
+                for key, path in sorted(pair.files.items())
             },
             "packs": pair.packs,
             "fingerprint": pair.fingerprint,
         }
-        with replacing(scratch / _RECORD) as part:
+        with replacing(scratch / RECORD) as part:
             part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         self._put(scratch, record)
 
@@ -133,14 +136,14 @@ class Results:
         """Rename a finished result, then its record; what was renamed before is skipped."""
         name, result = record["pair"], record["result"]
         target, last = self.folder / result, self.record_of(name)
-        if (scratch / _RESULT).exists():
+        if (scratch / RESULT).exists():
             self._refuse_foreign(name, result)
             self._refuse_foreign(name, f"{name}.json")
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 shutil.rmtree(target)
-            os.replace(scratch / _RESULT, target)
-        os.replace(scratch / _RECORD, self.folder / f"{name}.json")
+            os.replace(scratch / RESULT, target)
+        os.replace(scratch / RECORD, self.folder / f"{name}.json")
         if last is not None and last["result"] != result:
             _remove(self.folder / last["result"])
         shutil.rmtree(scratch, ignore_errors=True)
@@ -148,13 +151,16 @@ class Results:
     def _recover(self) -> None:
         """Finish what a killed run had finished but for the renaming, and remove its other leftovers."""
         for scratch in self._scratch.iterdir() if self._scratch.is_dir() else ():
-            record = _read_record(scratch / _RECORD)
+            record = _read_record(scratch / RECORD)
             if record is not None:
                 with contextlib.suppress(OSError, InputError):
-                    moved = self.folder / record["result"]
-                    if (scratch / _RESULT).exists() or digest(moved) == record["sha256"]:
+                    if (scratch / RESULT).exists() or self._moved(record):
                         self._put(scratch, record)
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _moved(self, record: dict[str, Any]) -> bool:
+        """Whether the result of a record without one in its scratch folder is in place."""
+        return digest(self.folder / record["result"]) == record["sha256"]
 
     def note(self, pair: str, outcome: str, reason: str = "") -> None:
         """Append an attempt to the log: `done`, `failed` or `died`."""
@@ -178,9 +184,13 @@ class Results:
 def _read_record(path: Path) -> dict[str, Any] | None:
     """The record in a file; None where the file is missing, or no record of a batch."""
     try:
-        record = read_json(path)
+        return checked_record(read_json(path))
     except (OSError, ValueError):
         return None
+
+
+def checked_record(record: Any) -> dict[str, Any] | None:
+    """The content of a record; None for anything else."""
     if not isinstance(record, dict) or record.get("made_by") != MADE_BY:
         return None
     pair, result, summed = (record.get(key) for key in ("pair", "result", "sha256"))

@@ -1,6 +1,6 @@
-"""A worker process: runs one pair after another with models that stay loaded; JSON lines in and out.
+"""A worker process: runs one pair or task after another with models that stay loaded; JSON lines in and out.
 
-It reads jobs from standard input, as `local.job_of` makes them, and answers each with one line on standard output:
+It reads jobs from standard input, as pairs and tasks make them, and answers each with one line on standard output:
 `{"done": {…}}`, or `{"failed": SENTENCE, "again": BOOL}`; `{"ready": true}` comes first. When standard input ends, so
 does the process, at once.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import socket
 import sys
 import threading
@@ -20,14 +21,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..mimaface_core.errors import InputError
+from .process import THREADS
 from .recipe import RESULT_PREFIX
 
 if TYPE_CHECKING:
     from ..headless.kept import KeptOutputs
     from ..nodes.comfyui.schema import io
     from .hashes import FileHashes
-
-THREADS = "MIMAFACE_BATCH_THREADS"  # environment variable: CPU threads of a worker
 
 
 def main() -> None:
@@ -41,6 +41,7 @@ def main() -> None:
     from ..headless import node_classes
     from ..headless.kept import KeptOutputs
     from .hashes import FileHashes
+    from .kinds import do_task
 
     threads = int(os.environ.get(THREADS, "0"))
     if threads:
@@ -50,7 +51,7 @@ def main() -> None:
     while True:
         job = jobs.get()
         try:
-            answer = {"done": run_job(job, classes, kept, hashes)}
+            answer = {"done": do_task(job) if "task" in job else run_job(job, classes, kept, hashes)}
         except Exception as error:  # noqa: BLE001 - the batch goes on, and tells it
             answer = failure(error)
         _answer(answers, answer)
@@ -84,7 +85,8 @@ def run_job(
 
     Args:
         job: `prompt`, a checked graph in the API format; `scratch`, an existing folder for its files; `inputs` and
-            `packs`, the SHA-256 of each.
+            `packs`, the SHA-256 of each; `urls`, addresses of inputs by path, which are fetched where the path is not
+            there; perhaps `deliver`, an address for the result.
         classes: node classes by id.
         kept: outputs that this process keeps.
         hashes: those that it knows.
@@ -104,11 +106,13 @@ def run_job(
     from ..headless.graph import GraphNode
     from ..mimaface_core.terminal import TerminalHost
     from .hashes import digest
+    from .stores import fetch, put
 
-    _require_equal(job, hashes)
+    fetched = {path: str(fetch(url)) for path, url in job["urls"].items() if not os.path.isfile(path)}
+    _require_equal(job, fetched, hashes)
     started = time.monotonic()
     graph = {
-        key: GraphNode(key, entry["class_type"], entry["_meta"]["title"], entry["inputs"])
+        key: GraphNode(key, entry["class_type"], entry["_meta"]["title"], _moved(entry["inputs"], fetched))
         for key, entry in job["prompt"].items()
     }
     scratch = Path(job["scratch"])
@@ -118,21 +122,31 @@ def run_job(
     run_graph(graph, classes, host, kept)
     host.ended_well()
     made = _result(scratch / "out")
-    return {
+    told = {
         "file": str(made),
         "sha256": digest(made),
         "frames": count_frames([made]),
         "seconds": round(time.monotonic() - started, 3),
         "threads": torch.get_num_threads(),
     }
+    if "deliver" in job:
+        put(made, job["deliver"])
+        shutil.rmtree(scratch, ignore_errors=True)
+        told["url"] = job["deliver"]
+    return told
 
 
-def _require_equal(job: Mapping[str, Any], hashes: FileHashes) -> None:
+def _moved(inputs: dict[str, Any], fetched: Mapping[str, str]) -> dict[str, Any]:
+    """Values of a node, with the paths of files that were fetched to this machine."""
+    return {name: fetched.get(value, value) if isinstance(value, str) else value for name, value in inputs.items()}
+
+
+def _require_equal(job: Mapping[str, Any], fetched: Mapping[str, str], hashes: FileHashes) -> None:
     """Check that this machine sees the files and packs that the batch was checked with."""
     from .recipe import pack_digest
 
     for path, expected in job["inputs"].items():
-        if hashes.of(Path(path)) != expected:
+        if hashes.of(Path(fetched.get(path, path))) != expected:
             raise OSError(f"{path} has other bytes on {socket.gethostname()}, or has changed; share one folder.")
     for name, expected in job["packs"].items():
         if pack_digest(name, hashes) != expected:

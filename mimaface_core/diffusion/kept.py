@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..files import ProcessMark, replacing
+from ..files import replacing
 from ..media.read import Clip
 from ..media.write import VideoWriter
+from ..process_mark import ProcessMark
 from ..tensors import to_float, to_uint8
 
 KEEP_SECONDS = 2.0  # of drawing, whose clips are kept together
@@ -152,7 +153,7 @@ def kept_clips(parent: Path, key: str, resume: bool = True) -> Iterator[KeptClip
     folder = parent / key
     mark = ProcessMark(folder / _OWNER)
     try:
-        if not resume and not mark.is_taken():
+        if not resume and mark.holder() is None:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         taken = mark.take()
@@ -175,7 +176,7 @@ def kept_clips(parent: Path, key: str, resume: bool = True) -> Iterator[KeptClip
 
 def _forget_oldest(parent: Path) -> None:
     with contextlib.suppress(OSError):
-        runs = [run for run in parent.iterdir() if run.is_dir() and not ProcessMark(run / _OWNER).is_taken()]
+        runs = [run for run in parent.iterdir() if run.is_dir() and ProcessMark(run / _OWNER).holder() is None]
         for run in sorted(runs, key=os.path.getmtime)[:-MOST_RUNS]:
             shutil.rmtree(run, ignore_errors=True)
         parent.rmdir()  # where it is empty

@@ -65,11 +65,21 @@ class BatchEvaluation:
             except InputError as refusal:
                 if len(self.pairs) == 1:
                     raise
-                self.reports.append({"name": pair.name, **pair.paths, "reason": str(refusal)})
-                continue
-            result.report = pair.paths | result.report
-            self.scored.append(result)
-            self.reports.append(result.report)
+                self.refuse(pair, str(refusal))
+            else:
+                self.add(pair, result)
+
+    def add(self, pair: Pair, result: PairResult) -> None:
+        """Count a pair that was scored."""
+        result.report = pair.paths | result.report
+        self.evaluation.add(result)
+        result.statistics = None  # of the set now
+        self.scored.append(result)
+        self.reports.append(result.report)
+
+    def refuse(self, pair: Pair, reason: str) -> None:
+        """Count a pair that could not be scored, with one sentence."""
+        self.reports.append({"name": pair.name, **pair.paths, "reason": reason})
 
     def result(self) -> dict[str, Any]:
         """JSON: `protocol`, `scores` over all pairs, and `pairs`, or the entries of the only pair."""

@@ -22,7 +22,7 @@ from .comparisons import (
     absent_source_scores,
 )
 from .meters.crops import FaceImage, aligned_face
-from .meters.frechet import FrechetMeter
+from .meters.frechet import FrechetMeter, Statistics
 from .meters.identity import Encoder, load_csim
 from .meters.images import BoundaryJumpMeter
 from .meters.sync import SyncReport, evaluate_sync, find_net, sync_scores
@@ -54,6 +54,7 @@ class PairResult:
         source: thumbnail of the source, uint8 [h, w, 3]; None without one.
         stills: thumbnails of STILL_COUNT instants at most.
         curves: signals of driver and output over time.
+        statistics: of driver and output, for the scores of the set; None without a driver.
     """
 
     name: str
@@ -61,6 +62,7 @@ class PairResult:
     source: np.ndarray | None = None
     stills: list[Still] = field(default_factory=list)
     curves: SignalCurves = NO_CURVES
+    statistics: Statistics | None = None
 
 
 class Evaluation:
@@ -101,7 +103,6 @@ class Evaluation:
             InputError: a file cannot be read, or no frame shows a face.
         """
         opened = OpenPair.open(pair, self.same)
-        self._any_driver |= opened.driver is not None
         self.frechet.start_pair()
         meters = _PairMeters(self, opened)
         count = min(opened.output.count, self.max_frames or opened.output.count)
@@ -109,10 +110,19 @@ class Evaluation:
             for frames in opened.frames(self.max_frames):
                 meters.update(frames)
                 progress.update()
-        return meters.result()
+        result = meters.result()
+        if opened.driver is not None:
+            result.statistics = self.frechet.take()
+        return result
+
+    def add(self, result: PairResult) -> None:
+        """Add a pair to the set."""
+        if result.statistics is not None:
+            self._any_driver = True
+            self.frechet.add(result.statistics)
 
     def set_scores(self) -> dict[str, Score]:
-        """FID, FVD and their stand-ins over all pairs so far."""
+        """FID, FVD and their stand-ins over all pairs that were added."""
         if self._any_driver:
             return self.frechet.scores()
         return {key: absent(key.upper(), "", REASON_NO_DRIVER) for key in ("fid", "fvd")}

@@ -34,6 +34,35 @@ def test_the_frechet_distance_equals_the_closed_form():
     assert frechet.frechet_distance(few, more) > 100
 
 
+class Colours(torch.nn.Module):
+    """Stands in for Inception: the mean colour."""
+
+    num_features = 3
+
+    def forward(self, images):
+        return images.float().mean((2, 3))
+
+
+def test_fid_equals_that_of_torchmetrics(feed, models, monkeypatch):
+    fid = pytest.importorskip("torchmetrics.image.fid")
+    try:
+        metric = fid.FrechetInceptionDistance(feature=Colours())
+    except ModuleNotFoundError:
+        pytest.skip("needs torch-fidelity")
+    monkeypatch.setattr(frechet, "_load_fid", lambda: frechet.Loaded(metric, models / "inception.pth"))
+    meter = frechet.FrechetMeter(None)
+    whole = meter._add_faces
+
+    def both():
+        for real, crops in zip((True, False), meter._crops()):
+            metric.update(((crops + 1) / 2 * 255).round().to(torch.uint8), real=real)
+        whole()
+
+    monkeypatch.setattr(meter, "_add_faces", both)
+    feed(meter, 40)
+    assert meter.scores()["fid"]["value"] == pytest.approx(float(metric.compute()), rel=1e-3)
+
+
 class ToyI3D(torch.nn.Module):
     """Stands in for the released file, with its signature: colour and change of a window."""
 
@@ -51,6 +80,7 @@ def feed(mesh, texture):
             image = texture(i // 3)
             output = (image.astype(int) + shift).clip(0, 255).astype(np.uint8)
             meter.update(TrackedFrame(image, mesh[0]), TrackedFrame(output, mesh[0]))
+        meter.add(meter.take())
 
     return go
 

@@ -1,5 +1,6 @@
 """`mimaface batch` with toy nodes in real worker processes: resuming, retries, deaths, cancelling, options."""
 
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from support.kills import campaign
 
 from mimaface.scale.crew import Crew
 from mimaface.scale.members import local_workers
+from mimaface.scale.results import Results
 
 posix = pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
 
@@ -166,9 +168,49 @@ def test_workers_that_cannot_start_are_told_with_their_reason(toys, pairs, batch
     )
 
 
+def test_a_full_disk_fails_its_pairs_in_a_sentence_and_keeps_the_others(toys, pairs, batch, monkeypatch):
+    put, full = Results._put, []
+
+    def fill(self, scratch, record):
+        if record["pair"] == "y":
+            full.append(record["pair"])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(self, scratch, record)
+
+    monkeypatch.setattr(Results, "_put", fill)
+    listed = pairs(("a.png", "x", "pass"), ("a.png", "y", "pass"), ("b.png", "z", "pass"))
+    status, told, _ = batch(listed, "--output-dir", "out")
+    assert status == 1 and told["done"] == 2 and full == ["y", "y"]
+    reason = "The result cannot be written (No space left on device); make room, or choose another --output-dir."
+    assert told["failures"] == [{"pair": "y", "reason": reason}] and list(results(toys)) == ["out/x.png", "out/z.png"]
+    monkeypatch.undo()
+    assert not list((toys / "out").rglob("scratch/*"))
+
+
+def test_a_disk_that_is_full_for_the_batchs_own_files_stops_it_in_a_sentence(toys, pairs, batch, monkeypatch):
+    def fill(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    listed = pairs(("a.png", "x", "pass"), ("b.png", "y", "pass"))
+    monkeypatch.setattr(Results, "note", fill)
+    status, told, said = batch(listed, "--output-dir", "out")
+    assert status == 2 and told is None and "Traceback" not in said
+    assert "cannot be written any more (No space left on device); make room" in said
+    monkeypatch.undo()
+    assert list(results(toys)) == ["out/x.png"] and not (toys / "out/.mimaface-batch/lock").exists()
+
+
+def test_one_bad_row_of_a_thousand_is_named_and_the_others_run(toys, pairs, batch):
+    rows = [("a.png", f"r{i}", "") for i in range(1000)]
+    rows[499] = ("gone.png", "r499", "")
+    status, told, said = batch(pairs(*rows, graph="copy.json"), "--output-dir", "out", "--limit", 5)
+    assert status == 1 and (told["done"], told["failed"], told["left"]) == (5, 1, 994)
+    assert told["failures"][0]["pair"] == "line 500" and said.count("was not found") == 1
+
+
 @posix
 def test_kills_at_random_moments_lose_nothing_and_keep_nothing_wrong(tmp_path):
-    counts = campaign(tmp_path, kills=2, seed=5)
+    counts = campaign(tmp_path, kills=2, seed=5, sites=[("worker", 100)])
     assert counts["command"] + counts["worker"] == 2
 
 

@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.batches import gone, results, start, worker_that_waits
+from support.checkout import ROOT
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None or os.name == "nt",
@@ -97,6 +99,24 @@ def test_without_ray_it_says_what_to_install(toys, pairs, batch, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     status, told, said = batch(pairs(("a.png", "x", "pass")), "--output-dir", "out", "--ray", "auto")
     assert status == 2 and told is None and '--ray needs Ray; install it with: pip install "mimaface[ray]"' in said
+
+
+@needs_ray
+def test_the_example_of_a_cluster_fits_rays_schema():
+    import yaml
+    from ray.autoscaler._private.util import fillout_defaults, validate_config
+
+    validate_config(fillout_defaults(yaml.safe_load((ROOT / "deploy/cluster.yaml").read_text())))
+
+
+def test_a_cluster_of_another_version_is_refused(toys, pairs, batch, monkeypatch):
+    def init(**_):
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.9.1")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    status, told, said = batch(pairs(("a.png", "x", "pass")), "--output-dir", "out", "--ray", "auto")
+    assert status == 2 and told is None and "Traceback" not in said
+    assert "Ray: 2.9.0 Python: 3.9.1; install the cluster's versions here." in said
 
 
 @needs_ray

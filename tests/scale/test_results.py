@@ -1,13 +1,16 @@
 """What counts as done, whatever happened in between: kills, changes, foreign files and locks."""
 
+import errno
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
+from mimaface.mimaface_core import process_mark
 from mimaface.mimaface_core.errors import InputError
 from mimaface.scale.hashes import digest
 from mimaface.scale.pairs import PairCheck
@@ -220,3 +223,37 @@ def test_a_folder_that_cannot_be_made_is_refused(toys):
     (toys / "file").touch()
     with pytest.raises(InputError, match="--output-dir .* cannot be written .* choose another"):
         Results(toys / "file" / "out").opened().__enter__()
+
+
+def test_a_folder_that_is_read_only_is_refused(results, monkeypatch):
+    results.state.mkdir(parents=True)  # as another machine made it
+
+    def refuse(file, mode="r", *arguments, **more):
+        if mode == "x":
+            raise OSError(errno.EROFS, "Read-only file system")
+        return open(file, mode, *arguments, **more)
+
+    monkeypatch.setattr(process_mark, "open", refuse, raising=False)
+    with pytest.raises(InputError, match=r"--output-dir .* \(Read-only file system\); choose another"):
+        results.opened().__enter__()
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_machine_whose_clock_is_wrong_sees_the_same_results_and_locks(results, pair, toys, monkeypatch, hours):
+    with results.opened():
+        publish(results, pair())
+    for path in toys.rglob("*"):
+        stat = path.stat()
+        os.utime(path, (stat.st_atime + hours * 3600, stat.st_mtime + hours * 3600))
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert results.is_done(pair())
+    lock = results.state / "lock"
+    lock.touch()  # by the clock of the file system, which is the only one that is asked, this is now
+    with pytest.raises(InputError, match="it has just begun"):
+        results.opened().__enter__()
+    lock.unlink()
+    write = results.state / "lock"
+    write.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    os.utime(write, (2**33, 2**33))
+    with results.opened():
+        pass

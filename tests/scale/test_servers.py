@@ -6,8 +6,10 @@ import time
 
 import pytest
 from PIL import Image
+from support.fake_proxy import FakeProxy
 from support.fake_queue import FakeQueue
 
+from mimaface.scale import prompts
 from mimaface.scale import servers as servers_module
 from mimaface.scale.hashes import digest
 
@@ -15,12 +17,14 @@ from mimaface.scale.hashes import digest
 @pytest.fixture
 def servers(monkeypatch):
     """`servers(N)` starts stand-ins; the times that a batch waits for them are short."""
-    for name, seconds in (("POLL", 0.02), ("SETTLING", 0.5), ("PATIENCE", 5.0), ("ANSWER", 1.0), ("ABSENCE", 1.0)):
-        monkeypatch.setattr(servers_module, f"{name}_SECONDS", seconds)
+    for name, seconds in (("POLL", 0.02), ("SETTLING", 0.5), ("PATIENCE", 5.0)):
+        monkeypatch.setattr(prompts, f"{name}_SECONDS", seconds)
+    for name in ("ANSWER", "ABSENCE"):
+        monkeypatch.setattr(servers_module, f"{name}_SECONDS", 1.0)
     running = []
 
-    def begin(count=1, **options):
-        running.extend(FakeQueue(**options) for _ in range(count))
+    def begin(count=1, kind=FakeQueue, **options):
+        running.extend(kind(**options) for _ in range(count))
         return running[-count:]
 
     yield begin
@@ -147,3 +151,74 @@ def test_a_pair_that_hangs_is_stopped_there(servers, run):
 def test_ray_and_servers_exclude_each_other(servers, run):
     status, _, said = run(servers(), ("a.png", "r0", "pass"), options=("--ray", "auto"))
     assert status == 2 and "--ray and --server are both given" in said
+
+
+# --- behind the Comfy API v2
+
+
+def test_a_proxy_gets_each_input_once_and_each_pair_once(toys, servers, run):
+    (proxy,), (plain,) = servers(kind=FakeProxy), servers()
+    rows = [(f"{'ab'[i % 2]}.png", f"r{i}", "pass") for i in range(6)]
+    status, told, said = run([proxy, plain], *rows)
+    assert status == 0 and told["done"] == 6 and len(proxy.posted) + len(plain.posted) == 6, said
+    assert len(set(proxy.uploads)) == len(proxy.uploads) <= 2 and proxy.posted
+    records = [json.loads((toys / f"out/r{i}.json").read_text()) for i in range(6)]
+    assert shades(toys, 6) == [record["seeds"]["trap.seed"] % 256 for record in records]
+    for path in (toys / "out").glob("r*.*"):
+        path.unlink()
+    posted = list(proxy.posted)
+    status, told, _ = run([proxy], *rows)  # finds its own by their labels
+    assert status == 0 and told["done"] == 6 and len(set(proxy.posted)) == len(proxy.posted)
+    assert proxy.posted[: len(posted)] == posted and len(proxy.posted) == 6
+
+
+@pytest.mark.parametrize("fault", ["cut", "late 500", "500", "hang"])
+def test_an_answer_of_a_proxy_that_is_lost_does_not_double_a_pair(servers, run, fault):
+    (proxy,) = servers(kind=FakeProxy)
+    proxy.faults = {"/api/v2/jobs": [fault]}
+    status, told, said = run([proxy], ("a.png", "r0", "pass"), ("b.png", "r1", "pass"))
+    assert status == 0 and told["done"] == 2, said
+    assert len(set(proxy.posted)) == len(proxy.posted) == 2
+
+
+def test_a_proxy_that_restarts_gets_inputs_and_pair_again(servers, run):
+    (proxy,) = servers(kind=FakeProxy)
+    proxy.seconds = 1.0
+
+    def restart():
+        while not proxy.running:
+            time.sleep(0.01)
+        proxy.forget()
+        proxy.assets.clear()
+        proxy.keys.clear()
+        proxy.seconds = 0.05
+
+    threading.Thread(target=restart, daemon=True).start()
+    status, told, said = run([proxy], ("a.png", "r0", "pass"), ("a.png", "r1", "pass"))
+    assert status == 0 and told["done"] == 2 and "forgot the pair: it was restarted or cleared" in said
+    assert len(proxy.uploads) == 2
+
+
+def test_a_proxy_without_our_nodes_is_refused_and_the_others_work(servers, run):
+    (bare,), (good,) = servers(kind=FakeProxy, infos={"LoadImage": {}}), servers()
+    good.seconds = 0.5
+    status, told, said = run([bare, good], ("a.png", "r0", "pass"), ("b.png", "r1", "pass"), ("b.png", "r2", "pass"))
+    assert status == 0 and told["done"] == 3 and not bare.posted, said
+    assert "node SaveImage does not exist.); install this extension there." in said
+
+
+def test_what_fails_or_hangs_behind_a_proxy_is_told_and_stopped(servers, run):
+    (proxy,) = servers(kind=FakeProxy)
+    status, told, _ = run([proxy], ("a.png", "r0", "refuse"), ("b.png", "r1", "pass"))
+    assert status == 1 and told["done"] == 1
+    assert told["failures"][0]["reason"].startswith(f"ToyTrap on {proxy.address}: There is no face in the image")
+    proxy.seconds = 30
+    status, told, _ = run([proxy], ("a.png", "r2", "pass"), options=("--timeout", "1"))
+    assert status == 1 and "longer than 1 s" in told["failures"][0]["reason"] and proxy.running is None
+
+
+def test_a_token_goes_with_every_request(servers, run, monkeypatch):
+    monkeypatch.setenv("MIMAFACE_SERVER_TOKEN", "secret")
+    (proxy,) = servers(kind=FakeProxy)
+    assert run([proxy], ("a.png", "r0", "pass"))[0] == 0
+    assert set(proxy.tokens) == {"Bearer secret"}

@@ -21,6 +21,7 @@ from mimaface.headless import graph
 from mimaface.mimaface_core.terminal import TerminalHost
 from mimaface.scale import jobs as jobs_module
 from mimaface.scale.jobs import Jobs
+from mimaface.scale.members import CrewOptions
 from mimaface.scale.service import Limits, Service
 
 
@@ -32,15 +33,14 @@ def serving(toys, monkeypatch):
 
     @contextmanager
     def serve(**changes):
-        jobs = Jobs(toys / "data", 1, 1, None, TerminalHost())
+        jobs = Jobs(toys / "data", CrewOptions(workers=1, threads=1), TerminalHost())
         limits = Limits(**{"tokens": {}, "upload": 1 << 20, "quota": 4, "keep": 3600.0, **changes})
         loop = asyncio.new_event_loop()
         runner = web.AppRunner(Service(jobs, limits).application())
         loop.run_until_complete(runner.setup())
         loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0).start())
         thread = threading.Thread(target=loop.run_forever)
-        with jobs.results.opened():
-            jobs.open()
+        with jobs.opened():
             thread.start()
             address = f"http://127.0.0.1:{runner.addresses[0][1]}"
             try:
@@ -50,7 +50,6 @@ def serving(toys, monkeypatch):
                 asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
                 loop.call_soon_threadsafe(loop.stop)
                 thread.join()
-                jobs.close()
 
     return serve
 
@@ -181,6 +180,8 @@ def test_the_page_animates_in_a_browser(serving, toys, tmp_path_factory):
         (["--tokens", "gone"], "--tokens gone cannot be read"),
         (["--tokens", "words.txt"], "--tokens words.txt has to hold a line `NAME TOKEN` for each client"),
         (["--quota", "0"], "--quota 0 is out of range; use at least 1."),
+        (["--workers", "0"], "--workers 0 is out of range; use at least 1."),
+        (["--ray", "127.0.0.1:1"], "--ray"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(toys, capsys, options, words):

@@ -27,14 +27,15 @@ class FakeQueue(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, infos=None, port=0):
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, infos=None, port=0, handler=None):
+        super().__init__(("127.0.0.1", port), handler or Handler)
         self.infos = infos or object_info(CLASSES)
         self.faults: dict[str, list[str]] = {}
         self.forgetful = self.broken = False
         self.seconds = 0.05
         self.uploads: list[str] = []
         self.posted: list[str] = []
+        self.tokens: list[str | None] = []
         self.files: dict[str, bytes] = {}
         self.forget()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -86,7 +87,7 @@ class FakeQueue(ThreadingHTTPServer):
         return {"outputs": {key: {"images": [entry]}}, "status": {"status_str": "success", "messages": []}}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self):
@@ -99,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
     def _answer(self, body):
+        self.server.tokens.append(self.headers["Authorization"])
         fault = self.server.fault(self.path)
         if fault == "500":
             return self._send(b"out of luck", 500)
@@ -127,6 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             return (b"", 404) if content is None else (content, 200)
         if where.path == "/upload/image":
             return self._upload(body), 200
+        if where.path.startswith("/api/"):
+            return b"not found", 404
         told = json.loads(body)
         if where.path == "/prompt":
             server.posted.append(told["prompt_id"])
@@ -144,12 +148,17 @@ class _Handler(BaseHTTPRequestHandler):
         pending = [[number, key] for number, (key, _) in enumerate(server.queue)] if listed else []
         return {"queue_running": running, "queue_pending": pending}
 
-    def _upload(self, body):
+    def _parts(self, body):
+        """File name and content of each part of a form, by its name."""
         head = f"Content-Type: {self.headers['Content-Type']}\n\n".encode()
         parts = {}
         for part in email.message_from_bytes(head + body).get_payload():
             name = part.get_param("name", header="content-disposition")
             parts[name] = (part.get_filename(), part.get_payload(decode=True))
+        return parts
+
+    def _upload(self, body):
+        parts = self._parts(body)
         name, folder = parts["image"][0], parts["subfolder"][1].decode()
         self.server.files[f"{folder}/{name}"] = parts["image"][1]
         self.server.uploads.append(name)
@@ -157,6 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, body, status):
         self.send_response(status)
+        self.send_header("Content-Type", "image/png" if self.path.startswith("/view") else "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,28 +40,61 @@ TITLES = {
 
 
 class Gaussian:
-    """Mean and covariance of streamed features; memory depends on their width D only."""
+    """Mean and covariance of streamed features [N, D].
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._sum = self._squares = np.zeros(())
+    Up to D features are held as they are, which is less than their sums; more are summed, so that memory depends on D
+    only.
+
+    Args:
+        held: what `arrays` of another one gave.
+    """
+
+    def __init__(self, held: Mapping[str, np.ndarray] | None = None) -> None:
+        held = held or {}
+        self.count = int(held.get("count", 0))
+        self._rows = [held["rows"]] if "rows" in held else []
+        self._sum, self._squares = held.get("sum", np.zeros(())), held.get("squares", np.zeros(()))
 
     def add(self, features: Tensor) -> None:
         """Add features [N, D]."""
-        values = features.detach().cpu().double().numpy()
+        values = features.detach().cpu().numpy()
         self.count += len(values)
-        self._sum = self._sum + values.sum(0)
-        self._squares = self._squares + values.T @ values
+        self._rows.append(values)
+        if sum(map(len, self._rows)) > values.shape[1]:
+            self._sum, self._squares = self._sums()
+            self._rows = []
+
+    def merge(self, other: Gaussian) -> None:
+        """Add the features of another one."""
+        self.count += other.count
+        (own_sum, own_squares), (other_sum, other_squares) = self._sums(), other._sums()
+        self._sum, self._squares, self._rows = own_sum + other_sum, own_squares + other_squares, []
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything that it holds, by name."""
+        held = {"count": np.array(self.count), "sum": self._sum, "squares": self._squares}
+        return {**held, "rows": np.concatenate(self._rows)} if self._rows else held
 
     @property
     def mean(self) -> np.ndarray:
         """Mean [D]."""
-        return self._sum / self.count
+        return self._sums()[0] / self.count
 
     @property
     def covariance(self) -> np.ndarray:
         """Unbiased covariance [D, D]; needs two features."""
-        return (self._squares - self.count * np.outer(self.mean, self.mean)) / (self.count - 1)
+        total, squares = self._sums()
+        return (squares - np.outer(total, total) / self.count) / (self.count - 1)
+
+    def _sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sums [D] of features and [D, D] of their products."""
+        if not self._rows:
+            return self._sum, self._squares
+        rows = np.concatenate(self._rows).astype(np.float64)
+        return self._sum + rows.sum(0), self._squares + rows.T @ rows
+
+
+Statistics = dict[str, tuple[Gaussian, Gaussian]]  # of drivers and outputs, by score
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
@@ -78,6 +112,8 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 class FrechetMeter:
     """FID and FVD of all outputs against all drivers, on face crops of 224 pixels that stay fixed in a video.
 
+    A pair is measured by `start_pair`, `update` and `take`; what `take` gave is added to the set by `add`.
+
     Args:
         encoder: the bundled pack's appearance encoder for the stand-ins; None leaves them out.
 
@@ -88,17 +124,26 @@ class FrechetMeter:
     def __init__(self, encoder: Encoder | None) -> None:
         self._encoder = encoder
         self._fid, self._i3d = _load_fid(), _load_i3d()
-        # Statistics of drivers and outputs. FID's are torchmetrics' own.
-        self._gaussians = {key: (Gaussian(), Gaussian()) for key in TITLES if key != "fid"}
-        self._frames = 0
+        self._set, self._pair = _nothing(), _nothing()
         self._matrices: tuple[Tensor, Tensor] | None = None
         self._window: list[tuple[Tensor, Tensor]] = []  # crops of driver and output
 
     def start_pair(self) -> None:
-        """Begin other videos; the frames of an unfinished window count for FID only."""
+        """Begin other videos."""
+        self._pair, self._matrices, self._window = _nothing(), None, []
+
+    def take(self) -> Statistics:
+        """What was measured of the pair; the frames of an unfinished window count for FID only."""
         if self._window:
             self._add_faces()
-        self._matrices, self._window = None, []
+            self._window = []
+        return self._pair
+
+    def add(self, pair: Statistics) -> None:
+        """Add a pair to the set."""
+        for key, sides in pair.items():
+            for whole, part in zip(self._set[key], sides, strict=True):
+                whole.merge(part)
 
     def update(self, driver: TrackedFrame, output: TrackedFrame) -> None:
         """Add the frames of one instant; ignored until both show a face for the first time."""
@@ -110,7 +155,6 @@ class FrechetMeter:
         self._window.append((
             framed_face(to_signed(driver.image), driver_matrix), framed_face(to_signed(output.image), output_matrix),
         ))  # fmt: skip
-        self._frames += 1
         if len(self._window) == WINDOW:
             self._add_faces()
             self._add_window()
@@ -124,13 +168,12 @@ class FrechetMeter:
     @torch.no_grad()
     def _add_faces(self) -> None:
         """Add the window's frames to FID and its stand-in."""
-        for real, crops, gaussian in zip(
-            (True, False), self._crops(), self._gaussians["fid_like_bundled"], strict=True
-        ):
+        for side, crops in enumerate(self._crops()):
             if isinstance(self._fid, Loaded):
-                self._fid.net.update(to_uint8((crops + 1) / 2).to(host.current().device), real=real)
+                faces = to_uint8((crops + 1) / 2).to(host.current().device)
+                self._pair["fid"][side].add(self._fid.net.inception(faces))
             if self._encoder is not None:
-                gaussian.add(self._encoder(crops)[:, 1:].mean(1))
+                self._pair["fid_like_bundled"][side].add(self._encoder(crops)[:, 1:].mean(1))
 
     @torch.no_grad()
     def _add_window(self) -> None:
@@ -139,15 +182,14 @@ class FrechetMeter:
             if isinstance(self._i3d, Loaded):
                 window = rearrange((crops + 1) * 127.5, "t c h w -> 1 c t h w").to(host.current().device)
                 features = self._i3d.net(window, rescale=True, resize=True, return_features=True)
-                self._gaussians["fvd"][side].add(features)
+                self._pair["fvd"][side].add(features)
             if self._encoder is not None:
                 tokens = self._encoder(crops)[:, 1:].mean(1)
                 features = torch.cat([tokens.mean(0), tokens.diff(dim=0).abs().mean(0)])
-                self._gaussians["fvd_like_bundled"][side].add(features[None])
+                self._pair["fvd_like_bundled"][side].add(features[None])
 
     def scores(self) -> dict[str, Score]:
-        """FID and FVD, or the reason why one is absent, and the stand-ins under their own names."""
-        self.start_pair()
+        """FID and FVD of the set, or the reason why one is absent, and the stand-ins under their own names."""
         scores = {"fid": self._fid_score(), "fvd": self._fvd_score()}
         if self._encoder is not None:
             for key, estimator in (("fid_like_bundled", FID_LIKE), ("fvd_like_bundled", FVD_LIKE)):
@@ -157,10 +199,7 @@ class FrechetMeter:
     def _fid_score(self) -> Score:
         if isinstance(self._fid, Missing):
             return absent(TITLES["fid"], FID, self._fid.reason)
-        if self._frames < MIN_SAMPLES:
-            return absent(TITLES["fid"], FID, _too_few(self._frames))
-        estimator = f"{FID}; {self._frames} face crops of the outputs against as many of the drivers"
-        return measured(self._fid.net.compute(), TITLES["fid"], "", LOWER, estimator, self._fid.weights)
+        return self._gaussian_score("fid", FID, str(self._fid.weights))
 
     def _fvd_score(self) -> Score:
         if isinstance(self._i3d, Missing):
@@ -168,11 +207,15 @@ class FrechetMeter:
         return self._gaussian_score("fvd", FVD, str(self._i3d.weights))
 
     def _gaussian_score(self, key: str, estimator: str, weights_name: str) -> Score:
-        drivers, outputs = self._gaussians[key]
+        drivers, outputs = self._set[key]
         if outputs.count < MIN_SAMPLES:
             return absent(TITLES[key], estimator, _too_few(outputs.count))
         estimator = f"{estimator}; {outputs.count} samples of the outputs against as many of the drivers"
         return measured(frechet_distance(drivers, outputs), TITLES[key], "", LOWER, estimator, weights_name)
+
+
+def _nothing() -> Statistics:
+    return {key: (Gaussian(), Gaussian()) for key in TITLES}
 
 
 def _too_few(count: int) -> str:

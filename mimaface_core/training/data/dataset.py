@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,23 +66,50 @@ class StoredSample:
         from safetensors import SafetensorError, safe_open
 
         try:
-            self.file = safe_open(str(path), "pt")
+            file = safe_open(str(path), "pt")
         except (OSError, SafetensorError) as error:
             raise InputError(
                 f"The training sample {path} cannot be read ({error}); delete it and make the data again."
             ) from error
-        self.frames: int = self.file.get_slice("motion").get_shape()[0]
-        self.person: str = (self.file.metadata() or {}).get("person", path.stem)
+        self._tensor: Callable[[str], Tensor] = file.get_tensor
+        self.frames: int = file.get_slice("motion").get_shape()[0]
+        self.person: str = (file.metadata() or {}).get("person", path.stem)
+
+    @classmethod
+    def of_bytes(cls, content: bytes, where: str) -> StoredSample:
+        """A sample in memory.
+
+        Args:
+            content: of its file.
+            where: it lies, for messages.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        sample = cls.__new__(cls)
+        try:
+            tensors = load(content)
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        except (SafetensorError, ValueError) as error:
+            raise InputError(
+                f"The training sample {where} cannot be read ({error}); write the shards again."
+            ) from error
+        sample._tensor, sample.frames = tensors.__getitem__, len(tensors["motion"])
+        sample.person = header["__metadata__"]["person"]
+        return sample
 
     @property
     def motion(self) -> Tensor:
         """Coefficients [N, 71] of the fitted track."""
-        return self.file.get_tensor("motion")
+        return self._tensor("motion")
 
     @property
     def weight(self) -> Tensor:
         """Loss weights [N, 64, 64], float32."""
-        return self.file.get_tensor("weight").float() * WEIGHT_UNIT
+        return self._tensor("weight").float() * WEIGHT_UNIT
 
     def source(self) -> Tensor:
         """Source image uint8 [3, 512, 512]."""
@@ -91,7 +120,7 @@ class StoredSample:
         return self._jpeg(f"{kind}_{frame:02d}")
 
     def _jpeg(self, name: str) -> Tensor:
-        return from_jpeg(self.file.get_tensor(name).numpy().tobytes())
+        return from_jpeg(self._tensor(name).numpy().tobytes())
 
 
 def read_tensors(path: Path, needed: tuple[str, ...]) -> dict[str, Tensor]:
@@ -126,20 +155,48 @@ def jpeg_images(tensors: dict[str, Tensor]) -> Tensor:
     return torch.stack([from_jpeg(tensors[name].numpy().tobytes()) for name in names])
 
 
-def make_data(folder: Path, seeds: range, frames: int) -> None:
+def make_data(folder: Path, seeds: range, frames: int, make: Callable[[Sequence[int]], None] | None = None) -> None:
     """Make the synthetic samples that do not exist yet.
 
     Args:
         folder: of the samples.
         seeds: numbers of the samples; each of several processes takes its own.
         frames: of a clip.
+        make: makes the samples of these numbers; one after another here when None.
+
+    Raises:
+        InputError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error.strerror) from error
     missing = [seed for seed in seeds if not sample_path(folder, seed).is_file()]
+    if make is not None:
+        make(missing)
+        return
     with host.current().progress(len(missing), "synthetic people") as progress:
         for seed in missing:
-            save_sample(sample_path(folder, seed), make_sample(seed, frames), person=str(seed))
+            make_person(folder, seed, frames)
             progress.update()
+
+
+def make_person(folder: Path, seed: int, frames: int) -> None:
+    """Make synthetic sample number `seed`, with a clip of so many frames. Raises InputError as `make_data`."""
+    from safetensors import SafetensorError
+
+    sample = make_sample(seed, frames)
+    try:
+        save_sample(sample_path(folder, seed), sample, person=str(seed))
+    except (OSError, SafetensorError) as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, reason: object) -> InputError:
+    return InputError(
+        f"{folder} cannot be written ({reason}); make room, or choose another folder, and start again: finished samples"
+        " are kept."
+    )
 
 
 def stored_samples(folder: Path) -> list[Path]:

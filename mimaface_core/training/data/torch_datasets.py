@@ -56,11 +56,7 @@ class SampleFolder(Dataset[SampleItem]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> SampleItem:
-        stored = StoredSample(self.paths[index])
-        targets, renders = (
-            [stored.image(kind, frame) for frame in range(stored.frames)] for kind in ("target", "render")
-        )
-        return _item(stored.source(), targets, renders, stored.motion, stored.weight, self.person[index])
+        return item_of(StoredSample(self.paths[index]), self.person[index])
 
 
 class SyntheticFaces(IterableDataset[SampleItem]):
@@ -86,6 +82,12 @@ class SyntheticFaces(IterableDataset[SampleItem]):
             targets, renders = ([from_jpeg(file) for file in files] for files in (sample.targets, sample.renders))
             weight = sample.weight.float() * WEIGHT_UNIT
             yield _item(from_jpeg(sample.source), targets, renders, sample.motion, weight, seed)
+
+
+def item_of(stored: StoredSample, person: int) -> SampleItem:
+    """Item of a dataset, from a stored sample and the number of its identity."""
+    targets, renders = ([stored.image(kind, frame) for frame in range(stored.frames)] for kind in ("target", "render"))
+    return _item(stored.source(), targets, renders, stored.motion, stored.weight, person)
 
 
 def _item(

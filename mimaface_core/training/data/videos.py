@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +33,7 @@ from .video_folder import PersonVideo, find_videos
 
 RECORDS = "videos"  # folder in the data: a file for each finished video
 SKIPPED = "skipped.txt"
+CLIP_FRAMES = 12  # of a sample
 MAX_ENLARGEMENT = 4.0  # of a face; smaller ones have too little detail
 JPEG_QUALITY = 95  # of source and targets
 
@@ -54,7 +55,13 @@ class VideoData:
     skipped: list[str]
 
 
-def make_video_data(folder: Path, data: Path, part: tuple[int, int] = (0, 1), frames: int = 12) -> VideoData:
+def make_video_data(
+    folder: Path,
+    data: Path,
+    part: tuple[int, int] = (0, 1),
+    frames: int = CLIP_FRAMES,
+    make: Callable[[Sequence[PersonVideo]], None] | None = None,
+) -> VideoData:
     """Make samples of every video below a folder; videos that earlier runs finished are not read again.
 
     A video that cannot be used is reported in one line, and listed in `data`/skipped.txt.
@@ -64,6 +71,7 @@ def make_video_data(folder: Path, data: Path, part: tuple[int, int] = (0, 1), fr
         data: folder of the samples.
         part: number of this process, and how many processes share the videos.
         frames: of a clip.
+        make: makes the samples of these videos, as `make_video_samples` does; one after another here when None.
 
     Returns:
         Outcome for all videos, those of other processes included.
@@ -77,13 +85,9 @@ def make_video_data(folder: Path, data: Path, part: tuple[int, int] = (0, 1), fr
     records = [_Record(data, video, frames) for video in find_videos(folder)]
     try:
         (data / RECORDS).mkdir(parents=True, exist_ok=True)
-        missing = [record for record in records[number::count] if record.read() is None]
-        tracker = face_tracker() if missing else None
-        with host.current().progress(len(missing), "videos") as progress:
-            for record in missing:
-                assert tracker is not None
-                _make_samples(record, tracker, progress)
-                progress.update()
+        missing = [record.video for record in records[number::count] if record.read() is None]
+        if missing:
+            (make or (lambda videos: _make_here(videos, data, frames)))(missing)
         finished = [outcome for record in records if (outcome := record.read())]
         skipped = [f"{outcome.name}: {outcome.skipped}" for outcome in finished if outcome.skipped]
         _write_text(data / SKIPPED, "".join(f"{line}\n" for line in skipped))
@@ -125,12 +129,12 @@ class _Record:
         key = sha256(video.name.encode()).hexdigest()[:10]
         # no dots: readers of tar files take the part before the first one for the sample's name
         self._stem = re.sub(r"\W+", "-", video.name, flags=re.ASCII)[-80:].strip("-") + "-" + key
-        self._data, self._path = data, data / RECORDS / f"{self._stem}.json"
+        self._data, self.path = data, data / RECORDS / f"{self._stem}.json"
 
     def read(self) -> _Outcome | None:
         """Outcome of an earlier run; None when the video is new, unfinished or has changed, or a sample is gone."""
         try:
-            record = read_json(self._path)
+            record = read_json(self.path)
             complete = all(self.sample_path(number).is_file() for number in range(record["samples"]))
             if not complete or record["state"] != self._state:
                 return None
@@ -150,12 +154,41 @@ class _Record:
     def write(self, samples: int, skipped: str) -> None:
         """Mark the video as finished."""
         outcome = _Outcome(self.video.name, samples, skipped)
-        _write_text(self._path, json.dumps({**asdict(outcome), "state": self._state}))
+        _write_text(self.path, json.dumps({**asdict(outcome), "state": self._state}))
 
 
 def _write_text(path: Path, text: str) -> None:
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def video_record(video: PersonVideo, data: Path, frames: int) -> Path:
+    """The file by which a video counts as finished."""
+    return _Record(data, video, frames).path
+
+
+def make_video_samples(video: PersonVideo, data: Path, frames: int, tracker: FaceTracker) -> None:
+    """Make all samples of one video, and its record.
+
+    Args:
+        video: the video.
+        data: folder of the samples, where the records' folder is.
+        frames: of a clip.
+        tracker: of faces.
+
+    Raises:
+        OSError: `data` cannot be written.
+    """
+    with host.current().progress(1, "videos") as progress:
+        _make_samples(_Record(data, video, frames), tracker, progress)
+
+
+def _make_here(videos: Sequence[PersonVideo], data: Path, frames: int) -> None:
+    tracker = face_tracker()
+    with host.current().progress(len(videos), "videos") as progress:
+        for video in videos:
+            _make_samples(_Record(data, video, frames), tracker, progress)
+            progress.update()
 
 
 def _make_samples(record: _Record, tracker: FaceTracker, progress: host.Progress) -> None:
