@@ -83,7 +83,7 @@ def as_api_graph(data: Mapping[str, Any], infos: Mapping[str, NodeInfo], where: 
             for key, node in workflow.nodes.items()
             if node["type"] not in _NOTES | {"Reroute", "PrimitiveNode"} and node.get("mode") not in (_MUTED, _BYPASSED)
         }
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as problem:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as problem:
         if isinstance(problem, InputError):
             raise
         raise InputError(f"The workflow {where} cannot be converted; {EXPORT}.") from problem

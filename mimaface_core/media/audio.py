@@ -216,7 +216,12 @@ def _pieces(container: InputContainer, stream: AudioStream, source: Source) -> I
                 begin = in_seconds(frame.pts or 0, stream)
             if lost is not None and frame.pts is not None:
                 lost = in_seconds(frame.pts, stream)
-            for part in (*samples.silence(lost, begin, count), *samples.of(cast("AudioFrame", frame))):
+            try:
+                heard = list(samples.of(cast("AudioFrame", frame)))
+            except av.FFmpegError:  # of a kind that no sound has
+                faults += 1
+                continue
+            for part in (*samples.silence(lost, begin, count), *heard):
                 count += part.shape[1]
                 yield _Piece(samples.sample_rate, begin, part)
             lost = None

@@ -55,7 +55,8 @@ def test_what_cannot_be_converted_is_refused_with_the_way_to_export_it(tmp_path)
     subgraph = workflow(tmp_path, node(2, "uuid"), definitions={"subgraphs": [{"id": "uuid"}]})
     with pytest.raises(InputError, match=r"has subgraphs.*Workflow > Export \(API\)"):
         load_graph(subgraph, INFOS)
-    for spoilt in ('{"nodes": [1]}', '{"nodes": [{"id": 1}]}', '{"nodes": []}', '{"nodes": [], "links": [5]}'):
+    endless = '{"nodes": [], "links": [[1, 1, 1e999, 2, 0]]}'
+    for spoilt in ('{"nodes": [1]}', '{"nodes": [{"id": 1}]}', '{"nodes": []}', '{"nodes": [], "links": [5]}', endless):
         (tmp_path / "w.json").write_text(spoilt)
         with pytest.raises(InputError, match=r"Workflow > Export \(API\)"):
             load_graph(tmp_path / "w.json", INFOS)
