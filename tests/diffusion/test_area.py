@@ -37,6 +37,9 @@ def test_an_area_at_a_corner_and_of_nothing_fits_the_image(corner):
     assert area.cut(freedom, 8).sum() == freedom.sum()
 
 
+WIDTHS = ("encoder_block_out_channels", "decoder_block_out_channels")
+
+
 @pytest.mark.parametrize("colour", [False, True])
 def test_the_folded_autoencoder_is_the_autoencoder(colour):
     vae = ModelPack.load(BUNDLED_PACK).vae
@@ -50,6 +53,16 @@ def test_the_folded_autoencoder_is_the_autoencoder(colour):
     change = (exact.decode(other) - exact.decode(coded))[..., pixels, pixels]
     change = change if colour else change.mean(1, keepdim=True)
     assert torch.allclose(quick.change(other, coded)[..., pixels, pixels], change, atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_layers_are_folded_however_their_sums_are_rounded(threads):
+    vae, before = build_vae("AutoencoderTiny", {key: [8, 8, 8, 8] for key in WIDTHS}).eval(), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert TinyCoder.of(vae, True, torch.float32) is not None
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_other_autoencoders_are_left_as_they_are():

@@ -95,7 +95,10 @@ def test_bad_files_are_refused_in_a_sentence(evaluate, tmp_path, monkeypatch):
         (["--output", mute], "'mute.mp4' has no audio; name the voice with --audio"),
         (["--output", "gone.mp4"], "'gone.mp4' was not found"),
         (["--output", mute, "--audio", mute], "'mute.mp4' has no "),
-        (["--output", faceless, "--syncnet", "none.model"], "There are no SyncNet weights at none.model"),
+        (
+            ["--output", faceless, "--syncnet", "none.model"],
+            f"There are no SyncNet weights at {tmp_path / 'none.model'}",
+        ),
         (["--output", faceless, "--json", "no/folder.json"], "there is no such folder"),
         (["--output", faceless], "No face was found in any of the clip's 3 frames"),
     ):
