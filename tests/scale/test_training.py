@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+import torch
 
 from mimaface.cli import main as cli
 from mimaface.mimaface_core.training.config import CONFIGS
@@ -39,7 +40,10 @@ def test_workers_make_the_same_samples_though_one_is_killed(people, tmp_path, ca
     before = [path.stat().st_mtime_ns for path in made]
     assert "2 done, 0 failed" in (said := capsys.readouterr().err) and "ended by signal 9" in said
     (tmp_path / "alone").mkdir()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as many as the workers had
     make_person(tmp_path / "alone", 1, 1)
+    torch.set_num_threads(threads)
     assert sample_path(tmp_path / "alone", 1).read_bytes() == made[1].read_bytes()
     # what is there is not made again
     assert people("--workers", "1") == 0
