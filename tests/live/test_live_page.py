@@ -169,6 +169,30 @@ def test_as_many_pages_as_one_machine_can_serve(tiny):
     assert told.type == WSMsgType.CLOSE and "close one" in told.extra  # which a browser tells its page
 
 
+def test_a_page_that_is_closed_while_its_frame_is_drawn_is_no_error(tiny, monkeypatch, caplog):
+    drawing, drawn = threading.Event(), threading.Event()
+
+    def draw(*_):
+        drawing.set()
+        drawn.wait(20)
+        return b"frame", True
+
+    async def work(address):
+        async with ClientSession() as session:
+            opened = await session.ws_connect(f"{address}/frames")
+            await opened.send_bytes(b"frame")
+            assert await asyncio.to_thread(drawing.wait, 20)
+            opened._response.connection.transport.abort()  # as a tab that is closed
+        await asyncio.sleep(0.3)
+        drawn.set()
+        await asyncio.sleep(0.5)
+
+    monkeypatch.setattr(module._Shown, "next", draw)
+    with serving(*tiny) as address:
+        asyncio.run(work(address))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_a_port_that_is_none_is_refused(capsys):
     assert cli.main.main(["live", "a.jpg", "--port", "0"]) == 2
     assert "--port 0 is out of range; use 1 to 65535." in capsys.readouterr().err
@@ -188,16 +212,8 @@ def test_the_page_moves_a_photograph_in_a_browser(tmp_path, tmp_path_factory):
     pack = load_implicit()
     folder = Path(os.environ.get("BROWSER_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     with serving(pack, encode_implicit(pack, ASSETS / "portrait.jpg")) as address:
-        command = [
-            "node",
-            FOLDER / "live.mjs",
-            CHROMIUM,
-            address,
-            camera,
-            ASSETS / "laugh.jpg",
-            folder / "live.png",
-            faceless,
-        ]
+        files = [camera, ASSETS / "laugh.jpg", folder / "live.png", faceless]
+        command = ["node", FOLDER / "live.mjs", CHROMIUM, address, *files]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
