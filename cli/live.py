@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ..mimaface_core.errors import InputError
 
+SHUTDOWN = 2.0  # seconds that a frame has to be finished when the server is ended
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add `live` to the commands."""
@@ -45,7 +47,7 @@ def work(options: argparse.Namespace) -> int:
     server = LiveServer(pack, encode_implicit(pack, options.source))
     TerminalHost().say(f"Open http://127.0.0.1:{options.port} in a browser; Ctrl-C ends.")
     try:
-        web.run_app(server.application(), host="127.0.0.1", port=options.port, print=None)
+        web.run_app(server.application(), host="127.0.0.1", port=options.port, print=None, shutdown_timeout=SHUTDOWN)
     except OSError as error:
         raise InputError(f"--port {options.port} cannot be used ({error.strerror}); choose another.") from error
     return 0

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import torch
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from PIL import Image
 
 from ..mimaface_core.checks import from_other_site, names_this_machine
@@ -45,11 +45,12 @@ class LiveServer:
     def __init__(self, pack: ImplicitPack, source: ImplicitSource) -> None:
         self.pack, self.source = pack, source
         self._busy = asyncio.Lock()
-        self._connections = 0
+        self._open: set[web.WebSocketResponse] = set()
 
     def application(self) -> web.Application:
         """The application, with its routes."""
         app = web.Application(middlewares=[self._guard], client_max_size=MOST_PHOTOGRAPH_BYTES)
+        app.on_shutdown.append(self._close)
         app.add_routes(
             [
                 web.get("/", self._page),
@@ -70,6 +71,8 @@ class LiveServer:
             return await handler(request)
         except InputError as refused:
             return _refusal(400, str(refused))
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(413, f"The photograph has more than {MOST_PHOTOGRAPH_BYTES >> 20} MB; scale it down.")
         except web.HTTPException as error:
             return _refusal(error.status, f"{error.text or error.reason}")
 
@@ -90,11 +93,13 @@ class LiveServer:
 
     async def _frames(self, request: web.Request) -> web.StreamResponse:
         """Frames over a websocket: binary messages are JPEGs, the text `rest` takes the driver's pose as at rest."""
-        if self._connections >= MOST_CONNECTIONS:
-            return _refusal(503, f"There are {MOST_CONNECTIONS} pages open already; close one.")
         socket = web.WebSocketResponse(max_msg_size=MOST_FRAME_BYTES, heartbeat=20)
         await socket.prepare(request)
-        self._connections += 1
+        if len(self._open) >= MOST_CONNECTIONS:  # a browser tells its page why a connection closes, not what refused it
+            text = f"There are {MOST_CONNECTIONS} pages open already; close one."
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=text.encode())
+            return socket
+        self._open.add(socket)
         try:
             shown = _Shown(self.pack)
             async for message in socket:
@@ -102,9 +107,16 @@ class LiveServer:
                     shown.rest()
                 elif message.type == WSMsgType.BINARY:
                     await self._answer(socket, shown, message.data)
+        except ConnectionResetError:  # the page was closed while its frame was drawn
+            pass
         finally:
-            self._connections -= 1
+            self._open.discard(socket)
         return socket
+
+    async def _close(self, _: web.Application) -> None:
+        """Close what is open, so that the server need not wait for pages that go on sending."""
+        for socket in list(self._open):
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"mimaface live was ended.")
 
     async def _answer(self, socket: web.WebSocketResponse, shown: _Shown, data: bytes) -> None:
         """The next frame, or why there is none, and how long it took."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from .audio.speech import SAMPLE_RATE
 from .errors import InputError
 from .face.crop import CROP_SIZE, crop_matrix, to_uint8_array, transform_points, warp
 from .face.detect import FaceTracker, face_tracker
+from .face.faces import MAX_FACES_CLIP
 from .face.follow import ChosenFace
 from .face.implicit_source import ImplicitSource
 from .implicit.face_codes import motion_codes
@@ -21,6 +23,7 @@ from .implicit.render import ABSOLUTE, measure_motion
 from .implicit.sampler import ANCESTRAL
 from .implicit.speech import Speaker, SpeakSettings
 from .implicit_pipeline import SpokenCodes, render_implicit
+from .media.frames import check_image
 from .packs.implicit_pack import ImplicitPack
 from .tensors import to_float
 
@@ -81,11 +84,11 @@ class LiveFace:
         self._quiet = torch.zeros(0, dtype=torch.bool)
         self.latency = self._features.ahead + self._speaker.latency
 
-    def motion(self, block: Tensor) -> ImplicitMotion:
+    def motion(self, block: Tensor | np.ndarray) -> ImplicitMotion:
         """The motion that is known after the next block of samples [n] or [C, n]; it may have no frame.
 
         Raises:
-            InputError: values that are not finite, or another shape.
+            InputError: values that are not finite, another shape, or the voice is finished.
         """
         return self._said(self._speaker.add(self._heard(self._voice.add(block))))
 
@@ -96,7 +99,7 @@ class LiveFace:
         tokens = torch.cat([heard, self._features.finish()])
         return self._said(torch.cat([self._speaker.add(tokens), self._speaker.finish()]))
 
-    def add(self, block: Tensor) -> Tensor:
+    def add(self, block: Tensor | np.ndarray) -> Tensor:
         """The frames [m, S, S, 3] in 0–1 that are known after the next block; as `motion`."""
         return self._drawn(self.motion(block))
 
@@ -134,17 +137,18 @@ class LiveDriver:
         pack: a pack for implicit motion.
         source: the person.
         face: which one of several in a frame: −1 the largest, else counted from the left, 0 the leftmost.
-        tracker: finds the face; see `face.detect.face_tracker`; `auto` when None.
+        tracker: finds the face; or the name of one, see `face.detect.face_tracker`.
 
     Attributes:
         found: whether the last frame showed the face.
     """
 
-    @checks.checked(pack=IMPLICIT_PACK, source=IMPLICIT_SOURCE)
+    @checks.checked(pack=IMPLICIT_PACK, source=IMPLICIT_SOURCE, face=checks.whole(-1, MAX_FACES_CLIP - 1))
     def __init__(
-        self, pack: ImplicitPack, source: ImplicitSource, face: int = -1, tracker: FaceTracker | None = None
+        self, pack: ImplicitPack, source: ImplicitSource, face: int = -1, tracker: FaceTracker | str = "auto"
     ) -> None:
-        self._pack, self._source, self._tracker, self._face = pack, source, tracker or face_tracker(), face
+        self._pack, self._source, self._face = pack, source, face
+        self._tracker = face_tracker(tracker) if isinstance(tracker, str) else tracker
         self.found = False
         self._size: torch.Size | None = None
         self._drawn: Tensor | None = None
@@ -159,14 +163,14 @@ class LiveDriver:
         self._chosen = ChosenFace(self._tracker, self._face)
         self._known, self._matrix, self._first = [], None, None
 
-    def motion(self, frame: Tensor) -> ImplicitMotion | None:
+    def motion(self, frame: Tensor | np.ndarray) -> ImplicitMotion | None:
         """The motion code of the next frame [H, W, 3], uint8 or float in 0–1; None where the face is not found.
 
         Raises:
-            InputError: another shape, or the first frame with a face shows fewer than `face` asks for.
+            InputError: another shape, values that no image has, or the first frame with a face shows fewer than `face`
+                asks for.
         """
-        if frame.ndim != 3 or frame.shape[2] != 3:
-            raise InputError(f"A frame must have shape [H, W, 3], not {list(frame.shape)}.")
+        frame = _checked(frame)
         if frame.shape != self._size:  # another camera
             self._size = frame.shape
             self.rest()
@@ -183,7 +187,7 @@ class LiveDriver:
         own = self._source.posture
         return ImplicitMotion((own + code - self._first).clamp(-1, 1)[None], groups=self._pack.groups)
 
-    def add(self, frame: Tensor) -> Tensor:
+    def add(self, frame: Tensor | np.ndarray) -> Tensor:
         """The source [S, S, 3] in 0–1 as the next frame's face moves; as before where it is not found."""
         motion = self.motion(frame)
         if motion is not None or self._drawn is None:
@@ -206,3 +210,15 @@ class LiveDriver:
         if len(self._known) < KNOWN:
             self._known.append(points)
         return motion_codes(track, pack.movements)[-1]
+
+
+def _checked(frame: Tensor | np.ndarray) -> Tensor:
+    """A driver's frame [H, W, 3], uint8 or float in 0–1."""
+    checks.kind(Tensor, np.ndarray, remedy="give an image [H, W, 3]")("frame", frame)
+    frame = torch.as_tensor(frame)
+    if frame.ndim != 3 or frame.shape[2] != 3 or not frame.numel():
+        raise InputError(f"A frame must have shape [H, W, 3], not {list(frame.shape)}.")
+    if frame.dtype != torch.uint8 and not frame.is_floating_point() or not frame.isfinite().all():
+        raise InputError("A frame must be uint8, or finite floats in 0–1.")
+    check_image(frame)
+    return frame

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from .. import checks
 from ..errors import InputError
 from .speech import SAMPLE_RATE, LoudnessMeter, Resampler, gain_of
 
 RATES = (8_000, 192_000)  # Hz
+MOST_CHANNELS = 64  # more are samples, in the wrong order
 ATTENTION = 1.0  # seconds of voice after which its loudness is measured anew
 EASE = 0.1  # share by which the gain follows at each block
 
@@ -27,26 +30,39 @@ class LiveVoice:
     """
 
     def __init__(self, sample_rate: int = SAMPLE_RATE, level_db: float | None = None) -> None:
-        low, high = RATES
-        if not low <= sample_rate <= high:
-            raise InputError(f"A voice can have {low} to {high} samples a second, not {sample_rate}.")
+        checks.whole(*RATES)("sample_rate", sample_rate)
+        checks.optional(checks.number())("level_db", level_db)
         self._resampler, self._meter, self._known = Resampler(sample_rate), LoudnessMeter(), level_db
         self._gain, self._aim, self._unmeasured = gain_of(level_db), gain_of(level_db), 0
-        self._begun = level_db is not None
+        self._begun, self._finished = level_db is not None, False
 
-    def add(self, block: Tensor) -> Tensor:
-        """The samples that are known after the next block.
+    def add(self, block: Tensor | np.ndarray) -> Tensor:
+        """The samples that are known after the next block, of floats or of signed integers.
 
         Raises:
-            InputError: values that are not finite, or another shape.
+            InputError: values that are not finite, another shape, or the voice is finished.
         """
-        if block.ndim not in (1, 2) or not block.isfinite().all():
+        self._check_open()
+        checks.kind(Tensor, np.ndarray, remedy="give samples [n] or [channels, n]")("block", block)
+        block = torch.as_tensor(block)
+        if block.ndim not in (1, 2) or block.ndim == 2 and len(block) > MOST_CHANNELS or not block.isfinite().all():
             raise InputError("A block of a voice must have shape [n] or [channels, n] and finite values.")
-        return self._levelled(self._resampler.add(block.float() if block.ndim == 2 else block.float()[None]))
+        samples = block.float() if block.is_floating_point() else block.float() / torch.iinfo(block.dtype).max
+        return self._levelled(self._resampler.add(samples if samples.ndim == 2 else samples[None]))
 
     def finish(self) -> Tensor:
-        """The samples that are left."""
+        """The samples that are left; no block can follow.
+
+        Raises:
+            InputError: the voice is finished already.
+        """
+        self._check_open()
+        self._finished = True
         return self._levelled(self._resampler.finish())
+
+    def _check_open(self) -> None:
+        if self._finished:
+            raise InputError("This voice is finished; begin another one for what follows.")
 
     def _levelled(self, samples: Tensor) -> Tensor:
         if not len(samples):

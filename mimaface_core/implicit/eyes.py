@@ -2,7 +2,7 @@
 
 Not in the published system. A field that carries the photograph cannot shut an eye: what a lid covers has no place in
 it. So here the lids are a layer over the eyeball. Each column between the corners of an eye is stretched, from the
-brow to the edge of the upper lid and from there to the lower one, and the skin that unfolds is painted.
+brow to the edge of the upper lid and from there to the lower one; lashes are painted over, lest they stretch, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..morphable.bundled.geometry import EYE_RADIUS, EYE_SPAN
-from ..tensors import smoothstep
+from ..tensors import blur, smoothstep
 from .face_codes import GAZE, SHUT
 
 MEETING = 0.12  # of the opening above the lower lid, where lids meet
@@ -22,14 +22,19 @@ FOLD, CHEEK = 0.75, 0.45  # how far lids pull the skin: share of the way to the 
 EDGE = 0.12  # share of that way in which the lashes move as one
 WIDEST = 0.4  # of the opening, by which eyes open further at most
 PAINTED, WHOLLY = 0.2, 0.65  # shares of the way to shut from which lids are painted, and wholly
+LASHES, LASHES_END = 0.35, 0.85  # shares of the way of the skin, up to which lashes are painted over, and none beyond
+AROUND, SOFT = 3, 1.0  # pixels around a lash that are painted over with it, and their blur
+BESIDE = 0.15  # eye widths beyond the corners, in which that fades out
+UNLIKE = (0.2, 0.5)  # difference from a lid's skin, of ±1, from which lashes are painted over, and wholly
+LID_EDGE = 0.2  # share of the way to the brow above the eye, in which what is brighter is its white
 MARGIN = 0.1  # eye widths, of an eye's box
-BARE_ABOVE, BARE_BELOW = 0.15, 0.3  # iris radii of white between iris and lids, up to which eyes look down and up
+BARE_ABOVE, BARE_BELOW = 0.05, 0.3  # iris radii of white between iris and lids, up to which eyes look down and up
 SHADE = 0.3  # share of its light that the eyeball loses behind the upper lid
+UNDER_LID = 0.5  # and that it loses next to the upper lid when it moves
 RIM = 2.0  # pixels inside the lids in which their shadow hides the eyeball
-IRIS_MOVES, SCLERA_STAYS = (
-    1.1,
-    2.4,
-)  # iris radii around its centre within which a gaze moves all, and from which nothing
+LID_SHADOW = 0.1  # eye widths inside the lids, in which an eyeball that moves does not take their shadow along
+# iris radii around its centre within which a gaze moves all, and from which nothing
+IRIS_MOVES, SCLERA_STAYS = 1.1, 2.4
 EYEBALL = 7  # first of its layers
 
 
@@ -61,7 +66,8 @@ class Eye(NamedTuple):
 
     Attributes:
         top, left: first row and column of the box.
-        layers: [1, 10, h, w]: photograph, shut eye and its share, eyeball behind lids and skin.
+        layers: [1, 13, h, w]: photograph, shut eye and its share, eyeball behind lids and skin, and without their
+            shadow.
         heights: [6, h, w], pixels upwards: of each pixel, of upper and lower lid, of where they meet, and of where the
             skin stays above and below.
         along, up: [2], the eye's width towards the image's right in pixels, and the unit vector upwards.
@@ -104,9 +110,10 @@ def eye_of(crop: Tensor, points: EyePoints, painted: Painted, shut: Tensor) -> E
     box = (slice(None), slice(low[1], low[1] + len(y)), slice(low[0], low[0] + len(x)))
     photograph, frame = crop[box], torch.stack([right, -up], 1)
     iris = _iris((centres - points.iris[0]) @ frame / width, painted.iris)
-    layers = torch.cat([photograph, painted.closed[box], _behind(photograph, painted.sclera[box], heights, iris, up)])[
-        None
-    ]
+    outside = ((centres - (start + end) / 2) @ right).abs() / width - 0.5
+    unfolding = _unfolding(photograph, painted.closed[box], heights, outside)
+    behind = _behind(photograph, painted.sclera[box], heights, iris, up, width)
+    layers = torch.cat([photograph, unfolding, behind])[None]
     radius = (points.iris[1] - points.iris[3]).norm()[None] / 2
     above, below = ((points.iris[0] - lid[len(lid) // 2]) @ up for lid in (points.upper, points.lower))
     reach_down = (radius + above).clamp(min=0) + BARE_ABOVE * radius
@@ -144,7 +151,12 @@ def _drawn(eye: Eye, shut: Tensor, gaze: Tensor) -> Tensor:
     lid = torch.where(own > (above + below) / 2, lifted, lowered)[..., None] * eye.up
     skin, closed, share = _sampled(eye.layers[:, :EYEBALL], lid).split((3, 3, 1), 1)
     skin = torch.lerp(skin, closed, share * smoothstep(shut, PAINTED, WHOLLY)[:, None])
-    eyeball = _sampled(eye.layers[:, EYEBALL:], -_looking(eye, shut, gaze))
+    look = _looking(eye, shut, gaze)
+    shown, lit = _sampled(eye.layers[:, EYEBALL:], -look).split(3, 1)
+    shadow = 1 - smoothstep((above - own) / (LID_SHADOW * eye.along.norm()))
+    lit = (lit + 1) * (1 - UNDER_LID * shadow)[:, None] - 1
+    rolled = smoothstep(2 * (look @ eye.up).abs() / (LID_SHADOW * eye.along.norm()))
+    eyeball = torch.lerp(shown, lit, rolled[:, None])
     return torch.lerp(skin, eyeball, (torch.minimum(above - own, own - below) + 0.5).clamp(0, 1)[:, None])
 
 
@@ -162,14 +174,42 @@ def _looking(eye: Eye, shut: Tensor, gaze: Tensor) -> Tensor:
     return shift * (1 - smoothstep(distance / radius, IRIS_MOVES, SCLERA_STAYS))
 
 
-def _behind(photograph: Tensor, sclera: Tensor, heights: Tensor, iris: Tensor, up: Tensor) -> Tensor:
-    """The eyeball [3, h, w] of a photograph, continued behind the lids by what is known of its sclera and iris."""
+def _unfolding(photograph: Tensor, closed: Tensor, heights: Tensor, outside: Tensor) -> Tensor:
+    """A shut eye and its share [4, h, w], that covers what would be stretched with the skin: lashes, the eye's white.
+
+    What is painted is flat, and would be seen as a patch where the photograph knows better.
+
+    Args:
+        photograph: [3, h, w] in ±1.
+        closed: [4, h, w], see `Painted`.
+        heights: see `Eye`.
+        outside: [h, w], eye widths beyond the corners.
+    """
+    own, upper, _, _, fold, _ = heights
+    darker = (closed[:3] - photograph).mean(0)
+    white = (-darker) * (own - upper < LID_EDGE * (fold - upper) / FOLD)
+    unlike = smoothstep(darker.maximum(white), *UNLIKE)[None, None]
+    unlike = blur(F.max_pool2d(unlike, AROUND, stride=1, padding=AROUND // 2), SOFT)[0]
+    near = 1 - smoothstep((own - upper) / (fold - upper), LASHES, LASHES_END)
+    return torch.cat([closed[:3], closed[3:] * unlike * near * (1 - smoothstep(outside, 0, BESIDE))])
+
+
+def _behind(photograph: Tensor, sclera: Tensor, heights: Tensor, iris: Tensor, up: Tensor, width: Tensor) -> Tensor:
+    """The eyeball [6, h, w] of a photograph, continued behind the lids by what is known of its sclera and iris.
+
+    First as the photograph shows it between the lids, then as it is without the shadow of lids and lashes.
+    """
     own, upper, lower = heights[:3]
-    rim = torch.minimum(upper - lower, torch.tensor(2 * RIM)) / 2
-    inside = own.maximum(lower + rim).minimum(upper - rim)
-    behind = _sampled(sclera[None], ((inside - own)[..., None] * up)[None])[0]
-    behind = (torch.lerp(behind, iris[:3], iris[3]) + 1) * (1 - SHADE * (own > upper)) - 1
-    return torch.lerp(photograph, behind, (torch.maximum(own - upper, lower - own) - 0.5).clamp(0, 1))
+    hidden = torch.maximum(own - upper, lower - own)  # pixels
+    layers = []
+    for rim, shade in ((torch.tensor(RIM), SHADE), (LID_SHADOW * width, 0.0)):
+        depth = torch.minimum((upper - lower) / 2, rim)
+        inside = own.maximum(lower + depth).minimum(upper - depth)
+        behind = _sampled(sclera[None], ((inside - own)[..., None] * up)[None])[0]
+        behind = (torch.lerp(behind, iris[:3], iris[3]) + 1) * (1 - shade * (own > upper)) - 1
+        share = (hidden - 0.5).clamp(0, 1) if shade else smoothstep(hidden / rim, -1, -0.5)
+        layers.append(torch.lerp(photograph, behind, share))
+    return torch.cat(layers)
 
 
 def _sampled(layer: Tensor, shift: Tensor) -> Tensor:

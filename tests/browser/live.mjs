@@ -1,8 +1,8 @@
-// Tries the page of `mimaface live`: node live.mjs CHROMIUM ADDRESS CAMERA.mjpeg PHOTOGRAPH SCREENSHOT
+// Tries the page of `mimaface live`: node live.mjs CHROMIUM ADDRESS CAMERA.mjpeg PHOTOGRAPH SCREENSHOT FACELESS
 // Prints what the page said, how many pictures came, how far they moved, and faults, as a line of JSON.
 import { chromium } from 'playwright-core'
 
-const [executablePath, address, camera, photograph, screenshot] = process.argv.slice(2)
+const [executablePath, address, camera, photograph, screenshot, faceless] = process.argv.slice(2)
 const fake = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-video-capture=${camera}`]
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', ...fake] })
 const page = await browser.newPage({ viewport: { width: 1000, height: 720 } })
@@ -30,7 +30,7 @@ for (let count = 2; count < 8; count++) {
   await pictures(count)
   moved.push(distance(await pixels(), still))
 }
-const said = await page.textContent('output')
+const said = await page.textContent('#said')
 await page.screenshot({ path: screenshot })
 await page.click('#rest')
 await page.setInputFiles('#photograph', photograph)
@@ -42,7 +42,27 @@ const other = await page.evaluate(async () => { // the photograph that the serve
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
 })
-await page.click('#stop')
-const stopped = await page.textContent('output')
+const before = await page.evaluate(() => Number(document.querySelector('#shown').dataset.frames))
+await page.setInputFiles('#photograph', faceless)
+await page.waitForFunction(() => document.querySelector('#answer').textContent.includes('No face'))
+await pictures(before + 3) // the refusal stays while frames come
+const refused = await page.textContent('#answer')
+await page.focus('#stop')
+await page.keyboard.press('Enter')
+const stopped = await page.textContent('#said')
+const focused = await page.evaluate(() => document.activeElement.id)
+await page.dblclick('#camera') // the second click ends what the first one began
+await pictures(before + 6)
+await page.route('**/source', (route) => route.abort()) // as when the server has ended
+await page.setInputFiles('#photograph', photograph)
+await page.waitForFunction(() => document.querySelector('#answer').textContent.includes('still running'))
+const more = [...Array(5)].map(() => new Promise((resolve) => {
+  page.evaluate((address) => new Promise((closed) => {
+    const socket = new WebSocket(`${address.replace('http', 'ws')}/frames`)
+    socket.onclose = ({ reason }) => closed(reason)
+    setTimeout(() => closed(''), 3000)
+  }), address).then(resolve)
+}))
+const reasons = await Promise.all(more)
 await browser.close()
-console.log(JSON.stringify({ said, moved: Math.max(...moved), least: Math.min(...moved), other, stopped, faults }))
+console.log(JSON.stringify({ said, moved: Math.max(...moved), least: Math.min(...moved), other, refused, stopped, focused, reasons, faults }))

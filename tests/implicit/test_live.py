@@ -137,5 +137,43 @@ def test_sound_that_is_none_is_refused(tmp_path):
         LiveVoice().add(torch.tensor([float("nan")]))
     with pytest.raises(InputError, match="shape"):
         LiveVoice().add(torch.zeros(1, 1, 1))
-    with pytest.raises(InputError, match="samples a second, not 0"):
+    with pytest.raises(InputError, match="finite values"):
+        LiveVoice().add(torch.zeros(800, 2))  # [n, channels]
+    with pytest.raises(InputError, match="sample_rate 0 is out of range; use at least 8000"):
         LiveVoice(0)
+    with pytest.raises(InputError, match="level_db must be a number"):
+        LiveVoice(level_db=float("nan"))
+    with pytest.raises(InputError, match="block cannot be a list"):
+        LiveVoice().add([0.0])
+
+
+def test_samples_of_a_sound_card_are_as_loud_as_floats():
+    wave = 0.1 * torch.sin(torch.arange(16_000) / 9)
+    asked, ours = (LiveVoice(level_db=-30).add(block) for block in (wave, (wave * 32767).short().numpy()))
+    assert (asked - ours).abs().max() < 0.001
+
+
+def test_a_voice_that_is_finished_takes_no_more(tmp_path):
+    write_tiny_hubert(tmp_path / "hubert")
+    transformer = {**MANIFEST["transformer"], "config": {"variant": "DiT-tiny", "dimensions": 20, "speech_width": 32}}
+    pack = write_tiny_implicit(tmp_path, speech="hubert", transformer=transformer)
+    live = LiveFace(pack, source_of(pack), live_settings(pack, steps=2))
+    live.add(torch.zeros(8000))
+    live.finish()
+    for more in (live.finish, lambda: live.add(torch.zeros(800)), lambda: live.motion(torch.zeros(800))):
+        with pytest.raises(InputError, match="This voice is finished"):
+            more()
+
+
+@needs_faces
+def test_a_camera_library_s_frames_are_taken_and_what_is_no_frame_is_refused(tmp_path):
+    pack = write_tiny_implicit(tmp_path)
+    live, frame = LiveDriver(pack, source_of(pack), tracker="bundled"), moved(0, 1, (0, 0))
+    assert torch.equal(live.add(frame), LiveDriver(pack, source_of(pack), tracker="bundled").add(torch.tensor(frame)))
+    image = torch.tensor(frame) / 255
+    for bad in (image[:0], image * float("nan"), image * 255, torch.tensor(frame).long(), [[0.0]], image.mean(-1)):
+        with pytest.raises(InputError):
+            live.add(bad)
+    for face in (-2, "a", 1.5):
+        with pytest.raises(InputError, match="face"):
+            LiveDriver(pack, source_of(pack), face)

@@ -4,14 +4,17 @@ import asyncio
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientConnectionError, ClientSession, WSMsgType, web
 from PIL import Image
 from support.page import CHROMIUM, FOLDER, NEEDED
 from support.scenes import moved, needs_faces, nodding, noise
@@ -152,18 +155,42 @@ def test_as_many_pages_as_one_machine_can_serve(tiny):
     async def work(address):
         async with ClientSession() as session:
             sockets = [await session.ws_connect(f"{address}/frames") for _ in range(module.MOST_CONNECTIONS)]
-            async with session.get(f"{address}/frames") as refused:
-                status, told = refused.status, await refused.json()
+            refused = await session.ws_connect(f"{address}/frames")
+            told = await refused.receive(20)
             await sockets[0].close()
             await asyncio.sleep(0.2)
             again = await session.ws_connect(f"{address}/frames")
             for socket in (*sockets[1:], again):
                 await socket.close()
-            return status, told["error"]
+            return told
 
     with serving(*tiny) as address:
-        status, told = asyncio.run(work(address))
-    assert status == 503 and "close one" in told
+        told = asyncio.run(work(address))
+    assert told.type == WSMsgType.CLOSE and "close one" in told.extra  # which a browser tells its page
+
+
+def test_a_page_that_is_closed_while_its_frame_is_drawn_is_no_error(tiny, monkeypatch, caplog):
+    drawing, drawn = threading.Event(), threading.Event()
+
+    def draw(*_):
+        drawing.set()
+        drawn.wait(20)
+        return b"frame", True
+
+    async def work(address):
+        async with ClientSession() as session:
+            opened = await session.ws_connect(f"{address}/frames")
+            await opened.send_bytes(b"frame")
+            assert await asyncio.to_thread(drawing.wait, 20)
+            opened._response.connection.transport.abort()  # as a tab that is closed
+        await asyncio.sleep(0.3)
+        drawn.set()
+        await asyncio.sleep(0.5)
+
+    monkeypatch.setattr(module._Shown, "next", draw)
+    with serving(*tiny) as address:
+        asyncio.run(work(address))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_port_that_is_none_is_refused(capsys):
@@ -180,12 +207,52 @@ def test_the_page_moves_a_photograph_in_a_browser(tmp_path, tmp_path_factory):
     camera = tmp_path / "camera.mjpeg"
     frames = [np.array(Image.fromarray(moved(9 * np.sin(i / 2), 1, (0, 0))).resize((480, 480))) for i in range(12)]
     camera.write_bytes(b"".join(map(jpeg, frames)))
+    faceless = tmp_path / "faceless.png"
+    Image.fromarray(noise()).save(faceless)
     pack = load_implicit()
     folder = Path(os.environ.get("BROWSER_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     with serving(pack, encode_implicit(pack, ASSETS / "portrait.jpg")) as address:
-        command = ["node", FOLDER / "live.mjs", CHROMIUM, address, camera, ASSETS / "laugh.jpg", folder / "live.png"]
+        files = [camera, ASSETS / "laugh.jpg", folder / "live.png", faceless]
+        command = ["node", FOLDER / "live.mjs", CHROMIUM, address, *files]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["faults"] == [] and told["other"] and told["stopped"] == "Stopped."
     assert "frames a second" in told["said"] and told["moved"] > told["least"] + 1
+    assert "No face was found" in told["refused"] and told["focused"] == "camera"
+    assert any("close one" in reason for reason in told["reasons"])
+
+
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_ctrl_c_ends_a_server_whose_page_is_open(tmp_path, signal_sent):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mimaface", "live", ASSETS / "portrait.jpg", "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+
+    async def work():
+        async with ClientSession() as session:
+            for _ in range(300):
+                try:
+                    opened = await session.ws_connect(f"http://127.0.0.1:{port}/frames")
+                    break
+                except ClientConnectionError:
+                    await asyncio.sleep(0.2)
+            process.send_signal(signal_sent)
+            return await opened.receive(20)
+
+    try:
+        told = asyncio.run(work())
+        assert told.type == WSMsgType.CLOSE and told.extra == "mimaface live was ended."
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+
+
+def test_a_photograph_that_is_too_large_is_refused_in_a_sentence(tiny, monkeypatch):
+    monkeypatch.setattr(module, "MOST_PHOTOGRAPH_BYTES", 1 << 20)
+    with serving(*tiny) as address:
+        status, told = ask(address, "/source", data=bytes(2 << 20))
+    assert status == 413 and json.loads(told)["error"] == "The photograph has more than 1 MB; scale it down."
