@@ -2,9 +2,9 @@
 
 `python benchmarks/bundled.py --rounds 3 --json bundled.json`. Both animate the same photograph by the same clip, after
 a warm-up, each time in a process of its own; a frame's seconds and CPU seconds are printed, and those of the newer one
-beside busy neighbours. With `--old "" --frames 48 12 1200 --sizes 512 256 768 --threads 2 1 --plot cost.png` it shows
-how cost and memory change with length, size and threads, each alone: the first of each is what the others have.
-Another size is a copy of the pack that says so in its manifest; it was not trained for it, and only its speed counts.
+beside busy neighbours. With `--old "" --frames 48 12 1200 --threads 2 1 --sizes 256 512 768 --plot cost.png` it shows
+how cost and memory change with length and threads, each alone: the first of each is what the others have. `bundled`
+draws at 512 pixels whatever its manifest says; sizes are those of copies of `bundled-implicit` with another one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from pathlib import Path
 
 from mimaface.benchmarks.versions import OLD_COMMIT, ROOT, run, unpacked
 from mimaface.cli.demo import DRIVER, portrait
-from mimaface.mimaface_core.packs.pack import BUNDLED_PACK
+from mimaface.mimaface_core.packs.implicit_pack import BUNDLED_IMPLICIT
 
 TARGETS = {"render": 8, "whole": 4}  # times as fast as the older commit
+SIZE = 512  # pixels, side of the crop that the bundled pack draws
 SHARE_BESIDE_TWO = 0.4  # of the rate without neighbours
 
 COMMON = """
@@ -119,6 +120,36 @@ def render(motion):
         pass
 """
 )
+IMPLICIT = (
+    COMMON
+    + """
+from mimaface.mimaface_core import drawing
+from mimaface.mimaface_core import implicit_pipeline as implicit
+from mimaface.mimaface_core.media.frames import Frames
+
+pack = implicit.load_implicit(sys.argv[6])
+person = implicit.encode_implicit(pack, source)
+film = Frames.open(driver)
+
+class Repeated:
+    def __init__(self, count):
+        self.count = count
+    def __iter__(self):
+        return islice(cycle(film), self.count)
+
+def follow(count):
+    return implicit.drive_implicit(pack, Frames(Repeated(count), count, film.fps))
+
+def whole(count):
+    motion = follow(count)
+    pasted = drawing.paste_back(person, implicit.render_implicit(pack, person, motion))
+    drawing.write_video(target, pasted, motion.fps)
+
+def render(motion):
+    for _ in implicit.render_implicit(pack, person, motion):
+        pass
+"""
+)
 RUN = """
 whole(13)
 motion = follow(count)
@@ -151,22 +182,20 @@ Figures = dict[Case, dict[str, list[list[float]]]]  # what → each round's seco
 
 def cases(options: argparse.Namespace) -> list[Case]:
     """The older version, the newer one, and that with one thing changed at a time."""
-    new = Case("new", options.frames[0], options.sizes[0], options.threads[0])
+    new = Case("new", options.frames[0], SIZE, options.threads[0])
     found = [replace(new, version="old")] if options.old else []
     found += [new, *(replace(new, frames=count) for count in options.frames[1:])]
-    found += [replace(new, size=size) for size in options.sizes[1:]]
+    found += [replace(new, version="implicit", size=size) for size in options.sizes]
     found += [replace(new, threads=count) for count in options.threads[1:]]
     return found + ([replace(new, neighbours=options.neighbours)] if options.neighbours else [])
 
 
 def pack_of_size(size: int, folder: Path) -> Path:
-    """The bundled pack, or a copy that draws at another size."""
-    manifest = json.loads((BUNDLED_PACK / "manifest.json").read_text())
-    if size == manifest["picture_size"]:
-        return BUNDLED_PACK
-    copy = folder / f"bundled {size}"
+    """A copy of the implicit pack that draws at a size."""
+    copy = folder / f"bundled-implicit {size}"
     if not copy.exists():
-        shutil.copytree(BUNDLED_PACK, copy)
+        shutil.copytree(BUNDLED_IMPLICIT, copy)
+        manifest = json.loads((copy / "manifest.json").read_text())
         (copy / "manifest.json").write_text(json.dumps(manifest | {"picture_size": size}))
     return copy
 
@@ -177,10 +206,11 @@ def measure(options: argparse.Namespace, folder: Path) -> Figures:
     new.mkdir()
     (new / "mimaface").symlink_to(ROOT, target_is_directory=True)
     older = unpacked(options.old, folder) if options.old else new
+    scripts = {"old": (OLD, older), "new": (NEW, new), "implicit": (IMPLICIT, new)}
     figures: Figures = {case: {} for case in cases(options)}
     for case in list(figures) * options.rounds:
-        script, place = (OLD, older) if case.version == "old" else (NEW, new)
-        pack = pack_of_size(case.size, folder)
+        script, place = scripts[case.version]
+        pack = pack_of_size(case.size, folder) if case.version == "implicit" else "bundled"
         arguments = [source, options.driver, case.frames, case.threads, video, pack]
         try:
             result = run(script + RUN, place, arguments, case.neighbours)
@@ -247,7 +277,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="a photograph (the NASA portrait)")
     parser.add_argument("--driver", type=Path, default=DRIVER, help="a clip (the demo's)")
     parser.add_argument("--frames", type=int, nargs="+", default=[48])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[512], help="of the crop, in pixels")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[], help="of the implicit pack's crop, in pixels")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[2], help="CPU threads of PyTorch")
     parser.add_argument("--neighbours", type=int, default=2, help="busy processes beside the last runs")

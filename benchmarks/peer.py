@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mimaface.benchmarks.bundled import COMMON, NEW
+from mimaface.benchmarks.bundled import IMPLICIT, NEW
 from mimaface.benchmarks.versions import ROOT, run
 from mimaface.cli.demo import DRIVER, portrait
 
@@ -60,29 +60,6 @@ with nullcontext() if dtype == "float32" else torch.autocast("cpu", getattr(torc
 assert image.shape == (1, 3, 512, 512) and image.isfinite().all(), image.shape
 print(json.dumps({name: [statistics.median(t) for t in zip(*rows[1:])] for name, rows in times.items()}))
 """
-IMPLICIT = (
-    COMMON
-    + """
-from mimaface.mimaface_core import drawing
-from mimaface.mimaface_core import implicit_pipeline as implicit
-from mimaface.mimaface_core.media.frames import Frames
-
-pack = implicit.load_implicit()
-person = implicit.encode_implicit(pack, source)
-film = Frames.open(driver)
-
-class Repeated:
-    def __init__(self, count):
-        self.count = count
-    def __iter__(self):
-        return islice(cycle(film), self.count)
-
-def whole(count):
-    motion = implicit.drive_implicit(pack, Frames(Repeated(count), count, film.fps))
-    pasted = drawing.paste_back(person, implicit.render_implicit(pack, person, motion))
-    drawing.write_video(target, pasted, motion.fps)
-"""
-)
 RUN = """
 whole(13)
 timed("whole", lambda: whole(count))
