@@ -259,6 +259,8 @@ def plot(figures: Figures, path: Path) -> None:
             axes.fill_between([case.frames for case in lengths], [*map(min, rounds)], [*map(max, rounds)], alpha=0.2)
         axes.set(xscale="log", xlabel="frames", ylabel=unit)
         axes.set_ylim(bottom=0)
+        axes.set_xticks([], minor=True)
+        axes.set_xticks([case.frames for case in lengths], [str(case.frames) for case in lengths])
         axes.legend()
     places = range(len(drawn))
     every.barh(places, [statistics.median(v[0] for v in parts["whole"]) for parts in drawn.values()], label="passed")
@@ -267,7 +269,7 @@ def plot(figures: Figures, path: Path) -> None:
     every.set_yticks(places, [case.label for case in drawn])
     every.set_xlabel("from files to a file, s a frame")
     every.invert_yaxis()
-    every.legend()
+    every.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     sheet.savefig(path, dpi=120)
 
 

@@ -93,7 +93,7 @@ class Stage:
     @property
     def limit(self) -> str:
         """What limits it."""
-        return self.by if self.share >= FAR else f"small operations, before {self.by}"
+        return self.by if self.share >= FAR else f"neither; {self.by} next"
 
 
 def tensors(tree: object) -> list[Tensor]:
