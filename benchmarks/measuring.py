@@ -107,20 +107,20 @@ class Bench:
         return row
 
     def ceiling(self, dtype: torch.dtype) -> float:
-        """FLOP a second of a large matrix product in a number type (TF32 for float32 on a GPU)."""
+        """FLOP a second of a large matrix product at its fastest, in a number type (TF32 for float32 on a GPU)."""
         if str(dtype) not in self.ceilings:
             side = MATRIX[self.device.type]
             torch.backends.cuda.matmul.allow_tf32 = True
             a, b = (torch.randn(side, side, device=self.device, dtype=dtype) for _ in range(2))
-            self.ceilings[str(dtype)] = 2 * side**3 / statistics.median(self.times(lambda: a @ b, 5))
+            self.ceilings[str(dtype)] = 2 * side**3 / min(self.times(lambda: a @ b, 5))
             torch.backends.cuda.matmul.allow_tf32 = False
         return self.ceilings[str(dtype)]
 
     def bandwidth(self) -> float:
-        """Bytes a second of a large copy, read and written."""
+        """Bytes a second of a large copy at its fastest, read and written."""
         source = torch.empty(COPY[self.device.type], dtype=torch.uint8, device=self.device).random_(0, 255)
         target = torch.empty_like(source)
-        return 2 * source.numel() / statistics.median(self.times(lambda: target.copy_(source), 5))
+        return 2 * source.numel() / min(self.times(lambda: target.copy_(source), 5))
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
