@@ -286,11 +286,6 @@ export function editorActions(page) {
       await page.keyboard.press('Enter')
     },
 
-    /** Waits until the presets' thumbnails, which are asked for beside the face while nothing moves, are there. */
-    async thumbnails() {
-      await page.waitForFunction(() => !document.querySelector('.mf-strip canvas:not(.mf-drawn)'))
-    },
-
     /** The presets that an editor offers. */
     presets({ index = 0 }) {
       return editor(index).locator('.mf-strip .mf-card > span:last-child').allInnerTexts()

@@ -7,6 +7,7 @@ COMFYUI_DIR names one; there the tests that need those troubles are skipped.
 import json
 import shutil
 import sys
+import time
 import urllib.request
 
 import numpy as np
@@ -242,7 +243,9 @@ def test_the_page_and_the_api_send_the_same_value(editor, fake):
 
 
 def test_one_request_is_under_way_and_the_newest_wins(editor, fake):
-    editor("thumbnails")
+    asked = None  # presets' thumbnails are asked for while nothing moves
+    while asked != (asked := len(fake()["asked"])):
+        time.sleep(0.5)
     fake(delay=0.1, asked=[], most=0)
     editor("drag", handle="jaw", dy=0.1, moves=40)
     editor("face")
