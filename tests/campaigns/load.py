@@ -139,7 +139,7 @@ def inside(jobs: int, root: Path, say) -> list[Held]:
         for number in range(jobs):
             cancel = None
             if kind_of(number) == CANCELLED:
-                cancel = lambda kind, data: kind == "executing" and data["node"] == "7"
+                cancel = lambda kind, data: kind == "executing" and data["node"] == "9"  # which no cache holds
             run = server.run(graph(number), cancel)
             ended = CANCELLED if run.stopped_at else FINE if run.status == "success" else FAILED
             assert ended == kind_of(number), f"job {number} ended {ended}: {run.history['status']}"
