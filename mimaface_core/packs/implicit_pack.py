@@ -187,5 +187,5 @@ def _built(build: Callable[..., Network], config: dict[str, Any], where: str) ->
     try:
         with torch.device("meta"):
             return build(**config)
-    except (TypeError, ValueError, KeyError) as error:
-        raise InputError(f"{where} cannot be built ({error}); {REMEDY}.") from error
+    except Exception as error:  # PyTorch refuses values in many ways
+        raise InputError(f"{where} cannot be built ({type(error).__name__}: {error}); {REMEDY}.") from error

@@ -69,9 +69,10 @@ def test_networks_that_do_not_fit_their_files_are_refused(pack):
     rewrite(pack, generator={**manifest()["generator"], "config": {**manifest()["generator"]["config"], "width": 32}})
     with pytest.raises(InputError, match="generator.safetensors"):
         _ = ImplicitPack.load(pack.folder).generator
-    rewrite(pack, generator={**manifest()["generator"], "config": {"dimensions": 20, "colour": 1}})
-    with pytest.raises(InputError, match="generator.config cannot be built"):
-        _ = ImplicitPack.load(pack.folder).generator
+    for config in ({"dimensions": 20, "colour": 1}, {"dimensions": 20, "width": -5}):
+        rewrite(pack, generator={**manifest()["generator"], "config": config})
+        with pytest.raises(InputError, match="generator.config cannot be built"):
+            _ = ImplicitPack.load(pack.folder).generator
     whole = (pack.folder / "transformer.safetensors").read_bytes()
     (pack.folder / "transformer.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="cut short"):
