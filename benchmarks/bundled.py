@@ -91,23 +91,30 @@ def render(motion):
         pass
 """
 )
-NEW = (
+REPEATED = (
     COMMON
     + """
-from mimaface.mimaface_core import drawing, pipeline
 from mimaface.mimaface_core.media.frames import Frames
 
-pack = pipeline.load_pack(sys.argv[6])
-person, _ = pipeline.measure(pack, source)
+film = Frames.open(driver)
 
 class Repeated:
     def __init__(self, count):
         self.count = count
     def __iter__(self):
-        return islice(cycle(Frames.open(driver)), self.count)
+        return islice(cycle(film), self.count)
+"""
+)
+NEW = (
+    REPEATED
+    + """
+from mimaface.mimaface_core import drawing, pipeline
+
+pack = pipeline.load_pack(sys.argv[6])
+person, _ = pipeline.measure(pack, source)
 
 def follow(count):
-    _, driven = pipeline.measure(pack, Frames(Repeated(count), count, Frames.open(driver).fps))
+    _, driven = pipeline.measure(pack, Frames(Repeated(count), count, film.fps))
     return pipeline.retarget(driven, person)
 
 def whole(count):
@@ -121,21 +128,13 @@ def render(motion):
 """
 )
 IMPLICIT = (
-    COMMON
+    REPEATED
     + """
 from mimaface.mimaface_core import drawing
 from mimaface.mimaface_core import implicit_pipeline as implicit
-from mimaface.mimaface_core.media.frames import Frames
 
 pack = implicit.load_implicit(sys.argv[6])
 person = implicit.encode_implicit(pack, source)
-film = Frames.open(driver)
-
-class Repeated:
-    def __init__(self, count):
-        self.count = count
-    def __iter__(self):
-        return islice(cycle(film), self.count)
 
 def follow(count):
     return implicit.drive_implicit(pack, Frames(Repeated(count), count, film.fps))

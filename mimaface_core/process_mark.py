@@ -9,7 +9,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from .files import alive, read_json
+from .files import alive, parse_json, read_text
 
 _WRITING_SECONDS = 5  # a mark without content is being written, or was left so by a crash
 
@@ -64,11 +64,27 @@ class ProcessMark:
         return True
 
 
+def own_mark() -> str:
+    """What the mark of this process says."""
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+
+
+def holder_in(mark: str) -> str | None:
+    """Who else may hold a mark, by what it says; None where nobody does. Raises ValueError where it is none."""
+    try:
+        content = parse_json(mark)
+        pid, host = int(content["pid"]), str(content["host"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no mark of a process: {error}") from error
+    free = pid == os.getpid() or not alive(pid)  # a container gives the number of a dead process again
+    return None if host == socket.gethostname() and free else f"process {pid} on {host}"
+
+
 def _create(path: Path) -> bool:
     """Write a mark where there is none; False where there is one."""
     try:
         with open(path, "x", encoding="utf-8") as file:
-            json.dump({"pid": os.getpid(), "host": socket.gethostname()}, file)
+            file.write(own_mark())
     except FileExistsError:
         return False
     return True
@@ -77,12 +93,9 @@ def _create(path: Path) -> bool:
 def _holder(path: Path) -> str | None:
     """Who else may hold a mark; None where nobody does."""
     try:
-        content = read_json(path)
-        pid, host = int(content["pid"]), str(content["host"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return holder_in(read_text(path))
+    except (OSError, ValueError):
         return "it has just begun" if _is_new(path) else None
-    free = pid == os.getpid() or not alive(pid)  # a container gives the number of a dead process again
-    return None if host == socket.gethostname() and free else f"process {pid} on {host}"
 
 
 def _is_new(path: Path) -> bool:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..mimaface_core.errors import InputError
-from ..mimaface_core.files import alive, parse_json
+from ..mimaface_core.process_mark import holder_in, own_mark
 from .pairs import STATE, Pair
 from .results import RESULT, Results, checked_record
 from .stores import answering, open_store, put, take, with_folder
@@ -48,7 +46,7 @@ class CloudResults(Results):
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = self._at(f"{STATE}/lock")
-        owner = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
+        owner = own_mark().encode()
         with answering(self.url):
             try:
                 with_folder(self._fs, lock, lambda path: self._fs.pipe_file(path, owner, mode="create"))
@@ -63,11 +61,14 @@ class CloudResults(Results):
 
     def _take_over(self, lock: str, owner: bytes) -> None:
         """Replace the lock of a process that is dead on this machine. Raises InputError for that of another."""
-        held = parse_json(self._fs.cat_file(lock).decode())
-        if held["host"] != socket.gethostname() or alive(int(held["pid"])):
+        try:
+            holder = holder_in(self._fs.cat_file(lock).decode("utf-8", "replace"))
+        except ValueError:
+            holder = "its lock cannot be read"
+        if holder is not None:
             raise InputError(
-                f"Another batch works in {self.url} (process {held['pid']} on {held['host']}); wait for its end, or"
-                f" delete {self.url}/{STATE}/lock if there is none."
+                f"Another batch works in {self.url} ({holder}); wait for its end, or delete {self.url}/{STATE}/lock if"
+                " there is none."
             )
         self._fs.pipe_file(lock, owner)
 

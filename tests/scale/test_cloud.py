@@ -135,6 +135,8 @@ def test_one_batch_at_a_time_works_in_a_store(store, run):
     assert status == 2 and "(process 1 on elsewhere); wait for its end, or delete memory://bucket/out/.mima" in said
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
+    store.pipe_file(lock, b"[]")
+    assert "its lock cannot be read" in run("--limit", 1)[-1]
     store.pipe_file(lock, json.dumps({"pid": dead.pid, "host": socket.gethostname()}).encode())
     assert run("--limit", 1)[0] == 0 and not store.exists(lock)
 
