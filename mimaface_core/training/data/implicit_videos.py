@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
@@ -80,7 +79,7 @@ def make_video_moves(
     tracker = face_tracker()
     with host.current().progress(len(videos), "videos of people in motion") as progress:
         for video in videos:
-            stem = _stem(video)
+            stem = f"video-{video.stem}"
             if not (moves / f"{stem}-000.safetensors").is_file():
                 try:
                     followed = follow_longest(video, tracker, frames)
@@ -150,9 +149,3 @@ def spoken_in(video: PersonVideo, followed: Followed, net: VoiceNet) -> SpokenMo
     speech = speech[2 * round(followed.start * RATE / fps) :]
     count = min(len(codes), len(speech) // 2)
     return SpokenMotion(speech[: 2 * count], codes[None, :count]) if count >= LOWEST_FRAMES else None
-
-
-def _stem(video: PersonVideo) -> str:
-    """Name of a video's files: readable, and no other's."""
-    name = re.sub(r"\W+", "-", video.name, flags=re.ASCII)[-60:].strip("-")
-    return f"video-{name}-{sha256(video.name.encode()).hexdigest()[:10]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from ...errors import InputError
@@ -30,6 +31,13 @@ class PersonVideo:
     path: Path
     name: str
     person: str
+
+    @property
+    def stem(self) -> str:
+        """Name for files that are made of it: readable, and no other's."""
+        # no dots: readers of tar files take the part before the first one for the sample's name
+        readable = re.sub(r"\W+", "-", self.name, flags=re.ASCII)[-80:].strip("-")
+        return f"{readable}-{sha256(self.name.encode()).hexdigest()[:10]}"
 
     def state(self) -> list[int]:
         """Size and time of the last change (ns), by which a changed video is recognised; of a folder, its images."""

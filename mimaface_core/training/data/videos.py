@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -126,10 +124,7 @@ class _Record:
     def __init__(self, data: Path, video: PersonVideo, frames: int) -> None:
         self.video, self.frames = video, frames
         self._state = [*video.state(), frames]
-        key = sha256(video.name.encode()).hexdigest()[:10]
-        # no dots: readers of tar files take the part before the first one for the sample's name
-        self._stem = re.sub(r"\W+", "-", video.name, flags=re.ASCII)[-80:].strip("-") + "-" + key
-        self._data, self.path = data, data / RECORDS / f"{self._stem}.json"
+        self._data, self.path = data, data / RECORDS / f"{self.video.stem}.json"
 
     def read(self) -> _Outcome | None:
         """Outcome of an earlier run; None when the video is new, unfinished or has changed, or a sample is gone."""
@@ -144,11 +139,11 @@ class _Record:
 
     def sample_path(self, number: int) -> Path:
         """Path of the video's sample `number`."""
-        return self._data / f"{self._stem}-{number:05d}.safetensors"
+        return self._data / f"{self.video.stem}-{number:05d}.safetensors"
 
     def clear(self) -> None:
         """Remove the samples of an unfinished run, or of another state of the video."""
-        for path in self._data.glob(f"{self._stem}-*"):
+        for path in self._data.glob(f"{self.video.stem}-*"):
             path.unlink()
 
     def write(self, samples: int, skipped: str) -> None:
