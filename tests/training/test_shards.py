@@ -9,7 +9,7 @@ import torch
 
 from mimaface.cli import main as cli
 from mimaface.mimaface_core.errors import InputError
-from mimaface.mimaface_core.training.data.dataset import sample_path, save_sample
+from mimaface.mimaface_core.training.data.dataset import StoredSample, sample_path, save_sample
 from mimaface.mimaface_core.training.data.shards import SampleShards, write_shards
 from mimaface.mimaface_core.training.data.torch_datasets import SampleFolder
 from mimaface.mimaface_core.training.people.synthesis import make_sample
@@ -22,6 +22,14 @@ def data(tmp_path_factory):
     for number in range(5):
         save_sample(sample_path(folder, number), sample, person="abc"[number % 3])
     return folder
+
+
+def test_equal_samples_are_equal_files(tmp_path):
+    sample, written = make_sample(0, 1), set()
+    for _ in range(12):  # the library orders notes by chance
+        save_sample(tmp_path / "a.safetensors", sample, person="Æ 1")
+        written.add((tmp_path / "a.safetensors").read_bytes())
+    assert len(written) == 1 and StoredSample(tmp_path / "a.safetensors").person == "Æ 1"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def sample_path(folder: Path, seed: int) -> Path:
 
 
 def save_sample(path: Path, sample: Sample, person: str, kind: str = "synthetic") -> None:
-    """Write a sample; the file appears under its name only when complete.
+    """Write a sample; the file appears under its name only when complete. Equal samples give equal bytes.
 
     Args:
         path: of the file.
@@ -35,13 +35,23 @@ def save_sample(path: Path, sample: Sample, person: str, kind: str = "synthetic"
     Raises:
         OSError, SafetensorError: the file cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {"source": _bytes(sample.source), "motion": sample.motion.contiguous(), "weight": sample.weight}
     for i, (target, render) in enumerate(zip(sample.targets, sample.renders, strict=True)):
         tensors[f"target_{i:02d}"], tensors[f"render_{i:02d}"] = _bytes(target), _bytes(render)
     with replacing(path) as part:
-        save_file(tensors, part, {"person": person, "kind": kind})
+        part.write_bytes(_ordered(save(tensors, {"person": person, "kind": kind})))
+
+
+def _ordered(content: bytes) -> bytes:
+    """A safetensors file with its notes in order; the library puts them in another one each time."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def _bytes(data: bytes) -> Tensor:
