@@ -39,7 +39,7 @@ demo: $(INSTALLED)
 
 # threads that wait asleep: beside other work the tests take a tenth of the time
 test: $(INSTALLED)
-	@OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest
+	@OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # Campaigns, to be steered by ARGS: make fuzz ARGS="--minutes 30 --seed 2"; make kill ARGS="--kills 20"
 fuzz kill load: $(INSTALLED)

@@ -73,9 +73,9 @@ class Bench:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def times(self, work: Callable[[], object], least: int = 3) -> list[float]:
-        """Seconds of at least so many calls, until the budget is spent; after one or two for nothing, if several."""
-        for _ in range(2 if self.device.type == "cuda" else least > 1):
+    def times(self, work: Callable[[], object], least: int = 3, warm: bool = False) -> list[float]:
+        """Seconds of at least so many calls, until the budget is spent; after one or two for nothing, if not `warm`."""
+        for _ in range(0 if warm else 2 if self.device.type == "cuda" else least > 1):
             work()
         times, begin = [], time.perf_counter()
         while len(times) < least or (time.perf_counter() - begin < self.budget and len(times) < 50):
@@ -94,12 +94,13 @@ class Bench:
         count: float = 1,
         flops: float | None = None,
         least: int = 3,
+        warm: bool = False,
     ) -> Row:
         """Measure work that makes `count` frames, as `times`; its FLOPs are counted where they are not given."""
         flops = count_flops(work) if flops is None else flops
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        times = self.times(work, least)
+        times = self.times(work, least, warm)
         row = Row(what, str(dtype)[6:], count, statistics.median(times), min(times), max(times), peak(), flops)
         self.rows.append(row)
         print(row.line(self.ceiling(dtype)), flush=True)

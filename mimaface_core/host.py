@@ -138,6 +138,11 @@ class Host:
             return self._low_memory
         return os.environ.get("MIMAFACE_LOW_MEMORY", "") not in ("", "0")
 
+    @property
+    def compiles(self) -> bool:
+        """Whether U-Nets are compiled (MIMAFACE_COMPILE=1), which pays on a GPU in long runs alone."""
+        return self.device.type == "cuda" and os.environ.get("MIMAFACE_COMPILE", "") not in ("", "0")
+
     def load(self, module: Module) -> AbstractContextManager[Module]:
         """Move a model to the device at once; as a context, it is needed there until the block ends.
 

@@ -3,6 +3,11 @@
 import os
 import tempfile
 
+# Processes that share the tests share the processor's cores; PyTorch reads this when it is imported.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    shared = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, shared)))
+
 from support import checkout  # noqa: F401 - first, since the fixtures import the package
 from support.comfyui_server import base, server  # noqa: F401
 from support.people import tiny_people  # noqa: F401

@@ -132,7 +132,7 @@ def _clips(
     previews: bool,
     kept: KeptClips | None,
 ) -> Iterator[Tensor]:
-    total = schedule[-1][-1] + 1
+    total, current = schedule[-1][-1] + 1, host.current()
     latents: Tensor | None = None
     carried: Tensor | None = None
     sampling = torch.Generator().manual_seed(settings.seed)
@@ -169,7 +169,7 @@ def _clips(
             overlap=settings.overlap,
             generator=generator,
             on_step=lambda estimate, report=report, area=area: report(area.placed(estimate)),  # type: ignore[misc]
-            apart=host.current().low_memory,
+            apart=current.low_memory or current.compiles,  # one compiled network for runs with guidance and without
         )
 
         latents = area.placed(part)

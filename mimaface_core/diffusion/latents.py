@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TARGETS = ("picture", "residual")
+GPU_BATCH = 6  # frames coded together on a GPU
 AUTOENCODERS = ("AutoencoderTiny", "AutoencoderKL")
 
 
@@ -54,7 +55,7 @@ class LatentSpace:
         vae: `AutoencoderTiny` or `AutoencoderKL`.
         target: `picture` or `residual`.
         scale: brings the residual near unit variance.
-        batch: frames coded together; when None two, or one on a host that is low in memory.
+        batch: frames coded together; when None two, more on a GPU, or one on a host that is low in memory.
         colour: whether a residual changes colours, or brightness alone (for an autoencoder too small for hues).
         sampled: whether renders are encoded to samples of `AutoencoderKL`'s distribution, as released, or to its mode.
         final: the weights stay as they are, so that `tiny.TinyCoder` may do what it can do on a CPU.
@@ -93,7 +94,8 @@ class LatentSpace:
     @property
     def batch(self) -> int:
         """Frames coded together."""
-        return self._batch or (1 if host.current().low_memory else 2)
+        current = host.current()
+        return self._batch or (1 if current.low_memory else GPU_BATCH if current.device.type == "cuda" else 2)
 
     @property
     def channels(self) -> int:

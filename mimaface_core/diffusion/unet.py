@@ -12,6 +12,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from .compiled import run_compiled
+
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 
@@ -95,8 +97,10 @@ def predict(unet: nn.Module, sample: Tensor, timestep: Tensor, context: Tensor) 
     # diffusers folds frames into the batch and, from 0.31 on, expects the context folded likewise.
     folded = rearrange(context, "b f t d -> (b f) t d").to(dtype)
     frames = sample.to(dtype)
+    # one number type for the whole and the fractional timesteps of all samplers, so that it is compiled once
+    timestep = torch.as_tensor(timestep, dtype=torch.float32, device=frames.device)
     if isinstance(unet.config, MotionConfig):
-        return unet(frames, timestep, encoder_hidden_states=folded).sample.to(sample.dtype)
+        return run_compiled(unet, frames, timestep, encoder_hidden_states=folded).sample.to(sample.dtype)
     images = rearrange(frames, "b c f h w -> (b f) c h w")
-    output = unet(images, timestep, encoder_hidden_states=folded).sample.to(sample.dtype)
+    output = run_compiled(unet, images, timestep, encoder_hidden_states=folded).sample.to(sample.dtype)
     return rearrange(output, "(b f) c h w -> b c f h w", b=len(sample))

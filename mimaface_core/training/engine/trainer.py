@@ -143,13 +143,14 @@ class Trainer:
             batch = send_to_device(draw(self.generator(self.step, number)), self.accelerator.device)
             with self.accelerator.accumulate(self.model):
                 losses = self.model(**batch)
-                means = self._mean_losses(losses)
-                self._refuse_not_finite(means["loss"], "loss")
                 self.accelerator.backward(losses["loss"])
+                norm = None
                 if self.accelerator.sync_gradients:
                     norm = self.accelerator.clip_grad_norm_(self.trained, MAX_GRADIENT_NORM)
-                    if self.accelerator.scaler is None:  # a scaler skips such a step by itself
-                        self._refuse_not_finite(float(norm), "gradient")
+                means = self._mean_losses(losses)  # only now, since it waits for the device
+                self._refuse_not_finite(means["loss"], "loss")
+                if norm is not None and self.accelerator.scaler is None:  # a scaler skips such a step by itself
+                    self._refuse_not_finite(float(norm), "gradient")
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
             total = {name: total.get(name, 0.0) + value / self.settings.accumulate for name, value in means.items()}

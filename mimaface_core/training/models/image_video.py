@@ -176,6 +176,7 @@ def train_image(config: TrainingConfig, data: Path, out: Path) -> None:
     depends = {**_sections(config), "identity": config.identity, "autoencoder": key}
     saved = ("unet", "appearance", "identity", "scale")
     trainer = Trainer("image", out, model, saved, settings, config.precision, depends)
+    latents = latents.near(trainer.accelerator.device)
 
     def draw(generator: torch.Generator) -> Batch:
         rows = latents.rows[torch.randint(len(latents.rows), (settings.batch,), generator=generator)]
@@ -217,6 +218,7 @@ def train_video(config: TrainingConfig, data: Path, out: Path) -> None:
     model = VideoModel(config, networks, scale)
     depends = {**_sections(config), "autoencoder": key, "image": {"step": step}}
     trainer = Trainer("video", out, model, ("unet",), settings, config.precision, depends)
+    latents = latents.near(trainer.accelerator.device)
 
     def draw(generator: torch.Generator) -> Batch:
         chosen = latents.clips[torch.randint(len(latents.clips), (settings.batch,), generator=generator)]

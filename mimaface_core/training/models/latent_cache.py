@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -37,6 +37,7 @@ class Latents:
         rows: [K, 2], sample and frame of every encoded frame.
         clips: [C], samples with all their frames.
         paths: the samples' files.
+        pack: the tensors of all samples one after another, where they lie in a device's memory.
     """
 
     samples: list[dict[str, Tensor]]
@@ -44,6 +45,7 @@ class Latents:
     rows: Tensor
     clips: Tensor
     paths: list[Path]
+    pack: dict[str, Tensor] = field(default_factory=dict)
 
     def frames(self, rows: Tensor, names: tuple[str, ...] = FRAME_TENSORS) -> dict[str, Tensor]:
         """Tensors of single frames.
@@ -55,6 +57,10 @@ class Latents:
         Returns:
             [B, …] each, float32.
         """
+        if self.pack:
+            first = (self.rows[:, 1] == 0).nonzero()[:, 0]  # row of each sample's first frame
+            places = (first[rows[:, 0]] + rows[:, 1]).to(self.pack["motion"].device)
+            return {name: self.pack[name][places].float() for name in names}
         return {
             name: torch.stack([self.samples[sample][name][frame] for sample, frame in rows.tolist()]).float()
             for name in names
@@ -79,6 +85,8 @@ class Latents:
 
     def sources(self, samples: Tensor) -> Tensor:
         """Source crops, uint8 [B, 3, 224, 224], of samples [B]."""
+        if self.pack:
+            return self.pack["source"][samples.to(self.pack["source"].device)]
         return torch.stack([self.samples[i]["source"] for i in samples.tolist()])
 
     def views(self, samples: Tensor, generator: torch.Generator) -> Tensor:
@@ -89,6 +97,24 @@ class Latents:
             views = self.samples[int(same[_below(len(same), generator)])]["views"]
             chosen.append(views[_below(len(views), generator)])
         return torch.stack(chosen)
+
+    def near(self, device: torch.device) -> Latents:
+        """The same in a GPU's memory, where a batch is gathered at once, if a quarter of what is free holds it."""
+        if device.type != "cuda":
+            return self
+        needed = sum(x.nbytes for sample in self.samples for x in sample.values())
+        if needed > torch.cuda.mem_get_info(device)[0] / 4:
+            return self
+        return self.packed(device)
+
+    def packed(self, device: torch.device) -> Latents:
+        """The same on a device, the samples' tensors being parts of one for each name."""
+        frames = {name: torch.cat([s[name] for s in self.samples]).to(device) for name in FRAME_TENSORS}
+        whole = {name: torch.stack([s[name] for s in self.samples]).to(device) for name in ("source", "views")}
+        lengths = [len(sample["motion"]) for sample in self.samples]
+        parts = {name: x.split(lengths) for name, x in frames.items()} | {name: x.unbind() for name, x in whole.items()}
+        samples = [{name: x[number] for name, x in parts.items()} for number in range(len(self.samples))]
+        return replace(self, samples=samples, pack=frames | whole)
 
     def residual_scale(self) -> float:
         """The factor that brings target − render, weighted as in the loss, to unit variance."""
