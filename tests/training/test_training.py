@@ -166,6 +166,21 @@ def test_latents_are_encoded_once_and_people_are_held_out(trained):
     assert views.shape == (3, 3, 224, 224) and not torch.equal(views[:1], source)
 
 
+def test_latents_in_the_memory_of_a_device_give_the_same_batches(trained):
+    folder, config = trained
+    learned, _, _ = split_latents(config, folder / "data", folder / "out")
+    near, rows = learned.packed(torch.device("cpu")), learned.rows[torch.tensor([2, 0, 3])]
+    for one, other in (
+        (learned.frames(rows), near.frames(rows)),
+        (learned.clip(learned.clips[:1], torch.tensor([1]), 2), near.clip(learned.clips[:1], torch.tensor([1]), 2)),
+        ({"source": learned.sources(rows[:, 0])}, {"source": near.sources(rows[:, 0])}),
+    ):
+        assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    views = [x.views(rows[:, 0], torch.Generator().manual_seed(0)) for x in (learned, near)]
+    assert torch.equal(*views)
+    assert learned.near(torch.device("cpu")) is learned
+
+
 @pytest.mark.parametrize("kind", ["sample", "epsilon", "v_prediction"])
 def test_the_prediction_target_determines_the_clean_latents(kind):
     diffusion = ForwardDiffusion(SchedulerEntry(prediction_type=kind, timestep_spacing="trailing"), "even")
