@@ -23,7 +23,7 @@ from .morphable.bundled.face_mesh import (
     RIGHT_MOUTH_CORNER,
     RIGHT_UPPER_LID_MIDDLE,
 )
-from .motion.track import BUNDLED, MotionTrack
+from .motion.track import BUNDLED
 from .reprojection.renderer import ReprojectionRenderer
 from .tensors import to_uint8
 
@@ -73,7 +73,7 @@ class Preview:
         renderer = self.renderer(size)
         with torch.inference_mode():
             motion = edit(self._track, controls=value.controls, neutral_first=value.neutral_first)
-            posed = renderer.pose(self._placed(motion, renderer.size))
+            posed = renderer.pose(motion)
             image = renderer.draw_posed(posed, freedom=False)[0]
             return to_uint8((image.permute(1, 2, 0) + 1) / 2), handles(posed.points[0, :, :2] / renderer.size)
 
@@ -83,18 +83,11 @@ class Preview:
         if size not in self._renderers:
             side = self._crop.shape[-1]
             crop = F.interpolate(self._crop[None], size=(size, size), mode="area")[0] if size < side else self._crop
-            landmarks, track = self._landmarks * (size / side), self._placed(self._track, size)
-            self._renderers[size] = ReprojectionRenderer(bundled_face(), crop, landmarks, track)
+            self._renderers[size] = ReprojectionRenderer(bundled_face(), crop, self._landmarks, self._track)
         self._renderers.move_to_end(size)
         while len(self._renderers) > KEPT_SIZES:
             self._renderers.popitem(last=False)
         return self._renderers[size]
-
-    def _placed(self, track: MotionTrack, size: int) -> MotionTrack:
-        """The track in a crop of another size."""
-        alignment = track.alignment.clone()
-        alignment[..., :2] *= self._crop.shape[-1] / size
-        return track.replace(alignment=alignment)
 
 
 def handles(places: Tensor) -> dict[str, tuple[float, float]]:

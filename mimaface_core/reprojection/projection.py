@@ -42,3 +42,10 @@ def unproject(model: MorphableModel, pixels: Tensor, depth: Tensor, source: Moti
     c, alignment = source.coefficients, source.alignment[0]
     world = model.camera_points(pixels @ alignment[:, :2].T + alignment[:, 2], depth)
     return (world - c.translation) @ model.rotation(c.angles)[0].T
+
+
+def in_pixels(track: MotionTrack, pixel: float) -> MotionTrack:
+    """A track in a crop whose side is `pixel` times that of the track's own crop."""
+    alignment = track.alignment.clone()
+    alignment[..., :2] /= pixel
+    return track.replace(alignment=alignment)

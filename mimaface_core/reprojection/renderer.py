@@ -41,7 +41,7 @@ from .outline import Outline, soften_edges
 from .parts import draw_parts
 from .photo_analysis import SHUT_EYE, analyse_photo
 from .photo_shape import openings
-from .projection import project
+from .projection import in_pixels, project
 from .sampling import PixelBox, extent, pixel_box, sample, sample_where, stretch
 
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
@@ -82,8 +82,8 @@ class ReprojectionRenderer:
     Args:
         face: the bundled model.
         crop: [3, S, S] in ±1, the photograph.
-        landmarks: [478, 3] in crop pixels.
-        source: its track, one frame.
+        landmarks: [478, 3] in pixels of a crop of 512, whatever S is.
+        source: its track, one frame; this one's and all others' alignments are of such a crop, too.
         device: where it draws; the photograph is analysed where its tensors lie, on the CPU.
     """
 
@@ -96,7 +96,9 @@ class ReprojectionRenderer:
         device: torch.device | str = "cpu",
     ) -> None:
         self.size = crop.shape[-1]
-        self.photo = moved(analyse_photo(face, crop, landmarks, source), device)
+        self._pixel = self.size / CROP_SIZE  # of a crop of the usual size, in pixels of this one
+        own = in_pixels(source, self._pixel)
+        self.photo = moved(analyse_photo(face, crop, landmarks * self._pixel, own), device)
         self.face = face = moved(face, device)
         corners = self.photo.shape[torch.tensor(EYE_CORNERS)]
         self._shut = self.photo.openings[:2] < SHUT_EYE * (corners[:, 0] - corners[:, 1]).norm(dim=-1)
@@ -105,7 +107,6 @@ class ReprojectionRenderer:
         planes = pixel_box(whole, 0, self.size).centres.permute(2, 0, 1).contiguous()
         self._centres = planes.permute(1, 2, 0)
         self._skin_triangles = face.model.triangles[: face.part_triangles["head"].stop]
-        self._pixel = self.size / CROP_SIZE  # of a crop of the usual size, in pixels of this one
         self._closed = [extent(layer) for layer in self.photo.closed]
         self._rest = self.pose(source).points[..., :2]
 
@@ -129,7 +130,7 @@ class ReprojectionRenderer:
     @torch.no_grad()
     def pose(self, track: MotionTrack) -> Posed:
         """The face as it stands in the frames of a track."""
-        track = moved(track, self._centres.device)
+        track = moved(in_pixels(track, self._pixel), self._centres.device)
         shape = self.shapes(track)
         return Posed(shape, self._points(shape, track), track)
 
@@ -169,7 +170,7 @@ class ReprojectionRenderer:
         Returns:
             [N, 1, S, S]; 1 in open eyes and in the mouth.
         """
-        layer, track = moved((layer, track), self._centres.device)
+        layer, track = moved((layer, in_pixels(track, self._pixel)), self._centres.device)
         skin = self._warped_skin(self._points(self.shapes(track), track))
         carried = sample(layer, skin.source_pixels).clamp(min=0)
         return torch.where(skin.cover[:, None], carried, 1)
