@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,10 +24,11 @@ from .face.implicit_source import ImplicitSource
 from .face.live_driver import DriverFace, checked_frame
 from .face.source import SourceFace
 from .implicit_live import LiveDriver
+from .implicit_pipeline import encode_implicit
 from .motion.track import MotionTrack
 from .packs.implicit_pack import ImplicitPack
 from .packs.pack import ModelPack
-from .pipeline import retarget
+from .pipeline import measure, retarget
 
 CLIP_FRAMES, OVERLAP = 4, 1  # of live clips: shorter ones wait for less, and cost more a frame
 
@@ -174,6 +176,15 @@ class _Clips:
     def add(self, frames: Tensor, state: LoopState) -> None:  # noqa: ARG002  # shown, not kept
         """Keep what the next clip needs to know; the loop counts one clip before it, however many there were."""
         self.state = replace(state, clips=1)
+
+
+def live_source(pack: ModelPack | ImplicitPack, image: str | Path | Tensor) -> SourceFace | ImplicitSource:
+    """The person in a photograph, a path or [H, W, 3] in 0–1, as a pack of either kind takes it.
+
+    Raises:
+        InputError: the file cannot be read, or shows no face.
+    """
+    return encode_implicit(pack, image) if isinstance(pack, ImplicitPack) else measure(pack, image)[0]
 
 
 def live_driver(
