@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -133,12 +134,11 @@ class FileFeed(ReadFeed):
         super().__init__()
 
     def _read(self) -> None:
-        while True:
-            began = time.monotonic()
-            for number, frame in enumerate(self._frames):
-                if self._closed.wait(max(0.0, began + float(number / self._frames.fps) - time.monotonic())):
-                    return
-                self.put(frame.numpy)
+        began = time.monotonic()
+        for number, frame in enumerate(chain.from_iterable(repeat(self._frames))):
+            if self._closed.wait(max(0.0, began + float(number / self._frames.fps) - time.monotonic())):
+                return
+            self.put(frame.numpy)
 
 
 def check_feed(name: str) -> None:

@@ -76,12 +76,13 @@ def main() -> None:
 
 
 def draw_stream(source: Path, person: Tensor) -> None:
-    """The thumbnail of the workflow for a camera; `person` is the photograph."""
+    """The thumbnail of the workflow for a camera, and the help page's image; `person` is the photograph."""
     pack = load_implicit()
     driver = LiveDriver(pack, encode_implicit(pack, source))
     camera = frames(DRIVER, (0, TURN_FRAME))
     moved = [driver.add(frame) for frame in camera]
     tiles([[person, camera[1], moved[1]]], 200, ROOT / "workflows" / "stream.jpg")
+    tiles([[camera[1], moved[1]]], 160, ROOT / "web" / "docs" / "MIMAFaceStream" / "drawn.jpg")
 
 
 def draw_by_hand(source: Path, person: Tensor, out: Path) -> None:

@@ -15,7 +15,6 @@ from torch import Tensor
 from mimaface.cli.demo import DRIVER
 from mimaface.mimaface_core.editing import keyframes_of
 from mimaface.mimaface_core.face.crop import CROP_SIZE, PLANE
-from mimaface.mimaface_core.implicit_live import LiveDriver
 from mimaface.mimaface_core.media.image import read_image
 from mimaface.mimaface_core.media.provenance import own_watermark
 from mimaface.mimaface_core.media.read import Clip
@@ -129,7 +128,6 @@ def draw_help(portrait: Path, photograph: Path, result: Path) -> None:
         scored,
         expressions,
         drawn_implicitly,
-        streamed,
     ):
         draw(scene)
 
@@ -242,15 +240,6 @@ def drawn_implicitly(scene: Scene) -> None:
     video = RenderImplicit.execute(pack, source, motion, "relative", True).args[0]
     shown = frames(Path(video.get_stream_source()), (*LOOKS[:1], TALKS, TURNS))
     tiles([[crop, *shown]], SIDE, page("RenderImplicit", "drawn.jpg"))
-
-
-def streamed(scene: Scene) -> None:
-    """What a camera shows, and the photograph that moves with it."""
-    pack = LoadPack.execute("bundled-implicit").args[0]
-    driver = LiveDriver(pack, EncodeImplicit.execute(pack, to_float(scene.photograph)[None], -1).args[0])
-    camera = frames(DRIVER, (0, *LOOKS[:1], TALKS, TURNS))
-    drawn = [driver.add(frame) for frame in camera]
-    tiles([camera[1:], drawn[1:]], SIDE, page("Stream", "drawn.jpg"))
 
 
 def marked(scene: Scene) -> None:

@@ -188,11 +188,11 @@ def fit_shapes(
         local = (world - translation[:, None]) @ rotation.transpose(1, 2)
         if trust is not None:
             local = shape + trust[..., None] * (local - shape)
-        identity, expression, shape = solve(local)
+        person, expression, shape = solve(local)
         modelled = model.camera - (shape @ rotation + translation[:, None])[..., 2]
         tracked = tracked_depth(model, mesh, model.focal / modelled.mean(1), weight)
         depth = modelled + TRACKED_DEPTH_SHARE * (tracked - modelled)
-    return ShapeFit(identity, expression, rotation, translation, local, shape, modelled)
+    return ShapeFit(person, expression, rotation, translation, local, shape, modelled)
 
 
 def _first_depth(model: MorphableModel, mesh: Tensor, shape: Tensor, weight: Tensor) -> Tensor:

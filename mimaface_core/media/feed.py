@@ -36,7 +36,7 @@ def check_address(address: str) -> None:
     try:
         scheme, host = urlsplit(address).scheme.lower(), urlsplit(address).hostname
     except ValueError:
-        scheme = host = None
+        scheme, host = "", None
     if scheme not in SCHEMES or not host or not address.isprintable() or " " in address:
         raise InputError(
             f"'{address[:200]}' is no address of a feed; give one that begins with {', '.join(SCHEMES[:-1])} or"
