@@ -17,7 +17,7 @@ from ..mimaface_core.implicit_live import LiveDriver
 from ..mimaface_core.live import LiveClips, live_driver
 from ..mimaface_core.packs.find import AnyPack
 from .comfyui.schema import io
-from .extract_3dmm import tracker_fault, tracker_input
+from .extract_3dmm import UNCONNECTED, tracker_fault, tracker_input
 from .node import Node, verdict
 from .sockets import CATEGORY, ImplicitSource, Pack, Source
 from .streams import frames_of
@@ -68,7 +68,7 @@ class Stream(Node):
 
     @classmethod
     def validate_inputs(cls, tracker: str | None = None) -> bool | str:
-        return verdict(cls.option_fault(tracker=tracker) or tracker_fault(tracker, ...))
+        return verdict(cls.option_fault(tracker=tracker) or tracker_fault(tracker, UNCONNECTED))
 
     @classmethod
     def execute(
