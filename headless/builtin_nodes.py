@@ -48,6 +48,33 @@ class LoadImage(io.ComfyNode):
         return io.NodeOutput(pixels[None], (torch.zeros(64, 64) if mask is None else mask)[None])
 
 
+class WebcamCapture(io.ComfyNode):
+    """An image of a camera as IMAGE [1, H, W, 3]; here it is a file, as the page stores it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="WebcamCapture",
+            display_name="Webcam Capture",
+            category="image",
+            inputs=[
+                io.Custom("WEBCAM").Input("image"),
+                io.Int.Input("width", default=0, min=0, max=16384, step=1),
+                io.Int.Input("height", default=0, min=0, max=16384, step=1),
+                io.Boolean.Input("capture_on_queue", default=True),
+            ],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image: str, **_: Any) -> io.NodeOutput:
+        from ..mimaface_core.media.image import read_image
+        from ..mimaface_core.media.marks.report import name_marks
+
+        name_marks(image, "the image")
+        return io.NodeOutput(read_image(image)[None, ..., :3])
+
+
 class LoadVideo(io.ComfyNode):
     """A video file as VIDEO; nothing is decoded yet."""
 
@@ -242,6 +269,7 @@ class PreviewImage(io.ComfyNode):
 
 BUILTIN_NODES: list[type[io.ComfyNode]] = [
     LoadImage,
+    WebcamCapture,
     LoadVideo,
     LoadAudio,
     GetVideoComponents,

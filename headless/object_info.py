@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+CAMERA = "WEBCAM"  # whose value is an image file that the page has taken
+WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", CAMERA)
 UPLOAD_KINDS = ("image", "video", "audio", "file")
 
 NodeInfo = dict[str, Any]
@@ -25,6 +26,8 @@ class InputSlot(NamedTuple):
     @property
     def upload(self) -> str | None:
         """`image`, `video`, `audio` or `file`: what its upload button takes; None without one."""
+        if CAMERA in self.types:
+            return "image"
         return next((kind for kind in UPLOAD_KINDS if self.options.get(f"{kind}_upload")), None)
 
 

@@ -11,23 +11,21 @@ from .arguments import IMPLICIT_PACK, IMPLICIT_SOURCE
 from .audio.live import LiveVoice
 from .audio.pauses import Pauses
 from .audio.speech import SAMPLE_RATE
-from .errors import InputError
-from .face.crop import CROP_SIZE, crop_matrix, to_uint8_array, transform_points, warp
-from .face.detect import FaceTracker, face_tracker
+from .face.crop import CROP_SIZE, crop_matrix, warp
+from .face.detect import FaceTracker
 from .face.faces import MAX_FACES_CLIP
-from .face.follow import ChosenFace
 from .face.implicit_source import ImplicitSource
+from .face.live_driver import DriverFace, checked_frame
 from .implicit.face_codes import motion_codes
-from .implicit.motion import RATE, ImplicitMotion
+from .implicit.motion import ImplicitMotion
 from .implicit.render import ABSOLUTE, measure_motion
 from .implicit.sampler import ANCESTRAL
 from .implicit.speech import Speaker, SpeakSettings
 from .implicit_pipeline import SpokenCodes, render_implicit
-from .media.frames import check_image
 from .packs.implicit_pack import ImplicitPack
 from .tensors import to_float
+from .tracker.face import Face
 
-KNOWN = 12  # first frames of a driver, by which it is known who that is
 WAIT, OVERLAP = 12, 5  # frames: of speech that a window waits for, and that pass over into the next
 STEPS = 8  # of the ancestral sampler
 
@@ -140,28 +138,29 @@ class LiveDriver:
         tracker: finds the face; or the name of one, see `face.detect.face_tracker`.
 
     Attributes:
-        found: whether the last frame showed the face.
+        latency: frames that the result is behind the driver, beside the time of computing: 0.
     """
+
+    latency = 0
 
     @checks.checked(pack=IMPLICIT_PACK, source=IMPLICIT_SOURCE, face=checks.whole(-1, MAX_FACES_CLIP - 1))
     def __init__(
         self, pack: ImplicitPack, source: ImplicitSource, face: int = -1, tracker: FaceTracker | str = "auto"
     ) -> None:
-        self._pack, self._source, self._face = pack, source, face
-        self._tracker = face_tracker(tracker) if isinstance(tracker, str) else tracker
-        self.found = False
-        self._size: torch.Size | None = None
+        self._pack, self._source = pack, source
+        self._face = DriverFace(face, tracker)
         self._drawn: Tensor | None = None
-        self._known: list[Tensor] = []  # landmarks of first frames
-        self._matrix: Tensor | None = None  # to the crop, where the face was first
-        self._first: Tensor | None = None  # code of the driver at rest
         self.rest()
+
+    @property
+    def found(self) -> bool:
+        """Whether the last frame showed the face."""
+        return self._face.found
 
     def rest(self) -> None:
         """Take the pose in which the driver is found next as the source's own, in place of the first one's."""
-        self._tracker.start_clip()
-        self._chosen = ChosenFace(self._tracker, self._face)
-        self._known, self._matrix, self._first = [], None, None
+        self._face.start()
+        self._codes = _LiveCodes(self._pack)
 
     def motion(self, frame: Tensor | np.ndarray) -> ImplicitMotion | None:
         """The motion code of the next frame [H, W, 3], uint8 or float in 0–1; None where the face is not found.
@@ -170,22 +169,14 @@ class LiveDriver:
             InputError: another shape, values that no image has, or the first frame with a face shows fewer than `face`
                 asks for.
         """
-        frame = _checked(frame)
-        if frame.shape != self._size:  # another camera
-            self._size = frame.shape
+        frame = checked_frame(frame)
+        if self._face.is_new_view(frame):
             self.rest()
-        found = self._chosen.find(to_uint8_array(frame), 0)
-        self.found = found is not None
-        if found is None:
+        face = self._face.find(frame)
+        if face is None:
             return None
-        landmarks = torch.from_numpy(found.landmarks)
-        if self._matrix is None:
-            self._matrix = crop_matrix(landmarks, self._pack.manifest.face_share)
-        code = self._code(frame, landmarks)
-        if self._first is None:
-            self._first = code
-        own = self._source.posture
-        return ImplicitMotion((own + code - self._first).clamp(-1, 1)[None], groups=self._pack.groups)
+        change = self._codes.change(frame, face)
+        return ImplicitMotion((self._source.posture + change).clamp(-1, 1)[None], groups=self._pack.groups)
 
     def add(self, frame: Tensor | np.ndarray) -> Tensor:
         """The source [S, S, 3] in 0–1 as the next frame's face moves; as before where it is not found."""
@@ -195,30 +186,28 @@ class LiveDriver:
             (self._drawn,) = torch.cat(list(render_implicit(self._pack, self._source, motion, ABSOLUTE)))
         return self._drawn
 
-    def _code(self, frame: Tensor, landmarks: Tensor) -> Tensor:
-        """The motion code [K] of a frame with landmarks [478, 3]."""
-        pack, matrix = self._pack, self._matrix
-        assert matrix is not None
-        if pack.movements is None:
-            size = pack.generator.size
-            crop = warp(to_float(frame).permute(2, 0, 1) * 2 - 1, matrix * (size / CROP_SIZE), size)
-            with host.current().load(pack.generator):
-                return next(measure_motion(pack.generator, [crop[None]]))[0]
-        points = transform_points(matrix, landmarks)
-        # fitted beside the first frames, so that it is always the same person
-        track = pack.extractor.fit(torch.stack([*self._known, points]), RATE)
-        if len(self._known) < KNOWN:
-            self._known.append(points)
-        return motion_codes(track, pack.movements)[-1]
 
+class _LiveCodes:
+    """How the motion code of a face departs from that of its first frame."""
 
-def _checked(frame: Tensor | np.ndarray) -> Tensor:
-    """A driver's frame [H, W, 3], uint8 or float in 0–1."""
-    checks.kind(Tensor, np.ndarray, remedy="give an image [H, W, 3]")("frame", frame)
-    frame = torch.as_tensor(frame)
-    if frame.ndim != 3 or frame.shape[2] != 3 or not frame.numel():
-        raise InputError(f"A frame must have shape [H, W, 3], not {list(frame.shape)}.")
-    if frame.dtype != torch.uint8 and not frame.is_floating_point() or not frame.isfinite().all():
-        raise InputError("A frame must be uint8, or finite floats in 0–1.")
-    check_image(frame)
-    return frame
+    def __init__(self, pack: ImplicitPack) -> None:
+        self._pack = pack
+        self._fit = None if pack.movements is None else pack.extractor.live()
+        self._matrix: Tensor | None = None  # to the generator's crop, where the face was first
+        self._first: Tensor | None = None
+
+    def change(self, frame: Tensor, face: Face) -> Tensor:
+        """The departure [K] of the next frame, whose code the pack's movements tell, else its generator."""
+        pack = self._pack
+        if self._fit is not None and pack.movements is not None:
+            first, now = motion_codes(self._fit.add(frame, face), pack.movements)
+            return now - first
+        size = pack.generator.size
+        if self._matrix is None:
+            share = pack.manifest.face_share
+            self._matrix = crop_matrix(torch.from_numpy(face.landmarks), share) * (size / CROP_SIZE)
+        crop = warp(to_float(frame).permute(2, 0, 1) * 2 - 1, self._matrix, size)
+        with host.current().load(pack.generator):
+            code = next(measure_motion(pack.generator, [crop[None]]))[0]
+        self._first = code if self._first is None else self._first
+        return code - self._first

@@ -27,6 +27,7 @@ from .sample_clips import SampleClips
 from .save_motion import SaveMotion
 from .smooth_motion import SmoothMotion
 from .speak_implicit import SpeakImplicit
+from .stream import Stream
 
 NODES: list[type[io.ComfyNode]] = [
     LoadPack,
@@ -48,6 +49,7 @@ NODES: list[type[io.ComfyNode]] = [
     SpeakImplicit,
     DriveImplicit,
     RenderImplicit,
+    Stream,
     PasteBack,
     CombineVideo,
     PlotMotion,

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from mimaface.cli.demo import DRIVER, portrait, run_demo
 from mimaface.headless.job import run_here
+from mimaface.mimaface_core.implicit_live import LiveDriver
+from mimaface.mimaface_core.implicit_pipeline import encode_implicit, load_implicit
 from mimaface.mimaface_core.media.image import read_image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,9 +69,20 @@ def main() -> None:
         shown = [person, *frames(DRIVER, (TURN_FRAME,)), *frames(driven[0], (TURN_FRAME,))]
         tiles([shown], 200, ROOT / "workflows" / "reenact_realtime.jpg")
 
+        draw_stream(source, person)
         photograph = out / "photograph.png"
         Image.fromarray(astronaut()).save(photograph)
         draw_help(source, photograph, face)
+
+
+def draw_stream(source: Path, person: Tensor) -> None:
+    """The thumbnail of the workflow for a camera, and the help page's image; `person` is the photograph."""
+    pack = load_implicit()
+    driver = LiveDriver(pack, encode_implicit(pack, source))
+    camera = frames(DRIVER, (0, TURN_FRAME))
+    moved = [driver.add(frame) for frame in camera]
+    tiles([[person, camera[1], moved[1]]], 200, ROOT / "workflows" / "stream.jpg")
+    tiles([[camera[1], moved[1]]], 160, ROOT / "web" / "docs" / "MIMAFaceStream" / "drawn.jpg")
 
 
 def draw_by_hand(source: Path, person: Tensor, out: Path) -> None:

@@ -14,7 +14,7 @@ from .. import host
 from ..errors import InputError
 from .area import Area
 from .denoise import denoise_clip
-from .kept import KeptClips, LoopState
+from .kept import LoopState
 from .latents import LatentSpace
 from .schedule import build_scheduler
 from .settings import PER_CLIP, SamplerSettings
@@ -45,6 +45,18 @@ class StepProgress(Protocol):
 
     def update(self, n: int = 1, preview: Image | None = None) -> None:
         """Count `n` steps, and show an image of the clip."""
+
+
+class ClipKeeper(Protocol):
+    """Keeps finished clips, so that a loop resumes behind them; `kept.KeptClips` does so on the disk."""
+
+    state: LoopState | None
+
+    def drawn(self) -> Iterator[Tensor]:
+        """The kept frames in order, [n, 3, H, W] in ±1."""
+
+    def add(self, frames: Tensor, state: LoopState) -> None:
+        """Keep a clip's new frames [n, 3, H, W] in ±1, and the state behind it."""
 
 
 def clip_schedule(total: int, frames: int, overlap: int) -> list[list[int]]:
@@ -90,7 +102,7 @@ def sample_clips(
     *,
     progress: StepProgress | None = None,
     previews: bool = True,
-    kept: KeptClips | None = None,
+    kept: ClipKeeper | None = None,
 ) -> Iterator[Tensor]:
     """Animate `total` frames clip by clip (inter-clip affinity: the last k latents of a clip condition the next).
 
@@ -130,7 +142,7 @@ def _clips(
     settings: SamplerSettings,
     progress: StepProgress | None,
     previews: bool,
-    kept: KeptClips | None,
+    kept: ClipKeeper | None,
 ) -> Iterator[Tensor]:
     total, current = schedule[-1][-1] + 1, host.current()
     latents: Tensor | None = None

@@ -42,6 +42,21 @@ class ClipExtractor(Protocol):
         """The motion of all added frames, at least one."""
 
 
+class LiveExtractor(Protocol):
+    """The measurement of a face whose frames come one by one; memory is constant."""
+
+    def add(self, frame: Tensor, face: Face) -> MotionTrack:
+        """The motion of the next frame that shows the face.
+
+        Args:
+            frame: [H, W, 3], uint8 or float in 0–1.
+            face: in its pixels.
+
+        Returns:
+            Two frames: the first one that was added, as far as it is known by now, and this one.
+        """
+
+
 class Extractor(Protocol):
     """Measures detected faces, in the coefficients of one face model."""
 
@@ -58,6 +73,9 @@ class Extractor(Protocol):
 
     def clip(self) -> ClipExtractor:
         """A new clip, without frames yet."""
+
+    def live(self) -> LiveExtractor:
+        """A face whose frames come one by one, without frames yet."""
 
 
 def measure(

@@ -58,6 +58,10 @@ class D3DFRExtractor:
         """A new clip, without frames yet."""
         return D3DFRClip(self)
 
+    def live(self) -> LiveD3DFR:
+        """A face whose frames come one by one, without frames yet."""
+        return LiveD3DFR(self)
+
 
 class D3DFRClip:
     """One clip: all frames cropped alike, and regressed in batches (an `extract.ClipExtractor`).
@@ -66,10 +70,13 @@ class D3DFRClip:
         extractor: network and framing.
         matrix: [2, 3], pixels of the scaled frames to crop pixels, with whole-number pixel centres; from the face of
             the first frame when None.
+
+    Attributes:
+        matrix: the same, known from the first frame on.
     """
 
     def __init__(self, extractor: D3DFRExtractor, matrix: Tensor | None = None) -> None:
-        self._extractor, self._matrix = extractor, matrix
+        self._extractor, self.matrix = extractor, matrix
         self._waiting: list[Tensor] = []
         self._alignment: list[Tensor] = []
         self._coefficients: list[Tensor] = []
@@ -87,12 +94,12 @@ class D3DFRClip:
         keep_aspect = self._extractor.framing == ASPECT
         scaled = resized(frame, keep_aspect)
         if keep_aspect and self._shots and shot != self._shots[-1]:
-            self._matrix = None
+            self.matrix = None
         ratio = torch.tensor([scaled.shape[1] / frame.shape[1], scaled.shape[0] / frame.shape[0]])
         points = five_points(landmarks[None, :, :2] * ratio)[0]
-        if self._matrix is None:
-            self._matrix = box_crop(face_box(points))
-        self.add_crop(cut(scaled, self._matrix), transform_points(self._matrix, points), shot)
+        if self.matrix is None:
+            self.matrix = box_crop(face_box(points))
+        self.add_crop(cut(scaled, self.matrix), transform_points(self.matrix, points), shot)
 
     def add_crop(self, crop: Tensor, points: Tensor, shot: int = 0) -> None:
         """Add a crop [3, 512, 512] in ±1 with its five points [5, 2]."""
@@ -119,6 +126,23 @@ class D3DFRClip:
         self._coefficients.append(coefficients.values)
         self._eyes.append(eyes)
         self._waiting = []
+
+
+class LiveD3DFR:
+    """A face regressed frame by frame, in the crop of the first one (an `extract.LiveExtractor`)."""
+
+    def __init__(self, extractor: D3DFRExtractor) -> None:
+        self._extractor = extractor
+        self._matrix: Tensor | None = None
+        self._rest: MotionTrack | None = None
+
+    def add(self, frame: Tensor, face: Face) -> MotionTrack:
+        """The first frame and this one, see `extract.LiveExtractor.add`."""
+        clip = D3DFRClip(self._extractor, self._matrix)
+        clip.add(frame, torch.from_numpy(face.landmarks))
+        self._matrix, now = clip.matrix, clip.track(Fraction(25))
+        self._rest = now if self._rest is None else self._rest
+        return MotionTrack.concatenate([self._rest, now])
 
 
 def resized(frame: Tensor, keep_aspect: bool) -> Tensor:

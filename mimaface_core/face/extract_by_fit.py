@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..morphable.bundled.face import BundledFace
+from ..morphable.bundled.face_mesh import LANDMARK_COUNT
 from ..morphable.bundled.groups import expression_groups
 from ..morphable.model import PLANE
 from ..motion.track import MotionTrack
@@ -19,6 +20,8 @@ from .gaze import seen_gaze
 from .occlusion import REGIONS, Visibility, hold_hidden
 from .source import SourceFace
 
+KNOWN = 16  # first frames of a live face, by which it is known who that is
+LIVE_FPS = Fraction(25)  # that tracks of live faces state
 USUAL_ERROR = 0.03  # of a landmark, over the distance of the eyes; from there on it is believed less
 
 
@@ -45,9 +48,18 @@ class FitExtractor:
         """A new clip, without frames yet."""
         return FitClip(self)
 
-    def fit(self, points: Tensor, fps: Fraction, trust: Tensor | None = None) -> MotionTrack:
-        """The motion of landmarks [N, 478, 3] in crop pixels, each believed by its share [N, 478] (all when None)."""
-        coefficients, gaze = fit_landmarks(self.model, points * (PLANE / CROP_SIZE), trust)
+    def live(self) -> LiveFit:
+        """A face whose frames come one by one, without frames yet."""
+        return LiveFit(self)
+
+    def fit(
+        self, points: Tensor, fps: Fraction, trust: Tensor | None = None, identity: Tensor | None = None
+    ) -> MotionTrack:
+        """The motion of landmarks [N, 478, 3] in crop pixels.
+
+        Each is believed by its share [N, 478] (all when None); identity [1, 80] is fitted, too, when None.
+        """
+        coefficients, gaze = fit_landmarks(self.model, points * (PLANE / CROP_SIZE), trust, identity)
         gaze = seen_gaze(gaze, self.model.openness(coefficients.identity, coefficients.expression))
         visible = torch.ones(len(points), dtype=torch.bool)
         return MotionTrack(coefficients, gaze, plane_alignment(len(points)), visible, fps)
@@ -80,8 +92,7 @@ class FitClip:
             self._visibility[-1].add(frame, landmarks, None if face is None else face.seen)
             landmarks = transform_points(self._camera.add(frame, landmarks), landmarks)
         self._landmarks.append(landmarks)
-        trust = None if face is None else face.trust(USUAL_ERROR)
-        self._trust.append(torch.ones(len(landmarks)) if trust is None else torch.from_numpy(trust))
+        self._trust.append(_trust(face))
         self._shots.append(shot)
 
     def track(self, fps: Fraction) -> MotionTrack:
@@ -99,3 +110,36 @@ class FitClip:
             if told is not None:
                 seen[shots == shot] = told
         return hold_hidden(track, seen, expression_groups(track.basis))
+
+
+class LiveFit:
+    """A face fitted frame by frame (an `extract.LiveExtractor`): the first KNOWN frames tell its identity for good."""
+
+    def __init__(self, extractor: FitExtractor) -> None:
+        self._extractor = extractor
+        self._matrix: Tensor | None = None  # to the crop, where the face was first
+        self._points: list[Tensor] = []
+        self._trust: list[Tensor] = []
+        self._rest: MotionTrack  # of the first frame, from it on
+
+    def add(self, frame: Tensor, face: Face) -> MotionTrack:  # noqa: ARG002  # landmarks say it all
+        """The first frame and this one, see `extract.LiveExtractor.add`."""
+        landmarks = torch.from_numpy(face.landmarks)
+        if self._matrix is None:
+            self._matrix = crop_matrix(landmarks, self._extractor.share)
+        points, trust = transform_points(self._matrix, landmarks), _trust(face)
+        if len(self._points) < KNOWN:
+            self._points.append(points)
+            self._trust.append(trust)
+            if len(self._points).bit_count() == 1:  # the first, second, fourth …: a fit of all takes long
+                track = self._extractor.fit(torch.stack(self._points), LIVE_FPS, torch.stack(self._trust))
+                self._rest = track[:1]
+                return MotionTrack.concatenate([self._rest, track[-1:]])
+        identity = self._rest.coefficients.identity
+        return MotionTrack.concatenate([self._rest, self._extractor.fit(points[None], LIVE_FPS, trust[None], identity)])
+
+
+def _trust(face: Face | None) -> Tensor:
+    """How far each landmark is believed [478]: fully, where nothing is known of its error."""
+    trust = None if face is None else face.trust(USUAL_ERROR)
+    return torch.ones(LANDMARK_COUNT) if trust is None else torch.from_numpy(trust)

@@ -95,9 +95,10 @@ class _ShapeSolver:
     Args:
         model: the face model.
         frames: number of frames that share one identity, which weighs the data against identity's prior.
+        identity: [1, 80] of a person who is known already.
     """
 
-    def __init__(self, model: MorphableModel, frames: int) -> None:
+    def __init__(self, model: MorphableModel, frames: int, identity: Tensor | None = None) -> None:
         self.mean = model.mean_shape[:FACE_POINTS]
         self.identity_basis = model.identity_basis[:FACE_POINTS].flatten(0, 1)
         self.expression_basis = model.expression_basis[:FACE_POINTS].flatten(0, 1)
@@ -107,11 +108,12 @@ class _ShapeSolver:
         prior = torch.diag(1 / torch.tensor(SPREADS[: B.shape[1]]).square())
         expression = torch.linalg.inv(B.T @ (precision[:, None] * B) + prior)
         weighted = B.T * precision
-        residual = torch.diag(precision) - weighted.T @ expression @ weighted
-        normal = A.T @ residual @ A + torch.eye(A.shape[1]) / frames
-        self._identity = torch.linalg.solve(normal, A.T @ residual)
         self._expression = expression @ weighted
-        self.shared = frames > 1
+        self.shared, self._known = frames > 1, identity
+        if identity is None:
+            residual = torch.diag(precision) - weighted.T @ expression @ weighted
+            normal = A.T @ residual @ A + torch.eye(A.shape[1]) / frames
+            self._identity = torch.linalg.solve(normal, A.T @ residual)
 
     def __call__(self, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Solve for the shape of points in the face's own axes.
@@ -124,7 +126,10 @@ class _ShapeSolver:
         """
         A, B = self.identity_basis, self.expression_basis
         offset = (local - self.mean).flatten(1)
-        identity = (offset.mean(0, keepdim=True) if self.shared else offset) @ self._identity.T
+        if self._known is None:
+            identity = (offset.mean(0, keepdim=True) if self.shared else offset) @ self._identity.T
+        else:
+            identity = self._known
         expression = (offset - identity @ A.T) @ self._expression.T
         shape = self.mean + (identity @ A.T).view(-1, FACE_POINTS, 3) + (expression @ B.T).view(-1, FACE_POINTS, 3)
         return identity, expression, shape
@@ -152,7 +157,14 @@ class ShapeFit(NamedTuple):
     depth: Tensor
 
 
-def fit_shapes(model: MorphableModel, mesh: Tensor, *, one_person: bool, trust: Tensor | None = None) -> ShapeFit:
+def fit_shapes(
+    model: MorphableModel,
+    mesh: Tensor,
+    *,
+    one_person: bool,
+    trust: Tensor | None = None,
+    identity: Tensor | None = None,
+) -> ShapeFit:
     """Fit a face model, whose first 468 vertices are the landmarks, to tracked landmarks.
 
     Alternates the rigid pose of points on their camera rays (orthogonal iteration, Lu et al. 2000), the shape (linear
@@ -164,8 +176,9 @@ def fit_shapes(model: MorphableModel, mesh: Tensor, *, one_person: bool, trust: 
         mesh: [N, 468, 3], pixels of the camera plane and the tracker's depth.
         one_person: whether all frames show one person.
         trust: [N, 468], how far each point is to be believed, 0–1; all when None.
+        identity: [1, 80] of a person who is known already; fitted when None.
     """
-    solve, weight = _ShapeSolver(model, len(mesh) if one_person else 1), _pose_weights()
+    solve, weight = _ShapeSolver(model, len(mesh) if one_person else 1, identity), _pose_weights()
     shape = solve.mean.expand(len(mesh), -1, -1)
     depth = _first_depth(model, mesh, shape, weight)
     for _ in range(ITERATIONS):
@@ -175,11 +188,11 @@ def fit_shapes(model: MorphableModel, mesh: Tensor, *, one_person: bool, trust: 
         local = (world - translation[:, None]) @ rotation.transpose(1, 2)
         if trust is not None:
             local = shape + trust[..., None] * (local - shape)
-        identity, expression, shape = solve(local)
+        person, expression, shape = solve(local)
         modelled = model.camera - (shape @ rotation + translation[:, None])[..., 2]
         tracked = tracked_depth(model, mesh, model.focal / modelled.mean(1), weight)
         depth = modelled + TRACKED_DEPTH_SHARE * (tracked - modelled)
-    return ShapeFit(identity, expression, rotation, translation, local, shape, modelled)
+    return ShapeFit(person, expression, rotation, translation, local, shape, modelled)
 
 
 def _first_depth(model: MorphableModel, mesh: Tensor, shape: Tensor, weight: Tensor) -> Tensor:
@@ -192,7 +205,9 @@ def _first_depth(model: MorphableModel, mesh: Tensor, shape: Tensor, weight: Ten
     return tracked_depth(model, mesh, scale, weight)
 
 
-def fit_landmarks(face: BundledFace, landmarks: Tensor, trust: Tensor | None = None) -> tuple[FaceCoefficients, Tensor]:
+def fit_landmarks(
+    face: BundledFace, landmarks: Tensor, trust: Tensor | None = None, identity: Tensor | None = None
+) -> tuple[FaceCoefficients, Tensor]:
     """Fit the bundled face model to the tracked landmarks of one person.
 
     Args:
@@ -200,6 +215,7 @@ def fit_landmarks(face: BundledFace, landmarks: Tensor, trust: Tensor | None = N
         landmarks: [N, 478, 3], pixels of the 256-pixel camera plane; the third is the tracker's depth in the same
             unit, smaller = nearer.
         trust: [N, 478], how far each landmark is to be believed, 0–1; all when None.
+        identity: [1, 80] of a person who is known already; fitted when None.
 
     Returns:
         FaceCoefficients of N frames, with one identity for all and texture and lighting 0, and gaze [N, 4] in eye
@@ -214,7 +230,7 @@ def fit_landmarks(face: BundledFace, landmarks: Tensor, trust: Tensor | None = N
         raise InputError("The landmarks hold numbers that are not finite; track the face again.")
     model, landmarks = face.model, landmarks.float()
     believed = None if trust is None else trust[:, :FACE_POINTS]
-    fit = fit_shapes(model, landmarks[:, :FACE_POINTS], one_person=True, trust=believed)
+    fit = fit_shapes(model, landmarks[:, :FACE_POINTS], one_person=True, trust=believed, identity=identity)
     lids = [fit.depth[:, [*corners, *lids]].mean(1) for corners, lids in zip(EYE_CORNERS, LID_MIDDLES, strict=True)]
     eye_depth = (lids[0] + lids[1]) / 2
     iris = model.camera_points(landmarks[:, IRIS_CENTRES], eye_depth[:, None].expand(-1, 2))

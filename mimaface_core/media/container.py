@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError
 from ..files import is_file, shown
@@ -115,14 +115,27 @@ def _opened(file: io.BytesIO | str, options: dict[str, str]) -> InputContainer:
     """The file, opened; bytes of its metadata, and of those of streams, that are no UTF-8 are `�`."""
     import av
 
-    if int(av.__version__.partition(".")[0]) < _KEEPS_BYTES:
-        return av.open(file, "r", container_options=options, metadata_errors="replace")
-    container = av.open(file, "r", container_options=options)
+    container = av.open(file, "r", container_options=options, **metadata_options())
     for metadata in (container.metadata, *(stream.metadata for stream in container.streams)):
         readable = {_readable(key): _readable(value) for key, value in metadata.items()}
         metadata.clear()
         metadata.update(readable)
     return container
+
+
+def metadata_options() -> dict[str, Any]:
+    """What makes `av.open` take metadata that are no UTF-8; newer versions do anyway."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < _KEEPS_BYTES else {}
+
+
+def feed_formats() -> dict[str, str]:
+    """The option of `av.open` by which an address may be a stream or a playlist of parts, but no script."""
+    import av
+
+    streamed = {"hls", "applehttp", "rtsp", "rtp", "sdp"}
+    return {"format_whitelist": ",".join(sorted(av.formats_available - (_NOT_MEDIA - streamed)))}
 
 
 def _readable(text: str) -> str:

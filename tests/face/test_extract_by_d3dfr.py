@@ -128,6 +128,20 @@ def test_source_is_cropped_by_its_box_and_driver_by_its_first_frames(tracker):
 
 
 @needs_faces
+def test_a_live_face_is_measured_as_its_clip_is(tracker):
+    extractor, shown = D3DFRExtractor(StandInNetwork()), list(map(torch.from_numpy, nodding(3)))
+    faces = [tracker.still(frame.numpy())[0] for frame in shown]
+    clip, live = extractor.clip(), extractor.live()
+    tracks = [live.add(frame, face) for frame, face in zip(shown, faces)]
+    for frame, face in zip(shown, faces):
+        clip.add(frame, torch.from_numpy(face.landmarks))
+    whole = clip.track(Fraction(25))
+    for number, track in enumerate(tracks):
+        assert torch.allclose(track.motion, whole[[0, number]].motion)
+        assert torch.allclose(track.alignment, whole[[0, number]].alignment)
+
+
+@needs_faces
 def test_still_of_the_released_size_is_not_cropped_as_a_driver(tracker):
     image = torch.from_numpy(portrait().copy())
     network = StandInNetwork()

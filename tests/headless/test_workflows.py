@@ -26,7 +26,7 @@ REALTIME = ["reenact_realtime", "talk_realtime"]
 BY_HAND = ["edit_face", "keyframes"]
 NAMES = sorted(
     ["reenact_image", "reenact_video", "reenact_video_released", "mix_driver_and_hand", "edit_video"]
-    + ["talk", "talk_with_clip", *BY_HAND, *REALTIME]
+    + ["talk", "talk_with_clip", "stream", *BY_HAND, *REALTIME]
 )
 NOTES = ("Note", "MarkdownNote")
 TITLE = 30  # height of a node's title bar, which lies above its position
@@ -232,11 +232,12 @@ def test_a_graph_is_sound_and_lists_the_portrait_first(name, known, tmp_path):
             node.inputs["pack"] = known["MIMAFaceLoadPack"]["input"]["required"]["pack"][1]["options"][0]
     assert validate(graph, known, folders=[tmp_path]) == []
     titles = [node.title for node in graph.values()]
-    drawing = "edited" if name == "edit_video" else "render" if name in REALTIME else "sampler"
-    assert {"source", "pack", drawing, "video"} <= set(titles) and len(set(titles)) == len(titles)
+    drawing = {"edit_video": "edited", "stream": "stream"}.get(name, "render" if name in REALTIME else "sampler")
+    given = "shown" if name == "stream" else "video"
+    assert {"source", "pack", drawing, given} <= set(titles) and len(set(titles)) == len(titles)
     assert ("driver" in titles) == (name not in ("edit_video", "talk", "talk_realtime", *BY_HAND))
     assert ("audio" in titles) == name.startswith("talk")
-    if name != "edit_video":  # which is whole already
+    if name not in ("edit_video", "stream"):  # which is whole already, or the face alone
         assert titles.index("video") < titles.index("full")
 
 
@@ -289,6 +290,16 @@ def test_reenact_video_with_a_clip_of_one_frame_gives_a_picture(run):
     clip(Path("clip.mp4"), nodding(1))
     status, files, err = run("reenact_video", "--input", "source=face.png", "--input", "driver=clip.mp4")
     assert status == 0 and [file.suffix for file in files] == [".png", ".png"], err
+
+
+@needs_faces
+def test_stream(run):
+    Image.fromarray(moved(size=(320, 300))).save("face.png")
+    Image.fromarray(moved(8)).save("camera.png")
+    given = ["--input", "source=face.png", "--input", "driver=camera.png"]
+    status, files, err = run("stream", *given, *REAL_TIME, steps=None)
+    assert status == 0, err
+    assert [Image.open(file).size for file in files] == [(128, 128)]
 
 
 @needs_faces

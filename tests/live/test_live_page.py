@@ -220,6 +220,7 @@ def test_the_page_moves_a_photograph_in_a_browser(tmp_path, tmp_path_factory):
     assert told["faults"] == [] and told["other"] and told["stopped"] == "Stopped."
     assert "frames a second" in told["said"] and told["moved"] > told["least"] + 1
     assert "No face was found" in told["refused"] and told["focused"] == "camera"
+    assert told["feed"].endswith("It is tried again.")
     assert any("close one" in reason for reason in told["reasons"])
 
 

@@ -19,6 +19,7 @@ SCHEMAS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in NODES}
 OTHER = {
     "models/mimaface/",
     "mimaface pack convert",
+    "mimaface live",
     ".safetensors",
     ".csv",
     "JawOpen",
