@@ -22,7 +22,7 @@ from .diffusion.clips import count_steps, sample_clips
 from .diffusion.kept import KeptClips
 from .diffusion.settings import SamplerSettings
 from .errors import InputError
-from .face.crop import warp
+from .face.crop import CROP_SIZE, warp
 from .face.implicit_source import ImplicitSource
 from .face.paste import Paster
 from .face.source import SourceFace
@@ -86,6 +86,7 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
 
         return renderer_of(pack.face, source.crop, source.landmarks, source.track, _device()).draw
     from .morphable.render import composite_released, render_shaded
+    from .reprojection.projection import in_pixels
 
     model, device = pack.morphable, _device()
     if pack.basis == BUNDLED:  # the face alone, without the rest of the head
@@ -96,7 +97,8 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
     def draw(part: MotionTrack) -> Tensor:
         part = moved(part, device)
         rgb, mask = render_shaded(model, part.coefficients)
-        return composite_released(rgb, mask, part.alignment, source.crop.shape[-1])
+        size = source.crop.shape[-1]
+        return composite_released(rgb, mask, in_pixels(part, size / CROP_SIZE).alignment, size)
 
     return draw
 

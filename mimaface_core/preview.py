@@ -83,7 +83,8 @@ class Preview:
         if size not in self._renderers:
             side = self._crop.shape[-1]
             crop = F.interpolate(self._crop[None], size=(size, size), mode="area")[0] if size < side else self._crop
-            self._renderers[size] = ReprojectionRenderer(bundled_face(), crop, self._landmarks, self._track)
+            landmarks = self._landmarks * (size / side)
+            self._renderers[size] = ReprojectionRenderer(bundled_face(), crop, landmarks, self._track)
         self._renderers.move_to_end(size)
         while len(self._renderers) > KEPT_SIZES:
             self._renderers.popitem(last=False)

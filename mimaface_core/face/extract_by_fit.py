@@ -31,18 +31,20 @@ class FitExtractor:
     Args:
         model: the face model.
         share: of the crop's side, filled by the face's box.
+        size: S, side of a source's crop in pixels; tracks are those of a crop of 512 all the same.
     """
 
-    def __init__(self, model: BundledFace, share: float) -> None:
-        self.model, self.share = model, share
+    def __init__(self, model: BundledFace, share: float, size: int = CROP_SIZE) -> None:
+        self.model, self.share, self.size = model, share, size
 
     def still(self, image: Tensor, landmarks: Tensor) -> tuple[SourceFace, MotionTrack]:
         """Measure the face of a still, see `extract.Extractor.still`; source and driver have the same track."""
         matrix = crop_matrix(landmarks, self.share)
         points = transform_points(matrix, landmarks)
         track = self.fit(points[None], Fraction(25))
-        crop = warp(image.permute(2, 0, 1) * 2 - 1, matrix)
-        return SourceFace(image, crop, matrix, points, track), track
+        larger = self.size / CROP_SIZE
+        crop = warp(image.permute(2, 0, 1) * 2 - 1, matrix * larger, self.size)
+        return SourceFace(image, crop, matrix * larger, points * larger, track), track
 
     def clip(self) -> FitClip:
         """A new clip, without frames yet."""

@@ -18,7 +18,7 @@ class SourceFace:
         crop: [3, S, S] in ±1.
         crop_matrix: [2, 3], image pixels to crop pixels, in the convention of `tensors.sampling_grid`.
         landmarks: [478, 3] in crop pixels; the third is the depth in the same unit, smaller = nearer.
-        track: the person's own coefficients and gaze, one frame.
+        track: the person's own coefficients and gaze, one frame; aligned to a crop of 512, whatever S is.
         alpha: [H, W] in 0–1, of a cut-out, whose image stands on white; None for one without transparency.
     """
 

@@ -14,6 +14,8 @@ from .entries import HOME, IMPLICIT, IMPLICIT_NODES, MANIFEST, REMEDY, PackManif
 from .parts import BUILDERS
 
 FACE_SHARE = 0.56  # of the crop's side that the face's box fills
+IMAGE_SIZES, SIZE_STEP = (128, 2048), 64  # sides of a face crop, pixels
+REGRESSED_SIZE = 512  # of the crop whose face a regressor measures
 TOKEN_WIDTH = VIDEO_CONFIG["cross_attention_dim"]  # of the released classes, where their configuration leaves it out
 
 
@@ -88,7 +90,7 @@ class Manifest(PackManifest):
     """Content of `manifest.json` of a pack with a face model.
 
     Attributes:
-        image_size: S, side of the face crop in pixels; in the file `picture_size`.
+        image_size: S, side of the face crop in pixels, a multiple of SIZE_STEP; in the file `picture_size`.
         clip_frames: F, frames of a clip.
         overlap: k, frames carried from clip to clip.
         render: the render that conditions the U-Net.
@@ -126,6 +128,11 @@ class Manifest(PackManifest):
             if entry.class_name not in known:
                 raise ValueError(f"{name}.class '{entry.class_name}' is not one of {', '.join(filter(None, known))}")
         self.check_names()
+        low, high = IMAGE_SIZES
+        if not low <= self.image_size <= high or self.image_size % SIZE_STEP:
+            raise ValueError(f"picture_size {self.image_size} is not a multiple of {SIZE_STEP} from {low} to {high}")
+        if self.face == "regressor" and self.image_size != REGRESSED_SIZE:
+            raise ValueError(f"picture_size is {REGRESSED_SIZE} where faces are measured by a regressor")
         if self.face == "regressor" and (self.regressor is None or self.morphable.kind != "file"):
             raise ValueError("face 'regressor' needs the part 'regressor' and a face model of its own")
         self._check_networks("", self.unet, self.appearance)

@@ -207,7 +207,7 @@ class ModelPack:
             return D3DFRExtractor(self.regressor, framing or RELEASED)
         from ..face.extract_by_fit import FitExtractor
 
-        return FitExtractor(self.face, self.manifest.face_share)
+        return FitExtractor(self.face, self.manifest.face_share, self.manifest.image_size)
 
     def verify(self) -> dict[str, dict[str, int]]:
         """Load every part, one after another.

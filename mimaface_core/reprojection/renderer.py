@@ -82,8 +82,8 @@ class ReprojectionRenderer:
     Args:
         face: the bundled model.
         crop: [3, S, S] in ±1, the photograph.
-        landmarks: [478, 3] in pixels of a crop of 512, whatever S is.
-        source: its track, one frame; this one's and all others' alignments are of such a crop, too.
+        landmarks: [478, 3] in crop pixels.
+        source: its track, one frame. Alignments of tracks are those of a crop of 512, whatever S is.
         device: where it draws; the photograph is analysed where its tensors lie, on the CPU.
     """
 
@@ -97,8 +97,7 @@ class ReprojectionRenderer:
     ) -> None:
         self.size = crop.shape[-1]
         self._pixel = self.size / CROP_SIZE  # of a crop of the usual size, in pixels of this one
-        own = in_pixels(source, self._pixel)
-        self.photo = moved(analyse_photo(face, crop, landmarks * self._pixel, own), device)
+        self.photo = moved(analyse_photo(face, crop, landmarks, in_pixels(source, self._pixel)), device)
         self.face = face = moved(face, device)
         corners = self.photo.shape[torch.tensor(EYE_CORNERS)]
         self._shut = self.photo.openings[:2] < SHUT_EYE * (corners[:, 0] - corners[:, 1]).norm(dim=-1)

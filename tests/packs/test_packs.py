@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from support.scenes import needs_faces, portrait
 from support.tiny_pack import BUNDLED_APPEARANCE, BUNDLED_UNET, BUNDLED_VAE, manifest, write_tiny_pack
 
-from mimaface.mimaface_core import host
+from mimaface.mimaface_core import animate, host, measure, paste_back
+from mimaface.mimaface_core import render as draw
 from mimaface.mimaface_core.appearance.mia import AppearanceEncoder
 from mimaface.mimaface_core.audio.voice.driver import VoiceDriver
 from mimaface.mimaface_core.audio.voice.net import VoiceNet
@@ -16,6 +18,27 @@ from mimaface.mimaface_core.packs.find import find_pack, list_packs
 from mimaface.mimaface_core.packs.pack import BUNDLED_PACK, ModelPack
 
 
+@needs_faces
+@pytest.mark.parametrize("render", ["projected", "albedo"])
+def test_a_pack_draws_at_its_own_size(tmp_path, render):
+    image = torch.from_numpy(portrait()).float() / 255
+    sources = {}
+    for size in (256, 512):
+        pack = write_tiny_pack(tmp_path / str(size), picture_size=size, render=render)
+        sources[size], motion = measure(pack, image)
+        assert sources[size].crop.shape == (3, size, size)
+        frames = torch.cat(list(animate(pack, sources[size], motion)))
+        assert frames.shape == (1, size, size, 3)
+        (pasted,) = paste_back(sources[size], frames)
+        assert pasted.shape == (1, *image.shape)
+    small, large = sources.values()
+    assert torch.equal(small.track.motion, large.track.motion)
+    assert torch.allclose(small.landmarks * 2, large.landmarks, atol=1e-4)
+    assert torch.allclose(small.crop_matrix * 2, large.crop_matrix)
+    drawn = [next(draw(find_pack(str(tmp_path / str(n))), sources[n], motion))[:3] for n in sources]
+    assert (drawn[0] - torch.nn.functional.avg_pool2d(drawn[1], 2)).abs().mean() < 0.02
+
+
 def test_parts_are_loaded_on_first_use(pack):
     assert not {"vae", "unet", "appearance", "latents"} & vars(pack).keys()
     unet = pack.unet
@@ -24,7 +47,7 @@ def test_parts_are_loaded_on_first_use(pack):
     assert isinstance(pack.latents, LatentSpace) and pack.latents.vae is pack.vae
     assert (pack.latents.target, pack.latents.scale) == ("residual", 2.0)
     assert isinstance(pack.appearance, AppearanceEncoder)
-    assert (pack.name, pack.manifest.image_size, pack.clip_frames, pack.overlap) == ("tiny", 32, 12, 3)
+    assert (pack.name, pack.manifest.image_size, pack.clip_frames, pack.overlap) == ("tiny", 512, 12, 3)
     assert pack.scheduler["prediction_type"] == "sample" and pack.sampling["steps"] == 4
     assert pack.render == "projected"
 

@@ -237,6 +237,18 @@ def test_a_mouth_that_is_open_as_in_the_photograph_is_the_photograph(smiling):
     assert (apart > 0.02).sum() <= 1 and apart.max() < 0.03  # a pixel where the lips' triangles meet
 
 
+@pytest.mark.parametrize("side", [256, 768])
+def test_crops_of_other_sizes_show_the_same(smiling, side):
+    renderer, track, crop, points = smiling
+    resized = torch.nn.functional.interpolate(crop[None], size=side, mode="bilinear", antialias=True)[0]
+    other = ReprojectionRenderer(FACE, resized, points * (side / 512), track)
+    turned = moved(track, angles=(0.1, 0.2, 0.0), expression=blended(eyeBlink=1.0))
+    own, larger = renderer.draw(turned), other.draw(turned)
+    assert larger.shape == (1, 4, side, side)
+    small = torch.nn.functional.interpolate(larger, size=128, mode="area")
+    assert (small - torch.nn.functional.interpolate(own, size=128, mode="area")).abs().mean() < 0.02
+
+
 def test_teeth_of_the_photograph_stay_with_the_skull(smiling):
     renderer, track, crop, points = smiling
     wider = renderer(moved(track, expression=blended(jawOpen=0.15)))[0].mean(0)

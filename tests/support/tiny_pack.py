@@ -43,7 +43,7 @@ AUDIO = {"config": {"width": 8, "dilations": [1, 2]}, "file": "audio.safetensors
 MANIFEST = {
     "name": "tiny",
     "version": "1",
-    "picture_size": 32,
+    "picture_size": 512,
     "clip_frames": 12,
     "overlap": 3,
     "morphable": {"kind": "bundled"},
