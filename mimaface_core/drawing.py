@@ -34,6 +34,7 @@ from .media.rate import exact_rate
 from .media.write import VideoWriter
 from .motion.track import BUNDLED, MotionTrack
 from .packs.pack import ModelPack
+from .reprojection.projection import in_pixels
 from .tensors import moved, to_float, to_uint8
 
 _log = logging.getLogger(__name__)
@@ -86,7 +87,6 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
 
         return renderer_of(pack.face, source.crop, source.landmarks, source.track, _device()).draw
     from .morphable.render import composite_released, render_shaded
-    from .reprojection.projection import in_pixels
 
     model, device = pack.morphable, _device()
     if pack.basis == BUNDLED:  # the face alone, without the rest of the head
@@ -155,7 +155,8 @@ def encode(pack: ModelPack, source: SourceFace, motion: MotionTrack, average: bo
         track.check_basis(pack.basis)
     encoder = pack.stage(len(motion)).appearance
     average = pack.averaged if average is None else average
-    return encode_appearance(encoder, source.crop, source.track.alignment, motion, average)
+    own = in_pixels(source.track, source.crop.shape[-1] / CROP_SIZE)
+    return encode_appearance(encoder, source.crop, own.alignment, motion, average)
 
 
 @checks.checked(

@@ -86,9 +86,10 @@ def warp(image: Tensor, matrix: Tensor, size: int = CROP_SIZE) -> Tensor:
     return crop if bool(inside.all()) else harmonic_fill(crop, inside)
 
 
-def plane_alignment(count: int, size: int = CROP_SIZE) -> Tensor:
-    """Alignment [count, 2, 3] of a track whose crop, `size` pixels wide, is shown whole on the camera plane."""
-    return torch.tensor([[PLANE / size, 0, 0], [0, PLANE / size, 0]]).expand(count, 2, 3).clone()
+def plane_alignment(count: int) -> Tensor:
+    """Alignment [count, 2, 3] of a track whose crop, 512 pixels wide, is shown whole on the camera plane."""
+    scale = PLANE / CROP_SIZE
+    return torch.tensor([[scale, 0, 0], [0, scale, 0]]).expand(count, 2, 3).clone()
 
 
 def to_uint8_array(image: Tensor) -> np.ndarray:

@@ -111,18 +111,15 @@ def prepare(root: Path, frames: int) -> None:
     from support.tiny_pack import write_tiny_pack
     from support.toys import node
 
-    from mimaface.mimaface_core.face.crop import plane_alignment
-
     face, scale = portrait_source(), SIDE / 512
     crop = torch.nn.functional.interpolate(face.crop[None], (SIDE, SIDE), mode="area")[0]
-    track = dataclasses.replace(face.track, alignment=plane_alignment(1, SIDE))
     source = dataclasses.replace(
-        face, crop=crop, landmarks=face.landmarks * scale, crop_matrix=face.crop_matrix * scale, track=track
+        face, crop=crop, landmarks=face.landmarks * scale, crop_matrix=face.crop_matrix * scale
     )
     turns = [0.2 * torch.tensor(number / 6.0).sin() for number in range(frames)]
-    coefficients = track.coefficients[[0] * frames]
+    coefficients = face.track.coefficients[[0] * frames]
     angles = coefficients.angles + torch.tensor([[0.0, turn, 0.0] for turn in turns])
-    motion = dataclasses.replace(track[[0] * frames], coefficients=coefficients.replace(angles=angles))
+    motion = dataclasses.replace(face.track[[0] * frames], coefficients=coefficients.replace(angles=angles))
     torch.save((source, motion), root / "source.pt")
     write_tiny_pack(root / "pack", picture_size=SIDE, clip_frames=6, overlap=2)
     rows = []

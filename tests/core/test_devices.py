@@ -54,7 +54,7 @@ def person():
     coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -6.0]]))
     points = landmarks(coefficients, torch.zeros(1, 4))
     fitted = fit_landmarks(FACE, points)
-    track = MotionTrack(*fitted, plane_alignment(1, SIDE), torch.ones(1, dtype=torch.bool), Fraction(25))
+    track = MotionTrack(*fitted, plane_alignment(1), torch.ones(1, dtype=torch.bool), Fraction(25))
     crop = torch.nn.functional.interpolate(randn(1, 3, 8, 8), SIDE, mode="bicubic")[0].clamp(-1, 1)
     image = torch.nn.functional.pad((crop.permute(1, 2, 0) + 1) / 2, (0, 0, 8, 8, 8, 8))
     matrix = torch.tensor([[1.0, 0, -8], [0, 1, -8]])
