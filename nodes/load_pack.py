@@ -8,7 +8,7 @@ from ..mimaface_core import host
 from ..mimaface_core.diffusion.taesd import TAESD
 from ..mimaface_core.errors import InputError
 from ..mimaface_core.files import shown
-from ..mimaface_core.packs.adapted import adapt, list_loras, taesd_files
+from ..mimaface_core.packs.adapted import adapt, find_lora, list_loras, taesd_files
 from ..mimaface_core.packs.files import require_whole
 from ..mimaface_core.packs.find import AnyPack, list_packs, open_pack
 from ..mimaface_core.packs.manifest import read_manifest
@@ -101,6 +101,8 @@ class LoadPack(Node):
         vae: str | None = None,
     ) -> bool | str:
         refused = cls.option_fault(lora_strength=lora_strength, vae=vae)
+        if refused is None and lora not in (None, NONE):
+            refused = fault(find_lora, str(lora))
         if refused is None and pack is not None:
             refused = fault(_check_all, str(pack), lora, lora_strength, vae)
         return verdict(refused)
