@@ -193,6 +193,10 @@ class Host:
         listed = os.environ.get("MIMAFACE_MODELS", "").split(os.pathsep)
         return [Path(folder) for folder in listed if folder] + [Path("models", "mimaface").absolute()]
 
+    def comfyui_folders(self, kind: str) -> list[Path]:
+        """Folders of another `kind` of ComfyUI's models, `loras` say: beside those of packs. They may be missing."""
+        return [folder.parent / kind for folder in self.models_folders()]
+
     def input_folder(self) -> Path:
         """The folder that relative input paths start from."""
         return Path(self._inputs) if self._inputs is not None else Path.cwd()

@@ -34,6 +34,7 @@ from .motion import retarget as retargeting
 from .motion import smooth as smoothing
 from .motion.running import RunningRetarget
 from .motion.track import BUNDLED, MotionTrack
+from .packs.adapted import adapt
 from .packs.find import find_pack
 from .packs.pack import ModelPack
 
@@ -42,16 +43,22 @@ MOST_FACES = 1000  # that `face` counts to
 _ANY, _SHARE, _FACTOR = checks.number(), checks.number(0, 1), checks.number(0, 10)
 
 
-def load_pack(name: str | Path = "bundled") -> ModelPack:
+def load_pack(
+    name: str | Path = "bundled", *, lora: str | Path | None = None, lora_strength: float = 1.0, vae: str | None = None
+) -> ModelPack:
     """Open a model pack; its networks are loaded when they are first used.
 
     Args:
         name: of a pack (`bundled`, or a folder in models/mimaface), or a folder.
+        lora: an LCM LoRA for the released pack, by its name in models/loras or its path; the pack's sampler settings
+            are then lcm, 4 steps, guidance 1.
+        lora_strength: how much of it is added; 1 is the LoRA as it is.
+        vae: `taesd` for TAESD, from models/vae_approx, in place of the released pack's autoencoder.
 
     Raises:
-        InputError: there is no such pack, or its manifest is not usable.
+        InputError: there is no such pack, LoRA or autoencoder, one of them is not usable, or they do not fit.
     """
-    return find_pack(str(name))
+    return adapt(find_pack(str(name)), None if lora is None else str(lora), lora_strength, vae)
 
 
 @checks.checked(

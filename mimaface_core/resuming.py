@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,7 +17,6 @@ from .diffusion.settings import SamplerSettings
 from .face.source import SourceFace
 from .media.provenance import VERSION
 from .motion.track import MotionTrack
-from .packs.entries import MANIFEST
 from .packs.pack import ModelPack
 
 
@@ -47,9 +45,8 @@ def run_key(
     """A hash of everything that decides the frames; runs of equal keys have equal frames on the CPU."""
     current = host.current()
     summed = hashlib.sha256()
-    files = [pack.folder / MANIFEST, *(pack.folder / name for name in sorted(pack.manifest.weight_files.values()))]
     machine = [VERSION, torch.__version__, current.device.type, current.dtype, current.low_memory]
-    for value in [*machine, settings, appearance.average, motion.basis, *map(_stamp, files)]:
+    for value in [*machine, settings, appearance.average, motion.basis, *pack.stamps]:
         summed.update(f"{value}\n".encode())
     shown = [source.crop, source.crop_matrix, source.landmarks, source.alpha, appearance.tokens, appearance.motion]
     for tensor in [*shown, *_tensors(source.track), *_tensors(motion)]:
@@ -64,8 +61,3 @@ def _tensors(track: MotionTrack) -> Iterable[Tensor]:
 def _content(tensor: Tensor) -> bytes:
     plain = tensor.detach().cpu().contiguous()
     return f"{plain.dtype} {list(plain.shape)}".encode() + plain.view(torch.uint8).numpy().tobytes()
-
-
-def _stamp(file: Path) -> str:
-    stat = file.stat()
-    return f"{file.name} {stat.st_size} {stat.st_mtime_ns}"

@@ -58,7 +58,7 @@ class LatentSpace:
         batch: frames coded together; when None two, more on a GPU, or one on a host that is low in memory.
         colour: whether a residual changes colours, or brightness alone (for an autoencoder too small for hues).
         sampled: whether renders are encoded to samples of `AutoencoderKL`'s distribution, as released, or to its mode.
-        final: the weights stay as they are, so that `tiny.TinyCoder` may do what it can do on a CPU.
+        final: the weights stay as they are, so that `tiny.TinyCoder` may code residuals on a CPU.
 
     Raises:
         InputError: an unknown target, or a scale that is not positive.
@@ -87,7 +87,7 @@ class LatentSpace:
     def _tiny(self) -> TinyCoder | None:
         """What codes in the autoencoder's place on a CPU."""
         weight = next(self.vae.parameters())
-        if not self._final or weight.device.type != "cpu" or weight.dtype != torch.float32:
+        if not self._final or self.target == "picture" or weight.device.type != "cpu" or weight.dtype != torch.float32:
             return None
         return TinyCoder.of(self.vae, self.colour, host.current().small_dtype)
 

@@ -87,6 +87,12 @@ def write_manifest(folder: Path, manifest: dict) -> None:
         part.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
+def stamp(file: Path) -> str:
+    """Name, bytes and time of writing of a file, in nanoseconds: changes with it."""
+    stat = file.stat()
+    return f"{file.name} {stat.st_size} {stat.st_mtime_ns}"
+
+
 def verify_files(folder: Path, manifest: PackManifest) -> None:
     """Check a pack's files against the sizes and hashes in its manifest, where it states any.
 

@@ -14,7 +14,7 @@ from .entries import HOME, IMPLICIT, IMPLICIT_NODES, MANIFEST, REMEDY, PackManif
 from .parts import BUILDERS
 
 FACE_SHARE = 0.56  # of the crop's side that the face's box fills
-IMAGE_SIZES, SIZE_STEP = (128, 2048), 64  # sides of a face crop, pixels
+IMAGE_SIZES, SIZE_STEP = (64, 2048), 64  # sides of a face crop, pixels
 REGRESSED_SIZE = 512  # of the crop whose face a regressor measures
 TOKEN_WIDTH = VIDEO_CONFIG["cross_attention_dim"]  # of the released classes, where their configuration leaves it out
 

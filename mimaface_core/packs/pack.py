@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..face.d3dfr import CoefficientNetwork
 from ..motion.track import BFM, BUNDLED
 from .entries import MANIFEST
-from .files import fill
+from .files import fill, stamp
 from .manifest import Manifest, read_manifest
 from .parts import LARGE, build_part, precision
 
@@ -101,6 +101,11 @@ class ModelPack:
     def sampling(self) -> dict[str, Any]:
         """The pack's defaults: `scheduler`, `steps`, `guidance`."""
         return asdict(self.manifest.sampling)
+
+    @property
+    def stamps(self) -> list[str]:
+        """What tells its weights from others."""
+        return [stamp(self.folder / name) for name in (MANIFEST, *sorted(self.manifest.weight_files.values()))]
 
     # -- parts
 

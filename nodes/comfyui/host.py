@@ -133,6 +133,10 @@ class ComfyUIHost(Host):
         """The folders of the key `mimaface`: in ComfyUI's models folder and in extra_model_paths.yaml."""
         return [Path(folder) for folder in folder_paths.get_folder_paths(MODELS_KEY)]
 
+    def comfyui_folders(self, kind: str) -> list[Path]:
+        """ComfyUI's folders of a kind of models; those in extra_model_paths.yaml, too."""
+        return [Path(folder) for folder in folder_paths.get_folder_paths(kind)]
+
     def input_folder(self) -> Path:
         """ComfyUI's input folder."""
         return Path(folder_paths.get_input_directory())

@@ -18,6 +18,8 @@ SCHEMAS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in NODES}
 # what pages name in code besides inputs, outputs and values
 OTHER = {
     "models/mimaface/",
+    "models/loras/",
+    "models/vae_approx/",
     "mimaface pack convert",
     "mimaface live",
     ".safetensors",

@@ -27,7 +27,7 @@ def test_a_folder_without_a_usable_manifest_is_refused(tmp_path):
     [
         ({"name": 3}, "'name'"),
         ({"picture_size": "512"}, "'picture_size'"),
-        ({"picture_size": 500}, "picture_size 500 is not a multiple of 64 from 128 to 2048"),
+        ({"picture_size": 500}, "picture_size 500 is not a multiple of 64 from 64 to 2048"),
         ({"overlap": 12}, "overlap"),
         ({"render": "wire"}, "wire"),
         ({"morphable": {"kind": "flame"}}, "flame"),
