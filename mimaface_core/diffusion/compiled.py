@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from .. import host
 
 _log = logging.getLogger(__name__)
 
+_compiled: dict[type[nn.Module], Callable[..., Any]] = {}
 _refused: set[type[nn.Module]] = set()  # classes of networks that could not be compiled
 
 
@@ -29,7 +29,9 @@ def run_compiled(network: nn.Module, *arguments: Any, **named: Any) -> Any:
     kind = type(network)
     if kind not in _refused and not torch.is_grad_enabled() and host.current().compiles:
         try:
-            return _fast(kind)(network, *arguments, **named)
+            if kind not in _compiled:
+                _compiled[kind] = torch.compile(kind.forward, dynamic=False)
+            return _compiled[kind](network, *arguments, **named)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a compiler finds to say
@@ -37,8 +39,3 @@ def run_compiled(network: nn.Module, *arguments: Any, **named: Any) -> Any:
             _log.warning("Compiling failed (%s): the U-Net runs as it is; unset MIMAFACE_COMPILE.", reason)
             _refused.add(kind)
     return network(*arguments, **named)
-
-
-@cache
-def _fast(kind: type[nn.Module]) -> Callable[..., Any]:
-    return torch.compile(kind.forward, dynamic=False)
