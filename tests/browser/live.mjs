@@ -6,7 +6,7 @@ const [executablePath, address, camera, photograph, screenshot, faceless] = proc
 const fake = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-video-capture=${camera}`]
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', ...fake] })
 const page = await browser.newPage({ viewport: { width: 1000, height: 720 } })
-page.setDefaultTimeout(120_000)
+page.setDefaultTimeout(180_000)
 const faults = []
 page.on('pageerror', (error) => faults.push(error.stack))
 

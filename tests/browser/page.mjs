@@ -8,7 +8,7 @@ import { editorActions } from './editor.mjs'
 
 const [executablePath, address] = process.argv.slice(2)
 const PACK = 'ComfyUI-MIMAFace'
-const PATIENCE = 60_000 // milliseconds; other work may share the machine
+const PATIENCE = 180_000 // milliseconds; other work may share the machine
 const QUIET = ['no-sandbox', 'disable-gpu', 'disable-dev-shm-usage', 'disable-quic', 'no-first-run']
 const ALONE = ['disable-background-networking', 'disable-component-update', 'disable-sync']
 const SETTINGS = {

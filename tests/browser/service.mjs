@@ -5,7 +5,7 @@ import { chromium } from 'playwright-core'
 const [executablePath, address, token, workflow, photograph, screenshot] = process.argv.slice(2)
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] })
 const page = await browser.newPage({ viewport: { width: 800, height: 700 } })
-page.setDefaultTimeout(60_000)
+page.setDefaultTimeout(180_000)
 const faults = []
 page.on('pageerror', (error) => faults.push(error.stack))
 
