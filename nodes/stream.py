@@ -16,6 +16,7 @@ from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.implicit_live import LiveDriver
 from ..mimaface_core.live import LiveClips, live_driver
 from ..mimaface_core.packs.find import AnyPack
+from ..mimaface_core.packs.pack import ModelPack
 from .comfyui.schema import io
 from .extract_3dmm import UNCONNECTED, tracker_fault, tracker_input
 from .node import Node, verdict
@@ -24,7 +25,7 @@ from .streams import frames_of
 
 MOST_STREAMS = 4  # that are kept between runs
 
-_Key = tuple[str, str, str, str]  # node, pack, source, tracker
+_Key = tuple[str, ...]  # node, source, tracker, and what tells the pack's weights from others
 
 
 class Stream(Node):
@@ -103,7 +104,8 @@ def kept_stream(node: str, pack: AnyPack, source: SourceFace | EncodedSource, tr
         InputError: a source of another kind than the pack's.
     """
     likeness = hashlib.sha256(source.crop.cpu().numpy().tobytes()).hexdigest()
-    key = (node, str(pack.folder), likeness, tracker)
+    weights = pack.stamps if isinstance(pack, ModelPack) else [str(pack.folder)]
+    key = (node, likeness, tracker, *weights)
     stream = _kept.pop(key, None) or live_driver(pack, source, tracker)
     _kept[key] = stream
     while len(_kept) > MOST_STREAMS:

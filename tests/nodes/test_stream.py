@@ -5,9 +5,11 @@ import pytest
 import torch
 from support.scenes import moved, needs_faces, noise, portrait_source
 from support.tiny_implicit import source_of, write_tiny_implicit
+from support.tiny_pack import write_tiny_pack
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.implicit_pipeline import encode_implicit, load_implicit
+from mimaface.mimaface_core.packs.adapted import AdaptedPack
 from mimaface.nodes import stream as module
 from mimaface.nodes.comfyui.schema import io
 from mimaface.nodes.stream import Stream, kept_stream
@@ -56,6 +58,14 @@ def test_equal_sources_are_one_stream_and_few_are_kept(tmp_path):
     others = [kept_stream("1", pack, source_of(pack, seed), "bundled") for seed in range(1, module.MOST_STREAMS + 1)]
     assert kept not in others and len(module._kept) == module.MOST_STREAMS
     assert kept_stream("1", pack, source_of(pack), "bundled") is not kept
+
+
+def test_a_pack_with_another_autoencoder_is_another_stream(tmp_path):
+    pack = write_tiny_pack(tmp_path)
+    kept = kept_stream("1", pack, portrait_source(), "bundled")
+    assert kept_stream("1", type(pack).load(pack.folder), portrait_source(), "bundled") is kept
+    adapted = AdaptedPack(pack, taesd=(tmp_path / "vae.safetensors",))
+    assert kept_stream("1", adapted, portrait_source(), "bundled") is not kept
 
 
 def test_no_image_and_a_source_of_another_pack_are_refused(tmp_path, pack, source):
