@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .diffusion.settings import SamplerSettings
     from .drawing import animate, paste_back, render, write_video
     from .editing import edit, keyframe, keyframes_of, mix
-    from .pipeline import load_pack, measure, retarget, retarget_stream, smooth, speak
+    from .pipeline import load_pack, measure, measure_stream, retarget, retarget_stream, smooth, speak
     from .scoring import evaluate
     from .video_editing import edit_video
 
@@ -25,6 +25,7 @@ __all__ = [
     "keyframes_of",
     "load_pack",
     "measure",
+    "measure_stream",
     "mix",
     "paste_back",
     "render",

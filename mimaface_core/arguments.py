@@ -7,6 +7,7 @@ from .face.implicit_source import ImplicitSource
 from .face.source import SourceFace
 from .implicit.motion import ImplicitMotion
 from .media.audio import Audio, AudioFile
+from .motion.stream import MotionStream
 from .motion.track import MotionTrack
 from .packs.entries import IMPLICIT_NODES
 from .packs.implicit_pack import ImplicitPack
@@ -14,6 +15,9 @@ from .packs.pack import ModelPack
 
 _IMPLICIT = f"which {IMPLICIT_NODES} take"
 _EXPLICIT = "which Retarget Motion, Sample Clips and Render Motion take"
+_A_MOTION = "give a motion, the second of the two that measure or Extract 3DMM returns"
+_NO_IMPLICIT_MOTION = f"implicit motion, {_IMPLICIT}; give a motion of Extract 3DMM or Drive by Audio"
+_A_STREAM = "a motion that is still being measured; give its whole(), or measure it without `streamed`"
 
 PACK = checks.kind(
     ModelPack,
@@ -27,8 +31,14 @@ SOURCE = checks.kind(
 )
 MOTION = checks.kind(
     MotionTrack,
-    remedy="give a motion, the second of the two that measure or Extract 3DMM returns",
-    others={ImplicitMotion: f"implicit motion, {_IMPLICIT}; give a motion of Extract 3DMM or Drive by Audio"},
+    remedy=_A_MOTION,
+    others={ImplicitMotion: _NO_IMPLICIT_MOTION, MotionStream: _A_STREAM},
+)
+ANY_MOTION = checks.kind(
+    MotionTrack,
+    MotionStream,
+    remedy=_A_MOTION,
+    others={ImplicitMotion: _NO_IMPLICIT_MOTION},
 )
 FACE = checks.kind(
     SourceFace,

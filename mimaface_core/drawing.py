@@ -17,7 +17,7 @@ from torch import Tensor
 from . import checks, host
 from .ahead import ahead
 from .appearance.frames import Appearance, encode_appearance
-from .arguments import AUDIO, CROPPED, MOTION, PACK, SOURCE
+from .arguments import ANY_MOTION, AUDIO, CROPPED, PACK, SOURCE
 from .diffusion.clips import count_steps, sample_clips
 from .diffusion.kept import KeptClips
 from .diffusion.settings import SamplerSettings
@@ -32,6 +32,7 @@ from .media.marks.user import request_consent
 from .media.provenance import own_watermark, synthetic_metadata
 from .media.rate import exact_rate
 from .media.write import VideoWriter
+from .motion.stream import MotionStream, batches, first_frames
 from .motion.track import BUNDLED, MotionTrack
 from .packs.pack import ModelPack
 from .reprojection.projection import in_pixels
@@ -50,8 +51,10 @@ _SETTINGS = checks.kind(SamplerSettings, remedy="give SamplerSettings")
 _NOTES = checks.kind(Mapping, remedy="give a dict of texts by name")
 
 
-@checks.checked(pack=PACK, source=SOURCE, motion=MOTION, mode=checks.optional(checks.choice(RENDERS)))
-def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str | None = None) -> Iterator[Tensor]:
+@checks.checked(pack=PACK, source=SOURCE, motion=ANY_MOTION, mode=checks.optional(checks.choice(RENDERS)))
+def render(
+    pack: ModelPack, source: SourceFace, motion: MotionTrack | MotionStream, mode: str | None = None, start: int = 0
+) -> Iterator[Tensor]:
     """I_R, the conditioning render of each frame, drawn a few at a time when they are asked for.
 
     They are drawn, and lie, on the host's device where that is CUDA, else on the CPU: the rasterizer reduces whole
@@ -64,31 +67,35 @@ def render(pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str |
         mode: `projected`, the photograph re-projected onto the face model, [4, S, S]: RGB in ±1 and the share of the
             photograph that is shown there (see `ReprojectionRenderer.draw`); `albedo`, the shaded face model on black,
             [3, S, S] in ±1. The pack's own when None.
+        start: the first frame that is drawn.
 
     Raises:
         InputError: with the first frame, where the motion belongs to another face model than the pack's.
     """
     mode = mode or pack.render
     motion.check_basis(pack.basis)
-    if not torch.allclose(motion.coefficients.identity, source.track.coefficients.identity, atol=1e-4):
+    if not torch.allclose(first_frames(motion).coefficients.identity, source.track.coefficients.identity, atol=1e-4):
         _log.warning(
             "The motion is not retargeted to this source and is drawn with the driver's own head; retarget it."
         )
     draw = _renderer(pack, source, mode)
-    for start in range(0, len(motion), RENDER_BATCH):
+    skipped = start % RENDER_BATCH  # the same frames are drawn together wherever it starts
+    for part in batches(motion, RENDER_BATCH, start - skipped):
         host.current().check_cancelled()
-        yield from draw(motion[start : start + RENDER_BATCH])
+        yield from draw(part)[skipped:]
+        skipped = 0
 
 
 def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[MotionTrack], Tensor]:
     """A function that draws a few frames [n, 3 or 4, S, S]."""
+    device = host.current().device if host.current().device.type == "cuda" else torch.device("cpu")
     if mode == PROJECTED:
         from .reprojection.kept import renderer_of
 
-        return renderer_of(pack.face, source.crop, source.landmarks, source.track, _device()).draw
+        return renderer_of(pack.face, source.crop, source.landmarks, source.track, device).draw
     from .morphable.render import composite_released, render_shaded
 
-    model, device = pack.morphable, _device()
+    model = pack.morphable
     if pack.basis == BUNDLED:  # the face alone, without the rest of the head
         parts = [pack.face.model.triangles[part] for name, part in pack.face.part_triangles.items() if name != "head"]
         model = replace(model, triangles=torch.cat(parts))
@@ -103,14 +110,8 @@ def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[Motio
     return draw
 
 
-def _device() -> torch.device:
-    """Where renders are drawn."""
-    device = host.current().device
-    return device if device.type == "cuda" else torch.device("cpu")
-
-
-@checks.checked(pack=PACK, source=SOURCE, motion=MOTION)
-def transparency(pack: ModelPack, source: SourceFace, motion: MotionTrack) -> Iterator[Tensor]:
+@checks.checked(pack=PACK, source=SOURCE, motion=ANY_MOTION)
+def transparency(pack: ModelPack, source: SourceFace, motion: MotionTrack | MotionStream) -> Iterator[Tensor]:
     """The alpha [S, S] in 0–1 of each frame of a cut-out's crop, moved along with the head; on the CPU.
 
     Args:
@@ -128,8 +129,8 @@ def transparency(pack: ModelPack, source: SourceFace, motion: MotionTrack) -> It
 
     renderer = renderer_of(pack.face, source.crop, source.landmarks, source.track, torch.device("cpu"))
     alpha = warp(source.alpha[None], source.crop_matrix, source.crop.shape[-1])
-    for start in range(0, len(motion), RENDER_BATCH):
-        yield from renderer.move(alpha, motion[start : start + RENDER_BATCH])[:, 0]
+    for part in batches(motion, RENDER_BATCH):
+        yield from renderer.move(alpha, part)[:, 0]
 
 
 def with_alpha(frames: Tensor, alphas: Iterator[Tensor]) -> Tensor:
@@ -138,8 +139,10 @@ def with_alpha(frames: Tensor, alphas: Iterator[Tensor]) -> Tensor:
     return torch.cat([frames, torch.stack(alpha)[..., None].to(frames)], -1) if alpha else frames
 
 
-@checks.checked(pack=PACK, source=SOURCE, motion=MOTION)
-def encode(pack: ModelPack, source: SourceFace, motion: MotionTrack, average: bool | None = None) -> Appearance:
+@checks.checked(pack=PACK, source=SOURCE, motion=ANY_MOTION)
+def encode(
+    pack: ModelPack, source: SourceFace, motion: MotionTrack | MotionStream, average: bool | None = None
+) -> Appearance:
     """The source's appearance, modulated by the motion of each frame (MIA, equation 1).
 
     Args:
@@ -153,7 +156,7 @@ def encode(pack: ModelPack, source: SourceFace, motion: MotionTrack, average: bo
     """
     for track in (source.track, motion):
         track.check_basis(pack.basis)
-    encoder = pack.stage(len(motion)).appearance
+    encoder = pack.stage(motion.count).appearance
     average = pack.averaged if average is None else average
     own = in_pixels(source.track, source.crop.shape[-1] / CROP_SIZE)
     return encode_appearance(encoder, source.crop, own.alignment, motion, average)
@@ -162,14 +165,14 @@ def encode(pack: ModelPack, source: SourceFace, motion: MotionTrack, average: bo
 @checks.checked(
     pack=PACK,
     source=SOURCE,
-    motion=MOTION,
+    motion=ANY_MOTION,
     settings=checks.optional(_SETTINGS),
     appearance=checks.optional(_APPEARANCE),
 )
 def animate(
     pack: ModelPack,
     source: SourceFace,
-    motion: MotionTrack,
+    motion: MotionTrack | MotionStream,
     settings: SamplerSettings | None = None,
     *,
     appearance: Appearance | None = None,
@@ -192,27 +195,24 @@ def animate(
     Raises:
         InputError: an appearance of another length, or a setting that the pack cannot do.
     """
-    total = len(motion)
+    about, total = motion.count, None if isinstance(motion, MotionStream) else len(motion)
     appearance = encode(pack, source, motion) if appearance is None else appearance
-    if len(appearance) != total:
+    if appearance.track.count != about:
         raise InputError(
-            f"The appearance was encoded for {len(appearance)} frames, but the motion has {total};"
+            f"The appearance was encoded for {appearance.track.count} frames, but the motion has {about};"
             " encode the appearance with the motion that is drawn."
         )
-    settings = (settings or SamplerSettings.of(pack)).for_total(total)
-    current, stage = host.current(), pack.stage(total)
+    settings = (settings or SamplerSettings.of(pack)).for_total(about)
+    current, stage = host.current(), pack.stage(about)
     with (
         current.load(stage.unet),
         current.load(pack.vae),
-        current.progress(count_steps(total, settings), "drawing") as progress,
+        current.progress(count_steps(about, settings), "drawing") as progress,
         ExitStack() as keeping,
     ):
-        drawn = 0 if kept is None else kept.frames
-        begin = drawn - drawn % RENDER_BATCH  # the same frames are drawn together as in an unbroken run
-        renders = render(pack, source, motion[begin:])
+        renders = render(pack, source, motion, start=0 if kept is None else kept.frames)
         if current.device.type == "cpu":  # a GPU does one after the other anyway
             renders = keeping.enter_context(closing(ahead(renders, DRAWN_AHEAD)))
-        renders = islice(renders, drawn - begin, None)
         alphas = transparency(pack, source, motion)
         context, previews = appearance.context, current.previews
         for clip in sample_clips(

@@ -154,7 +154,7 @@ class _Clips:
         clip = MotionTrack.concatenate([*before, motion])
         begun = 0 if self._carried is None else new  # frames before this clip
         fresh = clip if self._carried is None else motion  # whose renders the loop has not seen
-        context = replace(self._appearance, motion=self._appearance.encoder.motion_of(clip)).context
+        context = replace(self._appearance, track=clip).context
         stage = self._pack.stage(settings.frames)
         with host.current().load(stage.unet), host.current().load(self._pack.vae):
             frames = sample_clips(

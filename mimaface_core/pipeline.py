@@ -5,15 +5,16 @@ measure → retarget, smooth; speak. Changes by hand follow in `editing`, what d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from . import checks, host
-from .arguments import AUDIO, MOTION, PACK, SOURCE
+from .arguments import ANY_MOTION, AUDIO, MOTION, PACK, SOURCE
 from .audio.checks import STYLES
 from .audio.driver import DRIVERS, AudioDriver, audio_driver
 from .audio.speech import Speech
@@ -33,12 +34,15 @@ from .motion import reference as references
 from .motion import retarget as retargeting
 from .motion import smooth as smoothing
 from .motion.running import RunningRetarget
+from .motion.stream import MotionStream
 from .motion.track import BUNDLED, MotionTrack
 from .packs.adapted import adapt
 from .packs.find import find_pack
 from .packs.pack import ModelPack
 
 MOST_FACES = 1000  # that `face` counts to
+
+Moving = TypeVar("Moving", bound=MotionTrack | MotionStream)
 
 _ANY, _SHARE, _FACTOR = checks.number(), checks.number(0, 1), checks.number(0, 10)
 
@@ -97,11 +101,38 @@ def measure(
     Raises:
         InputError: the file cannot be read or no face is found.
     """
-    frames = _frames(frames, fps)
-    tracker = tracker or face_tracker()
+    return _measured(extract.measure, _frames(frames, fps), tracker, pack.measurer(framing), face, lost)
+
+
+@checks.checked(
+    pack=PACK,
+    face=checks.whole(-1, MOST_FACES),
+    lost=checks.choice(LOST),
+    framing=checks.optional(checks.choice(FRAMINGS)),
+)
+def measure_stream(
+    pack: ModelPack,
+    frames: str | Path | Tensor | Frames,
+    *,
+    face: int = -1,
+    lost: str = "rest",
+    framing: str | None = None,
+    fps: float = 25.0,
+    tracker: FaceTracker | None = None,
+) -> tuple[SourceFace, MotionTrack | MotionStream]:
+    """As `measure`, but of a clip of more than `extract.FIRST_FRAMES` frames only these are measured at once.
+
+    Its motion is a stream: `smooth` and `retarget` hand it on, `animate` and `render` draw while it is measured.
+    """
+    return _measured(extract.measure_stream, _frames(frames, fps), tracker, pack.measurer(framing), face, lost)
+
+
+def _measured(
+    how: Callable[..., tuple[SourceFace, Moving]], frames: Frames, tracker: FaceTracker | None, *given: Any
+) -> tuple[SourceFace, Moving]:
     alpha = next(iter(frames), torch.empty(0))[..., 3:] if frames.count == 1 else torch.empty(0)
     opaque = frames.opaque()
-    source, motion = extract.measure(opaque, opaque.count, opaque.fps, tracker, pack.measurer(framing), face, lost)
+    source, motion = how(opaque, opaque.count, opaque.fps, tracker or face_tracker(), *given)
     return (replace(source, alpha=alpha[..., 0].float()) if alpha.numel() else source), motion
 
 
@@ -119,9 +150,9 @@ def _frames(frames: str | Path | Tensor | Frames, fps: float) -> Frames:
     )
 
 
-@checks.checked(motion=MOTION, source=SOURCE, pose=_ANY, expression=_ANY, gaze=_ANY, travel=_ANY)
+@checks.checked(motion=ANY_MOTION, source=SOURCE, pose=_ANY, expression=_ANY, gaze=_ANY, travel=_ANY)
 def retarget(
-    motion: MotionTrack,
+    motion: Moving,
     source: SourceFace,
     mode: str = "relative",
     *,
@@ -130,11 +161,12 @@ def retarget(
     expression: float = 1.0,
     gaze: float = 1.0,
     travel: float = 1.0,
-) -> MotionTrack:
+) -> Moving:
     """The source moving like the driver; see `motion.retarget.retarget`.
 
     Args:
-        motion: the driver's.
+        motion: the driver's. A stream gives a stream, where motion counts from the resting face, which is estimated as
+            it goes.
         source: the person who shall move.
         mode: `relative`, `absolute` or `as released`.
         neutral_frame: the driver's frame that motion counts from; −1 for its resting face, found in the whole clip.
@@ -144,7 +176,19 @@ def retarget(
         travel: share of the head's shifts and changes of size that goes with the pose; 0 turns it in its place.
     """
     groups = expression_groups(source.track.basis)
-    return retargeting.retarget(motion, source.track, groups, mode, neutral_frame, pose, expression, gaze, travel)
+
+    def whole(track: MotionTrack) -> MotionTrack:
+        return retargeting.retarget(track, source.track, groups, mode, neutral_frame, pose, expression, gaze, travel)
+
+    moved: Any  # of the motion's own kind
+    if isinstance(motion, MotionTrack):
+        moved = whole(motion)
+    elif mode == "relative" and neutral_frame == retargeting.AUTOMATIC:
+        running = {"pose": pose, "expression": expression, "gaze": gaze, "travel": travel}
+        moved = motion.then(lambda pieces: retarget_stream(pieces, source, **running))
+    else:
+        moved = motion.then(lambda pieces: iter([whole(MotionTrack.concatenate(list(pieces)))]))
+    return moved
 
 
 @checks.checked(source=SOURCE, pose=_ANY, expression=_ANY, gaze=_ANY, travel=_ANY)
@@ -175,10 +219,16 @@ def retarget_stream(
     yield from map(running.add, pieces)
 
 
-@checks.checked(motion=MOTION, pose=_SHARE, expression=_SHARE, gaze=_SHARE)
-def smooth(motion: MotionTrack, *, pose: float = 0.4, expression: float = 0.3, gaze: float = 0.3) -> MotionTrack:
+@checks.checked(motion=ANY_MOTION, pose=_SHARE, expression=_SHARE, gaze=_SHARE)
+def smooth(motion: Moving, *, pose: float = 0.4, expression: float = 0.3, gaze: float = 0.3) -> Moving:
     """The motion without the tracker's jitter; strengths from 0 (as it is) to 1. See `motion.smooth.smooth`."""
-    return smoothing.smooth(motion, expression_groups(motion.basis), pose, expression, gaze)
+    groups = expression_groups(motion.basis)
+    steadied: Any  # of the motion's own kind
+    if isinstance(motion, MotionTrack):
+        steadied = smoothing.smooth(motion, groups, pose, expression, gaze)
+    else:
+        steadied = motion.then(lambda pieces: smoothing.smooth_pieces(pieces, groups, pose, expression, gaze))
+    return steadied
 
 
 @checks.checked(

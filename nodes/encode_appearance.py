@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..mimaface_core.drawing import encode
 from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.motion.stream import MotionStream
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.packs.pack import ModelPack
 from .comfyui.schema import io
@@ -15,6 +16,8 @@ OWN, FRAME, CLIP = "pack's own", "per frame", "per clip"
 
 class EncodeAppearance(Node):
     """The appearance encoder: the source is encoded once, each frame's context when that frame is drawn."""
+
+    takes_streams = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -45,5 +48,7 @@ class EncodeAppearance(Node):
         return verdict(cls.option_fault(context=context))
 
     @classmethod
-    def execute(cls, pack: ModelPack, source: SourceFace, motion: MotionTrack, context: str = OWN) -> io.NodeOutput:
+    def execute(
+        cls, pack: ModelPack, source: SourceFace, motion: MotionTrack | MotionStream, context: str = OWN
+    ) -> io.NodeOutput:
         return io.NodeOutput(encode(pack, source, motion, None if context == OWN else context == CLIP))

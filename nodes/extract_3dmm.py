@@ -9,7 +9,7 @@ from ..mimaface_core.face.extract_by_d3dfr import FRAMINGS, RELEASED
 from ..mimaface_core.face.lost import LOST
 from ..mimaface_core.media.marks.report import name_marks
 from ..mimaface_core.packs.pack import ModelPack
-from ..mimaface_core.pipeline import measure
+from ..mimaface_core.pipeline import measure_stream
 from .comfyui.schema import io
 from .node import Node, fault, verdict
 from .sockets import CATEGORY, PACK_TIP, Landmarks, Motion, Pack, Source
@@ -110,4 +110,4 @@ class Extract3DMM(Node):
         if file is not None:
             name_marks(file, "the video")
         frames, finder = frames_of(picture, fps, alpha=True), chosen_tracker(tracker, landmarks)
-        return io.NodeOutput(*measure(pack, frames, face=face, lost=lost, framing=framing, tracker=finder))
+        return io.NodeOutput(*measure_stream(pack, frames, face=face, lost=lost, framing=framing, tracker=finder))

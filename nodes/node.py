@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..mimaface_core.errors import InputError
+from ..mimaface_core.motion.stream import MotionStream
 from .comfyui.schema import io
 
 
@@ -16,7 +17,12 @@ class Node(io.ComfyNode):
     ComfyUI calls four class methods: `define_schema` describes the node; `validate_inputs` refuses inputs when a graph
     is queued (its arguments name the inputs that ComfyUI leaves to it; a linked input arrives as None);
     `fingerprint_inputs` changes when files on disk do; `execute` does the work.
+
+    Attributes:
+        takes_streams: whether `execute` takes a motion that is still being measured; else it is given the whole.
     """
+
+    takes_streams = False
 
     @classmethod
     def EXECUTE_NORMALIZED(cls, *args: Any, **inputs: Any) -> io.NodeOutput:
@@ -27,6 +33,9 @@ class Node(io.ComfyNode):
                 f"This version of the node has no input {unknown}; update this extension where a newer one made the"
                 " graph, or remove the link."
             )
+        if not cls.takes_streams:
+            streams = {name: value for name, value in inputs.items() if isinstance(value, MotionStream)}
+            inputs |= {name: stream.whole() for name, stream in streams.items()}
         return super().EXECUTE_NORMALIZED(*args, **inputs)
 
     @classmethod

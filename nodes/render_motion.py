@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..mimaface_core import host
 from ..mimaface_core.drawing import PROJECTED, RENDERS, render, transparency, with_alpha
 from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.motion.stream import MotionStream
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.packs.pack import ModelPack
 from .comfyui.schema import io
@@ -15,6 +16,8 @@ from .streams import lossless_video
 
 class RenderMotion(Node):
     """The conditioning render of the sampler; also a fast preview of a motion."""
+
+    takes_streams = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -44,8 +47,10 @@ class RenderMotion(Node):
         return verdict(cls.option_fault(mode=mode))
 
     @classmethod
-    def execute(cls, pack: ModelPack, source: SourceFace, motion: MotionTrack, mode: str) -> io.NodeOutput:
-        with host.current().progress(len(motion), "rendering") as progress, lossless_video(motion.fps) as written:
+    def execute(
+        cls, pack: ModelPack, source: SourceFace, motion: MotionTrack | MotionStream, mode: str
+    ) -> io.NodeOutput:
+        with host.current().progress(motion.count, "rendering") as progress, lossless_video(motion.fps) as written:
             alphas = transparency(pack, source, motion) if mode == PROJECTED else iter(())
             for frame in render(pack, source, motion, mode):
                 written.add(with_alpha((frame[:3].permute(1, 2, 0)[None] + 1) / 2, alphas))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..mimaface_core.face.source import SourceFace
 from ..mimaface_core.motion.retarget import AUTOMATIC, MODES
+from ..mimaface_core.motion.stream import MotionStream
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.pipeline import retarget
 from .comfyui.schema import io
@@ -18,6 +19,8 @@ def _share(name: str, of: str) -> io.Float.Input:
 
 class RetargetMotion(Node):
     """The source's own face with a driver's pose, expression and gaze."""
+
+    takes_streams = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -68,7 +71,7 @@ class RetargetMotion(Node):
     def execute(
         cls,
         source: SourceFace,
-        motion: MotionTrack,
+        motion: MotionTrack | MotionStream,
         mode: str,
         neutral_frame: int,
         pose: float,

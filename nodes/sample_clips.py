@@ -11,6 +11,7 @@ from ..mimaface_core.diffusion.schedule import LCM_STEPS, SCHEDULERS
 from ..mimaface_core.diffusion.settings import NOISES, SHARED, SamplerSettings
 from ..mimaface_core.drawing import animate
 from ..mimaface_core.face.source import SourceFace
+from ..mimaface_core.motion.stream import MotionStream
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.packs.pack import ModelPack
 from ..mimaface_core.resuming import resumable
@@ -25,6 +26,8 @@ OWN = "pack's own"
 
 class SampleClips(Node):
     """Frames of the source in motion; memory does not grow with the motion's length."""
+
+    takes_streams = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:  # long: it declares eleven widgets
@@ -114,7 +117,7 @@ class SampleClips(Node):
         cls,
         pack: ModelPack,
         source: SourceFace,
-        motion: MotionTrack,
+        motion: MotionTrack | MotionStream,
         appearance: EncodedAppearance,
         seed: int,
         steps: int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..mimaface_core.implicit.edit import smooth as smooth_implicit
 from ..mimaface_core.implicit.motion import ImplicitMotion
+from ..mimaface_core.motion.stream import MotionStream
 from ..mimaface_core.motion.track import MotionTrack
 from ..mimaface_core.pipeline import smooth
 from .comfyui.schema import io
@@ -13,6 +14,8 @@ from .sockets import CATEGORY, AnyMotion, Implicit, Motion
 
 class SmoothMotion(Node):
     """Steadies slow movement and leaves fast movement alone; nothing is delayed."""
+
+    takes_streams = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -43,7 +46,7 @@ class SmoothMotion(Node):
 
     @classmethod
     def execute(
-        cls, motion: MotionTrack | ImplicitMotion, pose: float, expression: float, gaze: float
+        cls, motion: MotionTrack | MotionStream | ImplicitMotion, pose: float, expression: float, gaze: float
     ) -> io.NodeOutput:
         if isinstance(motion, ImplicitMotion):
             return io.NodeOutput(smooth_implicit(motion, pose, expression, gaze))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +45,19 @@ def frames_of(frames: Any, fps: float = 25.0, alpha: bool = False) -> Frames:
     if not is_video(frames):
         return Frames.of_batch(frames, fps, alpha)
     whole = Frames.of_video(frames.get_stream_source(), alpha and getattr(frames, "has_alpha", False))
+    whole = replace(whole, images=_Held(whole.images, frames))
     return whole.part(*_window(frames)) if any(_window(frames)) else whole
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """Images with the VIDEO from whose file they are read: a temporary file lasts as long as that."""
+
+    images: Iterable[Tensor]
+    video: Any
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.images)
 
 
 def is_video(value: Any) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import host
+from ..motion.stream import MotionStream
 from ..motion.track import MotionTrack
 from .encoder import Encoder
 
@@ -19,17 +20,14 @@ class Appearance:
     Attributes:
         encoder: the pack's.
         tokens: [1, T, D], of the source, encoded once.
-        motion: [N, M], the encoder's `motion_of` the track.
+        track: the motion, N frames.
         average: whether frames of one call share the mean of their contexts; the encoder's default when None.
     """
 
     encoder: Encoder
     tokens: Tensor
-    motion: Tensor
+    track: MotionTrack | MotionStream
     average: bool | None = None
-
-    def __len__(self) -> int:
-        return len(self.motion)
 
     @torch.no_grad()
     def context(self, frames: list[int]) -> Tensor:
@@ -38,12 +36,12 @@ class Appearance:
         mixer = self.encoder.mixer
         with host.current().load(mixer):
             tokens = self.tokens.to(next(mixer.parameters()).device)
-            return self.encoder.modulate(tokens, self.motion[frames], **options).float()
+            return self.encoder.modulate(tokens, self.encoder.motion_of(self.track[frames]), **options).float()
 
 
 @torch.no_grad()
 def encode_appearance(
-    encoder: Encoder, crop: Tensor, alignment: Tensor, track: MotionTrack, average: bool | None = None
+    encoder: Encoder, crop: Tensor, alignment: Tensor, track: MotionTrack | MotionStream, average: bool | None = None
 ) -> Appearance:
     """Encode a source for a motion.
 
@@ -56,4 +54,4 @@ def encode_appearance(
     """
     with host.current().load(encoder):
         tokens = encoder.encode_source(crop[None], alignment).cpu()
-    return Appearance(encoder, tokens, encoder.motion_of(track), average)
+    return Appearance(encoder, tokens, track, average)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -80,12 +80,16 @@ def clip_schedule(total: int, frames: int, overlap: int) -> list[list[int]]:
         >>> clip_schedule(6, 4, 1)
         [[0, 1, 2, 3], [3, 4, 5, 5]]
     """
-    if total < 1:
+    _check_schedule(total, frames, overlap)
+    starts = range(0, max(total - overlap, 1), frames - overlap)
+    return [[min(index, total - 1) for index in range(start, start + frames)] for start in starts]
+
+
+def _check_schedule(total: int | None, frames: int, overlap: int) -> None:
+    if total is not None and total < 1:
         raise InputError("There is no frame to animate; give a motion of at least one frame.")
     if frames < 1 or not 0 <= overlap < frames:
         raise InputError(f"A clip of {frames} frames cannot carry {overlap}; choose an overlap from 0 to frames - 1.")
-    starts = range(0, max(total - overlap, 1), frames - overlap)
-    return [[min(index, total - 1) for index in range(start, start + frames)] for start in starts]
 
 
 def count_steps(total: int, settings: SamplerSettings) -> int:
@@ -97,7 +101,7 @@ def sample_clips(
     parts: ClipParts,
     renders: Iterator[Tensor],
     context: Callable[[list[int]], Tensor],
-    total: int,
+    total: int | None,
     settings: SamplerSettings,
     *,
     progress: StepProgress | None = None,
@@ -114,7 +118,7 @@ def sample_clips(
         renders: I_R of each frame in order, [3, H, W] in ±1, or [4, H, W] (see `LatentSpace.to_frames`); without those
             of the frames that are kept.
         context: gives the context [F, T, D] (or [1, T, D] for all frames) of a list of frame indices.
-        total: number of frames.
+        total: number of frames; None for as many as there are renders.
         settings: of the sampler.
         progress: updated after every step of every clip (`count_steps` in all).
         previews: show the middle frame of the clip at every step.
@@ -129,22 +133,22 @@ def sample_clips(
     longest = max_clip_frames(parts.unet)
     if settings.frames > longest:
         raise InputError(f"The pack's U-Net sees at most {longest} frames at once; choose clips no longer than that.")
-    schedule = clip_schedule(total, settings.frames, settings.overlap)
+    _check_schedule(total, settings.frames, settings.overlap)
     build_scheduler(settings.scheduler, parts.scheduler, settings.steps)
-    return _clips(parts, iter(renders), context, schedule, settings, progress, previews, kept)
+    return _clips(parts, iter(renders), context, total, settings, progress, previews, kept)
 
 
 def _clips(
     parts: ClipParts,
     renders: Iterator[Tensor],
     context: Callable[[list[int]], Tensor],
-    schedule: list[list[int]],
+    total: int | None,
     settings: SamplerSettings,
     progress: StepProgress | None,
     previews: bool,
     kept: ClipKeeper | None,
 ) -> Iterator[Tensor]:
-    total, current = schedule[-1][-1] + 1, host.current()
+    current = host.current()
     latents: Tensor | None = None
     carried: Tensor | None = None
     sampling = torch.Generator().manual_seed(settings.seed)
@@ -155,11 +159,18 @@ def _clips(
         yield from kept.drawn()
         if progress is not None:
             progress.update(first * settings.steps)
-    for number, indices in list(enumerate(schedule))[first:]:
+    for number in count(first):
         # Encode the renders that this clip is the first to show.
         known = settings.overlap if number else 0
-        fresh = sorted(set(indices[known:]))
-        images, encoded = _encode_renders(parts.latents, renders, fresh, total, sampling)
+        start = number * (settings.frames - settings.overlap)
+        fresh = settings.frames - known if total is None else min(settings.frames, total - start) - known
+        images, encoded = _encode_renders(parts.latents, renders, fresh, sampling)
+        last = start + known + len(images) - 1
+        if total is not None and len(images) < fresh:
+            raise InputError(f"The renders end after {last + 1} of {total} frames; give one for each frame.")
+        if not len(images):
+            return
+        indices = [min(index, last) for index in range(start, start + settings.frames)]
         window = encoded if carried is None else torch.cat([carried.to(encoded.device), encoded])
         window = torch.cat([window, window[-1:].expand(settings.frames - len(window), -1, -1, -1)])
         carried = window[settings.frames - settings.overlap :]
@@ -187,7 +198,7 @@ def _clips(
         latents = area.placed(part)
 
         # Decode the new frames.
-        new = slice(known, known + len(fresh))
+        new = slice(known, known + len(images))
         frames = _decode(parts.latents, rearrange(latents, "1 c f h w -> f c h w")[new], images, window[new], area)
         if kept is not None:
             kept.add(frames, LoopState(number + 1, latents, carried, sampling.get_state()))
@@ -198,22 +209,17 @@ def _clips(
 def _encode_renders(
     space: LatentSpace,
     source: Iterator[Tensor],
-    fresh: list[int],
-    total: int,
+    fresh: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Take the next renders and encode them: images [n, 3 or 4, H, W] and latents [n, C, h, w]."""
-    images, latents = [], []
-    for start in range(0, len(fresh), space.batch):
+    """Take the next renders, as many as there are, and encode them: images [n, 3 or 4, H, W], latents [n, C, h, w]."""
+    images, latents = [torch.zeros(0)], [torch.zeros(0)]
+    for start in range(0, fresh, space.batch):
         host.current().check_cancelled()
-        indices = fresh[start : start + space.batch]
-        part = list(islice(source, len(indices)))
-        if len(part) < len(indices):
-            raise InputError(
-                f"The renders end after {indices[0] + len(part)} of {total} frames; give one for each frame."
-            )
-        images.append(torch.stack(part))
-        latents.append(space.encode(images[-1][:, :3], generator))
+        part = list(islice(source, min(space.batch, fresh - start)))
+        if part:
+            images.append(torch.stack(part))
+            latents.append(space.encode(images[-1][:, :3], generator))
     return torch.cat(images), torch.cat(latents)
 
 

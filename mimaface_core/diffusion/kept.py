@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,13 +53,17 @@ class KeptClips:
     Frames lie in lossless files, a few clips in each; then the state behind the last one replaces the one before. What
     was being written when the process was killed does not count.
 
+    Args:
+        folder: exists.
+        moved: stands for what the first so many frames were drawn from; with another one, what is kept is dropped.
+
     Attributes:
         state: behind the last clip that is kept; None where there is none.
         frames: number of frames that are kept.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, moved: Callable[[int], str]) -> None:
+        self.folder, self._moved = folder, moved
         self.state: LoopState | None = None
         self.frames = self._files = 0
         self._waiting: list[Tensor] = []
@@ -114,10 +118,13 @@ class KeptClips:
         with VideoWriter(self._file(self._files), _RATE, "lossless") as writer:
             for frame in frames:
                 writer.write(frame)
-        numbers = {"clips": state.clips, "frames": self.frames + len(frames), "files": self._files + 1}
+        total = self.frames + len(frames)
+        numbers = {"clips": state.clips, "frames": total, "files": self._files + 1}
         tensors = {name: getattr(state, name).cpu().contiguous() for name in ("latents", "carried", "sampling")}
         with replacing(self.folder / _STATE) as part:
-            save_file(tensors, part, {name: str(value) for name, value in numbers.items()})
+            save_file(
+                tensors, part, {name: str(value) for name, value in numbers.items()} | {"moved": self._moved(total)}
+            )
         self.frames, self._files = numbers["frames"], numbers["files"]
 
     def _file(self, number: int) -> Path:
@@ -129,15 +136,19 @@ class KeptClips:
 
         with contextlib.suppress(OSError, SafetensorError, ValueError, KeyError):
             with safe_open(str(self.folder / _STATE), "pt") as file:
-                numbers = {name: int(text) for name, text in (file.metadata() or {}).items()}
+                notes = file.metadata() or {}
+                numbers = {name: int(notes[name]) for name in ("clips", "frames", "files")}
                 tensors = {name: file.get_tensor(name) for name in ("latents", "carried", "sampling")}
-            if all(self._file(number).is_file() for number in range(numbers["files"])):
+            whole = all(self._file(number).is_file() for number in range(numbers["files"]))
+            if whole and notes["moved"] == self._moved(numbers["frames"]):
                 self.state = LoopState(numbers["clips"], **tensors)
                 self.frames, self._files = numbers["frames"], numbers["files"]
 
 
 @contextmanager
-def kept_clips(parent: Path, key: str, resume: bool = True) -> Iterator[KeptClips | None]:
+def kept_clips(
+    parent: Path, key: str, resume: bool = True, moved: Callable[[int], str] = lambda _frames: ""
+) -> Iterator[KeptClips | None]:
     """A context with the kept clips of a run: gone when it ends well, there for the next equal run when it does not.
 
     Of interrupted runs, the latest MOST_RUNS stay.
@@ -146,6 +157,7 @@ def kept_clips(parent: Path, key: str, resume: bool = True) -> Iterator[KeptClip
         parent: the folder of all interrupted runs; made where it is missing.
         key: stands for everything that decides the run's frames.
         resume: whether what is kept is taken up, or dropped.
+        moved: what the key does not know: a text for what the first so many frames are drawn from.
 
     Yields:
         The clips; None where the folder cannot be written, or another process draws the same.
@@ -163,7 +175,7 @@ def kept_clips(parent: Path, key: str, resume: bool = True) -> Iterator[KeptClip
     if not taken:
         yield None
         return
-    kept, over = KeptClips(folder), False
+    kept, over = KeptClips(folder, moved), False
     try:
         yield kept
         over = True

@@ -7,22 +7,25 @@ either `extract_by_fit.FitExtractor` (fits the bundled face model to landmarks) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from itertools import islice
-from typing import Protocol
+from itertools import chain, islice
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from .. import host
 from ..errors import InputError
+from ..motion.stream import MotionStream
 from ..motion.track import MotionTrack
 from ..tensors import to_float
 from ..tracker.face import Face
 from .detect import FaceTracker
-from .follow import follow, still_landmarks
-from .lost import filled
+from .follow import Followed, follow, still_landmarks
+from .lost import Filling
 from .source import SourceFace
+
+FIRST_FRAMES, NEXT_FRAMES = 80, 16  # that are measured together: the first ones tell who it is
 
 
 class ClipExtractor(Protocol):
@@ -39,7 +42,7 @@ class ClipExtractor(Protocol):
         """
 
     def track(self, fps: Fraction) -> MotionTrack:
-        """The motion of all added frames, at least one."""
+        """The motion of the frames added since the last call, at least one; the first call tells who it is."""
 
 
 class LiveExtractor(Protocol):
@@ -78,6 +81,20 @@ class Extractor(Protocol):
         """A face whose frames come one by one, without frames yet."""
 
 
+class Passage(NamedTuple):
+    """Frames of a clip that are measured together.
+
+    Attributes:
+        person: from the clip's first frame that shows the face.
+        motion: of these frames.
+        last: whether the clip ends with them.
+    """
+
+    person: SourceFace
+    motion: MotionTrack
+    last: bool
+
+
 def measure(
     frames: Iterable[Tensor],
     count: int,
@@ -87,12 +104,28 @@ def measure(
     index: int = -1,
     lost: str = "rest",
 ) -> tuple[SourceFace, MotionTrack]:
-    """The face of the first frame that shows it, and its motion through all frames.
+    """The face of the first frame that shows it, and its motion through all frames; see `measure_stream`."""
+    source, motion = _measure(frames, count, fps, tracker, extractor, index, lost, streamed=False)
+    assert isinstance(motion, MotionTrack)
+    return source, motion
+
+
+def measure_stream(
+    frames: Iterable[Tensor],
+    count: int,
+    fps: Fraction,
+    tracker: FaceTracker,
+    extractor: Extractor,
+    index: int = -1,
+    lost: str = "rest",
+) -> tuple[SourceFace, MotionTrack | MotionStream]:
+    """The same, but where a clip is longer than FIRST_FRAMES: further frames are measured when they are asked for.
 
     A single frame is treated as a still, which is searched more closely.
 
     Args:
-        frames: images [H, W, 3], uint8 or float in 0–1; iterated twice, the first time for two frames at most.
+        frames: images [H, W, 3], uint8 or float in 0–1; iterated twice, the first time for two frames at most, and
+            again where a stream was interrupted.
         count: their number, about, for the progress bar.
         fps: frames per second of the result.
         tracker: finds the faces.
@@ -103,6 +136,20 @@ def measure(
     Raises:
         InputError: there is no frame, no frame shows a face, or there are fewer faces than `index` asks for.
     """
+    return _measure(frames, count, fps, tracker, extractor, index, lost, streamed=True)
+
+
+def _measure(
+    frames: Iterable[Tensor],
+    count: int,
+    fps: Fraction,
+    tracker: FaceTracker,
+    extractor: Extractor,
+    index: int,
+    lost: str,
+    *,
+    streamed: bool,
+) -> tuple[SourceFace, MotionTrack | MotionStream]:
     first = list(islice(frames, 2))
     if not first:
         raise InputError("The clip has no frames; use one with at least one.")
@@ -110,21 +157,64 @@ def measure(
         image = to_float(first[0])
         source, motion = extractor.still(image, still_landmarks(image, tracker, index))
         return source, motion.replace(fps=fps)
-    person: tuple[Tensor, Tensor] | None = None
-    clip = extractor.clip()
-    visible, shots = [], []
-    with host.current().progress(count, "finding the face") as progress:
-        for frame, landmarks, shot, face in follow(frames, tracker, index):
-            shots.append(shot)
-            visible.append(landmarks is not None)
-            if landmarks is not None and face is not None:
-                person = person or (to_float(frame), landmarks)
-                clip.add(frame, landmarks, shot, face)
-            progress.update()
-    if person is None:
+
+    def start(step: Callable[[], object]) -> Iterator[Passage]:
+        return _passages(follow(frames, tracker, index), extractor, fps, lost, step)
+
+    current = host.current()
+    with current.progress(min(count, FIRST_FRAMES) if streamed else count, "finding the face") as progress:
+        begun = start(lambda: current.check_cancelled() if progress.closed else progress.update())
+        known = list(islice(begun, 1 if streamed else None))
+    person, motions = known[0].person, [passage.motion for passage in known]
+    if known[-1].last:
+        return person, MotionTrack.concatenate(motions)
+    return person, MotionStream(
+        lambda: (passage.motion for passage in start(current.check_cancelled)),
+        count,
+        begun=chain(motions, (passage.motion for passage in begun)),
+    )
+
+
+def _passages(
+    clip: Iterable[Followed], extractor: Extractor, fps: Fraction, lost: str, step: Callable[[], object]
+) -> Iterator[Passage]:
+    """The passages of a clip, which end where the face is seen, so that a gap is filled knowing both its ends.
+
+    Args:
+        clip: its frames.
+        extractor: measures them.
+        fps: frames per second of the result.
+        lost: see `measure`.
+        step: called after each frame.
+    """
+    first: tuple[Tensor, Tensor] | None = None
+    person: SourceFace | None = None
+    measured, filling = extractor.clip(), Filling(lost)
+    visible: list[bool] = []
+    shots: list[int] = []
+
+    def passage(last: bool) -> Passage:
+        nonlocal person
+        motion = filling.add(measured.track(fps) if any(visible) else None, visible, shots)
+        if person is None:
+            assert first is not None
+            person = extractor.still(*first)[0]
+        return Passage(person, motion, last)
+
+    most = FIRST_FRAMES
+    for frame, landmarks, shot, face in clip:
+        if len(visible) >= most and visible[-1]:
+            yield passage(last=False)
+            visible, shots, most = [], [], NEXT_FRAMES
+        visible.append(landmarks is not None)
+        shots.append(shot)
+        if landmarks is not None:
+            first = first or (to_float(frame), landmarks)
+            measured.add(frame, landmarks, shot, face)
+        step()
+    if first is None:
         raise InputError(
             f"No face was found in any of the clip's {len(visible)} frames; "
             "use a clip that shows a face from the front."
         )
-    motion = filled(clip.track(fps), visible, lost, shots)
-    return extractor.still(*person)[0], motion
+    yield passage(last=True)

@@ -82,6 +82,7 @@ class D3DFRClip:
         self._coefficients: list[Tensor] = []
         self._eyes: list[Tensor] = []
         self._shots: list[int] = []
+        self._shot = 0  # the latest one
 
     def add(
         self,
@@ -93,8 +94,9 @@ class D3DFRClip:
         """Add a frame [H, W, 3] with landmarks [478, 3] in its pixels; `keep aspect` crops each shot anew."""
         keep_aspect = self._extractor.framing == ASPECT
         scaled = resized(frame, keep_aspect)
-        if keep_aspect and self._shots and shot != self._shots[-1]:
+        if keep_aspect and shot != self._shot:
             self.matrix = None
+        self._shot = shot
         ratio = torch.tensor([scaled.shape[1] / frame.shape[1], scaled.shape[0] / frame.shape[0]])
         points = five_points(landmarks[None, :, :2] * ratio)[0]
         if self.matrix is None:
@@ -111,13 +113,15 @@ class D3DFRClip:
             self._regress()
 
     def track(self, fps: Fraction) -> MotionTrack:
-        """The motion of all added frames, at least one; its gaze is the pupil head's four numbers."""
+        """The motion of the frames added since the last call, at least one; gaze is the pupil head's four numbers."""
         if self._waiting:
             self._regress()
         coefficients = FaceCoefficients(torch.cat(self._coefficients))
         visible = torch.ones(len(coefficients), dtype=torch.bool)
         shots = torch.tensor(self._shots)
-        return MotionTrack(coefficients, torch.cat(self._eyes), torch.cat(self._alignment), visible, fps, BFM, shots)
+        track = MotionTrack(coefficients, torch.cat(self._eyes), torch.cat(self._alignment), visible, fps, BFM, shots)
+        self._coefficients, self._eyes, self._alignment, self._shots = [], [], [], []
+        return track
 
     def _regress(self) -> None:
         network = self._extractor.network

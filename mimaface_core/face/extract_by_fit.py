@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor
 
 from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import LANDMARK_COUNT
-from ..morphable.bundled.groups import expression_groups
 from ..morphable.model import PLANE
 from ..motion.track import MotionTrack
 from ..tracker.face import Face
@@ -17,7 +17,7 @@ from .camera import CameraMotion
 from .crop import CROP_SIZE, crop_matrix, plane_alignment, transform_points, warp
 from .fit import fit_landmarks
 from .gaze import seen_gaze
-from .occlusion import REGIONS, Visibility, hold_hidden
+from .occlusion import REGIONS, Holding, Visibility
 from .source import SourceFace
 
 KNOWN = 16  # first frames of a live face, by which it is known who that is
@@ -68,50 +68,67 @@ class FitExtractor:
 
 
 class FitClip:
-    """One clip, fitted as a whole (an `extract.ClipExtractor`).
+    """One clip, fitted passage by passage (an `extract.ClipExtractor`); the first one tells identity for all.
 
-    Each shot is cropped where it usually shows the face, in the view of the camera at its first frame: movements of
-    the camera, as far as the surroundings tell them, are none of the head.
+    Each shot is cropped where its first passage mostly shows the face, in the view of the camera at its first frame:
+    movements of the camera, as far as the surroundings tell them, are none of the head.
     """
 
     def __init__(self, extractor: FitExtractor) -> None:
         self._extractor = extractor
-        self._shots: list[int] = []
-        self._landmarks: list[Tensor] = []
-        self._trust: list[Tensor] = []
-        self._camera: CameraMotion  # of the shot, from its first frame on
-        self._visibility: list[Visibility] = []  # of each shot
+        self._shot = -1  # the latest one, of which are:
+        self._camera: CameraMotion
+        self._visibility: Visibility
+        self._matrix: Tensor | None = None  # to the crop, where an earlier passage has shown it
+        self._identity: Tensor | None = None
+        self._holding = Holding()
+        self._passage: list[_Part] = []  # a shot each
 
     def add(self, frame: Tensor | None, landmarks: Tensor, shot: int = 0, face: Face | None = None) -> None:
         """Add a frame with landmarks [478, 3], see `extract.ClipExtractor.add`.
 
         Without the frame, the camera counts as standing and everything as seen.
         """
-        if not self._shots or shot != self._shots[-1]:
-            self._camera = CameraMotion()
-            self._visibility.append(Visibility())
+        if shot != self._shot:
+            self._shot, self._matrix = shot, None
+            self._camera, self._visibility = CameraMotion(), Visibility()
+        if not self._passage or shot != self._passage[-1].shot:
+            self._passage.append(_Part(shot, self._visibility, self._matrix))
         if frame is not None:
-            self._visibility[-1].add(frame, landmarks, None if face is None else face.seen)
+            self._visibility.add(frame, landmarks, None if face is None else face.seen)
             landmarks = transform_points(self._camera.add(frame, landmarks), landmarks)
-        self._landmarks.append(landmarks)
-        self._trust.append(_trust(face))
-        self._shots.append(shot)
+        self._passage[-1].landmarks.append(landmarks)
+        self._passage[-1].trust.append(_trust(face))
 
     def track(self, fps: Fraction) -> MotionTrack:
-        """The motion of all added frames, at least one."""
-        landmarks, shots = torch.stack(self._landmarks), torch.tensor(self._shots)
-        points = torch.empty_like(landmarks)
-        for shot in shots.unique():
-            within = (shots == shot).nonzero().flatten()
-            matrix = crop_matrix(landmarks[within].median(0).values, self._extractor.share)
-            points[within] = torch.stack([transform_points(matrix, frame) for frame in landmarks[within]])
-        track = self._extractor.fit(points, fps, torch.stack(self._trust)).replace(shot=shots)
-        seen = torch.ones(len(track), len(REGIONS), dtype=torch.bool)
-        for shot, visibility in zip(shots.unique(), self._visibility, strict=True):
-            told = visibility.seen()
-            if told is not None:
-                seen[shots == shot] = told
-        return hold_hidden(track, seen, expression_groups(track.basis))
+        """The motion of the frames added since the last call, at least one."""
+        points, trust, shots, seen = [], [], [], []
+        for part in self._passage:
+            landmarks = torch.stack(part.landmarks)
+            if part.matrix is None:
+                part.matrix = crop_matrix(landmarks.median(0).values, self._extractor.share)
+            points += [transform_points(part.matrix, frame) for frame in landmarks]
+            trust += part.trust
+            shots += [part.shot] * len(landmarks)
+            told = part.visibility.seen()
+            everything = torch.ones(len(landmarks), len(REGIONS), dtype=torch.bool)
+            seen.append(everything if told is None else told[-len(landmarks) :])
+            part.visibility.forget()
+        self._matrix, self._passage = self._passage[-1].matrix, []
+        track = self._extractor.fit(torch.stack(points), fps, torch.stack(trust), self._identity)
+        self._identity = track.coefficients.identity[:1]
+        return self._holding.add(track.replace(shot=torch.tensor(shots)), torch.cat(seen))
+
+
+@dataclass
+class _Part:
+    """Frames of one shot that are fitted together."""
+
+    shot: int
+    visibility: Visibility
+    matrix: Tensor | None  # to the crop
+    landmarks: list[Tensor] = field(default_factory=list)
+    trust: list[Tensor] = field(default_factory=list)
 
 
 class LiveFit:

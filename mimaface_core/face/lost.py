@@ -16,6 +16,7 @@ from ..tensors import between, neighbours, smoothstep
 
 LOST = ("rest", "interpolate", "previous", "empty")  # fills for frames without a face
 SHORT_GAP = 0.5  # seconds without a face that `rest` fills as `interpolate` does
+MEMORY = 250  # frames of the past from which a later part of a clip knows the resting face
 EASE = 0.4  # seconds from the last face to rest and from there to the next
 
 
@@ -76,6 +77,34 @@ def filled(
         ]
     )
     return _eased(clip, whole, resting, (before, after), low, weights)
+
+
+class Filling:
+    """`filled` for a clip that comes in passages, each of which but the last one ends with a frame that shows the face.
+
+    Args:
+        lost: the fill.
+    """
+
+    def __init__(self, lost: str) -> None:
+        self._lost = lost
+        self._before: MotionTrack | None = None  # the clip's first frame and the latest ones, filled
+
+    def add(self, track: MotionTrack | None, visible: Sequence[bool], shots: Sequence[int]) -> MotionTrack:
+        """All frames of the next passage.
+
+        Args:
+            track: the motion of its visible frames; None where there are none.
+            visible: for every frame, whether the track holds it.
+            shots: for every frame, the number of its shot.
+        """
+        before = self._before
+        known = 0 if before is None else len(before)
+        parts = [part for part in (before, track) if part is not None]
+        shots = [*([] if before is None else before.shot.tolist()), *shots]
+        whole = filled(MotionTrack.concatenate(parts), [*[True] * known, *visible], self._lost, shots)
+        self._before = MotionTrack.concatenate([whole[:1], whole[1:][-MEMORY:]])
+        return whole[known:]
 
 
 def _eased(

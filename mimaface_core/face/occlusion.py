@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..morphable.bundled.face_mesh import LOWER_LIP, UPPER_LIP
+from ..morphable.bundled.groups import expression_groups
 from ..motion.groups import ExpressionGroups
 from ..motion.rest import resting_source
 from ..motion.track import MotionTrack
@@ -58,6 +59,7 @@ PLAIN_MASK = 0.25  # of the same below a mask, which has no lips: mostly 0.08
 LEAST_FRAMES = 8  # fewer have no usual
 STEADY = 3  # frames, of which most must agree: one alone is a flash
 MARGIN = 2  # frames beside hidden ones, in which the cover comes and goes
+MEMORY = 250  # frames of the past that later parts of a clip are compared with
 EASE = 0.24  # seconds in which a shape that was held goes over into what is seen again
 
 
@@ -91,6 +93,10 @@ class Visibility:
             most = np.convolve(np.pad(region, STEADY // 2, "edge"), np.ones(STEADY), "valid") > STEADY / 2
             seen[:, i] = np.convolve(most, np.ones(2 * MARGIN + 1), "same") == 0
         return torch.from_numpy(seen)
+
+    def forget(self) -> None:
+        """Drop all frames but the latest MEMORY ones."""
+        del self._colours[:-MEMORY], self._told[:-MEMORY]
 
 
 def _changes(colours: np.ndarray) -> np.ndarray:
@@ -179,6 +185,26 @@ def hold_hidden(track: MotionTrack, seen: Tensor, groups: ExpressionGroups) -> M
         expression[:, list(groups.lids[hidden])] = expression[:, list(groups.lids[open_eye])]
         gaze[:, 2 * hidden : 2 * hidden + 2] = gaze[:, 2 * open_eye : 2 * open_eye + 2]
     return track.replace(coefficients=track.coefficients.replace(expression=expression), gaze=gaze)
+
+
+class Holding:
+    """`hold_hidden` for a clip that comes in passages."""
+
+    def __init__(self) -> None:
+        self._before: MotionTrack | None = None  # the latest frames, held
+        self._seen = torch.zeros(0, len(REGIONS), dtype=torch.bool)  # in them
+        self._ever = torch.zeros(len(REGIONS), dtype=torch.bool)
+
+    def add(self, track: MotionTrack, seen: Tensor) -> MotionTrack:
+        """The next passage, N frames, with `seen` [N, 3] as in `hold_hidden`."""
+        before = self._before
+        whole = track if before is None else MotionTrack.concatenate([before, track])
+        seen = torch.cat([self._seen, seen])
+        held = hold_hidden(whole, seen, expression_groups(track.basis))
+        self._ever = self._ever | seen.any(0)
+        self._before, self._seen = held[-MEMORY:], seen[-MEMORY:].clone()
+        self._seen[-1] |= self._ever  # what is held goes on from there
+        return held[len(whole) - len(track) :]
 
 
 def _usual_rest(track: MotionTrack, groups: ExpressionGroups) -> Tensor:

@@ -139,7 +139,7 @@ def _origins(
     """The state from which the driver's motion counts, and that of the source from which it goes on."""
     own = frame_at_rest(source, 0)
     if reference == AUTOMATIC and mode == "relative":
-        reference = _origin_frame(source, driver, groups)
+        reference = origin_frame(source, driver, groups)
     if reference == AUTOMATIC:
         origin, target = resting_face(driver, groups), resting_source(source, groups)
     else:
@@ -149,7 +149,7 @@ def _origins(
     return origin, target
 
 
-def _origin_frame(source: MotionTrack, driver: MotionTrack, groups: ExpressionGroups) -> int:
+def origin_frame(source: MotionTrack, driver: MotionTrack, groups: ExpressionGroups) -> int:
     """The driver's frame to count from: one that shows what the source shows, AUTOMATIC where there is none.
 
     Where expressions cannot be told apart, it is the most usual frame.

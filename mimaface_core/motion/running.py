@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from .groups import ExpressionGroups
-from .rest import RestingFace, resting_face, resting_source
-from .retarget import Strengths, carried
+from .rest import RestingFace, frame_at_rest, resting_face, resting_source
+from .retarget import AUTOMATIC, Strengths, carried, origin_frame
 from .track import MotionTrack
 
 MEMORY = 500  # frames of the past that the estimate sees
 EASE = 0.4  # seconds in which a new estimate takes effect, but for the first
+STEP = 2  # frames, from which to which it does
 
 
 class RunningRetarget:
@@ -23,7 +24,8 @@ class RunningRetarget:
 
     The first piece rests by what is known of every face (lips together, eyes open as usual, its own pose); the longer
     the motion, the more the estimate is the person's own. Changes of the estimate are eased in, but for the pose after
-    a cut: the camera stands elsewhere from one frame to the next.
+    a cut: the camera stands elsewhere from one frame to the next. Where a frame of the first piece is the source
+    itself, all counts from that one.
 
     Args:
         source: the person who shall move, one frame.
@@ -36,6 +38,7 @@ class RunningRetarget:
         self._target = resting_source(source, groups)
         self._past: MotionTrack | None = None
         self._rest: RestingFace | None = None
+        self._known = False  # and does not change
 
     def add(self, piece: MotionTrack) -> MotionTrack:
         """The next piece, at least one frame, retargeted.
@@ -50,17 +53,39 @@ class RunningRetarget:
 
     def _add(self, piece: MotionTrack) -> MotionTrack:
         """The next piece, of one shot, retargeted."""
+        if self._rest is None and self.groups.shape is not None:
+            own = origin_frame(self.source, piece, self.groups)
+            self._known = own != AUTOMATIC
+            if self._known:
+                self._rest, self._target = frame_at_rest(piece, own), frame_at_rest(self.source, 0)
+        if self._known:
+            return self._carried(piece)
+        now = self._estimate(piece)
+        if self._rest is None:
+            self._rest = now
+            return self._carried(piece)
+        parts = [piece[at : at + STEP] for at in range(0, len(piece), STEP)]
+        return MotionTrack.concatenate([self._carried(part, now) for part in parts])
+
+    def _estimate(self, piece: MotionTrack) -> RestingFace:
+        """The resting face of the past with the next piece."""
         cut = self._past is not None and self._past.shot[-1] != piece.shot[0]
         past = piece if self._past is None else MotionTrack.concatenate([self._past, piece])
         self._past = past[max(0, len(past) - MEMORY) :]
         now = _last(resting_face(self._past, self.groups))
-        share = 1.0 if self._rest is None else 1 - math.exp(-len(piece) / float(piece.fps) / EASE)
-        before = self._rest or now
-        if cut:
-            before = replace(before, angles=now.angles, neck=now.neck)
-        self._rest = RestingFace(*(torch.lerp(a, b, share) for a, b in zip(_parts(before), _parts(now), strict=True)))
-        moved = carried(piece, self.source, self.groups, self._rest, self._target, self.strengths)
-        return moved.replace(alignment=self.source.alignment.expand(len(piece), -1, -1).clone())
+        if cut and self._rest is not None:
+            self._rest = replace(self._rest, angles=now.angles, neck=now.neck)
+        return now
+
+    def _carried(self, part: MotionTrack, now: RestingFace | None = None) -> MotionTrack:
+        """Some frames, retargeted, while the resting face comes nearer to `now`."""
+        assert self._rest is not None
+        if now is not None:
+            share = 1 - math.exp(-len(part) / float(part.fps) / EASE)
+            pairs = zip(_parts(self._rest), _parts(now), strict=True)
+            self._rest = RestingFace(*(torch.lerp(a, b, share) for a, b in pairs))
+        moved = carried(part, self.source, self.groups, self._rest, self._target, self.strengths)
+        return moved.replace(alignment=self.source.alignment.expand(len(part), -1, -1).clone())
 
 
 def _last(rest: RestingFace) -> RestingFace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -40,7 +41,7 @@ def bilateral(values: Tensor, fps: float, window: Window) -> Tensor:
         [N, D].
     """
     spread = window.seconds * fps
-    reach = min(math.ceil(2.5 * spread), len(values) - 1)
+    reach = min(_reach(window, fps), len(values) - 1)
     total, weights = values.clone(), torch.ones(len(values), 1)
     for offset in range(1, reach + 1):
         distance = (values[offset:] - values[:-offset]).square().sum(1, keepdim=True)
@@ -50,6 +51,11 @@ def bilateral(values: Tensor, fps: float, window: Window) -> Tensor:
         weights[offset:] += weight
         weights[:-offset] += weight
     return total / weights
+
+
+def _reach(window: Window, fps: float) -> int:
+    """Frames on either side that count."""
+    return math.ceil(2.5 * window.seconds * fps)
 
 
 def smooth(
@@ -85,3 +91,33 @@ def smooth(
         angles=head[:, :3], translation=head[:, 3:] / RADIANS_PER_UNIT, expression=smoothed
     )
     return track.replace(coefficients=coefficients, gaze=eyes)
+
+
+def smooth_pieces(
+    pieces: Iterable[MotionTrack],
+    groups: ExpressionGroups,
+    pose: float = 0.4,
+    expression: float = 0.3,
+    gaze: float = 0.3,
+) -> Iterator[MotionTrack]:
+    """`smooth` for motion that comes in pieces: the same values, each when the frames that it depends on are there.
+
+    Args:
+        pieces: one after another, each of at least one frame.
+        groups: see `smooth`.
+        pose: see `smooth`.
+        expression: see `smooth`.
+        gaze: see `smooth`.
+    """
+    near: MotionTrack | None = None  # frames that are not given yet, and those before them that count
+    given = 0
+    for piece in pieces:
+        near = piece if near is None else MotionTrack.concatenate([near, piece])
+        reach = max(_reach(window, float(near.fps)) for window in (POSE, SLOW_EXPRESSION, QUICK_EXPRESSION, GAZE))
+        ready = len(near) - reach
+        if ready > given:
+            yield smooth(near, groups, pose, expression, gaze)[given:ready]
+            begin = max(0, ready - reach)
+            near, given = near[begin:], ready - begin
+    if near is not None:
+        yield smooth(near, groups, pose, expression, gaze)[given:]

@@ -158,6 +158,11 @@ class MotionTrack:
         return replace(self, **fields)
 
     @property
+    def count(self) -> int:
+        """The number of frames."""
+        return len(self)
+
+    @property
     def motion(self) -> Tensor:
         """The motion m = [ρ; β; g] of equation 1 (`appearance/mia.py`): angles 3, expression 64, gaze 4, as [N, 71]."""
         return torch.cat([self.coefficients.angles, self.coefficients.expression, self.gaze], 1)

@@ -48,6 +48,7 @@ def test_values_that_are_no_numbers_become_silence(tmp_path):
     assert torch.equal(stored.waveform, audio.nan_to_num(0))
 
 
+@pytest.mark.long
 def test_after_ten_minutes_audio_and_video_are_still_in_time(tmp_path):
     save(tmp_path / "a.wav", clicking(601.37, 44100)[None], 44100)
     ffmpeg("-i", tmp_path / "a.wav", "-b:a", "64k", tmp_path / "a.mp3")

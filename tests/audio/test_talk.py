@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.scenes import clip, defaults, moved, needs_faces, nodding, tone, voice
+from support.scenes import SIDE, clip, defaults, moved, needs_faces, nodding, tone, voice
 from support.tiny_pack import write_tiny_pack
 from support.tracks import still, track
 
@@ -249,7 +249,7 @@ def test_talk(run, loud):
     status, files, said = run("talk", "--input", "source=face.png", "--input", "audio=voice.wav")
     assert status == 0, said
     assert [file.name for file in files] == ["mimaface_00001_.mp4", "mimaface_full_00001_.mp4"]
-    for file, size in zip(files, [(512, 512), (320, 300)]):
+    for file, size in zip(files, [(SIDE, SIDE), (320, 300)]):
         film = Clip.open(file)
         assert (film.width, film.height) == size and film.fps == FPS and len(list(film)) == 19
         # All of the audio, where it was.
@@ -284,7 +284,7 @@ def test_a_pack_without_an_audio_driver_is_refused(run, tmp_path, monkeypatch):
     given = ["--input", "source=face.png", "--input", "audio=voice.wav"]
     status, files, said = run("talk", *given)
     assert status == 0 and len(list(Clip.open(files[1]))) == 5, said
-    write_tiny_pack(tmp_path / "packs" / "mute", picture_size=512)
+    write_tiny_pack(tmp_path / "packs" / "mute", picture_size=SIDE)
     monkeypatch.setenv("MIMAFACE_MODELS", str(tmp_path / "packs"))
     status, _, said = run("talk", *given, "--set", "pack.pack=mute")
     assert status == 2 and "node 'speech'" in said and "no audio driver" in said

@@ -35,6 +35,7 @@ def test_a_search_finds_every_node(page):
         assert [text for text in found if schema.display_name in text], schema.display_name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_node_is_added_by_its_name_and_opens_its_help(page, name):
     schema = SCHEMAS[name]

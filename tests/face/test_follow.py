@@ -1,6 +1,5 @@
 """The chosen face is followed by its likeness where others are near, after it was hidden, and after cuts."""
 
-import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -120,9 +119,7 @@ def test_a_mirror_does_not_take_the_face_over(index):
 def test_one_of_fifty_faces_stays_chosen(index):
     head = np.array(Image.fromarray(moved()).resize((100, 100)))
     images = [np.tile(np.roll(head, i // 2, 1), (5, 10, 1)) for i in range(10)]
-    started = time.monotonic()
     seen = middles(images, index=index)
-    assert time.monotonic() - started < 20
     assert None not in seen and max(seen) - min(seen) < 25
     with pytest.raises(InputError, match="Face 99 was asked for, but only 50 were found; choose"):
         middles(images, index=99)
@@ -141,6 +138,7 @@ def test_a_photograph_in_a_photograph_is_a_face_among_others():
 
 
 @needs_faces
+@pytest.mark.long
 def test_searches_in_a_clip_of_nobody_become_rarer(monkeypatch):
     from mimaface.mimaface_core.face.bundled_tracker import BundledTracker
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from support.scenes import clip, moved, needs_faces, nodding, noise, tone, voice
+from support.scenes import SIDE, clip, moved, needs_faces, nodding, noise, tone, voice
 
 from mimaface.headless.graph import load_graph
 from mimaface.headless.node_classes import node_classes, object_info
@@ -278,7 +278,7 @@ def test_reenact_video(run):
     status, files, err = run("reenact_video", "--input", "source=face.png", "--input", "driver=clip.mp4")
     assert status == 0, err
     assert [file.name for file in files] == ["mimaface_00001_.mp4", "mimaface_full_00001_.mp4"]
-    for file, size in zip(files, [(512, 512), (320, 300)]):
+    for file, size in zip(files, [(SIDE, SIDE), (320, 300)]):
         film = Clip.open(file)
         assert (film.width, film.height) == size and film.fps == Fraction(30000, 1001)
         assert len(list(film)) == 14 and read_audio(file) is not None
@@ -308,7 +308,7 @@ def test_reenact_image(run):
     Image.fromarray(moved(8)).save("other.png")
     status, files, err = run("reenact_image", "--input", "source=face.png", "--input", "driver=other.png")
     assert status == 0, err
-    assert [Image.open(file).size for file in files] == [(512, 512), (320, 300)]
+    assert [Image.open(file).size for file in files] == [(SIDE, SIDE), (320, 300)]
 
 
 @needs_faces
@@ -331,7 +331,7 @@ def test_keyframes(run):
     given = ["--set", f"keyframes.keyframes={json.dumps(keys)}"]
     status, files, err = run("keyframes", "--input", "source=face.png", *given)
     assert status == 0, err
-    for file, size in zip(files, [(512, 512), (320, 300)], strict=True):
+    for file, size in zip(files, [(SIDE, SIDE), (320, 300)], strict=True):
         film = Clip.open(file)
         assert (film.width, film.height) == size and film.fps == 4 and len(list(film)) == 4
     first, *_, last = (frame.float() for frame in Clip.open(files[0]))
@@ -353,7 +353,7 @@ def test_mix_driver_and_hand(run):
         status, files, err = run("mix_driver_and_hand", *inputs, "--set", f"hand.edit={edit}")
         assert status == 0, err
         drawn.append(torch.stack(list(Clip.open(files[0]))).float())
-    assert drawn[0].shape == (2, 512, 512, 3) and (drawn[1] - drawn[0]).abs().mean((1, 2, 3)).min() > 1
+    assert drawn[0].shape == (2, SIDE, SIDE, 3) and (drawn[1] - drawn[0]).abs().mean((1, 2, 3)).min() > 1
 
 
 @needs_faces
@@ -381,7 +381,7 @@ def test_a_cut_out_stays_one_and_its_edge_moves_with_the_head(run):
         "edit_face", "--input", "source=face.png", "--set", "edit.shift_x=5", "--set", "edit.yaw=0"
     )
     assert status == 0, err
-    for file, side in zip(files, (512, 256), strict=True):
+    for file, side in zip(files, (SIDE, 256), strict=True):
         made = Image.open(file)
         assert made.mode == "RGBA" and made.size == (side, side)
     still, shifted = np.asarray(alpha) > 127, np.asarray(Image.open(files[1]))[..., 3] > 127

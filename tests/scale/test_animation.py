@@ -63,6 +63,7 @@ def kill_once(log, text):
 
 @needs_faces
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+@pytest.mark.long
 def test_a_batch_survives_a_kill_goes_on_and_redoes_what_changed(faces, batch, monkeypatch):
     log = faces / "out" / ".mimaface-batch" / "worker-1.log"
     with monkeypatch.context() as patch:

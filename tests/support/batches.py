@@ -40,7 +40,7 @@ def start(toys, listed, *options):
 def worker_that_waits(toys, output):
     """The pid of the worker that waits in a trap."""
     mark = toys / f"{output}.mark"
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not (mark.exists() and mark.read_text()):
         assert time.monotonic() < until
         time.sleep(0.05)

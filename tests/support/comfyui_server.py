@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from support.checkout import ROOT
-from support.scenes import clip, moved, nodding, tone, voice
+from support.scenes import SIDE, clip, moved, nodding, tone, voice
 from support.tiny_implicit import write_tiny_implicit
 from support.tiny_pack import AUDIO, write_tiny_pack
 
@@ -49,7 +49,7 @@ def base(tmp_path_factory):
     """A folder with this extension, tiny packs, a portrait, a clip and a voice; these are also in its input folder."""
     base = bare(tmp_path_factory.mktemp("comfyui"))
     packs = base / "models" / "mimaface"
-    write_tiny_pack(packs / "tiny", picture_size=512, audio=AUDIO)
+    write_tiny_pack(packs / "tiny", picture_size=SIDE, audio=AUDIO)
     shutil.copytree(packs / "tiny", packs / "released")
     write_tiny_implicit(packs / "tiny-implicit")
     Image.fromarray(moved(size=(320, 300))).save(base / "face.png")

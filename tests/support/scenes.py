@@ -18,6 +18,7 @@ from support.tiny_implicit import write_tiny_implicit
 from support.tiny_pack import AUDIO, write_tiny_pack
 
 WITHOUT = [name for name in ("skimage", "cv2") if importlib.util.find_spec(name) is None]
+SIDE = 256  # pixels of the tiny pack's pictures
 needs_faces = pytest.mark.skipif(bool(WITHOUT), reason=f"needs {', '.join(WITHOUT)}")
 
 
@@ -96,7 +97,7 @@ def tiny_models(tmp_path_factory):
     """A models folder with random packs called tiny and tiny-implicit."""
     folder = tmp_path_factory.mktemp("models")
     write_tiny_implicit(folder / "tiny-implicit")
-    write_tiny_pack(folder / "tiny", picture_size=512, audio=AUDIO)
+    write_tiny_pack(folder / "tiny", picture_size=SIDE, audio=AUDIO)
     return folder
 
 

@@ -23,6 +23,7 @@ from mimaface.mimaface_core.training.implicit_config import ImplicitConfig, load
 from mimaface.mimaface_core.training.implicit_recipe import ALL, run_implicit_stage
 from mimaface.mimaface_core.training.models.implicit_generator import GeneratorModel, flow_loss
 from mimaface.mimaface_core.training.people.portrait_folder import HELD_OUT
+from mimaface.mimaface_core.training.speech import espeak
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,7 @@ def test_features_of_a_voice_do_not_depend_on_how_it_is_cut():
         assert steps[at - 1] < 4 * steps.median()
 
 
+@pytest.mark.skipif(not espeak.available(), reason="espeak-ng (libespeak-ng.so.1) is not installed")
 def test_all_stages_make_a_pack_that_works(tmp_path):
     config = load_implicit_config("tiny")
     run_implicit_stage(ALL, config, tmp_path / "data", tmp_path / "out")

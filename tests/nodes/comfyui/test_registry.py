@@ -146,7 +146,9 @@ def test_every_pitfall_names_an_existing_test():
 
 LOAD = """
 import importlib, importlib.util, sys, time
+start = time.process_time()
 import torch  # ComfyUI has imported it before any custom node
+torch_seconds = time.process_time() - start
 import asyncio, PIL.Image, numpy
 for path in sys.argv[1:]:
     name = path.replace(".", "_x_")  # as ComfyUI names the module
@@ -161,7 +163,8 @@ for path in sys.argv[1:]:
     pack = importlib.import_module(name + ".mimaface_core.packs.find").find_pack("bundled", [])
     assert pack.name == "bundled" and len(schemas) == len(nodes.NODES)
     heavy = {"diffusers", "transformers", "mediapipe", "cv2", "insightface", "torchvision", "skimage", "matplotlib"}
-    print(seconds, *heavy.intersection(key.split(".")[0] for key in sys.modules), *({"mimaface"} & set(sys.modules)))
+    unwanted = (heavy | {"mimaface"}).intersection(key.split(".")[0] for key in sys.modules)
+    print(seconds / torch_seconds, *unwanted)
 """
 
 
@@ -176,8 +179,8 @@ def test_it_loads_at_once_from_a_folder_of_any_name(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
-        seconds, *unwanted = line.split()
-        assert float(seconds) < 1 and not unwanted, line
+        share, *unwanted = line.split()
+        assert float(share) < 1 and not unwanted, line  # of the time that PyTorch takes
     assert len(done.stdout.splitlines()) == len(names)
 
 

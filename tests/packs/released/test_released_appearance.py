@@ -7,6 +7,7 @@ from PIL import Image
 from scipy.ndimage import affine_transform
 from support.released import VISION
 from support.tiny_pack import awaken
+from support.tracks import track
 from torch.nn import functional as F
 
 from mimaface.mimaface_core.appearance.clip import CLIP_MEAN, CLIP_STD
@@ -86,13 +87,15 @@ def test_context_of_a_clip_is_the_mean_of_its_frames(encoder):
     crop = (torch.randn(1, 3, 64, 64, generator=generator) / 2).clamp(-1, 1)
     tokens = encoder.encode_source(crop, torch.tensor([[[0.5, 0, 0], [0, 0.5, 0]]]))
     assert tokens.shape == (1, 6, 16)  # identity, class, four patches
-    motion = torch.randn(3, 261, generator=generator)
+    moved = track(3)
+    motion = encoder.motion_of(moved)
+    assert motion.shape == (3, 261)
     each = encoder.modulate(tokens, motion, average=False)
     assert each.shape == (3, 12, 16)
     assert torch.allclose(each[1:2], encoder.modulate(tokens, motion[1:2], average=False), atol=1e-5)
     as_released = encoder.modulate(tokens, motion)
     assert torch.allclose(as_released, each.mean(0, keepdim=True), atol=1e-6)
-    assert torch.equal(Appearance(encoder, tokens, motion).context([0, 1, 2]), as_released)
+    assert torch.equal(Appearance(encoder, tokens, moved).context([0, 1, 2]), as_released)
     with pytest.raises(ValueError, match="261"):
         encoder.modulate(tokens, motion[:, :71])
     with pytest.raises(ValueError, match="2 sources do not fit 3 frames"):

@@ -152,6 +152,7 @@ def test_parity_video_unet(released_unet):
     assert off(ours, theirs) <= 1e-4
 
 
+@pytest.mark.long
 def test_parity_two_clips_with_carried_latents(released_unet):
     theirs, latents = stored("sampler"), None
     for clip in range(2):
