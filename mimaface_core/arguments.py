@@ -17,7 +17,7 @@ _IMPLICIT = f"which {IMPLICIT_NODES} take"
 _EXPLICIT = "which Retarget Motion, Sample Clips and Render Motion take"
 _A_MOTION = "give a motion, the second of the two that measure or Extract 3DMM returns"
 _NO_IMPLICIT_MOTION = f"implicit motion, {_IMPLICIT}; give a motion of Extract 3DMM or Drive by Audio"
-_A_STREAM = "a motion that is still being measured; give its whole(), or measure it without `streamed`"
+_A_STREAM = "a motion that is still being measured; give its whole(), or take measure for measure_stream"
 
 PACK = checks.kind(
     ModelPack,

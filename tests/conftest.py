@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import time
 
 import pytest
 
@@ -13,31 +12,21 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 
 from support import checkout  # noqa: F401 - first, since the fixtures import the package
 from support.comfyui_server import base, server  # noqa: F401
+from support.machine import slower
 from support.people import tiny_people  # noqa: F401
 from support.scenes import evaluate, run, tiny_models  # noqa: F401
 
 # Not the settings of whoever runs the tests.
 os.environ["XDG_CONFIG_HOME"] = os.environ["APPDATA"] = tempfile.mkdtemp(prefix="mimaface-tests-")
 
-USUAL_SECONDS = 0.1  # of `_loop` on two cores of 2024
 MUCH_SLOWER = 4
-
-
-def _loop():
-    """Seconds that a fixed amount of Python takes, the best of three."""
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        sum(range(4_000_000))
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
 
 
 def pytest_collection_modifyitems(items):
     """In CI, where time is limited, a machine that is much slower than usual leaves the longest tests out."""
-    slower = _loop() / USUAL_SECONDS if os.environ.get("CI") else 1
-    if slower > MUCH_SLOWER:
-        left_out = pytest.mark.skip(reason=f"long, and this machine is {slower:.0f} times slower than usual")
+    times = slower() if os.environ.get("CI") else 1
+    if times > MUCH_SLOWER:
+        left_out = pytest.mark.skip(reason=f"long, and this machine is {times:.0f} times slower than usual")
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(left_out)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.checkout import IMPORT, ROOT
+from support.machine import slower
 from support.toys import CLASSES, make, node
 
 from mimaface.cli import demo
@@ -125,7 +126,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(graph, tmp_path):
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130 and output == b"" and time.monotonic() - stopped_at < 60
+    assert process.returncode == 130 and output == b"" and time.monotonic() - stopped_at < 5 * slower()
     assert b"Cancelled" in errors and b"Traceback" not in errors
     assert [entry.name for entry in tmp_path.iterdir()] == ["graph.json"]
 

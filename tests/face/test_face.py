@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.machine import slower
 from support.scenes import clip, moved, needs_faces, nodding, noise
 
 from mimaface.mimaface_core import host
@@ -107,22 +108,17 @@ def test_face_40_pixels_high_in_a_large_image():
 
 
 @needs_faces
-def test_a_photograph_of_6000_by_4000_takes_no_longer_than_its_pixels():
+def test_photograph_of_6000_by_4000_takes_at_most_20_seconds():
     image = np.full((4000, 6000, 3), 90, np.uint8)
     image[200:3800, 1200:4800] = np.array(
         Image.fromarray(moved(size=(360, 360))).resize((3600, 3600), Image.Resampling.BICUBIC)
     )
     image = torch.from_numpy(image)
-
-    def seconds(image):
-        started = time.process_time()
-        source, _ = measured([image])
-        return source, Paster(source)((source.crop[None] + 1) / 2), time.process_time() - started
-
     measured([moved()])  # models are loaded
-    *_, small = seconds(moved())
-    source, pasted, large = seconds(image.numpy())
-    assert large < 50 * small  # of 366 times as many pixels
+    started = time.monotonic()
+    source, _ = measured([image.numpy()])
+    pasted = Paster(source)((source.crop[None] + 1) / 2)
+    assert time.monotonic() - started < 20 * slower()
     assert pasted.shape == (1, 1280, 1920, 3) and place(source)[2] > 2000
 
 

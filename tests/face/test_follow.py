@@ -1,5 +1,6 @@
 """The chosen face is followed by its likeness where others are near, after it was hidden, and after cuts."""
 
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.machine import slower
 from support.scenes import moved, needs_faces, nodding, noise, portrait
 
 from mimaface.mimaface_core.errors import InputError
@@ -119,7 +121,9 @@ def test_a_mirror_does_not_take_the_face_over(index):
 def test_one_of_fifty_faces_stays_chosen(index):
     head = np.array(Image.fromarray(moved()).resize((100, 100)))
     images = [np.tile(np.roll(head, i // 2, 1), (5, 10, 1)) for i in range(10)]
+    started = time.monotonic()
     seen = middles(images, index=index)
+    assert time.monotonic() - started < 20 * slower()
     assert None not in seen and max(seen) - min(seen) < 25
     with pytest.raises(InputError, match="Face 99 was asked for, but only 50 were found; choose"):
         middles(images, index=99)

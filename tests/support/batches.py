@@ -7,6 +7,7 @@ import time
 
 from mimaface.scale.hashes import digest
 from support.checkout import IMPORT
+from support.machine import slower
 from support.toys import START_WITH_TOYS
 
 # the command in a process of its own, with the toy nodes here and in workers
@@ -40,7 +41,7 @@ def start(toys, listed, *options):
 def worker_that_waits(toys, output):
     """The pid of the worker that waits in a trap."""
     mark = toys / f"{output}.mark"
-    until = time.monotonic() + 300
+    until = time.monotonic() + 60 * slower()
     while not (mark.exists() and mark.read_text()):
         assert time.monotonic() < until
         time.sleep(0.05)
