@@ -105,7 +105,7 @@ def measure(
     lost: str = "rest",
 ) -> tuple[SourceFace, MotionTrack]:
     """The face of the first frame that shows it, and its motion through all frames; see `measure_stream`."""
-    source, motion = _measure(frames, count, fps, tracker, extractor, index, lost, streamed=False)
+    source, motion = measure_stream(frames, count, fps, tracker, extractor, index, lost, whole=True)
     assert isinstance(motion, MotionTrack)
     return source, motion
 
@@ -118,6 +118,8 @@ def measure_stream(
     extractor: Extractor,
     index: int = -1,
     lost: str = "rest",
+    *,
+    whole: bool = False,
 ) -> tuple[SourceFace, MotionTrack | MotionStream]:
     """The same, but where a clip is longer than FIRST_FRAMES: further frames are measured when they are asked for.
 
@@ -132,24 +134,11 @@ def measure_stream(
         extractor: measures them, see `ModelPack.measurer`.
         index: the face to choose, see `follow.choose_face`.
         lost: the fill for frames without a face, see `lost.filled`.
+        whole: whether all frames are measured now, and the motion is a track.
 
     Raises:
         InputError: there is no frame, no frame shows a face, or there are fewer faces than `index` asks for.
     """
-    return _measure(frames, count, fps, tracker, extractor, index, lost, streamed=True)
-
-
-def _measure(
-    frames: Iterable[Tensor],
-    count: int,
-    fps: Fraction,
-    tracker: FaceTracker,
-    extractor: Extractor,
-    index: int,
-    lost: str,
-    *,
-    streamed: bool,
-) -> tuple[SourceFace, MotionTrack | MotionStream]:
     first = list(islice(frames, 2))
     if not first:
         raise InputError("The clip has no frames; use one with at least one.")
@@ -162,9 +151,9 @@ def _measure(
         return _passages(follow(frames, tracker, index), extractor, fps, lost, step)
 
     current = host.current()
-    with current.progress(min(count, FIRST_FRAMES) if streamed else count, "finding the face") as progress:
+    with current.progress(count if whole else min(count, FIRST_FRAMES), "finding the face") as progress:
         begun = start(lambda: current.check_cancelled() if progress.closed else progress.update())
-        known = list(islice(begun, 1 if streamed else None))
+        known = list(islice(begun, None if whole else 1))
     person, motions = known[0].person, [passage.motion for passage in known]
     if known[-1].last:
         return person, MotionTrack.concatenate(motions)

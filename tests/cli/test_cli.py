@@ -122,7 +122,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(graph, tmp_path):
         assert process.stdout.readline() == b"slow\n"
         process.send_signal(signal.SIGINT)
         stopped_at = time.monotonic()
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=20 * slower())
     finally:
         process.kill()
         process.wait()

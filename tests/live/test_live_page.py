@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from aiohttp import ClientConnectionError, ClientSession, WSMsgType, web
 from PIL import Image
+from support.machine import slower
 from support.page import CHROMIUM, FOLDER, NEEDED
 from support.scenes import moved, needs_faces, nodding, noise
 from support.tiny_implicit import source_of, write_tiny_implicit
@@ -214,7 +215,7 @@ def test_the_page_moves_a_photograph_in_a_browser(tmp_path, tmp_path_factory):
     with serving(pack, encode_implicit(pack, ASSETS / "portrait.jpg")) as address:
         files = [camera, ASSETS / "laugh.jpg", folder / "live.png", faceless]
         command = ["node", FOLDER / "live.mjs", CHROMIUM, address, *files]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300 * slower())
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["faults"] == [] and told["other"] and told["stopped"] == "Stopped."
