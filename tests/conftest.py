@@ -20,7 +20,7 @@ from support.scenes import evaluate, run, tiny_models  # noqa: F401
 # Not the settings of whoever runs the tests.
 os.environ["XDG_CONFIG_HOME"] = os.environ["APPDATA"] = tempfile.mkdtemp(prefix="mimaface-tests-")
 
-MUCH_SLOWER = 4
+MUCH_SLOWER = 3
 
 
 def pytest_collection_modifyitems(items):

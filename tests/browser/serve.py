@@ -89,6 +89,11 @@ def application(base: Path) -> web.Application:
         file = base / request.query.get("type", "output") / request.query["filename"]
         return web.FileResponse(file) if file.is_file() else web.Response(status=404)
 
+    async def upload(request):
+        form = await request.post()
+        answer = {"name": form["image"].filename, "subfolder": form["subfolder"], "type": form["type"]}
+        return web.json_response(answer)
+
     async def blueprint(request):
         return web.json_response(blueprints(data=True)[request.match_info["number"]])
 
@@ -118,6 +123,7 @@ def application(base: Path) -> web.Application:
             web.post("/api/settings/{name}", keep),
             *editor.routes(),
             web.get("/api/view", view),
+            web.post("/api/upload/image", upload),
             web.get("/templates/{name}", json_answer([])),  # ComfyUI's own
             *(web.get(f"/api/{name}", json_answer(content)) for name, content in QUIET.items()),
             web.static(f"/api/workflow_templates/{PACK}", ROOT / "workflows"),
