@@ -50,9 +50,10 @@ class RenderMotion(Node):
     def execute(
         cls, pack: ModelPack, source: SourceFace, motion: MotionTrack | MotionStream, mode: str
     ) -> io.NodeOutput:
+        frames = render(pack, source, motion, mode)
         with host.current().progress(motion.count, "rendering") as progress, lossless_video(motion.fps) as written:
             alphas = transparency(pack, source, motion) if mode == PROJECTED else iter(())
-            for frame in render(pack, source, motion, mode):
+            for frame in frames:
                 written.add(with_alpha((frame[:3].permute(1, 2, 0)[None] + 1) / 2, alphas))
                 progress.update()
         return io.NodeOutput(written.video)

@@ -236,19 +236,19 @@ def test_ctrl_c_ends_a_server_whose_page_is_open(tmp_path, signal_sent):
 
     async def work():
         async with ClientSession() as session:
-            for _ in range(300):
+            for _ in range(int(300 * slower())):
                 try:
                     opened = await session.ws_connect(f"http://127.0.0.1:{port}/frames")
                     break
                 except ClientConnectionError:
                     await asyncio.sleep(0.2)
             process.send_signal(signal_sent)
-            return await opened.receive(20)
+            return await opened.receive(20 * slower())
 
     try:
         told = asyncio.run(work())
         assert told.type == WSMsgType.CLOSE and told.extra == "mimaface live was ended."
-        assert process.wait(20) == 0
+        assert process.wait(20 * slower()) == 0
     finally:
         process.kill()
 
