@@ -213,14 +213,15 @@ def _encode_renders(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Take the next renders, as many as there are, and encode them: images [n, 3 or 4, H, W], latents [n, C, h, w]."""
-    images, latents = [torch.zeros(0)], [torch.zeros(0)]
+    images, latents = [], []
     for start in range(0, fresh, space.batch):
         host.current().check_cancelled()
         part = list(islice(source, min(space.batch, fresh - start)))
         if part:
             images.append(torch.stack(part))
             latents.append(space.encode(images[-1][:, :3], generator))
-    return torch.cat(images), torch.cat(latents)
+    none = [torch.zeros(0)]
+    return torch.cat(images or none), torch.cat(latents or none)
 
 
 @torch.no_grad()
