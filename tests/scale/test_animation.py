@@ -8,6 +8,7 @@ import time
 
 import pytest
 from PIL import Image
+from support.machine import slower
 from support.scenes import clip, moved, needs_faces, nodding, noise
 
 from mimaface.scale.hashes import digest
@@ -50,7 +51,7 @@ def kill_once(log, text):
         started.append(self.process.process.pid)
 
     def watch():
-        until = time.monotonic() + 60
+        until = time.monotonic() + 60 * slower()
         while time.monotonic() < until and not killed:
             time.sleep(0.02)
             if started and log.exists() and text in log.read_text(errors="replace"):
