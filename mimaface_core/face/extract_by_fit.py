@@ -18,6 +18,7 @@ from .crop import CROP_SIZE, crop_matrix, plane_alignment, transform_points, war
 from .fit import fit_landmarks
 from .gaze import seen_gaze
 from .occlusion import REGIONS, Holding, Visibility
+from .slip import Slip
 from .source import SourceFace
 
 KNOWN = 16  # first frames of a live face, by which it is known who that is
@@ -71,7 +72,7 @@ class FitClip:
     """One clip, fitted passage by passage (an `extract.ClipExtractor`); the first one tells identity for all.
 
     Each shot is cropped where its first passage mostly shows the face, in the view of the camera at its first frame:
-    movements of the camera, as far as the surroundings tell them, are none of the head.
+    movements of the camera, as far as the surroundings tell them, are none of the head. Landmarks are held to the skin.
     """
 
     def __init__(self, extractor: FitExtractor) -> None:
@@ -79,6 +80,7 @@ class FitClip:
         self._shot = -1  # the latest one, of which are:
         self._camera: CameraMotion
         self._visibility: Visibility
+        self._slip: Slip
         self._matrix: Tensor | None = None  # to the crop, where an earlier passage has shown it
         self._identity: Tensor | None = None
         self._holding = Holding()
@@ -91,12 +93,12 @@ class FitClip:
         """
         if shot != self._shot:
             self._shot, self._matrix = shot, None
-            self._camera, self._visibility = CameraMotion(), Visibility()
+            self._camera, self._visibility, self._slip = CameraMotion(), Visibility(), Slip()
         if not self._passage or shot != self._passage[-1].shot:
             self._passage.append(_Part(shot, self._visibility, self._matrix))
         if frame is not None:
             self._visibility.add(frame, landmarks, None if face is None else face.seen)
-            landmarks = transform_points(self._camera.add(frame, landmarks), landmarks)
+            landmarks = transform_points(self._camera.add(frame, landmarks), self._slip.add(frame, landmarks))
         self._passage[-1].landmarks.append(landmarks)
         self._passage[-1].trust.append(_trust(face))
 
@@ -140,10 +142,11 @@ class LiveFit:
         self._points: list[Tensor] = []
         self._trust: list[Tensor] = []
         self._rest: MotionTrack  # of the first frame, from it on
+        self._slip = Slip()
 
-    def add(self, frame: Tensor, face: Face) -> MotionTrack:  # noqa: ARG002  # landmarks say it all
+    def add(self, frame: Tensor, face: Face) -> MotionTrack:
         """The first frame and this one, see `extract.LiveExtractor.add`."""
-        landmarks = torch.from_numpy(face.landmarks)
+        landmarks = self._slip.add(frame, torch.from_numpy(face.landmarks))
         if self._matrix is None:
             self._matrix = crop_matrix(landmarks, self._extractor.share)
         points, trust = transform_points(self._matrix, landmarks), _trust(face)
