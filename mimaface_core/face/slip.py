@@ -39,7 +39,7 @@ REACH = 0.3  # over which an anchor tells of the landmarks around it, likewise
 INERTIA = 0.5  # weight of the last frame's slip, over that of an anchor at its own place
 # Mean shift of the anchors in the square, likewise, up to which slip is taken back fully, and from which on not at all:
 # heads turned by 5° and 15°. Turned farther, the skin looks otherwise, and flow falls short of it.
-TURNED = (0.04, 0.12)
+TURNED = (0.03, 0.065)
 
 
 class _View(NamedTuple):
