@@ -65,7 +65,6 @@ def kill_once(log, text):
 @needs_faces
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
 @pytest.mark.long
-@pytest.mark.xfail(reason="since November the worker is not killed in time; to be found out", strict=False)
 def test_a_batch_survives_a_kill_goes_on_and_redoes_what_changed(faces, batch, monkeypatch):
     log = faces / "out" / ".mimaface-batch" / "worker-1.log"
     with monkeypatch.context() as patch:

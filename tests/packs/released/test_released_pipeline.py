@@ -209,6 +209,7 @@ def test_context_is_averaged_over_a_clip_or_per_frame(pack, monkeypatch):
     assert own.context([0, 1, 1]).shape == (1, 12, 16) and each.context([0, 1, 1]).shape == (3, 12, 16)
     assert torch.allclose(own.context([0, 1, 1])[0], each.context([0, 1, 1]).mean(0), atol=1e-6)
     assert torch.equal(own.track.coefficients.values, motion.coefficients.values)
+    assert torch.equal(own.track.gaze, motion.gaze)
     one = EncodeAppearance.execute(pack, person(source), motion[:1]).result[0]
     assert one.encoder is pack.image_appearance and own.encoder is pack.appearance
 
