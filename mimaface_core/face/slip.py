@@ -23,8 +23,10 @@ from ..morphable.bundled.face_mesh import (
     NOSE_RIDGE,
     OUTER_EYE_CORNERS,
 )
+from ..tracker.regions import Square
 from .crop import to_uint8_array
 from .occlusion import CHEEKS, FOREHEAD
+from .upright import roll_of
 
 WORKING_SIZE = 256  # side of the square in which the skin is followed, pixels
 EYE_DISTANCE = 72  # of the outer corners there
@@ -101,10 +103,9 @@ class Slip:
 def _square(points: np.ndarray) -> np.ndarray:
     """Map [2, 3] from a frame's pixels to the square: the eyes lie level, the face in its middle."""
     right, left = points[OUTER_EYE_CORNERS]
-    across = (left - right) * EYE_DISTANCE / max(float(np.square(left - right).sum()), 1e-6)
-    turn = np.array([[across[0], across[1]], [-across[1], across[0]]])
-    middle = points[ANCHORS].mean(0)
-    return np.hstack([turn, (WORKING_SIZE / 2 - turn @ middle)[:, None]])
+    side = WORKING_SIZE / EYE_DISTANCE * max(float(np.linalg.norm(left - right)), 1e-3)
+    x, y = points[ANCHORS].mean(0)
+    return Square(x, y, side, roll_of(points)).matrix(WORKING_SIZE)
 
 
 def _picture(frame: Tensor, to_square: np.ndarray) -> np.ndarray:
