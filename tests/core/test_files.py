@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from support.checkout import IMPORT
+from support.machine import slower
 
 from mimaface.mimaface_core import files
 from mimaface.mimaface_core.files import replacing, scratch_folder
@@ -90,7 +91,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path, monkey
         left = {path.name for path in tmp_path.iterdir()}
         assert left - parts == {"a.json", "b.json", *others} and (tmp_path / "a.json").read_text() == "before"
         assert len(left & parts) == 2 and all(f"-{writing[1].pid}-" in name for name in left & parts)
-        writing[1].communicate("\n", timeout=20)
+        writing[1].communicate("\n", timeout=20 * slower())
         assert (tmp_path / "a.json").read_text() == "aft"
     finally:
         for process in writing:

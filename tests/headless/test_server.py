@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from support.checkout import COMMAND
 from support.fake_comfyui import PROMPT, FakeComfyUI
+from support.machine import slower
 from support.toys import make, node
 
 from mimaface.cli import main as cli
@@ -56,7 +57,7 @@ def posts(server):
 @needs_websocket
 def test_nodes_and_their_steps_are_shown_and_files_downloaded_once(server, run, tmp_path):
     def play():
-        server.watched.wait(5)
+        server.watched.wait(60)
         server.send("execution_start")
         server.send("execution_cached", nodes=["c", "elsewhere"])
         server.send("executing", node="a", prompt_id="somebody else's")
@@ -90,7 +91,7 @@ def test_without_a_websocket_the_server_is_polled(server, run, tmp_path, monkeyp
         for state in (["other"], [PROMPT], []), ([PROMPT], [], []):
             server.polled.clear()
             server.running, server.pending, _ = state
-            server.polled.wait(5)
+            server.polled.wait(60)
         server.end({"b": {"images": [FILE], "animated": [True]}})
 
     server.on_prompt = play
@@ -232,7 +233,7 @@ def test_a_cancel_by_somebody_else_is_reported_running_and_waiting(server, run):
     assert status == 2 and "cancelled by somebody on http://127.0.0.1" in err and "at node 'maker'" in err
 
     def take_out():
-        server.polled.wait(5)
+        server.polled.wait(60)
         server.pending = []
 
     server.history, server.pending, server.on_prompt = None, [PROMPT], take_out
@@ -249,11 +250,11 @@ def test_a_server_that_stops_is_one_sentence_and_earlier_files_are_kept(run, tmp
     dying.running = [PROMPT]
 
     def play():
-        dying.watched.wait(5)
+        dying.watched.wait(60)
         dying.send("executing", node="a")
         dying.send("executed", node="a", output={"images": [FILE]})
         dying.send("executing", node="b")
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while not dying.viewed and time.monotonic() < until:
             time.sleep(0.02)
         dying.stop()
@@ -267,7 +268,7 @@ def test_a_server_that_stops_is_one_sentence_and_earlier_files_are_kept(run, tmp
 @needs_websocket
 def test_a_restarted_server_has_lost_the_run(server, run):
     def restart():
-        server.watched.wait(5)
+        server.watched.wait(60)
         server.outbox.put(None)
 
     server.on_prompt = restart
@@ -292,9 +293,9 @@ def test_ctrl_c_stops_the_server_too(server, tmp_path, state):
     command = [sys.executable, "-c", COMMAND, "run", "graph.json", "--server", server.address]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
-        assert server.polled.wait(60)
+        assert server.polled.wait(60 * slower())
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=20 * slower())
     finally:
         process.kill()
         process.wait()

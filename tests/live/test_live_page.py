@@ -59,7 +59,7 @@ def serving(pack, source):
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert started.wait(20)
+    assert started.wait(20 * slower())
     try:
         yield address[0]
     finally:

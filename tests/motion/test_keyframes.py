@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from support.machine import slower
 from support.tracks import still
 
 from mimaface.mimaface_core.editing import RANGES, keyframe, keyframes_of
@@ -80,7 +81,7 @@ def test_a_thousand_frames_of_every_control_take_a_second_at_most():
         start = time.perf_counter()
         moved = keyframe(track, value)
         taken.append(time.perf_counter() - start)
-    assert len(moved) == 1000 and min(taken) < 1, taken
+    assert len(moved) == 1000 and min(taken) < slower(), taken
 
 
 def test_a_motion_becomes_keys_that_make_the_same_motion():

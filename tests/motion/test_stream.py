@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 import torch
+from support.machine import slower
 from support.tracks import same, track
 
 from mimaface.mimaface_core.errors import Cancelled, InputError
@@ -83,7 +84,7 @@ def test_pieces_are_made_while_others_are_used_and_only_a_few():
     motion = stream(made)
     reading = batches(motion, 16)
     next(reading)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 60 * slower()
     while len(made) < 3 and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(0.1)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.machine import slower
 
 from mimaface.nodes import NODES
 
@@ -35,7 +36,7 @@ def test_comfyui_imports_the_root_at_once_and_without_models(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     first, second = done.stdout.split("\n")[:2]
     seconds, *heavy = first.split()
-    assert float(seconds) < 1 and heavy == [] and second == ""
+    assert float(seconds) < slower() and heavy == [] and second == ""
 
 
 def test_the_bundled_pack_is_small_enough_to_be_carried():

@@ -5,6 +5,8 @@ import random
 import time
 from collections import Counter
 
+from support.machine import slower
+
 from mimaface.scale.scheduler import Event, Scheduler, drive
 
 PAIRS, SOURCES, WORKERS, DEATHS = 10_000, 400, 50, 0.05
@@ -78,7 +80,7 @@ def test_ten_thousand_pairs_on_fifty_dying_workers():
     attempts = Counter(workers.given)
     assert all(attempts[item] == 2 for item in failed) and max(attempts.values()) == 2
     assert 0.03 < deaths / PAIRS < 0.07 and 0 < len(failed) < 60
-    assert utilisation >= 0.95 and overhead <= 0.020
+    assert utilisation >= 0.95 and overhead <= 0.020 * slower()
     assert workers.switches < 3 * SOURCES
 
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from aiohttp import web
 from PIL import Image
+from support.machine import slower
 from support.page import CHROMIUM, FOLDER, NEEDED
 
 from mimaface.cli import main as cli
@@ -144,14 +145,14 @@ def test_a_job_survives_the_service_and_expires(serving, toys):
     preset(toys, "wait once")
     with serving() as client:
         job = send(client, toys).json()["id"]
-        until = time.monotonic() + 60
+        until = time.monotonic() + 60 * slower()
         while not (toys / "mark").exists():
             assert time.monotonic() < until
             time.sleep(0.05)
     with serving() as client:
         assert states(client, job)[-1]["state"] == "done"
     with serving(keep=0.5) as client:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 30 * slower()
         while client.get(f"/v1/jobs/{job}").status_code != 404:
             assert time.monotonic() < until
             time.sleep(0.1)
