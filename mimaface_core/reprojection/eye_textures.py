@@ -14,6 +14,7 @@ IRIS_RINGS = 10  # rings of the iris, whose mean colours replace what is hidden
 PUPIL_RINGS = 4  # of these, those of the pupil
 HIDDEN_IRIS = (-0.60, -0.70, -0.76)  # colour of an iris of which nothing is visible, in ±1
 SEAM_DARKNESS = 0.55  # share of its light that the skin loses where an opening closes
+EVEN = 1e-3  # of ±1: light that differs less is the same
 MAX_GRAIN = 0.05  # of ±1, the most that painted skin varies
 
 
@@ -118,7 +119,7 @@ def closed_opening(view: Tensor, opening: Tensor, fold: Tensor, margin: int, lin
     ring = grown(torch.maximum(opening, fold), 3 * margin) - cover
     level = (view.mean(0) * ring).sum() / ring.sum().clamp(min=1)
     spread = ((view.mean(0) - level).square() * ring).sum().div(ring.sum().clamp(min=1)).sqrt()
-    skin = ring * (view.mean(0) > level - 0.5 * spread)  # neither lashes nor creases
+    skin = ring * (view.mean(0) >= level - 0.5 * spread - EVEN)  # neither lashes nor creases
     colour = (view * skin).sum((1, 2)) / skin.sum().clamp(min=1)
     fill = _push_pull(view, skin, colour)
     # a little of the skin's own grain, lest it look like wax; what stands out more are lashes

@@ -28,6 +28,7 @@ from ..tensors import blur, smoothstep
 from .eye_textures import closed_opening, iris_texture, without_iris
 from .facing import facing, hiding
 from .hidden_skin import HiddenSkin, continue_skin
+from .lashes import Lashes, find_lashes
 from .monochrome import detect_tone
 from .outline import outline_at_edge
 from .parts import draw_parts, unwrap
@@ -42,9 +43,9 @@ SCLERA_BY_SKIN = 1.15  # light of a sclera that no eye shows, over that of the s
 IRIS_SIZE = 0.2  # of an eye's width, where no eye shows its iris
 TEETH_OPENING, TONGUE_OPENING = 2.0, 12.0  # pixels: openings of the mouth in which they are visible
 FOLD_HEIGHT = 0.4  # share of the way from the lid up to the brow that the fold of a closed lid reaches
-LASHES_BEGIN, LASHES_END = (-0.05, 0.3), (0.6, 1.0)  # from the outer to the inner corner, where lashes begin and end
-LASH_WIDTH, LASH_SHADOW = 0.03, 0.06  # sigma of the line of the lashes and of their shadow, eye widths
-LASH_SHADE = 0.4  # of the shadow, against the line
+FOLD_WIDTH = 0.025  # eye widths: sigma of that fold
+FOLD_SEAM = (0.08, 0.14, 0.14)  # its darkness in red, green and blue, against a seam's
+FOLD_ENDS = (0.0, 0.3), (0.7, 1.0)  # from the outer to the inner corner, where it begins and ends
 LIP_SEAM = (0.7, 1.0, 0.95)  # darkness of the line between closed lips in red, green and blue, against a lid's
 DETAIL = 2.0  # pixels of blur that leave the photograph without its detail
 SHARP_RATIO = 0.63  # of the finest to the next finest detail in a sharp photograph
@@ -88,6 +89,7 @@ class PhotoAnalysis:
         openings: [3], of right eye, left eye and mouth in model units.
         textures: part → [5, T, T] for both eyes and the layers of the mouth, as `draw_parts` takes them.
         without_irises: [3, S, S] in ±1, the photograph with the irises painted over.
+        lashes: of its eyes.
         closed: [3, 5, S, S], for right eye, left eye and mouth the photograph with it closed: colour in ±1, the share
             in which it replaces the photograph, and in 0–1 the line where its edges meet.
         defocus: blur of the photograph, sigma in pixels.
@@ -105,6 +107,7 @@ class PhotoAnalysis:
     openings: Tensor
     textures: Mapping[str, Tensor]
     without_irises: Tensor
+    lashes: Lashes
     closed: Tensor
     defocus: float
     tone: Tensor | None
@@ -144,6 +147,7 @@ def analyse_photo(face: BundledFace, crop: Tensor, landmarks: Tensor, source: Mo
         openings=openings(shape[None])[0],
         textures=irises | mouth,
         without_irises=without_irises,
+        lashes=find_lashes(crop, landmarks),
         closed=torch.stack([_closed(crop, landmarks, closing) for closing in CLOSINGS]),
         defocus=defocus(crop[pixel_box(landmarks[:FACE_POINTS, :2], 0, size).index]),
         tone=detect_tone(crop),
@@ -234,19 +238,17 @@ def _mouth(face: BundledFace, crop: Tensor, landmarks: Tensor, vertices: Tensor,
     return textures
 
 
-def _lashes(centres: Tensor, upper: Tensor, lower: Tensor) -> Tensor:
-    """Darkness [h, w] in 0–1 of the lashes of a shut eye at pixels [h, w, 2], and of their shadow on the lower lid.
+def _fold(centres: Tensor, lid: Tensor, fold: Tensor) -> Tensor:
+    """Darkness [3, h, w] in 0–1 at pixels [h, w, 2] of the fold above a closed lid.
 
-    upper, lower: [P, 2], the edges of the open lids from the outer to the inner corner.
+    lid, fold: [P, 2], the edge of the open lid and the fold, from the outer to the inner corner.
     """
-    across = upper[-1] - upper[0]
-    along = ((centres - upper[0]) @ across) / across.square().sum()
-    ends = smoothstep(along, *LASHES_BEGIN) * (1 - smoothstep(along, *LASHES_END))
-    edge, shadow = (
-        torch.exp(-(line_distance(centres, line) / (share * across.norm()).clamp(min=0.5)).square() / 2)
-        for line, share in ((upper, LASH_WIDTH), (lower, LASH_SHADOW))
-    )
-    return ends * torch.maximum(edge, LASH_SHADE * shadow)
+    across = lid[-1] - lid[0]
+    along = ((centres - lid[0]) @ across) / across.square().sum()
+    begin, end = FOLD_ENDS
+    beside = line_distance(centres, fold) / across.norm()
+    line = smoothstep(along, *begin) * (1 - smoothstep(along, *end)) * torch.exp(-(beside / FOLD_WIDTH).square() / 2)
+    return line * centres.new_tensor(FOLD_SEAM)[:, None, None]
 
 
 def _closed(crop: Tensor, landmarks: Tensor, closing: Closing) -> Tensor:
@@ -254,19 +256,21 @@ def _closed(crop: Tensor, landmarks: Tensor, closing: Closing) -> Tensor:
     upper, lower = landmarks[closing.upper, :2], landmarks[closing.lower, :2]
     hole = torch.cat([upper, lower.flip(0)])
     margin = max(1, round(float((upper[0] - upper[-1]).norm()) * closing.margin))
-    covered = hole
+    fold = upper
     if closing.brow_edge:  # a lid that comes down smoothes its fold
         brow = landmarks[closing.brow_edge, :2].T[None]
         brow = F.interpolate(brow, len(closing.upper), mode="linear", align_corners=True)[0].T
-        covered = torch.cat([upper + FOLD_HEIGHT * (brow - upper), lower.flip(0)])
+        fold = upper + FOLD_HEIGHT * (brow - upper)
+    covered = torch.cat([fold, lower.flip(0)])
     box = pixel_box(covered, 3 * margin + 2, crop.shape[-1])
     opening, folded = ((inside_polygon(box.centres, area, margin=-1.0) > 0).float() for area in (hole, covered))
     if closing.brow_edge:
-        line = _lashes(box.centres, upper, lower)
+        seam, line = torch.zeros_like(opening), _fold(box.centres, upper, fold)
     else:  # lips touch in a soft shadow, and what stays open between them is dark
         beside = line_distance(box.centres, torch.cat([hole, hole[:1]])) * (1 - opening)
         line = (1 - beside / 3).clamp(0, 1) * box.centres.new_tensor(LIP_SEAM)[:, None, None]
+        seam = line.amax(0)
     layer = torch.cat([crop, torch.zeros_like(crop[:2])])
     layer[:4][box.index] = closed_opening(crop[box.index], opening, folded, margin, line)
-    layer[4:][box.index] = line if line.ndim == 2 else line.amax(0)
+    layer[4][box.index[1:]] = seam
     return layer

@@ -33,6 +33,7 @@ from .contact import keep_iris_in_opening, lift_brows, meet_lids, order_lips, st
 from .edge import still_at_edge
 from .facing import facing
 from .hidden_skin import draw_hidden_skin
+from .lashes import draw_lashes
 from .lip_shading import LIP_SHADING
 from .monochrome import apply_tone
 from .mouth_inside import Interior, draw_mouth
@@ -47,7 +48,7 @@ from .sampling import PixelBox, extent, pixel_box, sample, sample_where, stretch
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
 SAME_GAP = 0.015  # model units: where the lips' gap differs less from the photograph's, its inside still fits
 OPENED_EYE = 0.03  # model units, by which an eye that the photograph shows shut opens until its inside is drawn
-CLOSURE_RANGE = (0.35, 0.80)  # closure of an opening at which it begins to be drawn closed, and is altogether
+CLOSURE_RANGES = (0.2, 0.6), (0.2, 0.6), (0.35, 0.8)  # of eyes and mouth: they begin to be drawn closed, and are
 STRETCH_RANGE = (0.10, 0.45)  # of the photograph: where it begins to count as changed, and is changed altogether
 MOUTH_FREEDOM = 0.6  # of generated frames inside the mouth: their light and colour are better, their detail is not
 RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mouth behind the skin
@@ -137,8 +138,7 @@ class ReprojectionRenderer:
     def draw_posed(self, posed: Posed, freedom: bool = True) -> Tensor:
         """What `draw` returns, of a face in its pose; without `freedom` the colours alone, [N, 3, S, S]."""
         shape, points, track = posed
-        low, high = CLOSURE_RANGE
-        closure = 1 - openings(shape) / self.photo.openings
+        (low, high), closure = shape.new_tensor(CLOSURE_RANGES).T, 1 - openings(shape) / self.photo.openings
         closure = ((closure - low) / (high - low)).clamp(0, 1) * (self.photo.openings > SHUT_GAP)
         gaps = shape[:, INNER_UPPER_LIP] - shape[:, INNER_LOWER_LIP]
         photo_gaps = self.photo.shape[INNER_UPPER_LIP] - self.photo.shape[INNER_LOWER_LIP]
@@ -228,6 +228,7 @@ class ReprojectionRenderer:
         skin = (skin + 1) * (1 - points.new_tensor(LIP_SHADING.wet)[:, None, None] * wet) - 1
         behind = self._with_irises(local, interior, cover)
         image[area] = skin * cover + behind * (1 - cover)
+        draw_lashes(image[area], cover, self.photo.lashes, local, closure[:, :2])
         if not free:
             return image
         drawn[:, 3:] = self._freedom(warped, interior, cover, area)

@@ -1,14 +1,12 @@
 """The re-projected photograph: unchanged in its own pose, moved with the motion, completed where it shows nothing."""
 
-from fractions import Fraction
 from itertools import pairwise
 
 import pytest
 import torch
-from support.faces import FACE, blended, landmarks, people
+from support.faces import FACE, blended, landmarks, photographed
 
 from mimaface.mimaface_core.face.crop import plane_alignment
-from mimaface.mimaface_core.face.fit import fit_landmarks
 from mimaface.mimaface_core.morphable.bundled.face_mesh import (
     EYE_CORNERS,
     EYE_LANDMARKS,
@@ -49,12 +47,8 @@ def noise_source(tint=None):
     crop = torch.nn.functional.interpolate(coarse, size=512, mode="bicubic", align_corners=False)[0].clamp(-1, 1)
     if tint:
         crop = (crop.mean(0) + 1) * torch.tensor(tint)[:, None, None] - 1
-    coefficients, _ = people(1, seed=5, expression=0.0)
-    coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -6.0]]))  # as large as in a real crop
-    gaze = torch.zeros(1, 4)
-    points = landmarks(coefficients, gaze)
-    track = MotionTrack(*fit_landmarks(FACE, points), plane_alignment(1), torch.ones(1, dtype=torch.bool), Fraction(25))
-    return ReprojectionRenderer(FACE, crop, points[0] * 2, track), track, crop
+    points, track = photographed()
+    return ReprojectionRenderer(FACE, crop, points, track), track, crop
 
 
 def moved(track, *, gaze=(0.0, 0.0, 0.0, 0.0), **change):

@@ -1,14 +1,17 @@
 """Random people of the bundled face model, their landmarks, and face models that are not ours."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import torch
 
+from mimaface.mimaface_core.face.crop import plane_alignment
+from mimaface.mimaface_core.face.fit import fit_landmarks
 from mimaface.mimaface_core.face.gaze import as_tracked
 from mimaface.mimaface_core.morphable.bundled.blendshapes import BLENDSHAPES, blendshapes
 from mimaface.mimaface_core.morphable.bundled.face import bundled_face
 from mimaface.mimaface_core.motion.rotation import rotation_of
-from mimaface.mimaface_core.motion.track import FaceCoefficients
+from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 
 FACE = bundled_face()
 IRISES = ("right_eye", "left_eye")
@@ -49,6 +52,15 @@ def landmarks(coefficients, gaze):
             seen[:, first + 1 + i, :2] += 5 * torch.tensor([dx, dy])
     seen[..., 2] = (seen[..., 2] - seen[:, :468, 2].mean(1, keepdim=True)) * (model.focal / model.camera)
     return seen
+
+
+def photographed(seed=5):
+    """One person at rest, as large as in a real crop: landmarks [478, 3] in pixels of a crop of 512, and the track."""
+    coefficients, _ = people(1, seed=seed, expression=0.0)
+    coefficients = coefficients.replace(translation=torch.tensor([[0.0, 0.0, -6.0]]))
+    points = landmarks(coefficients, torch.zeros(1, 4))
+    fitted = fit_landmarks(FACE, points)
+    return points[0] * 2, MotionTrack(*fitted, plane_alignment(1), torch.ones(1, dtype=torch.bool), Fraction(25))
 
 
 def stand_in(seed=0, outside=0.01):

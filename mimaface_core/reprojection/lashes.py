@@ -1,0 +1,113 @@
+"""Lashes of lids that come down: the dark line where they meet, its fringe, and their shade on the eye behind."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..morphable.bundled.face_mesh import EYE_LANDMARKS
+from ..tensors import smoothstep
+from .sampling import pixel_box, sample
+
+ACROSS, ALONG = 28, 32  # places across an open lid's edge where its lashes are looked for, and along it
+ABOVE, UNDER = 0.25, 0.03  # eye widths above and below that edge, in which they lie
+DARKEST, BRIGHTEST = 0.05, 0.9  # of these places: share that is taken for lashes; quantile that is taken for skin
+HEIGHT, THICKNESS = 0.3, (0.016, 0.04)  # sigma of the line against the height of open lashes; eye widths
+DEGREE, LEAST = 4, 1e-6  # of the curve along a lid; keeps its equations solvable
+OUTER_END, INNER_END = (-0.2, 0.12), (0.7, 1.02)  # along the lid from its outer corner: where the line begins and ends
+OPACITY = 0.9
+TAPER = 0.8  # share of its thickness that the line has lost at the inner corner
+FRINGE, FRINGE_OPACITY = 0.07, 0.6  # eye widths below the line in which the lashes thin out, and how dense they begin
+HAIRS, SLANT, UNEVEN = 15, 0.5, 0.5  # lashes of an eye width, how far they point outwards, and share that lies between
+SHADE, SHADE_OPACITY = 0.25, 0.8  # likewise of their shade on the eye
+REACH = 0.4  # eye widths around the lids that are drawn
+
+
+class Lashes(NamedTuple):
+    """The lashes of right and left eye.
+
+    Attributes:
+        colour: [2, 3] in ±1.
+        thickness: [], sigma of the line of shut lids, eye widths.
+    """
+
+    colour: Tensor
+    thickness: Tensor
+
+
+def find_lashes(crop: Tensor, landmarks: Tensor) -> Lashes:
+    """The lashes that a photograph shows at the edges of its upper lids.
+
+    Args:
+        crop: [3, S, S] in ±1.
+        landmarks: [478, 3] in pixels of the crop.
+    """
+    colours, heights = [], []
+    for eye in EYE_LANDMARKS.values():
+        lid = landmarks[eye.upper_lid, :2]
+        edge = F.interpolate(lid.T[None], ALONG, mode="linear", align_corners=True)[0].T
+        offsets = torch.linspace(-ABOVE, UNDER, ACROSS) * (lid[-1] - lid[0]).norm()
+        up = torch.stack([torch.zeros_like(offsets), offsets], 1)
+        shown = sample(crop, (edge[ALONG // 8 : -ALONG // 8, None] + up)[None])[0]  # [3, along, across]
+        light = shown.mean(0)
+        dark = light <= light.quantile(DARKEST)
+        colours.append((shown * dark).sum((1, 2)) / dark.sum())
+        between = (light[dark].mean() + light.quantile(BRIGHTEST)) / 2
+        heights.append((light < between).float().mean(1).median() * (ABOVE + UNDER))
+    return Lashes(torch.stack(colours), (HEIGHT * torch.stack(heights).mean()).clamp(*THICKNESS))
+
+
+def draw_lashes(image: Tensor, cover: Tensor, lashes: Lashes, points: Tensor, closure: Tensor) -> None:
+    """Draw the lashes of lids that come down over skin and eyes, in place.
+
+    Args:
+        image: [N, 3, h, w] in ±1, changed.
+        cover: [N, 1, h, w] in 0–1, of the skin over the eyes.
+        lashes: the photograph's.
+        points: [N, V, 2 or more], the face in pixels of the image.
+        closure: [N, 2], 0–1, how far right and left eye have closed.
+    """
+    for eye, colour, shut in zip(EYE_LANDMARKS.values(), lashes.colour, closure.T, strict=True):
+        if not shut.any():
+            continue
+        lid = points[:, eye.upper_lid, :2]
+        width = (lid[:, -1] - lid[:, 0]).norm(dim=1)
+        box = pixel_box(lid[shut > 0], round(float(REACH * width.amax())), (image.shape[-2], image.shape[-1]))
+        along, below = _beside(lid, box.centres)
+        sigma = (lashes.thickness * (1 - TAPER * along.clamp(0, 1))).maximum((0.5 / width.clamp(min=1))[:, None, None])
+        line, under = torch.exp(-(below / sigma).square() / 2), below.clamp(min=0)
+        hairs = 1 - UNEVEN * (0.5 + 0.5 * torch.sin(2 * math.pi * HAIRS * (along + SLANT * under)))
+        fringe = FRINGE_OPACITY * hairs * torch.exp(-under / FRINGE) * (below > 0)
+        ends = smoothstep(along, *OUTER_END) * (1 - smoothstep(along, *INNER_END))
+        shut, bare = shut[:, None, None], 1 - cover[:, 0, box.rows, box.columns]
+        shade = SHADE_OPACITY * shut * torch.exp(-under / SHADE) * bare  # deep in the narrowest opening alone
+        share = shut * torch.maximum(OPACITY * ends * torch.maximum(line, fringe), shade)
+        view = image[:, :, box.rows, box.columns]
+        view.lerp_(colour[:, None, None], share[:, None])
+
+
+def _beside(lid: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Where pixels lie beside a lid, in eye widths.
+
+    Args:
+        lid: [n, P, 2], its edge from the outer to the inner corner.
+        centres: [h, w, 2].
+
+    Returns:
+        [n, h, w] along it, 0 at the outer and 1 at the inner corner, and below it.
+    """
+    across = lid[:, -1] - lid[:, 0]
+    down = torch.stack([-across[:, 1], across[:, 0]], 1) * across[:, :1].sign()
+    axes = torch.stack([across, down], 2) / across.square().sum(1).clamp(min=1)[:, None, None]
+    edge = (lid - lid[:, :1]) @ axes
+    along, below = ((centres[None] - lid[:, :1, None]) @ axes[:, None]).unbind(-1)
+    powers = torch.arange(DEGREE + 1, device=lid.device)
+    terms = edge[..., :1].double() ** powers
+    least = LEAST * torch.eye(DEGREE + 1, dtype=torch.float64, device=lid.device)  # for eyes seen from the side
+    curve = torch.linalg.solve(terms.mT @ terms + least, terms.mT @ edge[..., 1:].double())[:, None].to(lid.dtype)
+    height = along.clamp(0, 1)[..., None] ** powers @ curve
+    return along, below - height[..., 0]
