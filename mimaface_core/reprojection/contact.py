@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -64,22 +63,14 @@ def order_lips(shape: Tensor, rest: Tensor) -> None:
             shape[:, outer[1:-1], 1] += outwards * missing
 
 
-def stop_jaw(face: BundledFace, shape: Tensor, rest: Tensor) -> None:
-    """Stop lower teeth and tongue of shapes [N, V, 3] at the bite, in place.
-
-    Args:
-        face: the bundled face.
-        shape: [N, V, 3], changed.
-        rest: [V, 3], the photograph's; teeth that overlap more there may stay so.
-    """
-
-    def overlap(of: Tensor) -> Tensor:
-        return of[:, face.parts["lower_teeth"], 1].amax(1) - of[:, face.parts["upper_teeth"], 1].amin(1)
-
-    most = torch.maximum(overlap(face.model.mean_shape[None]), overlap(rest[None]))
-    excess = (overlap(shape) - most).clamp(min=0)
+def stop_jaw(face: BundledFace, shape: Tensor) -> None:
+    """Stop lower teeth and tongue of shapes [N, V, 3] at the bite of the face model, in place."""
+    overlap, most = (
+        of[:, face.parts["lower_teeth"], 1].amax(1) - of[:, face.parts["upper_teeth"], 1].amin(1)
+        for of in (shape, face.model.mean_shape[None])
+    )
     for part in ("lower_teeth", "tongue"):
-        shape[:, face.parts[part], 1] -= excess[:, None]
+        shape[:, face.parts[part], 1] -= (overlap - most).clamp(min=0)[:, None]
 
 
 def keep_iris_in_opening(gaze: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from .lashes import Lashes, find_lashes
 from .monochrome import detect_tone
 from .outline import outline_at_edge
 from .parts import draw_parts, unwrap
-from .photo_shape import inner_lips, lid_scale, nasal_shift, openings, photo_shape, seat_upper_teeth
+from .photo_shape import inner_lips, lid_scale, nasal_shift, openings, photo_shape, seat_teeth
 from .projection import project
 from .sampling import inside_polygon, line_distance, pixel_box, sample
 
@@ -134,7 +134,7 @@ def analyse_photo(face: BundledFace, crop: Tensor, landmarks: Tensor, source: Mo
     vertices = project(face.model, shape[None], source)[0]
     irises, without_irises, sclera = _eyes(face, crop, landmarks, vertices)
     light = _light(crop, vertices, sclera)
-    shape = seat_upper_teeth(face, shape, crop, inner_lips(landmarks), light, source)
+    shape = seat_teeth(face, shape, crop, inner_lips(landmarks), light, source)
     mouth = _mouth(face, crop, landmarks, project(face.model, shape[None], source)[0], light)
     cosine = facing(face, shape[None], source)[0]
     return PhotoAnalysis(

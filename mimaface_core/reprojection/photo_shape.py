@@ -21,9 +21,10 @@ from ..morphable.bundled.face_mesh import (
     RIGHT_INNER_LIP_CORNER,
 )
 from ..morphable.bundled.geometry import RING_COUNT, RING_FADE, RING_POINTS, TEETH_COLUMNS, TEETH_ROWS
-from ..morphable.bundled.lip_contact import closed_mouth
-from ..morphable.bundled.mouth_texture import upper_teeth_edge
+from ..morphable.bundled.lip_contact import SHUT_GAP, closed_mouth
+from ..morphable.bundled.mouth_texture import UPPER_TEETH, upper_teeth_edge
 from ..motion.track import MotionTrack
+from .contact import stop_jaw
 from .projection import project, unproject
 from .sampling import inside_polygon, pixel_box
 
@@ -32,6 +33,9 @@ RING_STEPS = (1.03, 1.06, 1.1, 1.15, 1.2, 1.5)  # each ring's least distance fro
 LID_SCALE_RANGE = (0.5, 2.0)
 NARROW_EYE = 0.04  # opening of the model's eyes, from which on the photograph's tell how they open, model units
 MAX_TEETH_DROP = 0.06  # model units: how much lower than in the model upper teeth may end
+USUAL_SHOW = (
+    0.03  # model units: how far below shut lips upper teeth end at least, as a photograph from the front sees them
+)
 
 
 def nasal_shift(gaze: Tensor) -> float:
@@ -89,10 +93,13 @@ def _spread_rings(face: BundledFace, shape: Tensor, source: MotionTrack) -> Tens
     return unproject(face.model, points[:, :2], points[:, 2], source)
 
 
-def seat_upper_teeth(
+def seat_teeth(
     face: BundledFace, shape: Tensor, crop: Tensor, lips: Tensor, light: Tensor, source: MotionTrack
 ) -> Tensor:
-    """The shape with the upper teeth moved down to their edge in the photograph, where it shows one.
+    """The shape with its teeth in place.
+
+    Upper ones move down to their edge in the photograph, or to the usual one behind shut lips. Lower ones stop at the
+    bite: a jaw is fitted to lips and chin, whatever its teeth do.
 
     Args:
         face: the bundled face.
@@ -103,18 +110,23 @@ def seat_upper_teeth(
         source: the photograph's track, one frame.
     """
     box, part = pixel_box(lips, 0, crop.shape[-1]), face.parts["upper_teeth"]
-    heights = project(face.model, shape[None], source)[0, part, 1].view(TEETH_ROWS, TEETH_COLUMNS)
-    edge = heights[-1, TEETH_COLUMNS // 2 - 1 : TEETH_COLUMNS // 2 + 2].mean()  # of the incisors: molars lie deeper
+    vertices = project(face.model, shape[None], source)[0]
+    heights = vertices[part, 1].view(TEETH_ROWS, TEETH_COLUMNS)
+    gum, end = heights[[0, -1], TEETH_COLUMNS // 2 - 1 : TEETH_COLUMNS // 2 + 2].mean(1)  # incisors: molars lie deeper
+    edge = torch.lerp(gum, end, UPPER_TEETH.edge)
     right, left = lips[0], lips[len(INNER_UPPER_LIP) - 1]
     middle, width = (right + left)[0] / 2, (right - left).norm()
     opening = inside_polygon(box.centres, lips, margin=0.0) > 0.5
     opening &= (box.centres[..., 0] - middle).abs() < 0.2 * width
-    row = upper_teeth_edge(crop[box.index], opening, light)
-    if row is None:
-        return shape
-    shape = shape.clone()
     unit = (shape[RIGHT_INNER_LIP_CORNER] - shape[LEFT_INNER_LIP_CORNER]).norm() / width  # model units a pixel
-    shape[part, 1] -= ((row + box.centres[0, 0, 1] - edge) * unit).clamp(0, MAX_TEETH_DROP)
+    row = upper_teeth_edge(crop[box.index], opening, light)
+    shape, seat = shape.clone(), edge
+    if row is not None:
+        seat = row + box.centres[0, 0, 1]
+    elif openings(shape[None])[0, 2] <= SHUT_GAP:
+        seat = vertices[LIP_MIDDLES, 1].mean() + USUAL_SHOW / unit
+    shape[part, 1] -= ((seat - edge) * unit).clamp(0, MAX_TEETH_DROP)
+    stop_jaw(face, shape[None])
     return shape
 
 

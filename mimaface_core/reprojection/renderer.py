@@ -194,7 +194,7 @@ class ReprojectionRenderer:
         lift_brows(shape, photo.shape)
         limit_lips(shape, photo.shape, self._lip_openness(expression))
         order_lips(shape, photo.shape)
-        stop_jaw(self.face, shape, photo.shape)
+        stop_jaw(self.face, shape)
         return self.face.turn_eyes(shape, keep_iris_in_opening(track.gaze), photo.nasal)
 
     def _lip_openness(self, expression: Tensor) -> Tensor:

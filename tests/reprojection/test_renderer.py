@@ -22,6 +22,7 @@ from mimaface.mimaface_core.morphable.bundled.face_mesh import (
     UPPER_LIP,
     UPPER_LIP_MIDDLE,
 )
+from mimaface.mimaface_core.morphable.bundled.mouth_texture import UPPER_TEETH
 from mimaface.mimaface_core.motion.track import FaceCoefficients, MotionTrack
 from mimaface.mimaface_core.reprojection.contact import keep_iris_in_opening, lift_brows, order_lips, stop_jaw
 from mimaface.mimaface_core.reprojection.photo_analysis import defocus
@@ -174,7 +175,7 @@ def test_what_faces_do_is_left_as_it_is(noise):
     shape = rest[None].clone()
     lift_brows(shape, rest)
     order_lips(shape, rest)
-    stop_jaw(FACE, shape, rest)
+    stop_jaw(FACE, shape)
     assert (shape - rest).abs().max() < 1e-6
 
 
@@ -258,10 +259,25 @@ def test_upper_teeth_end_where_they_do_in_the_photograph_of_a_raised_head(noise)
     _, track, _ = noise
     track = moved(track, angles=(-0.15, 0.0, 0.0), expression=blended(jawOpen=0.3, mouthUpperUp=0.4))
     renderer, _, _, points = white_teeth(track, 0.75)
-    teeth = project(FACE.model, renderer.photo.shape[None], track)[0, FACE.parts["upper_teeth"], 1]
+    teeth = project(FACE.model, renderer.photo.shape[None], track)[0, FACE.parts["upper_teeth"], 1].view(4, 13)
     upper, lower = points[LIP_MIDDLES, 1]
     edge = upper + 0.75 * (lower - upper)
-    assert float(teeth.view(4, 13)[-1, 6]) == pytest.approx(float(edge), abs=1.5)  # of the incisors; molars lie deeper
+    end = torch.lerp(teeth[0, 6], teeth[-1, 6], UPPER_TEETH.edge)  # of the incisors; molars lie deeper
+    assert float(end) == pytest.approx(float(edge), abs=1.5)
+
+
+def test_teeth_behind_shut_lips_bite_and_the_upper_ones_show_when_lips_part(noise):
+    points, track = photographed()
+    low = track.replace(coefficients=track.coefficients.replace(expression=blended(jawOpen=-0.3)))  # as some chins fit
+    renderer = ReprojectionRenderer(FACE, noise[2], points, low)
+    upper, lower = (renderer.photo.shape[FACE.parts[name], 1] for name in ("upper_teeth", "lower_teeth"))
+    at_rest = FACE.model.mean_shape[:, 1]
+    most = at_rest[FACE.parts["lower_teeth"]].amax() - at_rest[FACE.parts["upper_teeth"]].amin()
+    assert lower.amax() - upper.amin() <= most + 1e-5
+    parted = moved(low, expression=blended(jawOpen=0.3))
+    (x, top), (_, bottom) = lip_middles(renderer, parted).tolist()
+    between = renderer(parted)[0, 0, round(top) : round(bottom), round(x) - 3 : round(x) + 3].mean(1)
+    assert between[: len(between) // 2].amax() > between[len(between) // 2 : -3].amin() + 0.3  # teeth above a gap
 
 
 def test_lips_that_part_show_neither_black_nor_bright_teeth(noise):

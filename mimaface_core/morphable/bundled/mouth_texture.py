@@ -44,7 +44,7 @@ class Teeth(NamedTuple):
 UPPER_TEETH = Teeth(
     widths=(8.5, 6.6, 7.6, 7.0, 6.8, 8.0),
     edge=0.90,
-    shorter=(0.0, 0.045, 0.01, 0.07, 0.09, 0.1),
+    shorter=(0.0, 0.03, 0.01, 0.06, 0.08, 0.09),
     pointed=(0.0, 0.01, 0.05, 0.05, 0.05, 0.04),
     gum=0.22,
     bright=1.0,
