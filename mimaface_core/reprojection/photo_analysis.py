@@ -204,7 +204,7 @@ def _light(crop: Tensor, vertices: Tensor, sclera: Tensor) -> Tensor:
     spots = vertices[SKIN_POINTS, :2].long().clamp(0, crop.shape[-1] - 1)
     skin = (crop[:, spots[:, 1], spots[:, 0]].mean(1) + 1) / 2
     if not sclera.numel():
-        return light_of(skin, skin)
+        return light_of(skin)
     white = (sclera + 1) / 2
     bright = white.mean(0) >= white.mean(0).quantile(0.6)
     return light_of(skin, white[:, bright].mean(1))

@@ -14,6 +14,10 @@ FULL_EVIDENCE_TEXELS = 400  # visible texels of teeth that fix the colour of all
 LEAST_TEETH = 0.25  # of the texels that a photograph shows, from which on it tells the gaps between teeth
 DARK_LEVEL = 0.4  # of the light's brightness: darker colours lie deep in the mouth
 BLEED_TEXELS = 5  # by which visible colours are continued
+# hues of skin, sclera and (by teeth) light, medians of 127 public-domain portraits; how far skins differ, and how much
+# of a light's hue follows from each
+USUAL_SKIN, USUAL_WHITE, USUAL_LIGHT = (1.30, 0.92, 0.80), (1.12, 0.97, 0.91), (1.045, 0.985, 0.96)
+SKINS_DIFFER, HUE_BY_SKIN, HUE_BY_WHITE = 0.15, 0.6, 0.4
 UNEVENNESS = 0.012  # standard deviation of the lengths of teeth, in rows of the layer
 TOOTH_SEED, TONGUE_SEED = 3, 5  # of the noise that makes them irregular
 
@@ -62,19 +66,30 @@ LOWER_TEETH = Teeth(
 TEETH_ROWS_OF = {"upper_teeth": UPPER_TEETH, "lower_teeth": LOWER_TEETH}
 
 
-def light_of(skin: Tensor, white: Tensor) -> Tensor:
+def light_of(skin: Tensor, white: Tensor | None = None) -> Tensor:
     """Estimated colour of the light on a face: the colour that white has in it.
+
+    Skins differ among people; only one that is far warmer than the usual tells of a warm light.
 
     Args:
         skin: [3] in 0–1, colour of the skin.
-        white: [3] in 0–1, colour of the whites of the eyes.
+        white: [3] in 0–1, colour of the whites of the eyes; None where no eye shows them.
 
     Returns:
         [3], about 0.2–1.5.
     """
-    level = (1.3 * skin.mean()).maximum(1.2 * white.mean()).clamp(0.3, 1.03)
-    hue = 0.4 * white / white.mean().clamp(min=0.02) + 0.1 * skin / skin.mean().clamp(min=0.02) + 0.5
-    return level * hue.clamp(0.6, 1.5)
+    level, apart = 1.3 * skin.mean(), _hue_from(skin, USUAL_SKIN)
+    warm = (-apart[2]).clamp(min=0).square()
+    hue = HUE_BY_SKIN * apart * warm / (warm + SKINS_DIFFER**2)
+    if white is not None:
+        level, hue = level.maximum(1.2 * white.mean()), hue + HUE_BY_WHITE * _hue_from(white, USUAL_WHITE)
+    return level.clamp(0.3, 1.03) * hue.exp().clamp(0.6, 1.5) * skin.new_tensor(USUAL_LIGHT)
+
+
+def _hue_from(colour: Tensor, usual: tuple[float, float, float]) -> Tensor:
+    """Logarithm [3] of the hue of a colour [3] against the usual one."""
+    hue = (colour / colour.mean().clamp(min=0.02)).clamp(min=0.1)
+    return (hue / hue.new_tensor(usual)).log()
 
 
 def paint(name: str, light: Tensor, side: int) -> Tensor:
