@@ -216,7 +216,11 @@ def _hidden_eyes(source: SourceFace, size: int) -> list[Painted]:
     """What a photograph hides of its right and left eye, at a size."""
     photo = analyse_photo(bundled_face(), source.crop, source.landmarks, source.track)
     closed, sclera = (enlarged(layer, size) for layer in (photo.closed[:, :4], photo.without_irises[None]))
-    return [Painted(closed[number], sclera[0], photo.textures[name]) for number, name in enumerate(EYE_LANDMARKS)]
+    lashes, thickness = photo.lashes
+    return [
+        Painted(closed[number], sclera[0], photo.textures[name], lashes[number], thickness)
+        for number, name in enumerate(EYE_LANDMARKS)
+    ]
 
 
 class SpokenCodes:

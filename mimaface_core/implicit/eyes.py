@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..morphable.bundled.geometry import EYE_RADIUS, EYE_SPAN
+from ..reprojection.lashes import lash_opacity
 from ..tensors import blur, smoothstep
 from .face_codes import GAZE, SHUT
 
@@ -45,11 +46,15 @@ class Painted(NamedTuple):
         closed: [4, S, S], the photograph with the eye shut in ±1, and the share in which it replaces the photograph.
         sclera: [3, S, S] in ±1, the photograph without irises.
         iris: [5, T, T] in ±1, as `reprojection.eye_textures.iris_texture` makes it.
+        lashes: [3] in ±1, their colour.
+        thickness: [], of their line, see `reprojection.lashes.Lashes`.
     """
 
     closed: Tensor
     sclera: Tensor
     iris: Tensor
+    lashes: Tensor
+    thickness: Tensor
 
 
 class EyePoints(NamedTuple):
@@ -73,6 +78,9 @@ class Eye(NamedTuple):
         along, up: [2], the eye's width towards the image's right in pixels, and the unit vector upwards.
         unit: 1 / the movement that shuts the eye.
         iris: [5], x and y of its centre in the box, its radius, and how far it can look down and up, in pixels.
+        lashes: [3] in ±1, their colour.
+        thickness: [], of their line.
+        inwards: [h, w], place of the pixels along the lids, 0 at the outer and 1 at the inner corner.
     """
 
     top: int
@@ -83,6 +91,9 @@ class Eye(NamedTuple):
     up: Tensor
     unit: Tensor
     iris: Tensor
+    lashes: Tensor
+    thickness: Tensor
+    inwards: Tensor
 
 
 def eye_of(crop: Tensor, points: EyePoints, painted: Painted, shut: Tensor) -> Eye:
@@ -119,7 +130,9 @@ def eye_of(crop: Tensor, points: EyePoints, painted: Painted, shut: Tensor) -> E
     reach_down = (radius + above).clamp(min=0) + BARE_ABOVE * radius
     reach_up = (radius - below).clamp(min=0) + BARE_BELOW * radius
     place = torch.cat([points.iris[0] - torch.tensor([low[0], low[1]]), radius, reach_down, reach_up])
-    return Eye(low[1], low[0], layers, heights, along, up, 1 / shut.clamp(min=0.2 * SHUT), place)
+    inwards = (centres - points.upper[0]) @ (points.upper[-1] - points.upper[0]) / width.square()
+    unit = 1 / shut.clamp(min=0.2 * SHUT)
+    return Eye(low[1], low[0], layers, heights, along, up, unit, place, painted.lashes, painted.thickness, inwards)
 
 
 def with_eyes(image: Tensor, eyes: tuple[Eye, ...], lids: Tensor, gaze: Tensor) -> Tensor:
@@ -157,7 +170,10 @@ def _drawn(eye: Eye, shut: Tensor, gaze: Tensor) -> Tensor:
     lit = (lit + 1) * (1 - UNDER_LID * shadow)[:, None] - 1
     rolled = smoothstep(2 * (look @ eye.up).abs() / (LID_SHADOW * eye.along.norm()))
     eyeball = torch.lerp(shown, lit, rolled[:, None])
-    return torch.lerp(skin, eyeball, (torch.minimum(above - own, own - below) + 0.5).clamp(0, 1)[:, None])
+    image = torch.lerp(skin, eyeball, (torch.minimum(above - own, own - below) + 0.5).clamp(0, 1)[:, None])
+    width = eye.along.norm()
+    line = lash_opacity(eye.inwards, (above - own) / width, eye.thickness, width)
+    return torch.lerp(image, eye.lashes[:, None, None], (line * smoothstep(shut, PAINTED, WHOLLY))[:, None])
 
 
 def _looking(eye: Eye, shut: Tensor, gaze: Tensor) -> Tensor:

@@ -78,16 +78,29 @@ def draw_lashes(image: Tensor, cover: Tensor, lashes: Lashes, points: Tensor, cl
         width = (lid[:, -1] - lid[:, 0]).norm(dim=1)
         box = pixel_box(lid[shut > 0], round(float(REACH * width.amax())), (image.shape[-2], image.shape[-1]))
         along, below = _beside(lid, box.centres)
-        sigma = (lashes.thickness * (1 - TAPER * along.clamp(0, 1))).maximum((0.5 / width.clamp(min=1))[:, None, None])
-        line, under = torch.exp(-(below / sigma).square() / 2), below.clamp(min=0)
-        hairs = 1 - UNEVEN * (0.5 + 0.5 * torch.sin(2 * math.pi * HAIRS * (along + SLANT * under)))
-        fringe = FRINGE_OPACITY * hairs * torch.exp(-under / FRINGE) * (below > 0)
-        ends = smoothstep(along, *OUTER_END) * (1 - smoothstep(along, *INNER_END))
         shut, bare = shut[:, None, None], 1 - cover[:, 0, box.rows, box.columns]
-        shade = SHADE_OPACITY * shut * torch.exp(-under / SHADE) * bare  # deep in the narrowest opening alone
-        share = shut * torch.maximum(OPACITY * ends * torch.maximum(line, fringe), shade)
+        shade = SHADE_OPACITY * shut * torch.exp(-below.clamp(min=0) / SHADE) * bare  # deep in a narrow opening alone
+        line = lash_opacity(along, below, lashes.thickness, width[:, None, None])
+        share = shut * torch.maximum(line, shade)
         view = image[:, :, box.rows, box.columns]
         view.lerp_(colour[:, None, None], share[:, None])
+
+
+def lash_opacity(along: Tensor, below: Tensor, thickness: Tensor, width: Tensor) -> Tensor:
+    """How much the lashes of a shut lid hide, 0–1, of the tensors' common shape.
+
+    Args:
+        along: place along the lid, 0 at the outer and 1 at the inner corner.
+        below: eye widths below its edge.
+        thickness: see `Lashes`.
+        width: of the eye in pixels.
+    """
+    sigma = (thickness * (1 - TAPER * along.clamp(0, 1))).maximum(0.5 / width.clamp(min=1))
+    line, under = torch.exp(-(below / sigma).square() / 2), below.clamp(min=0)
+    hairs = 1 - UNEVEN * (0.5 + 0.5 * torch.sin(2 * math.pi * HAIRS * (along + SLANT * under)))
+    fringe = FRINGE_OPACITY * hairs * torch.exp(-under / FRINGE) * (below > 0)
+    ends = smoothstep(along, *OUTER_END) * (1 - smoothstep(along, *INNER_END))
+    return OPACITY * ends * torch.maximum(line, fringe)
 
 
 def _beside(lid: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:

@@ -147,7 +147,7 @@ def test_the_bundled_implicit_pack_moves_a_face_on_the_gpu():
             small = torch.nn.functional.interpolate(crop[None], 256, mode="area")
             encoded = encode_source(pack.generator, small)._replace(motion=codes[:1].to(host.current().device))
             flow = own_flow(pack.generator, encoded)
-        painted = [Painted(randn(4, 512, 512), crop, randn(5, 32, 32))] * 2
+        painted = [Painted(randn(4, 512, 512), crop, randn(5, 32, 32), randn(3), torch.tensor(0.03))] * 2
         local = local_motion(crop, points, codes[0], pack.movements, painted)
         parts = moved((encoded, flow, local), "cpu")
         source = ImplicitSource(torch.zeros(8, 8, 3), crop, torch.eye(3)[:2], points, *parts)

@@ -30,7 +30,9 @@ def photograph(lashes=0, rim=0):
 
 def drawn(image, shut=0.0, gaze=(0.0, 0.0)):
     closed = torch.cat([torch.full((3, SIZE, SIZE), SKIN), torch.ones(1, SIZE, SIZE)])
-    painted = Painted(closed, torch.full((3, SIZE, SIZE), WHITE), torch.zeros(5, 16, 16))
+    painted = Painted(
+        closed, torch.full((3, SIZE, SIZE), WHITE), torch.zeros(5, 16, 16), torch.full((3,), DARK), torch.tensor(0.03)
+    )
     eye = eye_of(image, points(), painted, torch.tensor(SHUT))
     return with_eyes(image[None], (eye,), torch.tensor([[shut * SHUT]]), torch.tensor([gaze]))[0]
 
@@ -51,6 +53,12 @@ def test_lashes_do_not_stretch_with_the_lid(shut):
     image = photograph(lashes=5)
     lid = drawn(image, shut)[:, 25 : int(UPPER), COLUMNS]
     assert lid.min() > SKIN - 0.35 and image[:, 25 : int(UPPER), COLUMNS].min() == DARK
+
+
+def test_shut_lids_meet_in_a_line_of_lashes():
+    meeting = slice(int(LOWER) - 4, int(LOWER) + 1)
+    assert drawn(photograph(), 1.0)[:, meeting, COLUMNS].amin(1).max() < SKIN - 0.5
+    assert drawn(photograph(), 0.1)[:, meeting, COLUMNS].min() > SKIN - 0.1
 
 
 def test_eyes_that_look_down_leave_the_lids_shadow_where_it_was():
