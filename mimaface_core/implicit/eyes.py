@@ -172,8 +172,8 @@ def _drawn(eye: Eye, shut: Tensor, gaze: Tensor) -> Tensor:
     eyeball = torch.lerp(shown, lit, rolled[:, None])
     image = torch.lerp(skin, eyeball, (torch.minimum(above - own, own - below) + 0.5).clamp(0, 1)[:, None])
     width = eye.along.norm()
-    line = lash_opacity(eye.inwards, (above - own) / width, eye.thickness, width)
-    return torch.lerp(image, eye.lashes[:, None, None], (line * smoothstep(shut, PAINTED, WHOLLY))[:, None])
+    line = lash_opacity(eye.inwards, (above - own) / width, smoothstep(shut, PAINTED, WHOLLY), eye.thickness, width)
+    return torch.lerp(image, eye.lashes[:, None, None], line[:, None])
 
 
 def _looking(eye: Eye, shut: Tensor, gaze: Tensor) -> Tensor:

@@ -19,9 +19,9 @@ DARKEST, BRIGHTEST = 0.05, 0.9  # of these places: share that is taken for lashe
 HEIGHT, THICKNESS = 0.3, (0.016, 0.04)  # sigma of the line against the height of open lashes; eye widths
 DEGREE, LEAST = 4, 1e-6  # of the curve along a lid; keeps its equations solvable
 OUTER_END, INNER_END = (-0.2, 0.12), (0.7, 1.02)  # along the lid from its outer corner: where the line begins and ends
-OPACITY = 0.9
+OPACITY = 0.8
 TAPER = 0.8  # share of its thickness that the line has lost at the inner corner
-FRINGE, FRINGE_OPACITY = 0.07, 0.6  # eye widths below the line in which the lashes thin out, and how dense they begin
+FRINGE, FRINGE_OPACITY = 0.07, 0.55  # eye widths below the line in which the lashes thin out, and how dense they begin
 HAIRS, SLANT, UNEVEN = 15, 0.5, 0.5  # lashes of an eye width, how far they point outwards, and share that lies between
 SHADE, SHADE_OPACITY = 0.25, 0.8  # likewise of their shade on the eye
 REACH = 0.4  # eye widths around the lids that are drawn
@@ -39,18 +39,20 @@ class Lashes(NamedTuple):
     thickness: Tensor
 
 
-def find_lashes(crop: Tensor, landmarks: Tensor) -> Lashes:
+def find_lashes(crop: Tensor, landmarks: Tensor, defocus: float) -> Lashes:
     """The lashes that a photograph shows at the edges of its upper lids.
 
     Args:
         crop: [3, S, S] in ±1.
         landmarks: [478, 3] in pixels of the crop.
+        defocus: its blur, sigma in pixels; a line that is drawn is as soft.
     """
-    colours, heights = [], []
+    colours, heights, blurs = [], [], []
     for eye in EYE_LANDMARKS.values():
         lid = landmarks[eye.upper_lid, :2]
         edge = F.interpolate(lid.T[None], ALONG, mode="linear", align_corners=True)[0].T
-        offsets = torch.linspace(-ABOVE, UNDER, ACROSS) * (lid[-1] - lid[0]).norm()
+        width = (lid[-1] - lid[0]).norm().clamp(min=1)
+        offsets = torch.linspace(-ABOVE, UNDER, ACROSS) * width
         up = torch.stack([torch.zeros_like(offsets), offsets], 1)
         shown = sample(crop, (edge[ALONG // 8 : -ALONG // 8, None] + up)[None])[0]  # [3, along, across]
         light = shown.mean(0)
@@ -58,7 +60,9 @@ def find_lashes(crop: Tensor, landmarks: Tensor) -> Lashes:
         colours.append((shown * dark).sum((1, 2)) / dark.sum())
         between = (light[dark].mean() + light.quantile(BRIGHTEST)) / 2
         heights.append((light < between).float().mean(1).median() * (ABOVE + UNDER))
-    return Lashes(torch.stack(colours), (HEIGHT * torch.stack(heights).mean()).clamp(*THICKNESS))
+        blurs.append(defocus / width)
+    thickness = (HEIGHT * torch.stack(heights).mean()).clamp(*THICKNESS)
+    return Lashes(torch.stack(colours), torch.hypot(thickness, torch.stack(blurs).mean()))
 
 
 def draw_lashes(image: Tensor, cover: Tensor, lashes: Lashes, points: Tensor, closure: Tensor) -> None:
@@ -80,27 +84,28 @@ def draw_lashes(image: Tensor, cover: Tensor, lashes: Lashes, points: Tensor, cl
         along, below = _beside(lid, box.centres)
         shut, bare = shut[:, None, None], 1 - cover[:, 0, box.rows, box.columns]
         shade = SHADE_OPACITY * shut * torch.exp(-below.clamp(min=0) / SHADE) * bare  # deep in a narrow opening alone
-        line = lash_opacity(along, below, lashes.thickness, width[:, None, None])
-        share = shut * torch.maximum(line, shade)
+        line = lash_opacity(along, below, shut, lashes.thickness, width[:, None, None])
+        share = torch.maximum(line, shut * shade)
         view = image[:, :, box.rows, box.columns]
         view.lerp_(colour[:, None, None], share[:, None])
 
 
-def lash_opacity(along: Tensor, below: Tensor, thickness: Tensor, width: Tensor) -> Tensor:
-    """How much the lashes of a shut lid hide, 0–1, of the tensors' common shape.
+def lash_opacity(along: Tensor, below: Tensor, shut: Tensor, thickness: Tensor, width: Tensor) -> Tensor:
+    """How much the lashes of a lid that comes down hide, 0–1, of the tensors' common shape.
 
     Args:
         along: place along the lid, 0 at the outer and 1 at the inner corner.
         below: eye widths below its edge.
+        shut: how far it has come down, 0–1; half-way lashes still point to the viewer.
         thickness: see `Lashes`.
         width: of the eye in pixels.
     """
     sigma = (thickness * (1 - TAPER * along.clamp(0, 1))).maximum(0.5 / width.clamp(min=1))
     line, under = torch.exp(-(below / sigma).square() / 2), below.clamp(min=0)
     hairs = 1 - UNEVEN * (0.5 + 0.5 * torch.sin(2 * math.pi * HAIRS * (along + SLANT * under)))
-    fringe = FRINGE_OPACITY * hairs * torch.exp(-under / FRINGE) * (below > 0)
+    fringe = FRINGE_OPACITY * shut.square() * hairs * torch.exp(-under / FRINGE) * (below > 0)
     ends = smoothstep(along, *OUTER_END) * (1 - smoothstep(along, *INNER_END))
-    return OPACITY * ends * torch.maximum(line, fringe)
+    return shut * ends * torch.maximum(OPACITY * line, fringe)
 
 
 def _beside(lid: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:

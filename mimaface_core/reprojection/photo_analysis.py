@@ -137,6 +137,7 @@ def analyse_photo(face: BundledFace, crop: Tensor, landmarks: Tensor, source: Mo
     shape = seat_teeth(face, shape, crop, inner_lips(landmarks), light, source)
     mouth = _mouth(face, crop, landmarks, project(face.model, shape[None], source)[0], light)
     cosine = facing(face, shape[None], source)[0]
+    blurred = defocus(crop[pixel_box(landmarks[:FACE_POINTS, :2], 0, size).index])
     return PhotoAnalysis(
         crop=crop,
         source=source,
@@ -147,9 +148,9 @@ def analyse_photo(face: BundledFace, crop: Tensor, landmarks: Tensor, source: Mo
         openings=openings(shape[None])[0],
         textures=irises | mouth,
         without_irises=without_irises,
-        lashes=find_lashes(crop, landmarks),
+        lashes=find_lashes(crop, landmarks, blurred),
         closed=torch.stack([_closed(crop, landmarks, closing) for closing in CLOSINGS]),
-        defocus=defocus(crop[pixel_box(landmarks[:FACE_POINTS, :2], 0, size).index]),
+        defocus=blurred,
         tone=detect_tone(crop),
         facing=cosine,
         hidden_skin=continue_skin(face, soft, vertices[:, :2], cosine),

@@ -48,7 +48,7 @@ from .sampling import PixelBox, extent, pixel_box, sample, sample_where, stretch
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
 SAME_GAP = 0.015  # model units: where the lips' gap differs less from the photograph's, its inside still fits
 OPENED_EYE = 0.03  # model units, by which an eye that the photograph shows shut opens until its inside is drawn
-CLOSURE_RANGES = (0.2, 0.6), (0.2, 0.6), (0.35, 0.8)  # of eyes and mouth: they begin to be drawn closed, and are
+CLOSURE_RANGES = (0.25, 0.7), (0.25, 0.7), (0.35, 0.8)  # of eyes and mouth: they begin to be drawn closed, and are
 STRETCH_RANGE = (0.10, 0.45)  # of the photograph: where it begins to count as changed, and is changed altogether
 MOUTH_FREEDOM = 0.6  # of generated frames inside the mouth: their light and colour are better, their detail is not
 RIM_REACH = 26  # pixels around eyes and mouth that are drawn with eyes and mouth behind the skin

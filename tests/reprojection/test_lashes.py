@@ -22,9 +22,10 @@ def portrait(thickness):
 
 
 def test_lashes_are_found_with_their_colour_and_thickness():
-    thin, thick = (find_lashes(portrait(size), POINTS) for size in (2, 6))
+    thin, thick = (find_lashes(portrait(size), POINTS, 0) for size in (2, 6))
     assert torch.allclose(thick.colour, torch.full((2, 3), DARK), atol=0.15)
     assert thin.thickness < 0.8 * thick.thickness
+    assert find_lashes(portrait(2), POINTS, 1.5).thickness > 1.3 * thin.thickness  # as soft as the photograph
 
 
 def test_shut_lids_have_a_dark_line_where_they_meet_and_skin_above():
