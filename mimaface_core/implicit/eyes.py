@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..morphable.bundled.geometry import EYE_RADIUS, EYE_SPAN
-from ..reprojection.lashes import lash_opacity
+from ..morphable.bundled.lash_line import lash_opacity
 from ..tensors import blur, smoothstep
 from .face_codes import GAZE, SHUT
 
@@ -47,7 +47,7 @@ class Painted(NamedTuple):
         sclera: [3, S, S] in ±1, the photograph without irises.
         iris: [5, T, T] in ±1, as `reprojection.eye_textures.iris_texture` makes it.
         lashes: [3] in ±1, their colour.
-        thickness: [], of their line, see `reprojection.lashes.Lashes`.
+        thickness: [], sigma of their line, eye widths.
     """
 
     closed: Tensor

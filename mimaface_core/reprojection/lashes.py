@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..morphable.bundled.face_mesh import EYE_LANDMARKS
-from ..tensors import smoothstep
+from ..morphable.bundled.lash_line import lash_opacity
 from .sampling import pixel_box, sample
 
 ACROSS, ALONG = 28, 32  # places across an open lid's edge where its lashes are looked for, and along it
@@ -18,12 +17,7 @@ ABOVE, UNDER = 0.25, 0.03  # eye widths above and below that edge, in which they
 DARKEST, BRIGHTEST = 0.05, 0.9  # of these places: share that is taken for lashes; quantile that is taken for skin
 HEIGHT, THICKNESS = 0.3, (0.016, 0.04)  # sigma of the line against the height of open lashes; eye widths
 DEGREE, LEAST = 4, 1e-6  # of the curve along a lid; keeps its equations solvable
-OUTER_END, INNER_END = (-0.2, 0.12), (0.7, 1.02)  # along the lid from its outer corner: where the line begins and ends
-OPACITY = 0.8
-TAPER = 0.8  # share of its thickness that the line has lost at the inner corner
-FRINGE, FRINGE_OPACITY = 0.07, 0.55  # eye widths below the line in which the lashes thin out, and how dense they begin
-HAIRS, SLANT, UNEVEN = 15, 0.5, 0.5  # lashes of an eye width, how far they point outwards, and share that lies between
-SHADE, SHADE_OPACITY = 0.25, 0.8  # likewise of their shade on the eye
+SHADE, SHADE_OPACITY = 0.25, 0.8  # eye widths below a lid in which its shade on the eye fades, and how dark it begins
 REACH = 0.4  # eye widths around the lids that are drawn
 
 
@@ -88,24 +82,6 @@ def draw_lashes(image: Tensor, cover: Tensor, lashes: Lashes, points: Tensor, cl
         share = torch.maximum(line, shut * shade)
         view = image[:, :, box.rows, box.columns]
         view.lerp_(colour[:, None, None], share[:, None])
-
-
-def lash_opacity(along: Tensor, below: Tensor, shut: Tensor, thickness: Tensor, width: Tensor) -> Tensor:
-    """How much the lashes of a lid that comes down hide, 0–1, of the tensors' common shape.
-
-    Args:
-        along: place along the lid, 0 at the outer and 1 at the inner corner.
-        below: eye widths below its edge.
-        shut: how far it has come down, 0–1; half-way lashes still point to the viewer.
-        thickness: see `Lashes`.
-        width: of the eye in pixels.
-    """
-    sigma = (thickness * (1 - TAPER * along.clamp(0, 1))).maximum(0.5 / width.clamp(min=1))
-    line, under = torch.exp(-(below / sigma).square() / 2), below.clamp(min=0)
-    hairs = 1 - UNEVEN * (0.5 + 0.5 * torch.sin(2 * math.pi * HAIRS * (along + SLANT * under)))
-    fringe = FRINGE_OPACITY * shut.square() * hairs * torch.exp(-under / FRINGE) * (below > 0)
-    ends = smoothstep(along, *OUTER_END) * (1 - smoothstep(along, *INNER_END))
-    return shut * ends * torch.maximum(OPACITY * line, fringe)
 
 
 def _beside(lid: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
