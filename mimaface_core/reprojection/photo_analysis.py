@@ -91,7 +91,7 @@ class PhotoAnalysis:
         without_irises: [3, S, S] in ±1, the photograph with the irises painted over.
         lashes: of its eyes.
         closed: [3, 5, S, S], for right eye, left eye and mouth the photograph with it closed: colour in ±1, the share
-            in which it replaces the photograph, and in 0–1 the line where its edges meet.
+            in which it replaces the photograph, and in 0–1 the line where lips meet (lids have lashes).
         defocus: blur of the photograph, sigma in pixels.
         tone: see `detect_tone`; None where the photograph has several hues.
         facing: [468], see `facing.facing`.

@@ -33,7 +33,7 @@ RING_STEPS = (1.03, 1.06, 1.1, 1.15, 1.2, 1.5)  # each ring's least distance fro
 LID_SCALE_RANGE = (0.5, 2.0)
 NARROW_EYE = 0.04  # opening of the model's eyes, from which on the photograph's tell how they open, model units
 MAX_TEETH_DROP = 0.06  # model units: how much lower than in the model upper teeth may end
-USUAL_SHOW = 0.025  # model units in the photograph's view: how far below shut lips upper teeth end at least
+USUAL_SHOW = 0.03  # model units in the photograph's view: how far below shut lips upper teeth end at least
 
 
 def nasal_shift(gaze: Tensor) -> float:

@@ -213,8 +213,7 @@ class ReprojectionRenderer:
         """
         warped = self._warped_skin(points)
         drawn, px = F.pad(warped.image, (0, 0, 0, 0, 0, int(free))), self._pixel
-        image = drawn[:, :3]
-        warped = warped._replace(image=image)
+        warped = warped._replace(image=(image := drawn[:, :3]))
         draw_hidden_skin(image, self.photo.hidden_skin, warped.fragments, self._skin_triangles, points, turned)
         soften_edges(image, warped.source_pixels, warped.cover, points[:, : FACE_POINTS + RING_POINTS, :2])
         # the rest happens around eyes and mouth
@@ -269,8 +268,9 @@ class ReprojectionRenderer:
                 within = ((pixels > place[0]) & (pixels < place[1])).all(-1)
                 closed, share = sample_where(layer, pixels, within), share[:, None, None, None]
                 continued = torch.lerp(continued, closed[:, :3], closed[:, 3:4] * share)
-                seam = (SEAM_SOFTNESS * blur(closed[:, 4:], soft)).clamp(0, 1)
-                continued = torch.lerp(continued, blur(continued, soft), seam * share)
+                if closed[:, 4:].any():
+                    seam = (SEAM_SOFTNESS * blur(closed[:, 4:], soft)).clamp(0, 1)
+                    continued = torch.lerp(continued, blur(continued, soft), seam * share)
         return continued, ((spread - 0.22) / 0.45).clamp(0, 1)
 
     def _with_photograph(self, points: Tensor, skin: Tensor, mouth: Interior, unchanged: Tensor) -> Interior:
