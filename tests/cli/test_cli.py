@@ -143,7 +143,7 @@ def test_packs_are_listed_and_a_missing_one_refused(capsys):
 
 def python(code, *arguments):
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120 * slower(), check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -85,9 +85,9 @@ def test_pieces_are_made_while_others_are_used_and_only_a_few():
     reading = batches(motion, 16)
     next(reading)
     until = time.monotonic() + 60 * slower()
-    while len(made) < 3 and time.monotonic() < until:
+    while len(made) < 4 and time.monotonic() < until:
         time.sleep(0.01)
-    time.sleep(0.1)
+    time.sleep(0.1)  # in which no further one is begun
     assert made == [0, 1, 2, 3]  # one is used, two wait, one is to be handed on
     reading.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "mimaface-ahead"]

@@ -3,11 +3,16 @@
 import asyncio
 import io
 import json
+import threading
+from collections import Counter
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
+from support.machine import slower
 from support.scenes import needs_faces, portrait_source
 
 from mimaface.mimaface_core.morphable.bundled.controls import CONTROLS
@@ -19,7 +24,8 @@ pytest.importorskip("aiohttp")
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from mimaface.nodes.comfyui.preview_route import HANDLES_HEADER, MOST_BYTES, add_editor_routes
+from mimaface.nodes.comfyui import preview_route
+from mimaface.nodes.comfyui.preview_route import HANDLES_HEADER, MOST_BYTES, NewestFirst, add_editor_routes
 
 pytestmark = needs_faces
 
@@ -169,9 +175,18 @@ def test_the_own_page_is_answered(store, source):
     assert asked(store, own) == 200
 
 
-def test_of_many_requests_the_newest_wins_and_none_piles_up(store, source):
+def test_of_many_requests_the_newest_wins_and_none_piles_up(store, source, monkeypatch):
     key = opened(store, source)
     store.preview(key).renderer(128)
+    came, all_came = count(1), threading.Event()
+    draw = NewestFirst.draw
+
+    async def counted(queue, editor, work):
+        if next(came) == 40:
+            all_came.set()
+        return await draw(queue, editor, lambda: all_came.wait(60 * slower()) and work())
+
+    monkeypatch.setattr(NewestFirst, "draw", counted)
 
     async def drag(client):
         def ask(yaw, page):
@@ -186,13 +201,21 @@ def test_of_many_requests_the_newest_wins_and_none_piles_up(store, source):
     assert {*one, *other} == {200, 409} and one.count(200) + other.count(200) <= 4
 
 
-def test_a_flood_is_slowed_down(store):
+def test_a_flood_is_slowed_down(store, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(preview_route, "time", SimpleNamespace(monotonic=lambda: now))
+
     async def flood(client):
         asks = (client.post("/mimaface/preview", data="{}", headers=JSON) for _ in range(400))
-        return [answer.status for answer in await asyncio.gather(*asks)]
+        return Counter([answer.status for answer in await asyncio.gather(*asks)])
 
-    statuses = asked(store, flood)
-    assert statuses.count(429) > 200 and set(statuses) == {400, 429}
+    async def twice(client):
+        nonlocal now
+        first = await flood(client)
+        now = 0.5
+        return first, await flood(client)
+
+    assert asked(store, twice) == ({400: 120, 429: 280}, {400: 30, 429: 370})
 
 
 def test_a_page_that_leaves_does_not_stop_the_others(store, source):

@@ -168,7 +168,7 @@ def test_the_page_animates_in_a_browser(serving, toys, tmp_path_factory):
     with serving(tokens={"secret": "ann"}) as client:
         command = ["node", FOLDER / "service.mjs", CHROMIUM, str(client.base_url), "secret", "trap", toys / "a.png"]
         done = subprocess.run(
-            [*command, folder / "service.png"], check=False, capture_output=True, text=True, timeout=300
+            [*command, folder / "service.png"], check=False, capture_output=True, text=True, timeout=300 * slower()
         )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"said": "done", "width": 8, "faults": []}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.checkout import IMPORT
+from support.machine import slower
 
 from mimaface.mimaface_core.training.config import CONFIGS, load_config
 from mimaface.mimaface_core.training.engine.checkpoint import read_checkpoint
@@ -51,7 +52,7 @@ def test_two_processes_learn_what_one_does_with_two_batches_a_step(tmp_path, tin
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=300 * slower(),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told = [json.loads(Path(tmp_path / f"process-{number}.json").read_text()) for number in (0, 1)]
