@@ -10,17 +10,24 @@ import numba
 import numpy as np
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
+_ZERO = np.float32(0)
+_STILL = np.float32(1 / 2048)  # pixels from a pixel's centre, within which it is copied
+_A = np.float32(-0.75)  # of the cubic convolution, as in PyTorch
 
 
-def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """The loop, compiled when first called, and kept on disk where a folder for that can be written."""
-    try:
-        return numba.njit(loop, nogil=True, cache=True, error_model="numpy")
-    except RuntimeError:  # no folder for numba's cache
-        return numba.njit(loop, nogil=True, error_model="numpy")
+def _compiled(**options: Any) -> Callable[..., Any]:
+    """Compiles a loop when it is first called, and keeps it on disk where a folder for that can be written."""
+
+    def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            return numba.njit(loop, nogil=True, cache=True, error_model="numpy", **options)
+        except RuntimeError:  # no folder for numba's cache
+            return numba.njit(loop, nogil=True, error_model="numpy", **options)
+
+    return compiled
 
 
-@_compiled
+@_compiled()
 def rasterize(frame, top, bottom, vertices, triangles, triangle, barycentric, depth, near, slack, least):  # noqa: ANN001, ANN201
     """The nearest triangle at each pixel; see `morphable.rasterize.rasterize`, also for the two constants."""
     width = triangle.shape[2]
@@ -78,7 +85,7 @@ def rasterize(frame, top, bottom, vertices, triangles, triangle, barycentric, de
                     barycentric[frame, row, column, 2] = b2 / total
 
 
-@_compiled
+@_compiled()
 def interpolate(frame, top, bottom, triangle, barycentric, triangles, table, image):  # noqa: ANN001, ANN201
     """Attributes of the vertices at each pixel; see `morphable.rasterize.interpolate`."""
     of = min(frame, len(table) - 1)
@@ -93,3 +100,111 @@ def interpolate(frame, top, bottom, triangle, barycentric, triangles, table, ima
             a, b, c = triangles[t]
             for k in range(table.shape[2]):
                 image[frame, k, row, column] = w0 * table[of, a, k] + w1 * table[of, b, k] + w2 * table[of, c, k]
+
+
+@_compiled(inline="always")
+def _cubic(t):  # noqa: ANN001, ANN202
+    """Weights of four neighbours in a row, the second of which lies `t` before the place."""
+    u, v, w = t + _ONE, _ONE - t, np.float32(2) - t
+    five, eight, four = np.float32(5), np.float32(8), np.float32(4)
+    inner, outer = _A + np.float32(2), _A + np.float32(3)
+    return (
+        (((u - five) * u + eight) * u - four) * _A,
+        (inner * t - outer) * t * t + _ONE,
+        (inner * v - outer) * v * v + _ONE,
+        (((w - five) * w + eight) * w - four) * _A,
+    )
+
+
+@_compiled(inline="always")
+def _weighted(image, at, weights):  # noqa: ANN001, ANN202
+    """Three channels of four neighbours in a row, the first at `at`."""
+    u, (a, b, c, d) = np.uintp, weights
+    return (
+        a * image[at] + b * image[at + u(3)] + c * image[at + u(6)] + d * image[at + u(9)],
+        a * image[at + u(1)] + b * image[at + u(4)] + c * image[at + u(7)] + d * image[at + u(10)],
+        a * image[at + u(2)] + b * image[at + u(5)] + c * image[at + u(8)] + d * image[at + u(11)],
+    )
+
+
+@_compiled(fastmath={"contract", "nsz", "reassoc"})
+def bicubic(frame, top, bottom, images, side, pixels, out):  # noqa: ANN001, ANN201
+    """Bicubic lookup, see `reprojection.sampling.sample`.
+
+    images: [G, side · side · 3], channels in groups of three, with a border of 2 before and 3 behind. pixels and out:
+    [N, 2, H, W] and [N, 3 G, H, W]. Unsigned numbers index faster, since they are not asked whether they are negative.
+    """
+    end, line, pixel = np.float32(side - 3), np.uintp(3 * side), np.uintp(3)
+    xs, ys = pixels[frame, 0], pixels[frame, 1]
+    for group in range(len(images)):
+        image = images[group]
+        red, green, blue = out[frame, 3 * group], out[frame, 3 * group + 1], out[frame, 3 * group + 2]
+        for row in range(top, bottom):
+            for column in range(out.shape[3]):
+                x = min(max(xs[row, column] + np.float32(1.5), _ONE), end)
+                y = min(max(ys[row, column] + np.float32(1.5), _ONE), end)
+                left, above = np.uint32(x + _STILL), np.uint32(y + _STILL)
+                right, under = x - np.float32(left), y - np.float32(above)
+                at = np.uintp(above) * line + np.uintp(left) * pixel
+                if abs(right) <= _STILL and abs(under) <= _STILL:
+                    red[row, column], green[row, column] = image[at], image[at + np.uintp(1)]
+                    blue[row, column] = image[at + np.uintp(2)]
+                    continue
+                at -= line + pixel
+                across, (a, b, c, d) = _cubic(right), _cubic(under)
+                r0, g0, b0 = _weighted(image, at, across)
+                r1, g1, b1 = _weighted(image, at + line, across)
+                r2, g2, b2 = _weighted(image, at + line + line, across)
+                r3, g3, b3 = _weighted(image, at + line + line + line, across)
+                red[row, column] = min(max(a * r0 + b * r1 + c * r2 + d * r3, -_ONE), _ONE)
+                green[row, column] = min(max(a * g0 + b * g1 + c * g2 + d * g3, -_ONE), _ONE)
+                blue[row, column] = min(max(a * b0 + b * b1 + c * b2 + d * b3, -_ONE), _ONE)
+
+
+@_compiled(fastmath={"contract", "nsz"})
+def stretch(frame, top, bottom, pixels, cover, low, high, out):  # noqa: ANN001, ANN201
+    """How far a map [N, 2, H, W] stretches, see `reprojection.sampling.stretch`."""
+    height, width = cover.shape[1:]
+    x, y, covered = pixels[frame, 0], pixels[frame, 1], cover[frame]
+    for row in range(top, bottom):
+        below, here = min(row + 1, height - 1), np.float32(row) + _HALF
+        for column in range(width):
+            beside, there = min(column + 1, width - 1), np.float32(column) + _HALF
+            ox, oy = (x[row, column] - there, y[row, column] - here) if covered[row, column] else (_ZERO, _ZERO)
+            rx, ry, dx, dy = ox, oy, ox, oy
+            if beside > column:
+                inside = covered[row, beside]
+                rx = x[row, beside] - there - _ONE if inside else _ZERO
+                ry = y[row, beside] - here if inside else _ZERO
+            if below > row:
+                inside = covered[below, column]
+                dx = x[below, column] - there if inside else _ZERO
+                dy = y[below, column] - here - _ONE if inside else _ZERO
+            size = math.sqrt((rx - ox) ** 2 + (ry - oy) ** 2 + (dx - ox) ** 2 + (dy - oy) ** 2)
+            out[frame, 0, row, column] = min(max((size - low) / (high - low), _ZERO), _ONE)
+
+
+@_compiled(fastmath={"contract", "nsz"})
+def blur(frame, top, bottom, images, weights, out):  # noqa: ANN001, ANN201
+    """Rows and columns of images [N, H, W] weighted by symmetric `weights`; the border continues."""
+    reach, last, width = len(weights) // 2, images.shape[1] - 1, images.shape[2]
+    wide = np.empty(width + 2 * reach, np.float32)
+    lines = np.empty((bottom - top + 2 * reach, width), np.float32)
+    for line in range(len(lines)):
+        row = images[frame, min(max(top - reach + line, 0), last)]
+        wide[:reach], wide[reach : reach + width], wide[reach + width :] = row[0], row, row[-1]
+        into, weight, middle = lines[line], weights[reach], wide[reach : reach + width]
+        for c in range(width):
+            into[c] = weight * middle[c]
+        for k in range(reach):
+            weight, before, behind = weights[k], wide[k : k + width], wide[2 * reach - k : 2 * reach - k + width]
+            for c in range(width):
+                into[c] += weight * (before[c] + behind[c])
+    for line in range(bottom - top):
+        into, weight, middle = out[frame, top + line], weights[reach], lines[line + reach]
+        for c in range(width):
+            into[c] = weight * middle[c]
+        for k in range(reach):
+            weight, before, behind = weights[k], lines[line + k], lines[line + 2 * reach - k]
+            for c in range(width):
+                into[c] += weight * (before[c] + behind[c])

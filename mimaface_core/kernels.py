@@ -1,4 +1,4 @@
-"""Compiled loops over pixels: rasterizer and interpolation.
+"""Compiled loops over pixels: rasterizer, interpolation, lookup in images, blur, distortion.
 
 Where numba is installed (the extra `fast`), and for tensors on the CPU; elsewhere `find` says that there are none, and
 their callers do the same in PyTorch, which is what the tests compare with. Loops run in Python's own threads without
@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
+from torch.nn import functional as F
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,31 @@ class Kernels:
         arrays = _arrays(triangle, barycentric, triangles, table.float(), image)
         _in_bands(self._loops.interpolate, frames, height, *arrays)
         return image
+
+    def bicubic(self, image: Tensor, pixels: Tensor) -> Tensor:
+        """What an image [C, S, S] in ±1 shows in places [N, H, W, 2], as `reprojection.sampling.sample`."""
+        wide = F.pad(image[None], (2, 3, 2, 3), mode="replicate")[0]
+        groups = rearrange(F.pad(wide, (0, 0, 0, 0, 0, -len(wide) % 3)), "(g c) h w -> g (h w c)", c=3)
+        frames, height, width = pixels.shape[:3]
+        out = torch.empty(frames, 3 * len(groups), height, width)
+        planes = _arrays(pixels.permute(0, 3, 1, 2), out)
+        _in_bands(self._loops.bicubic, frames, height, *_arrays(groups), wide.shape[-1], *planes)
+        return out[:, : len(image)]
+
+    def stretch(self, pixels: Tensor, cover: Tensor, low: float, high: float) -> Tensor:
+        """How far a map stretches [N, 1, H, W]; arguments as `reprojection.sampling.stretch`."""
+        frames, height, width = cover.shape
+        out = torch.empty(frames, 1, height, width)
+        arrays = _arrays(pixels.permute(0, 3, 1, 2), cover)
+        _in_bands(self._loops.stretch, frames, height, *arrays, np.float32(low), np.float32(high), *_arrays(out))
+        return out
+
+    def blur(self, images: Tensor, weights: Tensor) -> Tensor:
+        """Images [N, C, H, W], their rows and columns weighted by a symmetric kernel [K], K odd."""
+        out = torch.empty(images.shape)
+        arrays = _arrays(images.flatten(0, 1), weights, out.flatten(0, 1))
+        _in_bands(self._loops.blur, images.shape[0] * images.shape[1], images.shape[2], *arrays)
+        return out
 
 
 def find(*tensors: Tensor) -> Kernels | None:

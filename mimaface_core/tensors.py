@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn import functional as F
 
+from .kernels import find
+
 T = TypeVar("T")
 M = TypeVar("M", bound=Module)
 
@@ -101,6 +103,9 @@ def blur(x: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of [N, C, H, W] by sigma pixels; the border continues."""
     k = _gaussian(sigma, x.device, x.dtype)
     reach = len(k) // 2
+    compiled = None if x.requires_grad else find(x)
+    if compiled is not None:
+        return compiled.blur(x, k)
     if x.is_cpu and x.numel() > SMALL_BLUR:
         return _blurred_along(-2, _blurred_along(-1, x, k.tolist()), k.tolist())
     flat = F.pad(rearrange(x, "n c h w -> (n c) 1 h w"), (reach, reach, reach, reach), mode="replicate")

@@ -63,13 +63,20 @@ def build_unet(config: dict[str, Any]) -> UNetMotionModel:
         ValueError: the input channels do not hold noisy, render and carried latents and the mask.
         TypeError: the configuration names something that `UNetMotionModel` does not have.
     """
+    from diffusers.models.attention_processor import Attention
     from diffusers.models.unets.unet_motion_model import UNetMotionModel
+
+    from .time_attention import TimeAttention
 
     unet = UNetMotionModel(**with_condition_channels(config))
     # A transformer over time adds to its input: with a zero projection it is the identity.
     for layer in [*(module.proj_out for module in motion_modules(unet)), unet.conv_out]:
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
+    for module in motion_modules(unet):
+        for part in module.modules():
+            if isinstance(part, Attention):
+                part.set_processor(TimeAttention())  # type: ignore[arg-type]  # stubs know one processor
     return unet
 
 

@@ -248,9 +248,7 @@ class ReprojectionRenderer:
 
     def _stretch(self, skin: _Skin) -> Tensor:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""
-        covered = torch.where(skin.cover[..., None], skin.source_pixels, self._centres)
-        low, high = STRETCH_RANGE
-        return blur(stretch(covered).sub_(low).div_(high - low).clamp_(0, 1), 3.0 * self._pixel)
+        return blur(stretch(skin.source_pixels, skin.cover, *STRETCH_RANGE), 3.0 * self._pixel)
 
     def _skin_over_rims(self, skin: _Skin, box: PixelBox, closure: Tensor) -> tuple[Tensor, Tensor]:
         """Skin [N, 3, h, w] continued a little over the rims and closed by `closure`, and its cover [N, 1, h, w]."""

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..kernels import find
+
 
 @dataclass(frozen=True)
 class PixelBox:
@@ -65,6 +67,9 @@ def sample(image: Tensor, pixels: Tensor) -> Tensor:
     Returns:
         [N, C, H, W], clamped to ±1.
     """
+    compiled = find(image, pixels)
+    if compiled is not None:
+        return compiled.bicubic(image, pixels)
     grid = pixels / image.shape[-1] * 2 - 1
     images = image[None].expand(len(pixels), -1, -1, -1)
     return F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
@@ -86,22 +91,29 @@ def extent(layer: Tensor) -> Tensor:
     return torch.stack([corners.amin(0) - 1.5, corners.amax(0) + 2.5])
 
 
-def stretch(pixels: Tensor) -> Tensor:
+def stretch(pixels: Tensor, cover: Tensor, low: float, high: float) -> Tensor:
     """Local distortion of a map: Frobenius norm of its Jacobian less the identity, 0 for a shift.
 
     Args:
         pixels: [N, H, W, 2], the place that each pixel is taken from.
+        cover: bool [N, H, W], where the map is meant; elsewhere pixels stay.
+        low: distortion that counts as none.
+        high: distortion that counts as 1.
 
     Returns:
-        [N, 1, H, W].
+        [N, 1, H, W] in 0–1.
     """
+    compiled = find(pixels)
+    if compiled is not None:
+        return compiled.stretch(pixels, cover, low, high)
     total = pixels.new_zeros(pixels.shape[:3])
     for axis, plane in enumerate(pixels.unbind(-1)):
-        right, down = plane[:, :, 1:] - plane[:, :, :-1], plane[:, 1:] - plane[:, :-1]
-        (down if axis else right).sub_(1)
+        line = torch.arange(plane.shape[2 - axis], device=plane.device) + 0.5
+        move = torch.where(cover, plane - (line[:, None] if axis else line), 0)
+        right, down = move[:, :, 1:] - move[:, :, :-1], move[:, 1:] - move[:, :-1]
         total[:, :, :-1].addcmul_(right, right)
         total[:, :-1].addcmul_(down, down)
-    return total.sqrt_()[:, None]
+    return ((total.sqrt_()[:, None] - low) / (high - low)).clamp_(0, 1)
 
 
 def line_distance(points: Tensor, line: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """The motion U-Net: initialisation, input channels, and which frames a context reaches."""
 
+import copy
+
 import pytest
 import torch
 from support.tiny_pack import UNET, randn
@@ -52,3 +54,19 @@ def test_context_reaches_other_frames_through_motion_modules(unet):
     sample, t = randn(1, 13, 4, 4, 4), torch.tensor(7)
     moved = (predict(unet, sample, t, context) - predict(unet, sample, t, changed)).abs().amax((1, 3, 4))
     assert (moved > 1e-4).all()
+
+
+def test_motion_modules_in_bfloat16_are_as_near_as_with_diffusers_own_attention(unet):
+    from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+
+    def drawn(network):
+        return predict(network, randn(1, 13, 4, 8, 8), torch.tensor(7), randn(1, 4, 5, 16, seed=1))
+
+    exact, half = drawn(unet), copy.deepcopy(unet).bfloat16()
+    own = (drawn(half) - exact).abs().mean()
+    for module in motion_modules(half):
+        for part in module.modules():
+            if isinstance(part, Attention):
+                part.set_processor(AttnProcessor2_0())
+    theirs = (drawn(half) - exact).abs().mean()
+    assert 0 < own < 1.1 * theirs and own < 0.02 * exact.abs().mean(), (own, theirs)

@@ -3,9 +3,12 @@
 import pytest
 import torch
 
-from mimaface.mimaface_core import kernels
+from mimaface.mimaface_core import kernels, tensors
 from mimaface.mimaface_core.morphable import rasterize as module
 from mimaface.mimaface_core.morphable.rasterize import interpolate, rasterize
+from mimaface.mimaface_core.reprojection import sampling
+from mimaface.mimaface_core.reprojection.sampling import sample, stretch
+from mimaface.mimaface_core.tensors import blur
 
 pytest.importorskip("numba")
 
@@ -16,7 +19,8 @@ def plainly(monkeypatch):
 
     def call(work):
         with monkeypatch.context() as patch:
-            patch.setattr(module, "find", lambda *tensors: None)
+            for each in (module, sampling, tensors):
+                patch.setattr(each, "find", lambda *tensors: None)
             return work()
 
     return call
@@ -60,3 +64,41 @@ def test_other_number_types_and_no_triangles_are_drawn_in_pytorch_or_not_at_all(
     assert kernels.find(vertices.double()) is None and kernels.find(vertices) is not None
     assert not rasterize(vertices, nothing, 40, 40).mask.any()
     assert interpolate(rasterize(vertices, nothing, 40, 40), nothing, vertices).abs().sum() == 0
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_images_are_looked_up_alike(plainly, channels):
+    generator = torch.Generator().manual_seed(7)
+    image = torch.rand(channels, 32, 32, generator=generator) * 2 - 1
+    pixels = torch.rand(2, 20, 24, 2, generator=generator) * 44 - 6  # some beyond the border
+    pixels[:, :8] = pixels[:, :8].floor() + 0.5  # centres, which are copied
+    pixels[1, :, 3] = torch.tensor([-1e4, 1e4])
+    fast = sample(image, pixels)
+    assert torch.allclose(fast, plainly(lambda: sample(image, pixels)), atol=2e-5)
+    planes = pixels.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    assert torch.equal(sample(image, planes), fast) and fast.abs().max() <= 1
+
+
+def test_maps_stretch_alike(plainly):
+    generator = torch.Generator().manual_seed(8)
+    columns, rows = torch.meshgrid(torch.arange(40) + 0.5, torch.arange(36) + 0.5, indexing="xy")
+    pixels = torch.stack([columns, rows], -1) + torch.randn(2, 36, 40, 2, generator=generator) * 0.2
+    cover = torch.rand(2, 36, 40, generator=generator) > 0.2
+    fast = stretch(pixels, cover, 0.1, 0.9)
+    assert torch.allclose(fast, plainly(lambda: stretch(pixels, cover, 0.1, 0.9)), atol=1e-5)
+    assert fast.min() == 0 and fast.max() == 1 and not stretch(pixels, torch.zeros_like(cover), 0.1, 0.9).any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 40), (150, 90)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_images_are_blurred_alike(plainly, height, width, threads):
+    images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(9))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        fast = blur(images.transpose(0, 1), 2.2)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.allclose(fast, plainly(lambda: blur(images, 2.2)).transpose(0, 1), atol=1e-5)
+    assert blur(images[:0], 2.2).shape == images[:0].shape
+    assert blur(images.requires_grad_(), 2.2).requires_grad
