@@ -42,7 +42,7 @@ from .outline import Outline, soften_edges
 from .parts import draw_parts
 from .photo_analysis import SHUT_EYE, analyse_photo
 from .photo_shape import openings
-from .projection import in_pixels, project
+from .projection import in_pixels, project_with_surroundings
 from .sampling import PixelBox, extent, pixel_box, sample, sample_where, stretch
 
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
@@ -176,9 +176,7 @@ class ReprojectionRenderer:
 
     def _points(self, shape: Tensor, track: MotionTrack) -> Tensor:
         """Crop pixels and depth of shapes [N, V, 3] posed as in the track; the background stays."""
-        points = project(self.face.model, shape, track)
-        follow = self.face.follows[:, None]
-        points[..., :2] = follow * points[..., :2] + (1 - follow) * self.photo.vertex_pixels
+        points = project_with_surroundings(self.face, shape, track, self.photo.source, self.photo.vertex_pixels)
         self._outline.spread(points)
         return points
 

@@ -59,6 +59,8 @@ class BundledFace:
             lower_teeth and upper_teeth.
         part_triangles: name → slice of triangles, with the same names.
         follows: [V], share of the head's movement that a vertex takes: 1 on the face, 0 in the far background.
+        turns: [V], share of the head's turning: 1 on the face, 0 at the contour of the head and beyond.
+        inertia: [V], model units by which the head has moved when a vertex around it has moved half as far.
         uv: [V, 2], place on the part's own texture, 0–1 (eyes and mouth).
         eye_centres: [2, 3], of the right and the left eyeball on the mean face.
         lip_parity: [5], of the lips' corrective blendshapes: 1 where it is alike on both sides, −1 where opposite.
@@ -68,6 +70,8 @@ class BundledFace:
     parts: dict[str, slice]
     part_triangles: dict[str, slice]
     follows: Tensor
+    turns: Tensor
+    inertia: Tensor
     uv: Tensor
     eye_centres: Tensor
     lip_parity: Tensor
@@ -165,14 +169,14 @@ def bundled_face() -> BundledFace:
 
     stored = load_file(Path(__file__).parent / "scanned_face.safetensors")
     face = stored["mean"].astype(np.float64)
-    rings, mouth = head_rings(face), mouth_interior(face, stored)
+    rings, mouth = head_rings(face, stored["ring_depth"]), mouth_interior(face, stored)
     eyes = [
         eyeball(face[upper[0]], face[upper[-1]], face[upper[1:-1] + lower[1:-1]])
         for upper, lower in ((RIGHT_UPPER_LID, RIGHT_LOWER_LID), (LEFT_UPPER_LID, LEFT_LOWER_LID))
     ]
     layout = _Layout.of(face, stored["triangles"].astype(np.int64), rings, eyes, mouth)
-    follows, uv = np.ones(len(layout.mean)), np.zeros((len(layout.mean), 2))
-    follows[layout.parts["head"]] = rings.follows
+    uv, along = np.zeros((len(layout.mean), 2)), np.tile([1.0, 1.0, 0.0], (len(layout.mean), 1))
+    along[layout.parts["head"]] = np.stack([rings.follows, rings.turns, rings.inertia], 1)
     for name, place in zip((*EYE_PARTS, "mouth"), (eyes[0].uv, eyes[1].uv, mouth.uv), strict=True):
         uv[layout.parts[name]] = place
     model = MorphableModel(
@@ -184,12 +188,15 @@ def bundled_face() -> BundledFace:
         triangles=torch.as_tensor(layout.triangles),
         keypoints=torch.as_tensor(IBUG_LANDMARKS),
     )
+    follows, turns, inertia = _tensor(along).unbind(1)
     centres = _tensor(np.stack([eye.centre for eye in eyes]))
     return BundledFace(
         model,
         layout.parts,
         layout.part_triangles,
-        _tensor(follows),
+        follows,
+        turns,
+        inertia,
         _tensor(uv),
         centres,
         torch.from_numpy(stored["lip_parity"]).long(),

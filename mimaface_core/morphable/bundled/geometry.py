@@ -31,34 +31,42 @@ class Ring(NamedTuple):
 
     Attributes:
         size: against the outline of the face.
-        depth_share: share of the outline's depth.
-        depth: added to that, in model units at size 0.
         follows: share of the head's movement.
+        turns: share of the head's turning: 1 on its surface, 0 where its contour lies, which stays as a head turns.
+        inertia: model units by which the head has moved when the ring has moved half as far.
     """
 
     size: float
-    depth_share: float
-    depth: float
     follows: float
+    turns: float
+    inertia: float
 
 
 RINGS_ABOVE = (
-    Ring(1.10, 0.62, -0.10, 1.0),
-    Ring(1.26, 0.30, -0.18, 1.0),
-    Ring(1.46, 0.0, -0.28, 0.97),
-    Ring(1.75, 0.0, -0.40, 0.58),
-    Ring(2.2, 0.0, -0.50, 0.0),
-    Ring(7.0, 0.0, -0.6, 0.0),
+    Ring(1.10, 1.0, 1.0, 0.02),
+    Ring(1.26, 1.0, 0.8, 0.04),
+    Ring(1.46, 0.97, 0.3, 0.06),
+    Ring(1.75, 0.58, 0.0, 0.06),
+    Ring(2.2, 0.0, 0.0, 0.0),
+    Ring(7.0, 0.0, 0.0, 0.0),
 )
 RINGS_BELOW = (  # below the chin line
-    Ring(1.06, 0.70, -0.02, 0.9),
-    Ring(1.16, 0.45, -0.08, 0.66),
-    Ring(1.34, 0.25, -0.15, 0.42),
-    Ring(1.7, 0.1, -0.2, 0.2),
-    Ring(2.3, 0.0, -0.3, 0.0),
-    Ring(7.0, 0.0, -0.4, 0.0),
+    Ring(1.06, 0.9, 0.9, 0.02),
+    Ring(1.16, 0.66, 0.7, 0.04),
+    Ring(1.34, 0.42, 0.4, 0.06),
+    Ring(1.7, 0.2, 0.0, 0.06),
+    Ring(2.3, 0.0, 0.0, 0.0),
+    Ring(7.0, 0.0, 0.0, 0.0),
 )
 RING_COUNT = len(RINGS_ABOVE)
+RING_DEPTH = (
+    0.5,
+    0.2,
+    0.0,
+    0.0,
+    0.0,
+    0.0,
+)  # share of the outline's own depth: what a turn uncovers is spread over them
 RING_FADE = (1.0, 0.9, 0.7, 0.4, 0.1, 0.0)  # share of the outline's deviation from the mean that each ring takes over
 RING_EXPRESSION = (0.7, 0.35, 0.12, 0.0, 0.0, 0.0)  # share of that for the outline's expression
 
@@ -69,13 +77,15 @@ class Rings(NamedTuple):
     Attributes:
         vertices: [P, 3].
         triangles: [T, 3], indices of the whole mesh, since the first strip shares the outline's vertices.
-        follows: [P], share of the head's movement.
+        follows, turns, inertia: [P], as of each `Ring`.
         outline: [P], position in OVAL of the outline vertex that each continues.
     """
 
     vertices: np.ndarray
     triangles: np.ndarray
     follows: np.ndarray
+    turns: np.ndarray
+    inertia: np.ndarray
     outline: np.ndarray
 
 
@@ -113,19 +123,25 @@ class MouthInterior(NamedTuple):
     layers: dict[str, tuple[slice, slice]]
 
 
-def head_rings(face: np.ndarray) -> Rings:
-    """Rings around a face [468, 3]."""
-    outline = face[OVAL]
-    direction = outline[:, :2] - OUTLINE_CENTRE
+def ring_values(face: np.ndarray) -> np.ndarray:
+    """The numbers of each `Ring` at its points around a face [468, 3]: [RING_COUNT, RING_POINTS, 4]."""
+    direction = face[OVAL, :2] - OUTLINE_CENTRE
     down = np.clip((-direction[:, 1] / np.linalg.norm(direction, axis=1) - 0.25) / 0.6, 0, 1)
-    down = down * down * (3 - 2 * down)
-    vertices, follows = [], []
-    for above, below in zip(RINGS_ABOVE, RINGS_BELOW, strict=True):
-        size, depth_share, depth, follow = np.asarray(above)[:, None] * (1 - down) + np.asarray(below)[:, None] * down
-        xy = OUTLINE_CENTRE + direction * size[:, None]
-        z = outline[:, 2] * depth_share + depth * (1 + 0.4 * np.minimum(size, 2.5) ** 0.5)
-        vertices.append(np.concatenate([xy, z[:, None]], 1))
-        follows.append(follow)
+    down = (down * down * (3 - 2 * down))[:, None]
+    return np.array(RINGS_ABOVE)[:, None] * (1 - down) + np.array(RINGS_BELOW)[:, None] * down
+
+
+def ring_places(face: np.ndarray) -> np.ndarray:
+    """Places, x and y, of the rings around a face [468, 3]: [RING_COUNT, RING_POINTS, 2]."""
+    return OUTLINE_CENTRE + (face[OVAL, :2] - OUTLINE_CENTRE) * ring_values(face)[..., :1]
+
+
+def head_rings(face: np.ndarray, depth: np.ndarray) -> Rings:
+    """Rings around a face [468, 3], on a head whose depth there is [RING_COUNT, RING_POINTS]."""
+    share = np.array(RING_DEPTH)[:, None]
+    z = share * face[OVAL, 2] + (1 - share) * depth
+    vertices = np.concatenate([ring_places(face), z[..., None]], -1).reshape(-1, 3)
+    follows, turns, inertia = ring_values(face)[..., 1:].reshape(-1, 3).T
     points = np.arange(RING_POINTS)
     ids = [np.array(OVAL), *(FACE_POINTS + k * RING_POINTS + points for k in range(RING_COUNT))]
     triangles: list[tuple[int, int, int]] = []
@@ -133,7 +149,7 @@ def head_rings(face: np.ndarray) -> Rings:
         for i in range(RING_POINTS):
             j = (i + 1) % RING_POINTS
             triangles += [(inner[i], outer[i], outer[j]), (inner[i], outer[j], inner[j])]
-    return Rings(np.concatenate(vertices), np.array(triangles), np.concatenate(follows), np.tile(points, RING_COUNT))
+    return Rings(vertices, np.array(triangles), follows, turns, inertia, np.tile(points, RING_COUNT))
 
 
 def eyeball(outer_corner: np.ndarray, inner_corner: np.ndarray, lids: np.ndarray) -> Eyeball:

@@ -48,6 +48,7 @@ from ...morphable.bundled.face_mesh import (
 )
 from ...morphable.bundled.lip_contact import limit_lips
 from ...morphable.model import IDENTITY_SIZE, TEXTURE_SIZE, MorphableModel
+from .head_scan import ring_depths
 from .landmark_places import LandmarkPlaces, mean_mesh
 from .mouth_scan import jaw_fields, teeth_arch
 from .portrait_colours import skin_colours
@@ -233,7 +234,7 @@ def scanned_face(scan: Scan, portraits: Portraits) -> dict[str, Tensor]:
     (0–255) of the face; `triangles` [852, 3] facing the viewer; `mirror` [468]; `lip_parity` [5], 1 where a corrective
     of the lips is alike on both sides and −1 where it is opposite; `upper_teeth` and `lower_teeth` [4, 13, 3] from gum
     to edge, right to left, from the middle between the lips; `jaw` [64, 3, 4], affine fields by which each expression
-    moves what is fixed to the jaw.
+    moves what is fixed to the jaw; `ring_depth` [6, 36], of the rings around the face.
     """
     learner = Learner(scan, portraits.landmarks[:, :FACE_POINTS])
     parity = learner.add_correctives()
@@ -259,6 +260,7 @@ def scanned_face(scan: Scan, portraits: Portraits) -> dict[str, Tensor]:
         "lip_parity": torch.tensor(parity, dtype=torch.int8),
         **{name: _tensor(teeth_arch(scan, name)) - origin - lips for name in ("upper_teeth", "lower_teeth")},
         "jaw": _tensor(jaw_fields(scan, origin.double().numpy())),
+        "ring_depth": _tensor(ring_depths(scan, points.double().numpy(), origin.double().numpy())),
     }
 
 
