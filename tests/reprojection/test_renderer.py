@@ -103,10 +103,7 @@ def test_whatever_moves_has_come_to_rest_at_the_edge_of_the_crop_without_a_fold(
     edge[2:-2, 2:-2] = False
     assert apart[:, edge].max() < 0.1 and apart[:, edge].mean() < 0.01
     assert apart[:, 200:300, 200:300].mean() > 0.05
-    points = project(FACE.model, renderer.shapes(moved(track, **change)), moved(track, **change))
-    follow = FACE.follows[:, None]
-    points[..., :2] = follow * points[..., :2] + (1 - follow) * renderer.photo.vertex_pixels
-    pixels = renderer._warped_skin(points).source_pixels[0]
+    pixels = renderer._warped_skin(renderer.pose(moved(track, **change)).points).source_pixels[0]
     for band, axis in ((pixels[:40, :, 1], 0), (pixels[-40:, :, 1], 0), (pixels[:, :40, 0], 1)):
         assert band.diff(dim=axis).min() > -0.5  # what lies farther out is shown farther out
 
