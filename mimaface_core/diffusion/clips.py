@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +15,7 @@ from ..errors import InputError
 from .area import Area
 from .denoise import denoise_clip
 from .kept import LoopState
-from .latents import LatentSpace
+from .latents import LatentSpace, to_picture
 from .schedule import build_scheduler
 from .settings import PER_CLIP, SamplerSettings
 from .unet import max_clip_frames
@@ -121,7 +121,7 @@ def sample_clips(
         total: number of frames; None for as many as there are renders.
         settings: of the sampler.
         progress: updated after every step of every clip (`count_steps` in all).
-        previews: show the middle frame of the clip at every step.
+        previews: show the first render at once, and the middle frame of the clip at every step.
         kept: where an interrupted run of the same arguments is resumed, and clips are kept.
 
     Returns:
@@ -135,7 +135,8 @@ def sample_clips(
         raise InputError(f"The pack's U-Net sees at most {longest} frames at once; choose clips no longer than that.")
     _check_schedule(total, settings.frames, settings.overlap)
     build_scheduler(settings.scheduler, parts.scheduler, settings.steps)
-    return _clips(parts, iter(renders), context, total, settings, progress, previews, kept)
+    shown = _first_shown(renders, progress) if previews and progress is not None else iter(renders)
+    return _clips(parts, shown, context, total, settings, progress, previews, kept)
 
 
 def _clips(
@@ -243,6 +244,14 @@ def _decode(space: LatentSpace, latents: Tensor, images: Tensor, render_latents:
             drawn = whole
         frames.append(drawn)
     return torch.cat(frames)
+
+
+def _first_shown(renders: Iterable[Tensor], progress: StepProgress) -> Iterator[Tensor]:
+    """The renders, the first of which is a preview before anything is denoised."""
+    for number, render in enumerate(renders):
+        if not number:
+            progress.update(0, preview=to_picture(render[:3].float()))
+        yield render
 
 
 def _reporter(

@@ -42,6 +42,13 @@ def build_vae(name: str, config: dict[str, Any]) -> nn.Module:
     return getattr(diffusers, name)(**config)
 
 
+def to_picture(image: Tensor) -> Image:
+    """An image [3, H, W] in ±1 as Pillow has it, to be shown."""
+    from PIL import Image
+
+    return Image.fromarray(rearrange(((image.clamp(-1, 1) + 1) * 127.5).round().byte(), "c h w -> h w c").cpu().numpy())
+
+
 class LatentSpace:
     """An autoencoder together with the variable that is diffused in its latents.
 
@@ -197,12 +204,9 @@ class LatentSpace:
             latents: z or r, [C, h, w].
             render_latents: E(I_R), [C, h, w] (used by `residual` only).
         """
-        from PIL import Image
-
         z = latents if self.target == "picture" else render_latents + latents / self.scale
         small = F.avg_pool2d(z[None], 2) if min(z.shape[-2:]) >= 2 else z[None]
-        image = self.decode(small)[0].clamp(-1, 1)
-        return Image.fromarray(rearrange(((image + 1) * 127.5).round().byte(), "c h w -> h w c").cpu().numpy())
+        return to_picture(self.decode(small)[0])
 
     def _run(self, code: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         """Inputs coded in batches; in float32 from the first overflow of half precision (black frames) on."""

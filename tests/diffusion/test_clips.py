@@ -157,8 +157,10 @@ def test_progress_counts_steps_and_shows_previews(parts):
     previews = []
     progress = SimpleNamespace(update=lambda n=1, preview=None: previews.append((n, preview)))
     list(run(parts, 13, steps=2, progress=progress))
-    assert len(previews) == count_steps(13, SamplerSettings(steps=2)) == 4
-    assert all(n == 1 and image.size == (16, 16) for n, image in previews)
+    (none, at_once), *steps = previews
+    assert none == 0 and at_once.size == (32, 32), "the first render, before anything is denoised"
+    assert len(steps) == count_steps(13, SamplerSettings(steps=2)) == 4
+    assert all(n == 1 and image.size == (16, 16) for n, image in steps)
     previews.clear()
     list(run(parts, 1, steps=2, progress=progress, previews=False))
     assert previews == [(1, None)] * 2
