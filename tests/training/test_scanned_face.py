@@ -9,7 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.morphable.bundled.face_mesh import FACE_POINTS
+from mimaface.mimaface_core.morphable.bundled.geometry import ring_places
 from mimaface.mimaface_core.motion.rotation import rotation_of
+from mimaface.mimaface_core.training.people.head_scan import ring_depths
 from mimaface.mimaface_core.training.people.landmark_places import mean_mesh, mirror_of
 from mimaface.mimaface_core.training.people.scan import CANDIDATES, Places, Scan, Surface
 from mimaface.mimaface_core.training.people.scanned_face import OUT, tesselation
@@ -126,3 +128,24 @@ def test_what_is_no_scan_is_refused(tmp_path):
     for name in ("other", "text", "missing"):
         with pytest.raises(InputError, match="is not ICT FaceKit's light model"):
             Scan.load(tmp_path / f"{name}.safetensors")
+
+
+def test_rings_lie_on_the_head_or_at_its_contour():
+    """A head that is a ball: what lies on it has its depth, what lies beside it that of its contour."""
+    polar, around = np.meshgrid(np.linspace(0, np.pi, 61), np.linspace(0, 2 * np.pi, 121), indexing="ij")
+    radius, middle = 1.2, np.array([0.3, -0.2, 0.1])
+    ball = np.stack([np.sin(polar) * np.cos(around), np.cos(polar), np.sin(polar) * np.sin(around)], -1) * radius
+    corner = np.arange(60)[:, None] * 121 + np.arange(120)
+    a, b, c, d = (corner + step for step in (0, 1, 121, 122))
+    triangles = np.concatenate([np.stack([a, b, c], -1), np.stack([b, d, c], -1)]).reshape(-1, 3)
+    points, parts = ball.reshape(-1, 3) + middle, {"face": slice(0, 4000), "head_and_neck": slice(4000, None)}
+    none = np.zeros(0)
+    depths = ring_depths(
+        Scan(points, none, none, triangles, parts, none), load_file(OUT)["mean"].double().numpy(), middle
+    )
+    places = ring_places(load_file(OUT)["mean"].double().numpy())
+    far = np.linalg.norm(places, axis=-1)
+    on, beside = far < 0.85 * radius, far > 1.2 * radius
+    assert np.abs(depths[0][on[0]] - np.sqrt(radius**2 - far[0][on[0]] ** 2)).max() < 0.12
+    assert beside[2:].any() and np.abs(depths[3:][beside[3:]]).max() < 0.25 * radius
+    assert np.allclose(depths[:, 1:], depths[:, :0:-1])
