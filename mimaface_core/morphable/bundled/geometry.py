@@ -59,14 +59,7 @@ RINGS_BELOW = (  # below the chin line
     Ring(7.0, 0.0, 0.0, 0.0),
 )
 RING_COUNT = len(RINGS_ABOVE)
-RING_DEPTH = (
-    0.5,
-    0.2,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-)  # share of the outline's own depth: what a turn uncovers is spread over them
+RING_DEPTH = (0.5, 0.2, 0.0, 0.0, 0.0, 0.0)  # share of the outline's own depth, which spreads what a turn uncovers
 RING_FADE = (1.0, 0.9, 0.7, 0.4, 0.1, 0.0)  # share of the outline's deviation from the mean that each ring takes over
 RING_EXPRESSION = (0.7, 0.35, 0.12, 0.0, 0.0, 0.0)  # share of that for the outline's expression
 
