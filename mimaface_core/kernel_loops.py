@@ -141,8 +141,8 @@ def bicubic(frame, top, bottom, images, side, pixels, out):  # noqa: ANN001, ANN
         red, green, blue = out[frame, 3 * group], out[frame, 3 * group + 1], out[frame, 3 * group + 2]
         for row in range(top, bottom):
             for column in range(out.shape[3]):
-                x = min(max(xs[row, column] + np.float32(1.5), _ONE), end)
-                y = min(max(ys[row, column] + np.float32(1.5), _ONE), end)
+                x, y = xs[row, column] + np.float32(1.5), ys[row, column] + np.float32(1.5)
+                x, y = min(x, end) if x > _ONE else _ONE, min(y, end) if y > _ONE else _ONE  # what is no number, too
                 left, above = np.uint32(x + _STILL), np.uint32(y + _STILL)
                 right, under = x - np.float32(left), y - np.float32(above)
                 at = np.uintp(above) * line + np.uintp(left) * pixel

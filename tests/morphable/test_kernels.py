@@ -77,6 +77,7 @@ def test_images_are_looked_up_alike(plainly, channels):
     assert torch.allclose(fast, plainly(lambda: sample(image, pixels)), atol=2e-5)
     planes = pixels.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
     assert torch.equal(sample(image, planes), fast) and fast.abs().max() <= 1
+    assert sample(image, torch.full_like(pixels, torch.nan)).abs().max() <= 1, "what is no place is no crash"
 
 
 def test_maps_stretch_alike(plainly):
