@@ -191,17 +191,18 @@ def blur(frame, top, bottom, images, weights, out):  # noqa: ANN001, ANN201
     wide = np.empty(width + 2 * reach, np.float32)
     lines = np.empty((bottom - top + 2 * reach, width), np.float32)
     for line in range(len(lines)):
-        row = images[frame, min(max(top - reach + line, 0), last)]
-        wide[:reach], wide[reach : reach + width], wide[reach + width :] = row[0], row, row[-1]
-        into, weight, middle = lines[line], weights[reach], wide[reach : reach + width]
+        row, into = images[frame, min(max(top - reach + line, 0), last)], lines[line]
+        for c in range(width + 2 * reach):
+            wide[c] = row[min(max(c - reach, 0), width - 1)]
+        middle, weight = wide[reach:], weights[reach]
         for c in range(width):
             into[c] = weight * middle[c]
         for k in range(reach):
-            weight, before, behind = weights[k], wide[k : k + width], wide[2 * reach - k : 2 * reach - k + width]
+            weight, before, behind = weights[k], wide[k:], wide[2 * reach - k :]
             for c in range(width):
                 into[c] += weight * (before[c] + behind[c])
     for line in range(bottom - top):
-        into, weight, middle = out[frame, top + line], weights[reach], lines[line + reach]
+        into, middle, weight = out[frame, top + line], lines[line + reach], weights[reach]
         for c in range(width):
             into[c] = weight * middle[c]
         for k in range(reach):
