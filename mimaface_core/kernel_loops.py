@@ -11,7 +11,6 @@ import numpy as np
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
 _ZERO = np.float32(0)
-_STILL = np.float32(1 / 2048)  # pixels from a pixel's centre, within which it is copied
 _A = np.float32(-0.75)  # of the cubic convolution, as in PyTorch
 
 
@@ -143,13 +142,9 @@ def bicubic(frame, top, bottom, images, side, pixels, out):  # noqa: ANN001, ANN
             for column in range(out.shape[3]):
                 x, y = xs[row, column] + np.float32(1.5), ys[row, column] + np.float32(1.5)
                 x, y = min(x, end) if x > _ONE else _ONE, min(y, end) if y > _ONE else _ONE  # what is no number, too
-                left, above = np.uint32(x + _STILL), np.uint32(y + _STILL)
+                left, above = np.uint32(x), np.uint32(y)
                 right, under = x - np.float32(left), y - np.float32(above)
                 at = np.uintp(above) * line + np.uintp(left) * pixel
-                if abs(right) <= _STILL and abs(under) <= _STILL:
-                    red[row, column], green[row, column] = image[at], image[at + np.uintp(1)]
-                    blue[row, column] = image[at + np.uintp(2)]
-                    continue
                 at -= line + pixel
                 across, (a, b, c, d) = _cubic(right), _cubic(under)
                 r0, g0, b0 = _weighted(image, at, across)

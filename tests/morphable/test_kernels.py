@@ -71,7 +71,7 @@ def test_images_are_looked_up_alike(plainly, channels):
     generator = torch.Generator().manual_seed(7)
     image = torch.rand(channels, 32, 32, generator=generator) * 2 - 1
     pixels = torch.rand(2, 20, 24, 2, generator=generator) * 44 - 6  # some beyond the border
-    pixels[:, :8] = pixels[:, :8].floor() + 0.5  # centres, which are copied
+    pixels[:, :8] = pixels[:, :8].floor() + 0.5
     pixels[1, :, 3] = torch.tensor([-1e4, 1e4])
     fast = sample(image, pixels)
     assert torch.allclose(fast, plainly(lambda: sample(image, pixels)), atol=2e-5)
