@@ -144,8 +144,7 @@ def bicubic(frame, top, bottom, images, side, pixels, out):  # noqa: ANN001, ANN
                 x, y = min(x, end) if x > _ONE else _ONE, min(y, end) if y > _ONE else _ONE  # what is no number, too
                 left, above = np.uint32(x), np.uint32(y)
                 right, under = x - np.float32(left), y - np.float32(above)
-                at = np.uintp(above) * line + np.uintp(left) * pixel
-                at -= line + pixel
+                at = np.uintp(above) * line + np.uintp(left) * pixel - line - pixel
                 across, (a, b, c, d) = _cubic(right), _cubic(under)
                 r0, g0, b0 = _weighted(image, at, across)
                 r1, g1, b1 = _weighted(image, at + line, across)

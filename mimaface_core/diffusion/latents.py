@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from .. import host
 from ..errors import InputError
+from ..tensors import to_uint8
 from .area import Area, free_area, whole_area
 from .tiny import TinyCoder
 
@@ -46,7 +47,7 @@ def to_picture(image: Tensor) -> Image:
     """An image [3, H, W] in ±1 as Pillow has it, to be shown."""
     from PIL import Image
 
-    return Image.fromarray(rearrange(((image.clamp(-1, 1) + 1) * 127.5).round().byte(), "c h w -> h w c").cpu().numpy())
+    return Image.fromarray(to_uint8((rearrange(image, "c h w -> h w c") + 1) / 2).cpu().numpy())
 
 
 class LatentSpace:
