@@ -19,7 +19,7 @@ from ..morphable.bundled.face_mesh import (
     UPPER_LIP_POINTS,
 )
 from ..morphable.rasterize import Fragments, interpolate
-from ..tensors import smoothstep
+from ..tensors import blur, smoothstep
 from .facing import far_side
 from .sampling import pixel_box, sample
 
@@ -36,6 +36,13 @@ HUE_WEIGHT, BRIGHTER_WEIGHT, DARKER_WEIGHT = 2.0, 0.5, 0.8  # of differences in 
 LEAST_SHARE = 0.01  # of a colour: less does not show
 LEAST_PULL = 1e-5  # of a colour that is not to be taken
 STIFFNESS = 0.005  # pull of the neighbours on a colour that is seen well, against that of the photograph
+STRIP_RANGE = (0.2, 0.45)  # model units from the outline: of the strip that may show background, not of it
+EAR_LOBE = (-0.3, -0.15)  # model units: below there is no ear, and no hair but a beard
+NEARER_RANGE = (0.3, 0.6)  # share of the way from skin to background at which a colour is skin, is background
+BESIDE_SHARE = 0.15  # of background that a vertex beside one that shows it shows
+BEYOND_RANGE = (0.05, 0.45)  # share of background between vertices: skin is drawn, is drawn alone
+EDGE_RANGE = (0.3, 0.5)  # way from the outline to the first ring, on which the drawn skin ends
+DETAIL = 2.0  # pixels of blur that leave the photograph without its detail
 FEATURES = [
     *RIGHT_BROW,
     *LEFT_BROW,
@@ -51,10 +58,12 @@ class HiddenSkin(NamedTuple):
     Attributes:
         colour: [V, 3] in ±1 for every vertex of face and head.
         hidden: [468] in 0–1, how little the photograph shows of the face.
+        beyond: [468] in 0–1, how much it shows of the background where the face's outline has been found.
     """
 
     colour: Tensor
     hidden: Tensor
+    beyond: Tensor
 
 
 def unlike(colour: Tensor, skin: Tensor) -> Tensor:
@@ -67,16 +76,16 @@ def unlike(colour: Tensor, skin: Tensor) -> Tensor:
     return (HUE_WEIGHT * hue).hypot(torch.where(light > 0, BRIGHTER_WEIGHT, DARKER_WEIGHT) * light)
 
 
-def continue_skin(face: BundledFace, soft: Tensor, pixels: Tensor, cosine: Tensor) -> HiddenSkin:
+def continue_skin(face: BundledFace, crop: Tensor, pixels: Tensor, cosine: Tensor) -> HiddenSkin:
     """Continue the seen skin over the mesh: every hidden vertex takes the mean of its neighbours.
 
     Args:
         face: the bundled face.
-        soft: [3, S, S] in ±1, the photograph without its detail.
+        crop: [3, S, S] in ±1, the photograph.
         pixels: [V, 2], the vertices in it.
         cosine: [468], see `facing.facing`.
     """
-    seen = smoothstep(cosine, *SEEN_RANGE)
+    seen, soft = smoothstep(cosine, *SEEN_RANGE), blur(crop[None], DETAIL)[0]
     colour = sample(soft, pixels[None, None, :FACE_POINTS])[0, :, 0].T
     plain = torch.ones_like(seen)
     plain[FEATURES] = 0
@@ -85,14 +94,18 @@ def continue_skin(face: BundledFace, soft: Tensor, pixels: Tensor, cosine: Tenso
     skin = _harmonic(face, colour, plain * odd * smoothstep(cosine, *WELL_SEEN_RANGE))
     like = torch.exp(-(unlike(colour, skin) / SKIN_DISTANCE).square())
     # what is unlike skin is hair and stays, but not at the far outline nor where it is background, or mixed with it
-    hair = smoothstep(_beside(colour, skin, _background(face, soft, pixels)), *BACKGROUND_DISTANCE)
+    background = _background(face, soft, pixels)
+    hair = smoothstep(_beside(colour, skin, background), *BACKGROUND_DISTANCE)
+    grazed = 1 - smoothstep(cosine, *MISSED_RANGE)
     hidden = (1 - seen) * (1 - (1 - like) * hair * smoothstep(cosine, *COVERED_RANGE))
-    missed = (1 - like) * (1 - hair) * (1 - smoothstep(cosine, *MISSED_RANGE))
-    hidden = far_side(face, cosine) * torch.maximum(hidden, missed)
+    hidden = far_side(face, cosine) * torch.maximum(hidden, (1 - like) * (1 - hair) * grazed)
+    unskinned, unbacked = unlike(colour, skin), unlike(background, colour)
+    nearer = smoothstep(unskinned / (unskinned + unbacked).clamp(min=1e-4), *NEARER_RANGE)
+    beyond = _widened(face, _at_jaw(face) * plain * (1 - hair) * grazed * nearer, plain)
     continued = _harmonic(face, colour, plain * seen * like.square())
     part = face.parts["head"]
     colours = torch.cat([continued, continued[OVAL].repeat((part.stop - part.start) // len(OVAL), 1)])
-    return HiddenSkin(colours.clamp(-1, 1), hidden)
+    return HiddenSkin(colours.clamp(-1, 1), hidden, beyond)
 
 
 def draw_hidden_skin(
@@ -108,15 +121,35 @@ def draw_hidden_skin(
         points: [N, V, 3], the vertices in pixels of the image.
         turned: [N, 468], gain of the cosine between the skin and the viewing ray since the photograph.
     """
-    share = skin.hidden * smoothstep(turned, *TURNED_RANGE)
-    share = F.pad(share, (0, len(skin.colour) - share.shape[1]))
-    reached = triangles[(share > LEAST_SHARE).any(0)[triangles].any(1)]
+    gained = smoothstep(turned, *TURNED_RANGE)
+    share = torch.stack([skin.hidden * gained, skin.beyond * gained, torch.zeros_like(gained)], 2)
+    first = F.pad(share[:, OVAL, 1:2], (1, 1))
+    share = F.pad(torch.cat([share, first], 1), (0, 0, 0, len(skin.colour) - FACE_POINTS - len(OVAL)))
+    share[:, FACE_POINTS:, 2] = 1
+    reached = triangles[(share[..., :2] > LEAST_SHARE).any(2).any(0)[triangles].any(1)]
     if not len(reached):
         return
     box = pixel_box(points[:, reached.flatten(), :2], 1, image.shape[-1])
     within = Fragments(*(of[:, box.rows, box.columns] for of in fragments))
-    layer = interpolate(within, triangles, torch.cat([skin.colour * share[..., None], share[..., None]], 2))
-    image[(slice(None), *box.index)].mul_(1 - layer[:, 3:]).add_(layer[:, :3])
+    layer = interpolate(within, triangles, torch.cat([skin.colour.expand(len(points), -1, -1), share], 2))
+    colour, hidden, beyond, outside = layer.split([3, 1, 1, 1], 1)
+    edge = smoothstep(beyond, *BEYOND_RANGE) * (1 - smoothstep(outside, *EDGE_RANGE))
+    part = image[(slice(None), *box.index)]
+    part.add_(torch.maximum(hidden, edge) * (colour - part))
+
+
+def _at_jaw(face: BundledFace) -> Tensor:
+    """Share in 0–1 in which each vertex [468] belongs to the strip along the jaw."""
+    mean = face.model.mean_shape[:FACE_POINTS]
+    beside = 1 - smoothstep(torch.cdist(mean, mean[OVAL]).amin(1), *STRIP_RANGE)
+    return beside * (1 - smoothstep(mean[:, 1], *EAR_LOBE))
+
+
+def _widened(face: BundledFace, beyond: Tensor, plain: Tensor) -> Tensor:
+    """Shares of background [468] without single gaps in the outline, and a little of them beside it on plain skin."""
+    ends, beyond = beyond[OVAL], beyond.clone()
+    beyond[OVAL] = torch.maximum(ends, torch.minimum(ends.roll(1), ends.roll(-1)))
+    return torch.maximum(beyond, plain * BESIDE_SHARE * (beyond * _edges(face)).amax(1))
 
 
 def _background(face: BundledFace, soft: Tensor, pixels: Tensor) -> Tensor:
@@ -135,10 +168,15 @@ def _beside(colour: Tensor, start: Tensor, end: Tensor) -> Tensor:
 
 def _harmonic(face: BundledFace, colour: Tensor, pull: Tensor) -> Tensor:
     """Colours [468, 3] that are the given ones where they pull [468] in 0–1, and the neighbours' mean elsewhere."""
+    edges, pull = _edges(face), pull + LEAST_PULL
+    system = STIFFNESS * (torch.diag(edges.sum(1)) - edges) + torch.diag(pull)
+    return torch.linalg.solve(system, pull[:, None] * colour)
+
+
+def _edges(face: BundledFace) -> Tensor:
+    """[468, 468], 1 between vertices that an edge joins, else 0."""
     triangles = face.model.triangles[face.part_triangles["face"]]
     edges = torch.zeros(FACE_POINTS, FACE_POINTS)
     for a, b in ((0, 1), (1, 2), (2, 0)):
         edges[triangles[:, a], triangles[:, b]] = edges[triangles[:, b], triangles[:, a]] = 1
-    pull = pull + LEAST_PULL
-    system = STIFFNESS * (torch.diag(edges.sum(1)) - edges) + torch.diag(pull)
-    return torch.linalg.solve(system, pull[:, None] * colour)
+    return edges

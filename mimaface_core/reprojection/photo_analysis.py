@@ -47,7 +47,6 @@ FOLD_WIDTH = 0.025  # eye widths: sigma of that fold
 FOLD_SEAM = (0.08, 0.14, 0.14)  # its darkness in red, green and blue, against a seam's
 FOLD_ENDS = (0.0, 0.3), (0.7, 1.0)  # from the outer to the inner corner, where it begins and ends
 LIP_SEAM = (0.7, 1.0, 0.95)  # darkness of the line between closed lips in red, green and blue, against a lid's
-DETAIL = 2.0  # pixels of blur that leave the photograph without its detail
 SHARP_RATIO = 0.63  # of the finest to the next finest detail in a sharp photograph
 BLUR_SLOPE = 4.6  # pixels of blur that lower that ratio by 1
 MAX_DEFOCUS = 1.5  # pixels
@@ -127,8 +126,7 @@ def analyse_photo(face: BundledFace, crop: Tensor, landmarks: Tensor, source: Mo
     nasal, size = nasal_shift(source.gaze[0]), crop.shape[-1]
     shape = photo_shape(face, landmarks, source, nasal)
     cosine = facing(face, shape[None], source)[0]
-    soft = blur(crop[None], DETAIL)[0]
-    skin = continue_skin(face, soft, project(face.model, shape[None], source)[0, :, :2], cosine)
+    skin = continue_skin(face, crop, project(face.model, shape[None], source)[0, :, :2], cosine)
     landmarks = outline_at_edge(crop, landmarks, hiding(face, cosine), skin.colour[OVAL])
     shape = photo_shape(face, landmarks, source, nasal)
     vertices = project(face.model, shape[None], source)[0]
@@ -153,7 +151,7 @@ def analyse_photo(face: BundledFace, crop: Tensor, landmarks: Tensor, source: Mo
         defocus=blurred,
         tone=detect_tone(crop),
         facing=cosine,
-        hidden_skin=continue_skin(face, soft, vertices[:, :2], cosine),
+        hidden_skin=continue_skin(face, crop, vertices[:, :2], cosine),
     )
 
 

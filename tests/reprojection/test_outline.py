@@ -26,11 +26,12 @@ from mimaface.mimaface_core.tensors import blur
 
 SKIN, WALL, HAIR = (0.2, -0.15, -0.4), (-0.2, 0.25, 0.6), (-0.8, -0.85, -0.9)
 TURN = 0.31  # radians
-MARGIN = 4.0  # pixels by which the skin reaches beyond the tracked outline
+LEFT_JAW, RIGHT_JAW = [361, 288, 397, 365], [132, 58, 172, 136]  # from below the ear to the chin
+MARGIN = 4.0  # pixels by which the skin reaches beyond the tracked outline, or ends within it
 
 
-def portrait(yaw, *, hair=False, **expression):
-    """A head turned by `yaw` before a blue wall: renderer, track, crop."""
+def portrait(yaw, *, hair=False, narrow=False, **expression):
+    """A head turned by `yaw` before a blue wall: renderer, track, crop; `narrow`er than the tracker finds it."""
     coefficients = FaceCoefficients.zeros(1).replace(
         angles=torch.tensor([[0.1, yaw, 0.0]]),
         translation=torch.tensor([[0.0, 0.0, -6.0]]),
@@ -53,6 +54,8 @@ def portrait(yaw, *, hair=False, **expression):
     on_skin |= line_distance(places, torch.cat([outline, outline[:1]])) < MARGIN
     triangles = FACE.model.triangles[FACE.part_triangles["face"]]
     on_skin |= rasterize(points[None, :468], triangles, 512, 512, near=-torch.inf).mask[0]
+    if narrow:
+        on_skin = inside_polygon(places, outline, MARGIN) > 0
     crop[:, on_skin] = torch.tensor(SKIN)[:, None]
     for eye in EYE_LANDMARKS.values():
         crop[:, line_distance(places, points[eye.upper_lid, :2]) < 1.2] = -0.9
@@ -90,6 +93,19 @@ def test_a_cheek_that_comes_into_view_is_skin_and_not_what_was_behind_it(turned)
     cheek &= (x > points[LEFT_EYE_OUTER, 0] + 12) & (y > points[LEFT_EYE_OUTER, 1]) & (y < points[MOUTH_CORNERS[1], 1])
     assert cheek.sum() > 500
     assert (image[:, cheek] - torch.tensor(SKIN)[:, None]).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(("yaw", "jaw"), [(-0.6, LEFT_JAW), (0.6, RIGHT_JAW)])
+def test_a_jaw_that_turns_towards_the_viewer_is_skin_to_its_line(yaw, jaw):
+    renderer, track, _ = portrait(0.0, narrow=True)
+    motion = edit(track, yaw=yaw)
+    image, points = renderer(motion)[0], points_in(renderer, motion)
+    centre = points[OVAL].mean(0)
+    for share in (0.7, 0.8, 0.9, 0.97):
+        x, y = torch.lerp(centre, points[jaw], share).long().T
+        assert skin_like(image)[y, x].all(), share
+    x, y = torch.lerp(centre, points[jaw], 1.2).long().T
+    assert not skin_like(image)[y, x].any()
 
 
 @pytest.mark.parametrize("yaw", [-TURN, TURN])
