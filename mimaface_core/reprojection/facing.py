@@ -29,13 +29,17 @@ def facing(face: BundledFace, shape: Tensor, track: MotionTrack) -> Tensor:
 
 
 def far_side(face: BundledFace, cosine: Tensor) -> Tensor:
-    """Share in 0–1 in which each vertex [468] lies on the side that a turned head hides; a frontal one hides none.
+    """Share in 0–1 in which each vertex lies on the side that a turned head hides; a frontal one hides none.
 
     Args:
         face: the bundled face.
-        cosine: [468], see `facing`.
+        cosine: [..., 468], see `facing`; with the sign of its change turned, that side is the one that comes into view.
+
+    Returns:
+        [..., 468].
     """
-    left, right = (cosine[[OVAL[k] for k in side]].mean() for side in (LEFT_OUTLINE, RIGHT_OUTLINE))
+    sides = ([OVAL[k] for k in side] for side in (LEFT_OUTLINE, RIGHT_OUTLINE))
+    left, right = (cosine[..., side].mean(-1, keepdim=True) for side in sides)
     on_left = smoothstep(face.model.mean_shape[:FACE_POINTS, 0], *MIDDLE)
     return on_left * smoothstep(right - left, *FAR_RANGE) + (1 - on_left) * smoothstep(left - right, *FAR_RANGE)
 

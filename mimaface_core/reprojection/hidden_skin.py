@@ -109,23 +109,25 @@ def continue_skin(face: BundledFace, crop: Tensor, pixels: Tensor, cosine: Tenso
 
 
 def draw_hidden_skin(
-    image: Tensor, skin: HiddenSkin, fragments: Fragments, triangles: Tensor, points: Tensor, turned: Tensor
+    face: BundledFace, image: Tensor, skin: HiddenSkin, fragments: Fragments, points: Tensor, turned: Tensor
 ) -> None:
     """Draw it over an image [N, 3, S, S] in ±1 where it has turned towards the viewer, in place.
 
     Args:
+        face: the bundled face.
         image: changed.
         skin: of the photograph.
         fragments: of the skin in the image.
-        triangles: [T, 3], of the skin.
         points: [N, V, 3], the vertices in pixels of the image.
         turned: [N, 468], gain of the cosine between the skin and the viewing ray since the photograph.
     """
     gained = smoothstep(turned, *TURNED_RANGE)
-    share = torch.stack([skin.hidden * gained, skin.beyond * gained, torch.zeros_like(gained)], 2)
+    beyond = skin.beyond * gained * far_side(face, -turned)
+    share = torch.stack([skin.hidden * gained, beyond, torch.zeros_like(gained)], 2)
     first = F.pad(share[:, OVAL, 1:2], (1, 1))
     share = F.pad(torch.cat([share, first], 1), (0, 0, 0, len(skin.colour) - FACE_POINTS - len(OVAL)))
     share[:, FACE_POINTS:, 2] = 1
+    triangles = face.model.triangles[: face.part_triangles["head"].stop]
     reached = triangles[(share[..., :2] > LEAST_SHARE).any(2).any(0)[triangles].any(1)]
     if not len(reached):
         return
