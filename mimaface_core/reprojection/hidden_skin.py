@@ -99,9 +99,9 @@ def continue_skin(face: BundledFace, crop: Tensor, pixels: Tensor, cosine: Tenso
     grazed = 1 - smoothstep(cosine, *MISSED_RANGE)
     hidden = (1 - seen) * (1 - (1 - like) * hair * smoothstep(cosine, *COVERED_RANGE))
     hidden = far_side(face, cosine) * torch.maximum(hidden, (1 - like) * (1 - hair) * grazed)
-    unskinned, unbacked = unlike(colour, skin), unlike(background, colour)
-    nearer = smoothstep(unskinned / (unskinned + unbacked).clamp(min=1e-4), *NEARER_RANGE)
-    beyond = _widened(face, _at_jaw(face) * plain * (1 - hair) * grazed * nearer, plain)
+    to_skin, to_background = unlike(colour, skin), unlike(background, colour)
+    is_background = smoothstep(to_skin / (to_skin + to_background).clamp(min=1e-4), *NEARER_RANGE)
+    beyond = _widened(face, _at_jaw(face) * plain * (1 - hair) * grazed * is_background, plain)
     continued = _harmonic(face, colour, plain * seen * like.square())
     part = face.parts["head"]
     colours = torch.cat([continued, continued[OVAL].repeat((part.stop - part.start) // len(OVAL), 1)])
@@ -109,7 +109,13 @@ def continue_skin(face: BundledFace, crop: Tensor, pixels: Tensor, cosine: Tenso
 
 
 def draw_hidden_skin(
-    face: BundledFace, image: Tensor, skin: HiddenSkin, fragments: Fragments, points: Tensor, turned: Tensor
+    face: BundledFace,
+    image: Tensor,
+    skin: HiddenSkin,
+    fragments: Fragments,
+    triangles: Tensor,
+    points: Tensor,
+    turned: Tensor,
 ) -> None:
     """Draw it over an image [N, 3, S, S] in ±1 where it has turned towards the viewer, in place.
 
@@ -118,16 +124,17 @@ def draw_hidden_skin(
         image: changed.
         skin: of the photograph.
         fragments: of the skin in the image.
+        triangles: [T, 3], of the skin.
         points: [N, V, 3], the vertices in pixels of the image.
         turned: [N, 468], gain of the cosine between the skin and the viewing ray since the photograph.
     """
     gained = smoothstep(turned, *TURNED_RANGE)
     beyond = skin.beyond * gained * far_side(face, -turned)
-    share = torch.stack([skin.hidden * gained, beyond, torch.zeros_like(gained)], 2)
-    first = F.pad(share[:, OVAL, 1:2], (1, 1))
-    share = F.pad(torch.cat([share, first], 1), (0, 0, 0, len(skin.colour) - FACE_POINTS - len(OVAL)))
+    # of hidden skin, of background, and outside of the outline; the first ring takes over the outline's background
+    share = gained.new_zeros(len(points), len(skin.colour), 3)
+    share[:, :FACE_POINTS, 0], share[:, :FACE_POINTS, 1] = skin.hidden * gained, beyond
+    share[:, FACE_POINTS : FACE_POINTS + len(OVAL), 1] = beyond[:, OVAL]
     share[:, FACE_POINTS:, 2] = 1
-    triangles = face.model.triangles[: face.part_triangles["head"].stop]
     reached = triangles[(share[..., :2] > LEAST_SHARE).any(2).any(0)[triangles].any(1)]
     if not len(reached):
         return

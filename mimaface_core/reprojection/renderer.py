@@ -212,7 +212,8 @@ class ReprojectionRenderer:
         warped = self._warped_skin(points)
         drawn, px = F.pad(warped.image, (0, 0, 0, 0, 0, int(free))), self._pixel
         warped = warped._replace(image=(image := drawn[:, :3]))
-        draw_hidden_skin(self.face, image, self.photo.hidden_skin, warped.fragments, points, turned)
+        hidden, triangles = self.photo.hidden_skin, self._skin_triangles
+        draw_hidden_skin(self.face, image, hidden, warped.fragments, triangles, points, turned)
         soften_edges(image, warped.source_pixels, warped.cover, points[:, : FACE_POINTS + RING_POINTS, :2])
         # the rest happens around eyes and mouth
         box = pixel_box(points[:, RIM_POINTS, :2], round(RIM_REACH * px), self.size)
