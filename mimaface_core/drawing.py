@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from . import checks, host
-from .ahead import ahead
+from .ahead import side_by_side
 from .appearance.frames import Appearance, encode_appearance
 from .arguments import ANY_MOTION, AUDIO, CROPPED, PACK, SOURCE
-from .diffusion.clips import count_steps, sample_clips
+from .diffusion.clip_schedule import count_steps
+from .diffusion.clips import sample_clips
 from .diffusion.kept import KeptClips
 from .diffusion.settings import SamplerSettings
 from .errors import InputError
@@ -42,7 +43,6 @@ _log = logging.getLogger(__name__)
 
 PROJECTED, ALBEDO = RENDERS = ("projected", "albedo")
 RENDER_BATCH = 4  # frames drawn together
-DRAWN_AHEAD = 12  # renders at most that wait to be encoded
 PASTE_BATCH = 4  # full images made together
 IMAGE_SIDES = (16, 16384)  # pixels of the longest side
 
@@ -54,11 +54,11 @@ _NOTES = checks.kind(Mapping, remedy="give a dict of texts by name")
 @checks.checked(pack=PACK, source=SOURCE, motion=ANY_MOTION, mode=checks.optional(checks.choice(RENDERS)))
 def render(
     pack: ModelPack, source: SourceFace, motion: MotionTrack | MotionStream, mode: str | None = None, start: int = 0
-) -> Iterator[Tensor]:
+) -> Generator[Tensor, None, None]:
     """I_R, the conditioning render of each frame, drawn a few at a time when they are asked for.
 
     They are drawn, and lie, on the host's device where that is CUDA, else on the CPU: the rasterizer reduces whole
-    numbers, which other devices do not.
+    numbers, which other devices do not. There some frames are drawn ahead, beside each other.
 
     Args:
         pack: whose face model is drawn.
@@ -78,17 +78,21 @@ def render(
         _log.warning(
             "The motion is not retargeted to this source and is drawn with the driver's own head; retarget it."
         )
-    draw = _renderer(pack, source, mode)
-    skipped = start % RENDER_BATCH  # the same frames are drawn together wherever it starts
-    for part in batches(motion, RENDER_BATCH, start - skipped):
-        host.current().check_cancelled()
-        yield from draw(part)[skipped:]
-        skipped = 0
-
-
-def _renderer(pack: ModelPack, source: SourceFace, mode: str) -> Callable[[MotionTrack], Tensor]:
-    """A function that draws a few frames [n, 3 or 4, S, S]."""
     device = host.current().device if host.current().device.type == "cuda" else torch.device("cpu")
+    draw, threads = (
+        _renderer(pack, source, mode, device),
+        1 if device.type == "cuda" else host.current().drawing_threads,
+    )
+    skipped = start % RENDER_BATCH  # the same frames are drawn together wherever it starts
+    with closing(side_by_side(draw, batches(motion, RENDER_BATCH, start - skipped), threads)) as drawn:
+        for frames in drawn:
+            host.current().check_cancelled()
+            yield from frames[skipped:]
+            skipped = 0
+
+
+def _renderer(pack: ModelPack, source: SourceFace, mode: str, device: torch.device) -> Callable[[MotionTrack], Tensor]:
+    """A function that draws a few frames [n, 3 or 4, S, S] on the device."""
     if mode == PROJECTED:
         from .reprojection.kept import renderer_of
 
@@ -208,16 +212,22 @@ def animate(
         current.load(stage.unet),
         current.load(pack.vae),
         current.progress(count_steps(about, settings), "drawing") as progress,
-        ExitStack() as keeping,
+        closing(render(pack, source, motion, start=0 if kept is None else kept.frames)) as renders,
+        closing(
+            sample_clips(
+                stage,
+                renders,
+                appearance.context,
+                total,
+                settings,
+                progress=progress,
+                previews=current.previews,
+                kept=kept,
+            )
+        ) as clips,
     ):
-        renders = render(pack, source, motion, start=0 if kept is None else kept.frames)
-        if current.device.type == "cpu":  # a GPU does one after the other anyway
-            renders = keeping.enter_context(closing(ahead(renders, DRAWN_AHEAD)))
         alphas = transparency(pack, source, motion)
-        context, previews = appearance.context, current.previews
-        for clip in sample_clips(
-            stage, renders, context, total, settings, progress=progress, previews=previews, kept=kept
-        ):
+        for clip in clips:
             yield with_alpha((clip.permute(0, 2, 3, 1) + 1) / 2, alphas)
 
 
@@ -236,9 +246,8 @@ def paste_back(
         Batches [n, H, W, 3] in 0–1, n ≤ PASTE_BATCH; [n, H, W, 4] for frames with an alpha.
     """
     paste = Paster(source, longest_side)
-    for batch in _batches(frames):
-        for part in to_float(batch).split(PASTE_BATCH):
-            yield paste(part.permute(0, 3, 1, 2))
+    parts = (part.permute(0, 3, 1, 2) for batch in _batches(frames) for part in to_float(batch).split(PASTE_BATCH))
+    yield from side_by_side(paste, parts, host.current().drawing_threads)
 
 
 def _batches(frames: Tensor | Iterable[Tensor]) -> Iterator[Tensor]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
+MOST_DRAWING_THREADS = 4
+
 
 class Progress:
     """Progress of one piece of work: `done` of `total` steps of `label`; a context made by `Host.progress`.
@@ -137,6 +139,11 @@ class Host:
         if self._low_memory is not None:
             return self._low_memory
         return os.environ.get("MIMAFACE_LOW_MEMORY", "") not in ("", "0")
+
+    @property
+    def drawing_threads(self) -> int:
+        """Threads that draw frames beside each other on the CPU, few, since each has pictures of its own in memory."""
+        return 1 if self.low_memory else min(MOST_DRAWING_THREADS, torch.get_num_threads())
 
     @property
     def compiles(self) -> bool:

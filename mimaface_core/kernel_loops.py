@@ -127,12 +127,14 @@ def _weighted(image, at, weights):  # noqa: ANN001, ANN202
 
 
 @_compiled(fastmath={"contract", "nsz", "reassoc"})
-def bicubic(frame, top, bottom, images, side, pixels, out):  # noqa: ANN001, ANN201
-    """Bicubic lookup, see `reprojection.sampling.sample`.
+def bicubic(frame, top, bottom, images, pixels, wanted, out, everywhere):  # noqa: ANN001, ANN201
+    """Bicubic lookup, see `lookup.Lookup`.
 
-    images: [G, side · side · 3], channels in groups of three, with a border of 2 before and 3 behind. pixels and out:
-    [N, 2, H, W] and [N, 3 G, H, W]. Unsigned numbers index faster, since they are not asked whether they are negative.
+    images: [G, side · side · 3], channels in groups of three, with a border of 2 before and 3 behind. pixels, wanted
+    (not asked where everything is wanted) and out: [N, 2, H, W], [N, H, W] and [N, 3 G, H, W]. Unsigned numbers index
+    faster, since they are not asked whether they are negative.
     """
+    side = round(math.sqrt(images.shape[1] // 3))
     end, line, pixel = np.float32(side - 3), np.uintp(3 * side), np.uintp(3)
     xs, ys = pixels[frame, 0], pixels[frame, 1]
     for group in range(len(images)):
@@ -140,6 +142,9 @@ def bicubic(frame, top, bottom, images, side, pixels, out):  # noqa: ANN001, ANN
         red, green, blue = out[frame, 3 * group], out[frame, 3 * group + 1], out[frame, 3 * group + 2]
         for row in range(top, bottom):
             for column in range(out.shape[3]):
+                if not (everywhere or wanted[frame, row, column]):
+                    red[row, column] = green[row, column] = blue[row, column] = _ZERO
+                    continue
                 x, y = xs[row, column] + np.float32(1.5), ys[row, column] + np.float32(1.5)
                 x, y = min(x, end) if x > _ONE else _ONE, min(y, end) if y > _ONE else _ONE  # what is no number, too
                 left, above = np.uint32(x), np.uint32(y)

@@ -56,15 +56,19 @@ class Kernels:
         _in_bands(self._loops.interpolate, frames, height, *arrays)
         return image
 
-    def bicubic(self, image: Tensor, pixels: Tensor) -> Tensor:
-        """What an image [C, S, S] in ±1 shows in places [N, H, W, 2], as `reprojection.sampling.sample`."""
+    def widened(self, image: Tensor) -> Any:
+        """An image [C, S, S] as `bicubic` looks it up."""
         wide = F.pad(image[None], (2, 3, 2, 3), mode="replicate")[0]
-        groups = rearrange(F.pad(wide, (0, 0, 0, 0, 0, -len(wide) % 3)), "(g c) h w -> g (h w c)", c=3)
+        return _arrays(rearrange(F.pad(wide, (0, 0, 0, 0, 0, -len(wide) % 3)), "(g c) h w -> g (h w c)", c=3))[0]
+
+    def bicubic(self, widened: Any, channels: int, pixels: Tensor, where: Tensor | None) -> Tensor:
+        """What a `widened` image of so many channels shows in places [N, H, W, 2], see `lookup`."""
         frames, height, width = pixels.shape[:3]
-        out = torch.empty(frames, 3 * len(groups), height, width)
-        planes = _arrays(pixels.permute(0, 3, 1, 2), out)
-        _in_bands(self._loops.bicubic, frames, height, *_arrays(groups), wide.shape[-1], *planes)
-        return out[:, : len(image)]
+        out = torch.empty(frames, 3 * len(widened), height, width)
+        wanted = torch.ones(frames, 1, 1, dtype=torch.bool) if where is None else where
+        arrays = [widened, *_arrays(pixels.permute(0, 3, 1, 2), wanted, out)]
+        _in_bands(self._loops.bicubic, frames, height, *arrays, where is None)
+        return out[:, :channels]
 
     def stretch(self, pixels: Tensor, cover: Tensor, low: float, high: float) -> Tensor:
         """How far a map stretches [N, 1, H, W]; arguments as `reprojection.sampling.stretch`."""

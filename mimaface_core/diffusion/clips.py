@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from .. import host
+from ..ahead import ahead, side_by_side
 from ..errors import InputError
 from .area import Area
+from .clip_schedule import check_schedule, new_frames
 from .denoise import denoise_clip
 from .kept import LoopState
 from .latents import LatentSpace, to_picture
@@ -22,6 +25,8 @@ from .unet import max_clip_frames
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+T = TypeVar("T")
 
 
 class ClipParts(Protocol):
@@ -59,44 +64,6 @@ class ClipKeeper(Protocol):
         """Keep a clip's new frames [n, 3, H, W] in ±1, and the state behind it."""
 
 
-def clip_schedule(total: int, frames: int, overlap: int) -> list[list[int]]:
-    """Cut a video into overlapping clips of equal length.
-
-    The next clip starts at start + F − k; the tail repeats the last frame, as released. A clip that would
-    only repeat frames is left out.
-
-    Args:
-        total: frames of the video.
-        frames: F, frames of a clip.
-        overlap: k, frames that a clip shares with the one before.
-
-    Returns:
-        For each clip its F frame indices; the first k are known from the clip before, if there is one.
-
-    Raises:
-        InputError: no frame at all, or an overlap that leaves no new frame.
-
-    Example:
-        >>> clip_schedule(6, 4, 1)
-        [[0, 1, 2, 3], [3, 4, 5, 5]]
-    """
-    _check_schedule(total, frames, overlap)
-    starts = range(0, max(total - overlap, 1), frames - overlap)
-    return [[min(index, total - 1) for index in range(start, start + frames)] for start in starts]
-
-
-def _check_schedule(total: int | None, frames: int, overlap: int) -> None:
-    if total is not None and total < 1:
-        raise InputError("There is no frame to animate; give a motion of at least one frame.")
-    if frames < 1 or not 0 <= overlap < frames:
-        raise InputError(f"A clip of {frames} frames cannot carry {overlap}; choose an overlap from 0 to frames - 1.")
-
-
-def count_steps(total: int, settings: SamplerSettings) -> int:
-    """Denoising steps of a whole run, for a progress bar: clips × steps."""
-    return len(clip_schedule(total, settings.frames, settings.overlap)) * settings.steps
-
-
 def sample_clips(
     parts: ClipParts,
     renders: Iterator[Tensor],
@@ -107,7 +74,7 @@ def sample_clips(
     progress: StepProgress | None = None,
     previews: bool = True,
     kept: ClipKeeper | None = None,
-) -> Iterator[Tensor]:
+) -> Generator[Tensor, None, None]:
     """Animate `total` frames clip by clip (inter-clip affinity: the last k latents of a clip condition the next).
 
     Renders are taken from the iterator only when their clip begins, and nothing older than the carried frames
@@ -133,10 +100,31 @@ def sample_clips(
     longest = max_clip_frames(parts.unet)
     if settings.frames > longest:
         raise InputError(f"The pack's U-Net sees at most {longest} frames at once; choose clips no longer than that.")
-    _check_schedule(total, settings.frames, settings.overlap)
+    check_schedule(total, settings.frames, settings.overlap)
     build_scheduler(settings.scheduler, parts.scheduler, settings.steps)
     shown = _first_shown(renders, progress) if previews and progress is not None else iter(renders)
     return _clips(parts, shown, context, total, settings, progress, previews, kept)
+
+
+class _Coded(NamedTuple):
+    """Renders that a clip is the first to show, [n, 3 or 4, H, W], with their latents [n, C, h, w].
+
+    sampling: state of the generator that the autoencoder draws from, behind them.
+    """
+
+    images: Tensor
+    latents: Tensor
+    sampling: Tensor
+
+
+class _Denoised(NamedTuple):
+    """A clip's new frames before they are decoded: latents, renders and their latents [n, …], and what comes behind."""
+
+    latents: Tensor
+    images: Tensor
+    render_latents: Tensor
+    area: Area
+    state: LoopState
 
 
 def _clips(
@@ -148,29 +136,63 @@ def _clips(
     progress: StepProgress | None,
     previews: bool,
     kept: ClipKeeper | None,
-) -> Iterator[Tensor]:
-    current = host.current()
-    latents: Tensor | None = None
-    carried: Tensor | None = None
-    sampling = torch.Generator().manual_seed(settings.seed)
-    first = 0
-    if kept is not None and kept.state is not None:
-        first, latents, carried = kept.state.clips, kept.state.latents, kept.state.carried
-        sampling.set_state(kept.state.sampling)
+) -> Generator[Tensor, None, None]:
+    """Three things at once where frames are light work for a CPU: a clip is decoded, the next denoised, one encoded."""
+    state = None if kept is None else kept.state
+    if kept is not None and state is not None:
         yield from kept.drawn()
         if progress is not None:
-            progress.update(first * settings.steps)
-    for number in count(first):
-        # Encode the renders that this clip is the first to show.
-        known = settings.overlap if number else 0
-        start = number * (settings.frames - settings.overlap)
-        fresh = settings.frames - known if total is None else min(settings.frames, total - start) - known
-        images, encoded = _encode_renders(parts.latents, renders, fresh, sampling)
-        last = start + known + len(images) - 1
+            progress.update(state.clips * settings.steps)
+    with ExitStack() as threads:
+
+        def apart(items: Iterator[T]) -> Iterator[T]:
+            if not parts.latents.light or host.current().low_memory:
+                return items
+            return threads.enter_context(closing(ahead(items, 1, max(1, torch.get_num_threads() // 2))))
+
+        coded = apart(_encoded(parts.latents, renders, total, settings, state))
+        for clip in apart(_denoised(parts, coded, context, total, settings, progress, previews, state)):
+            frames = _decode(parts.latents, clip)
+            if kept is not None:
+                kept.add(frames, clip.state)
+            yield frames
+
+
+def _encoded(
+    space: LatentSpace, renders: Iterator[Tensor], total: int | None, settings: SamplerSettings, state: LoopState | None
+) -> Iterator[_Coded]:
+    """The renders of each clip behind `state`, encoded; nothing where they have come to their end."""
+    sampling = torch.Generator().manual_seed(settings.seed)
+    if state is not None:
+        sampling.set_state(state.sampling)
+    for number in count(0 if state is None else state.clips):
+        start, known, fresh = new_frames(number, total, settings)
+        images, latents = _encode_renders(space, renders, fresh, sampling)
         if total is not None and len(images) < fresh:
-            raise InputError(f"The renders end after {last + 1} of {total} frames; give one for each frame.")
+            raise InputError(
+                f"The renders end after {start + known + len(images)} of {total} frames; give one for each frame."
+            )
         if not len(images):
             return
+        yield _Coded(images, latents, sampling.get_state())
+
+
+def _denoised(
+    parts: ClipParts,
+    coded: Iterator[_Coded],
+    context: Callable[[list[int]], Tensor],
+    total: int | None,
+    settings: SamplerSettings,
+    progress: StepProgress | None,
+    previews: bool,
+    state: LoopState | None,
+) -> Iterator[_Denoised]:
+    """Each clip denoised, the carried latents of the one before in it."""
+    current = host.current()
+    first, latents, carried = (0, None, None) if state is None else (state.clips, state.latents, state.carried)
+    for number, (images, encoded, sampling) in enumerate(coded, first):
+        start, known, _ = new_frames(number, total, settings)
+        last = start + known + len(images) - 1
         indices = [min(index, last) for index in range(start, start + settings.frames)]
         window = encoded if carried is None else torch.cat([carried.to(encoded.device), encoded])
         window = torch.cat([window, window[-1:].expand(settings.frames - len(window), -1, -1, -1)])
@@ -197,13 +219,9 @@ def _clips(
         )
 
         latents = area.placed(part)
-
-        # Decode the new frames.
         new = slice(known, known + len(images))
-        frames = _decode(parts.latents, rearrange(latents, "1 c f h w -> f c h w")[new], images, window[new], area)
-        if kept is not None:
-            kept.add(frames, LoopState(number + 1, latents, carried, sampling.get_state()))
-        yield frames
+        behind = LoopState(number + 1, latents, carried, sampling)
+        yield _Denoised(rearrange(latents, "1 c f h w -> f c h w")[new], images, window[new], area, behind)
 
 
 @torch.no_grad()
@@ -226,24 +244,24 @@ def _encode_renders(
 
 
 @torch.no_grad()
-def _decode(space: LatentSpace, latents: Tensor, images: Tensor, render_latents: Tensor, area: Area) -> Tensor:
-    """Decode new frames a batch at a time, renders outside the area: [n, 3, H, W] on the CPU."""
-    frames = []
-    for part, render, coded in zip(
-        latents.split(space.batch),
-        images.split(space.batch),
-        render_latents.split(space.batch),
-        strict=True,
-    ):
+def _decode(space: LatentSpace, clip: _Denoised) -> Tensor:
+    """The clip's new frames, decoded a batch at a time, renders outside the area: [n, 3, H, W] on the CPU."""
+    batches = [tensor.split(space.batch) for tensor in (clip.latents, clip.images, clip.render_latents)]
+    area = clip.area
+
+    def decoded(batch: tuple[Tensor, ...]) -> Tensor:
         host.current().check_cancelled()
+        part, render, coded = batch
         scale = render.shape[-1] // part.shape[-1]
         drawn = space.to_frames(area.cut(part), area.cut(render, scale), area.cut(coded)).cpu()
         if drawn.shape[-2:] != render.shape[-2:]:
             whole = render[:, :3].float().cpu().clamp(-1, 1)
             area.cut(whole, scale).copy_(drawn)
             drawn = whole
-        frames.append(drawn)
-    return torch.cat(frames)
+        return drawn
+
+    threads = host.current().drawing_threads if space.light else 1
+    return torch.cat(list(side_by_side(decoded, zip(*batches, strict=True), threads)))
 
 
 def _first_shown(renders: Iterable[Tensor], progress: StepProgress) -> Iterator[Tensor]:

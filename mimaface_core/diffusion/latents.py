@@ -100,10 +100,16 @@ class LatentSpace:
         return TinyCoder.of(self.vae, self.colour, host.current().small_dtype)
 
     @property
+    def light(self) -> bool:
+        """Whether a frame is coded on the CPU with so little work that several may be coded beside each other."""
+        return self._tiny is not None
+
+    @property
     def batch(self) -> int:
         """Frames coded together."""
         current = host.current()
-        return self._batch or (1 if current.low_memory else GPU_BATCH if current.device.type == "cuda" else 2)
+        few = 1 if current.low_memory or self.light else 2  # two are more than a core's cache holds
+        return self._batch or (GPU_BATCH if current.device.type == "cuda" and not current.low_memory else few)
 
     @property
     def channels(self) -> int:

@@ -57,7 +57,7 @@ class TinyCoder:
         self._end = _folded(finish, channels)
         self._encoder, self._decoder = nn.Sequential(*layers[len(first) :]), nn.Sequential(*last[:split])
         for name in ("_front", "_end", "_encoder", "_decoder"):
-            setattr(self, name, channels_last(copy.deepcopy(getattr(self, name)).to(dtype)))
+            setattr(self, name, channels_last(_overwriting(copy.deepcopy(getattr(self, name)).to(dtype))))
         self.dtype = dtype
 
     @classmethod
@@ -108,6 +108,14 @@ class TinyCoder:
 
 def _linear(layer: nn.Module) -> bool:
     return isinstance(layer, (nn.Conv2d, nn.Upsample))
+
+
+def _overwriting(network: nn.Module) -> nn.Module:
+    """The network, whose activations need no memory of their own: each follows a convolution or a sum."""
+    for part in network.modules():
+        if isinstance(part, nn.ReLU):
+            part.inplace = True
+    return network
 
 
 @torch.no_grad()

@@ -63,10 +63,9 @@ def build_unet(config: dict[str, Any]) -> UNetMotionModel:
         ValueError: the input channels do not hold noisy, render and carried latents and the mask.
         TypeError: the configuration names something that `UNetMotionModel` does not have.
     """
-    from diffusers.models.attention_processor import Attention
     from diffusers.models.unets.unet_motion_model import UNetMotionModel
 
-    from .time_attention import TimeAttention
+    from .time_attention import make_fast
 
     unet = UNetMotionModel(**with_condition_channels(config))
     # A transformer over time adds to its input: with a zero projection it is the identity.
@@ -74,9 +73,7 @@ def build_unet(config: dict[str, Any]) -> UNetMotionModel:
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
     for module in motion_modules(unet):
-        for part in module.modules():
-            if isinstance(part, Attention):
-                part.set_processor(TimeAttention())  # type: ignore[arg-type]  # stubs know one processor
+        make_fast(module)
     return unet
 
 

@@ -7,7 +7,8 @@ either `extract_by_fit.FitExtractor` (fits the bundled face model to landmarks) 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from fractions import Fraction
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
@@ -15,6 +16,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from .. import host
+from ..ahead import ahead
 from ..errors import InputError
 from ..motion.stream import MotionStream
 from ..motion.track import MotionTrack
@@ -26,6 +28,7 @@ from .lost import Filling
 from .source import SourceFace
 
 FIRST_FRAMES, NEXT_FRAMES = 80, 16  # that are measured together: the first ones tell who it is
+FOLLOWED_AHEAD = 2  # frames in which the face is found while others are measured
 
 
 class ClipExtractor(Protocol):
@@ -148,7 +151,7 @@ def measure_stream(
         return source, motion.replace(fps=fps)
 
     def start(step: Callable[[], object]) -> Iterator[Passage]:
-        return _passages(follow(frames, tracker, index), extractor, fps, lost, step)
+        return _passages(ahead(follow(frames, tracker, index), FOLLOWED_AHEAD), extractor, fps, lost, step)
 
     current = host.current()
     with current.progress(count if whole else min(count, FIRST_FRAMES), "finding the face") as progress:
@@ -165,12 +168,12 @@ def measure_stream(
 
 
 def _passages(
-    clip: Iterable[Followed], extractor: Extractor, fps: Fraction, lost: str, step: Callable[[], object]
+    clip: Generator[Followed, None, None], extractor: Extractor, fps: Fraction, lost: str, step: Callable[[], object]
 ) -> Iterator[Passage]:
     """The passages of a clip, which end where the face is seen, so that a gap is filled knowing both its ends.
 
     Args:
-        clip: its frames.
+        clip: its frames; closed at the end.
         extractor: measures them.
         fps: frames per second of the result.
         lost: see `measure`.
@@ -191,16 +194,17 @@ def _passages(
         return Passage(person, motion, last)
 
     most = FIRST_FRAMES
-    for frame, landmarks, shot, face in clip:
-        if len(visible) >= most and visible[-1]:
-            yield passage(last=False)
-            visible, shots, most = [], [], NEXT_FRAMES
-        visible.append(landmarks is not None)
-        shots.append(shot)
-        if landmarks is not None:
-            first = first or (to_float(frame), landmarks)
-            measured.add(frame, landmarks, shot, face)
-        step()
+    with closing(clip):
+        for frame, landmarks, shot, face in clip:
+            if len(visible) >= most and visible[-1]:
+                yield passage(last=False)
+                visible, shots, most = [], [], NEXT_FRAMES
+            visible.append(landmarks is not None)
+            shots.append(shot)
+            if landmarks is not None:
+                first = first or (to_float(frame), landmarks)
+                measured.add(frame, landmarks, shot, face)
+            step()
     if first is None:
         raise InputError(
             f"No face was found in any of the clip's {len(visible)} frames; "

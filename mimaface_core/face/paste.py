@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..lookup import Lookup
 from ..morphable.bundled.face_mesh import OVAL
 from ..tensors import blur, invert_affine, sampling_grid, smoothstep
 
@@ -74,7 +75,7 @@ class Paster:
         low, high = corners.amin(0).floor().clamp(min=0), corners.amax(0).ceil()
         self._rows = range(int(low[1]), min(height, int(high[1])))
         self._columns = range(int(low[0]), min(width, int(high[0])))
-        self._grid = sampling_grid(matrix[None], self._rows, self._columns, (side, side))
+        self._places = (sampling_grid(matrix[None], self._rows, self._columns, (side, side)) + 1) * (side / 2)
         self._shrink = float(matrix[:, :2].det().abs().sqrt())
 
         fade = _edge_fade(side)
@@ -104,8 +105,9 @@ class Paster:
             frame = self._fitted(frame[:channels])
             changed = self._changed(frame)
             if changed is not None:
-                placed = self._placed(self._colour_matched(frame)).permute(1, 2, 0)
-                part += (self._weight * changed)[..., None] * (placed - part)
+                weight = self._weight * changed
+                placed = self._placed(self._colour_matched(frame), weight > 0).permute(1, 2, 0)
+                part += weight[..., None] * (placed - part)
         return pasted.clamp_(0, 1)
 
     def _fitted(self, frame: Tensor) -> Tensor:
@@ -132,14 +134,14 @@ class Paster:
         shift = difference.median(1).values.clamp(-MAX_COLOUR_SHIFT, MAX_COLOUR_SHIFT)
         return torch.cat([(frame[:3] + shift[:, None, None]).clamp(0, 1), frame[3:]])
 
-    def _placed(self, crop: Tensor) -> Tensor:
-        """A crop [C, S, S] in 0–1, sampled in the rectangle of the image that it covers, [C, h, w]."""
-        crop = crop[None]
+    def _placed(self, crop: Tensor, where: Tensor | None = None) -> Tensor:
+        """A crop [C, S, S] in 0–1, sampled in the rectangle of the image that it covers, [C, h, w]; 0 elsewhere."""
+        places = self._places
         if self._shrink > MIN_SHRINK:
             size = max(1, round(crop.shape[-1] / self._shrink))
-            crop = F.interpolate(crop, (size, size), mode="area")
-        placed = F.grid_sample(crop, self._grid, mode="bicubic", padding_mode="border", align_corners=False)
-        return placed[0].clamp(0, 1)
+            places = places * (size / crop.shape[-1])
+            crop = F.interpolate(crop[None], (size, size), mode="area")[0]
+        return Lookup(crop)(places, None if where is None else where[None])[0].clamp(0, 1)
 
     def _full_size(self, mask: Tensor) -> Tensor:
         """The mask [h, w] of the crop's rectangle, extended by 0 to the full image [H, W]."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..lookup import sample
 from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import (
     EYE_LANDMARKS,
@@ -21,7 +22,7 @@ from ..morphable.bundled.face_mesh import (
 from ..morphable.rasterize import Fragments, interpolate
 from ..tensors import blur, smoothstep
 from .facing import far_side
-from .sampling import pixel_box, sample
+from .sampling import pixel_box
 
 SEEN_RANGE = (0.15, 0.45)  # cosine between skin and viewing ray: below it is not seen, above it is seen well
 WELL_SEEN_RANGE = (0.4, 0.7)  # that cosine: skin that is seen so well tells the colour of the skin around it

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..lookup import sample
 from ..morphable.bundled.face_mesh import EYE_LANDMARKS
 from ..morphable.bundled.lash_line import lash_opacity
-from .sampling import pixel_box, sample
+from .sampling import pixel_box
 
 ACROSS, ALONG = 28, 32  # places across an open lid's edge where its lashes are looked for, and along it
 ABOVE, UNDER = 0.25, 0.03  # eye widths above and below that edge, in which they lie

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..lookup import sample
 from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
 from ..morphable.bundled.geometry import RING_COUNT, RING_POINTS
 from ..tensors import blur
 from .facing import hiding
 from .hidden_skin import unlike
-from .sampling import pixel_box, sample
+from .sampling import pixel_box
 
 BORDER_EDGES = 4  # of the mesh from the outline inwards: what lies farther in (nose, lips) does not make the outline
 LATERAL = 0.8  # pixels that a point counts as less far out for each pixel that it lies beside the direction

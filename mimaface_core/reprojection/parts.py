@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..lookup import sample
 from ..morphable.bundled.face import BundledFace
 from ..morphable.rasterize import interpolate, rasterize
-from .sampling import sample
 
 
 class DrawnParts(NamedTuple):

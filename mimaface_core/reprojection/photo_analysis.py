@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..lookup import sample
 from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import (
     BETWEEN_BROWS,
@@ -34,7 +35,7 @@ from .outline import outline_at_edge
 from .parts import draw_parts, unwrap
 from .photo_shape import inner_lips, lid_scale, nasal_shift, openings, photo_shape, seat_teeth
 from .projection import project
-from .sampling import inside_polygon, line_distance, pixel_box, sample
+from .sampling import inside_polygon, line_distance, pixel_box
 
 SKIN_POINTS = [RIGHT_CHEEK, LEFT_CHEEK, BETWEEN_BROWS, CHIN_FRONT]  # where the colour of the skin is taken
 EYE_TEXTURE_SIDE, MOUTH_TEXTURE_SIDE = 128, 256  # texels

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..lookup import Lookup, sample
 from ..morphable.bundled.blendshapes import LID_BLENDSHAPES
 from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import (
@@ -43,7 +44,7 @@ from .parts import draw_parts
 from .photo_analysis import SHUT_EYE, analyse_photo
 from .photo_shape import openings
 from .projection import in_pixels, project_with_surroundings
-from .sampling import PixelBox, extent, pixel_box, sample, sample_where, stretch
+from .sampling import PixelBox, pixel_box, stretch
 
 LIP_CLOSING_GAP = 0.015  # model units, the last of a gap between the lips, in which they come together
 SAME_GAP = 0.015  # model units: where the lips' gap differs less from the photograph's, its inside still fits
@@ -107,7 +108,8 @@ class ReprojectionRenderer:
         planes = pixel_box(whole, 0, self.size).centres.permute(2, 0, 1).contiguous()
         self._centres = planes.permute(1, 2, 0)
         self._skin_triangles = face.model.triangles[: face.part_triangles["head"].stop]
-        self._closed = [extent(layer) for layer in self.photo.closed]
+        self._crop, self._without_irises = Lookup(self.photo.crop), Lookup(self.photo.without_irises)
+        self._closed = [Lookup(layer) for layer in self.photo.closed]
         self._rest = self.pose(source).points[..., :2]
 
     def __call__(self, track: MotionTrack) -> Tensor:
@@ -243,7 +245,7 @@ class ReprojectionRenderer:
         fragments = rasterize(points, self._skin_triangles, self.size, self.size)
         pixels = interpolate(fragments, self._skin_triangles, self.photo.vertex_pixels).permute(0, 2, 3, 1)
         pixels = still_at_edge(pixels, points[:, RIM_POINTS, :2], self._centres)
-        return _Skin(sample(self.photo.crop, pixels), pixels, fragments.mask, fragments)
+        return _Skin(self._crop(pixels), pixels, fragments.mask, fragments)
 
     def _stretch(self, skin: _Skin) -> Tensor:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""
@@ -259,11 +261,11 @@ class ReprojectionRenderer:
         shift = blur(shift * cover, rim) / spread.clamp(min=1e-4)
         pixels = torch.where(cover.permute(0, 2, 3, 1) > 0, pixels, box.centres + shift.permute(0, 2, 3, 1))
         beyond = (cover <= 0)[:, 0]
-        continued = torch.where(beyond[:, None], sample_where(self.photo.crop, pixels, beyond), view)
-        for layer, place, share in zip(self.photo.closed, self._closed, closure.T, strict=True):
+        continued = torch.where(beyond[:, None], self._crop(pixels, beyond), view)
+        for layer, share in zip(self._closed, closure.T, strict=True):
             if share.any():
-                within = ((pixels > place[0]) & (pixels < place[1])).all(-1)
-                closed, share = sample_where(layer, pixels, within), share[:, None, None, None]
+                within = ((pixels > layer.extent[0]) & (pixels < layer.extent[1])).all(-1)
+                closed, share = layer(pixels, within), share[:, None, None, None]
                 continued = torch.lerp(continued, closed[:, :3], closed[:, 3:4] * share)
                 if closed[:, 4:].any():
                     seam = (SEAM_SOFTNESS * blur(closed[:, 4:], soft)).clamp(0, 1)
@@ -274,13 +276,13 @@ class ReprojectionRenderer:
         """The photograph in the openings: its sclera in eyes, itself in mouth and shut eyes if `unchanged` [N, 3]."""
         fragments = rasterize(points, OPENING_TRIANGLES, *skin.shape[-2:])
         pixels = interpolate(fragments, OPENING_TRIANGLES, self.photo.vertex_pixels).permute(0, 2, 3, 1)
-        photograph = sample_where(self.photo.without_irises, pixels, fragments.mask)
+        photograph = self._without_irises(pixels, fragments.mask)
         photograph = torch.where(fragments.mask[:, None], photograph, skin)
         number = torch.bucketize(fragments.triangle, fragments.triangle.new_tensor(OPENING_ENDS), right=True)
         eyes, mouth_share = (fragments.mask & (number < 2))[:, None], unchanged[:, 2, None, None, None] * mouth.mouth
         shut = eyes * unchanged.gather(1, number.flatten(1)).view_as(number)[:, None]
         if shut.any():
-            photograph = photograph + shut * (sample_where(self.photo.crop, pixels, fragments.mask) - photograph)
+            photograph = photograph + shut * (self._crop(pixels, fragments.mask) - photograph)
         # between the rims of lids that shut there is skin
         rows = torch.arange(skin.shape[-2], device=skin.device)[:, None]
         beside = ~fragments.mask[:, None] & ~mouth.mouth & (rows < points[:, NOSE_TIP, 1, None, None, None])

@@ -1,4 +1,4 @@
-"""Image sampling: Gaussian blur, bicubic lookup, distances from lines and polygons, boxes of pixels.
+"""Places in images: how far maps stretch, distances from lines and polygons, boxes of pixels.
 
 Pixels count from the image's edge: the centre of the first is (0.5, 0.5). Blur and polygon masks are ours, since
 kornia, which has both, may be absent from a ComfyUI.
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..kernels import find
 
@@ -55,40 +54,6 @@ def pixel_box(points: Tensor, reach: int, size: int | tuple[int, int]) -> PixelB
     x, y = slice(low[0], max(high[0], low[0] + 2)), slice(low[1], max(high[1], low[1] + 2))
     columns, rows = (torch.arange(of.start, of.stop, device=points.device) + 0.5 for of in (x, y))
     return PixelBox(y, x, torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1))
-
-
-def sample(image: Tensor, pixels: Tensor) -> Tensor:
-    """Bicubic lookup in an image; the border continues.
-
-    Args:
-        image: [C, S, S] in ±1.
-        pixels: [N, H, W, 2], x and y in pixels of the image.
-
-    Returns:
-        [N, C, H, W], clamped to ±1.
-    """
-    compiled = find(image, pixels)
-    if compiled is not None:
-        return compiled.bicubic(image, pixels)
-    grid = pixels / image.shape[-1] * 2 - 1
-    images = image[None].expand(len(pixels), -1, -1, -1)
-    return F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
-
-
-def sample_where(image: Tensor, pixels: Tensor, where: Tensor) -> Tensor:
-    """What `sample` gives in the places where a bool [N, H, W] is true, 0 elsewhere [N, C, H, W]."""
-    found = image.new_zeros(len(image), *where.shape)
-    found[:, where] = sample(image, pixels[where][None, None])[0, :, 0]
-    return found.transpose(0, 1)
-
-
-def extent(layer: Tensor) -> Tensor:
-    """Lowest and highest x and y [2, 2] in pixels from which a bicubic lookup in a layer [C, S, S] is not 0."""
-    rows, columns = (layer != 0).any(0).nonzero().unbind(1)
-    if not len(rows):
-        return layer.new_zeros(2, 2)
-    corners = torch.stack([columns, rows], 1)
-    return torch.stack([corners.amin(0) - 1.5, corners.amax(0) + 2.5])
 
 
 def stretch(pixels: Tensor, cover: Tensor, low: float, high: float) -> Tensor:

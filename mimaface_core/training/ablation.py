@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from .. import host
-from ..diffusion.clips import clip_schedule
+from ..diffusion.clip_schedule import clip_schedule
 from ..errors import InputError
 from ..files import read_json
 from .config import AblateConfig, TrainingConfig

@@ -9,13 +9,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from threading import Thread
 from typing import Any
 
-import torch
 from aiohttp import web
 from PIL import Image
 
+from ...mimaface_core.ahead import compute_with
 from ...mimaface_core.checks import from_other_site
 from ...mimaface_core.errors import InputError
 from ...mimaface_core.morphable.bundled.controls import controls_for_page
@@ -46,23 +45,12 @@ class Refused(Exception):
         self.status = status
 
 
-def _alone() -> None:
-    """Have this thread draw alone: shared out, work as small as previews costs more, and takes more from a run.
-
-    The number of threads belongs to the thread that sets it; for threads that start later it is put back.
-    """
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    putting_back = Thread(target=torch.set_num_threads, args=(usual,))
-    putting_back.start()
-    putting_back.join()
-
-
 class NewestFirst:
     """Draws off the event loop, one at a time; of one editor only the newest request waits."""
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, "mimaface-preview", initializer=_alone)
+        # one thread of PyTorch: shared out, work as small as previews costs more, and takes more from a run
+        self._executor = ThreadPoolExecutor(1, "mimaface-preview", compute_with, (1,))
         self._waiting: OrderedDict[Any, tuple[asyncio.Future[Drawing], Callable[[], Drawing]]] = OrderedDict()
         self._pump: asyncio.Task[None] | None = None
 

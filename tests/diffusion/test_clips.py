@@ -9,7 +9,8 @@ from support.tiny_pack import UNET, randn
 from support.unets import SAMPLE, RecordingUNet
 
 from mimaface.mimaface_core import host
-from mimaface.mimaface_core.diffusion.clips import clip_schedule, count_steps, sample_clips
+from mimaface.mimaface_core.diffusion.clip_schedule import clip_schedule, count_steps
+from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.diffusion.latents import LatentSpace
 from mimaface.mimaface_core.diffusion.schedule import SCHEDULERS
 from mimaface.mimaface_core.diffusion.settings import SamplerSettings

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from mimaface.mimaface_core import kernels, tensors
+from mimaface.mimaface_core import kernels, lookup, tensors
+from mimaface.mimaface_core.lookup import sample
 from mimaface.mimaface_core.morphable import rasterize as module
 from mimaface.mimaface_core.morphable.rasterize import interpolate, rasterize
 from mimaface.mimaface_core.reprojection import sampling
-from mimaface.mimaface_core.reprojection.sampling import sample, stretch
+from mimaface.mimaface_core.reprojection.sampling import stretch
 from mimaface.mimaface_core.tensors import blur
 
 pytest.importorskip("numba")
@@ -19,7 +20,7 @@ def plainly(monkeypatch):
 
     def call(work):
         with monkeypatch.context() as patch:
-            for each in (module, sampling, tensors):
+            for each in (module, sampling, lookup, tensors):
                 patch.setattr(each, "find", lambda *tensors: None)
             return work()
 

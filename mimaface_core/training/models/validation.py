@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ...appearance.mia import AppearanceEncoder
-from ...diffusion.clips import clip_schedule
+from ...diffusion.clip_schedule import clip_schedule
 from ...diffusion.denoise import denoise_clip
 from ...diffusion.latents import LatentSpace
 from ...diffusion.schedule import build_scheduler

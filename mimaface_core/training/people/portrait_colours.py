@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from ...face.crop import CROP_SIZE, PLANE
 from ...face.fit import ShapeFit
+from ...lookup import sample
 from ...morphable.model import TEXTURE_SIZE, MorphableModel
-from ...reprojection.sampling import sample
 from ...tensors import blur
 
 SOFTNESS = 2.0  # sigma of the blur before a colour is taken, pixels
