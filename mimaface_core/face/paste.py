@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..lookup import Lookup
 from ..morphable.bundled.face_mesh import OVAL
-from ..tensors import blur, invert_affine, sampling_grid, smoothstep
+from ..tensors import blur, dilated, invert_affine, sampling_grid, smoothstep
 
 EDGE_SHARE = 0.10  # of the crop's side, over which it fades into the image
 SEAM_WEIGHTS = (0.02, 0.9)  # weights of the crop's fading border between which colours are compared
@@ -124,7 +124,7 @@ class Paster:
             return torch.ones_like(self._weight)
         if not changed.any():
             return None
-        wide = _dilated(changed, CHANGE_REACH)
+        wide = dilated(changed, CHANGE_REACH)
         return self._placed(blur(wide[None, None].float(), CHANGE_BLUR)[0])[0]
 
     def _colour_matched(self, frame: Tensor) -> Tensor:
@@ -163,20 +163,6 @@ def _scaled_down(image: Tensor, longest: int) -> tuple[Tensor, Tensor]:
         size = [max(2, round(n * scale / 2) * 2) for n in size]
         planes = F.interpolate(planes, size, mode="area")
     return planes[0].permute(1, 2, 0).contiguous(), torch.tensor([width / size[1], height / size[0]])
-
-
-def _dilated(mask: Tensor, reach: int) -> Tensor:
-    """A bool mask [H, W], true as far as `reach` pixels around what is true; 20 times as fast as max pooling."""
-    side = 2 * reach + 1
-    mask = F.pad(mask, (reach, reach, reach, reach))
-    for axis in (0, 1):
-        done = 1  # pixels in a row that are taken together
-        while done < side:
-            step = min(done, side - done)
-            left = mask.shape[axis] - step
-            mask = mask.narrow(axis, 0, left) | mask.narrow(axis, step, left)
-            done += step
-    return mask
 
 
 def _edge_fade(side: int) -> Tensor:

@@ -10,7 +10,7 @@ from ..lookup import sample
 from ..morphable.bundled.face import BundledFace
 from ..morphable.bundled.face_mesh import FACE_POINTS, OVAL
 from ..morphable.bundled.geometry import RING_COUNT, RING_POINTS
-from ..tensors import blur
+from ..tensors import blur, dilated
 from .facing import hiding
 from .hidden_skin import unlike
 from .sampling import pixel_box
@@ -111,8 +111,8 @@ def soften_edges(image: Tensor, source_pixels: Tensor, cover: Tensor, face_pixel
     box = [slice(max(int(of[0]) - EDGE_MARGIN, 0), int(of[-1]) + EDGE_MARGIN + 1) for of in (rows, columns)]
     area = (slice(None), slice(None), *box)
     share = (blur(jump[:, None][area].float(), EDGE_BLUR) * EDGE_GAIN).clamp(max=1)
-    opening = (~within[:, None][area]).float()  # has no colour yet that could be blended
-    share = share * (1 - F.max_pool2d(opening, 2 * EDGE_MARGIN - 1, stride=1, padding=EDGE_MARGIN - 1))
+    opening = ~within[:, None][area]  # has no colour yet that could be blended
+    share = share * ~dilated(opening, EDGE_MARGIN - 1)
     changed = image[(slice(None), *face.index)][area]
     changed += (blur(changed, EDGE_BLUR) - changed) * share
 
