@@ -213,22 +213,12 @@ def animate(
         current.load(pack.vae),
         current.progress(count_steps(about, settings), "drawing") as progress,
         closing(render(pack, source, motion, start=0 if kept is None else kept.frames)) as renders,
-        closing(
-            sample_clips(
-                stage,
-                renders,
-                appearance.context,
-                total,
-                settings,
-                progress=progress,
-                previews=current.previews,
-                kept=kept,
-            )
-        ) as clips,
     ):
-        alphas = transparency(pack, source, motion)
-        for clip in clips:
-            yield with_alpha((clip.permute(0, 2, 3, 1) + 1) / 2, alphas)
+        alphas, shown, context = transparency(pack, source, motion), current.previews, appearance.context
+        clips = sample_clips(stage, renders, context, total, settings, progress=progress, previews=shown, kept=kept)
+        with closing(clips):
+            for clip in clips:
+                yield with_alpha((clip.permute(0, 2, 3, 1) + 1) / 2, alphas)
 
 
 @checks.checked(source=CROPPED, longest_side=checks.whole(*IMAGE_SIDES))

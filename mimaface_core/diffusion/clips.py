@@ -143,10 +143,12 @@ def _clips(
         yield from kept.drawn()
         if progress is not None:
             progress.update(state.clips * settings.steps)
+    begun = 0 if state is None else new_frames(state.clips, total, settings)[0]
+    several = total is None or total - begun > settings.frames
     with ExitStack() as threads:
 
         def apart(items: Iterator[T]) -> Iterator[T]:
-            if not parts.latents.light or host.current().low_memory:
+            if not (several and parts.latents.light) or host.current().low_memory:
                 return items
             return threads.enter_context(closing(ahead(items, 1, max(1, torch.get_num_threads() // 2))))
 
@@ -232,15 +234,18 @@ def _encode_renders(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Take the next renders, as many as there are, and encode them: images [n, 3 or 4, H, W], latents [n, C, h, w]."""
-    images, latents = [], []
-    for start in range(0, fresh, space.batch):
+    batches = (list(islice(source, min(space.batch, fresh - start))) for start in range(0, fresh, space.batch))
+
+    def encoded(batch: list[Tensor]) -> tuple[Tensor, Tensor]:
         host.current().check_cancelled()
-        part = list(islice(source, min(space.batch, fresh - start)))
-        if part:
-            images.append(torch.stack(part))
-            latents.append(space.encode(images[-1][:, :3], generator))
-    none = [torch.zeros(0)]
-    return torch.cat(images or none), torch.cat(latents or none)
+        images = torch.stack(batch)
+        return images, space.encode(images[:, :3], generator)
+
+    coded = list(side_by_side(encoded, filter(None, batches), _threads(space)))
+    if not coded:
+        return torch.zeros(0), torch.zeros(0)
+    images, latents = zip(*coded, strict=True)
+    return torch.cat(images), torch.cat(latents)
 
 
 @torch.no_grad()
@@ -260,8 +265,12 @@ def _decode(space: LatentSpace, clip: _Denoised) -> Tensor:
             drawn = whole
         return drawn
 
-    threads = host.current().drawing_threads if space.light else 1
-    return torch.cat(list(side_by_side(decoded, zip(*batches, strict=True), threads)))
+    return torch.cat(list(side_by_side(decoded, zip(*batches, strict=True), _threads(space))))
+
+
+def _threads(space: LatentSpace) -> int:
+    """Frames that are coded beside each other."""
+    return host.current().drawing_threads if space.light else 1
 
 
 def _first_shown(renders: Iterable[Tensor], progress: StepProgress) -> Iterator[Tensor]:

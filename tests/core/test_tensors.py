@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from mimaface.mimaface_core.tensors import (
     between,
+    dilated,
     from_whole_centres,
     invert_affine,
     neighbours,
@@ -73,3 +74,10 @@ def test_a_grid_agrees_with_that_of_pytorch():
     outer = torch.tensor([[50.0, 0, 50], [0, 35, 35], [0, 0, 1]], dtype=torch.float64)
     matrix = outer @ torch.cat([theta, bottom.expand(2, -1, -1)], 1) @ inner
     assert torch.allclose(sampling_grid(matrix[:, :2], range(40), range(60), (70, 100)), expected)
+
+
+@pytest.mark.parametrize("reach", [0, 1, 4, 7])
+def test_a_dilated_mask_is_that_of_pooling(reach):
+    mask = torch.rand(2, 3, 41, 30, generator=torch.Generator().manual_seed(reach)) > 0.97
+    pooled = torch.nn.functional.max_pool2d(mask.float(), 2 * reach + 1, stride=1, padding=reach) > 0
+    assert torch.equal(dilated(mask, reach), pooled)

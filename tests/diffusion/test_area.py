@@ -1,5 +1,7 @@
 """What is not computed does not show: the area of the change, the folded autoencoder, small number types."""
 
+import threading
+
 import pytest
 import torch
 
@@ -70,18 +72,56 @@ def test_other_autoencoders_are_left_as_they_are():
     assert TinyCoder.of(kl.eval(), True, torch.float32) is None
 
 
-def test_frames_are_those_of_the_plain_path(monkeypatch):
+@pytest.fixture
+def renders():
     generator = torch.Generator().manual_seed(3)
-    renders = blur(torch.rand(4, 3, 256, 256, generator=generator) * 2 - 1, 3.0)
+    colours = blur(torch.rand(4, 3, 256, 256, generator=generator) * 2 - 1, 3.0)
     freedom = torch.zeros(4, 1, 256, 256)
     freedom[..., 90:160, 60:150] = 1
-    renders = torch.cat([renders, blur(freedom, 3.0)], 1)
+    return torch.cat([colours, blur(freedom, 3.0)], 1)
 
+
+def clips_of(pack, renders, context=lambda numbers: torch.zeros(1, 5, 128)):
+    """Two clips."""
+    return sample_clips(pack, iter(renders), context, 4, SamplerSettings.of(pack, frames=3, overlap=1))
+
+
+def threads_of_ours():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("mimaface-")]
+
+
+def test_clips_that_are_drawn_at_once_are_those_drawn_one_after_the_other(renders):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        frames = torch.cat(list(clips_of(ModelPack.load(BUNDLED_PACK), renders)))
+        with host.use(host.Host(low_memory=True)):
+            alone = torch.cat(list(clips_of(ModelPack.load(BUNDLED_PACK), renders)))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.allclose(frames, alone, atol=1e-4) and len(frames) == 4 and not threads_of_ours()
+
+
+def test_a_fault_in_a_clip_comes_after_the_frames_before_it_and_leaves_no_thread(renders):
+    def context(numbers):
+        if numbers[0]:
+            raise ValueError("the second clip")
+        return torch.zeros(1, 5, 128)
+
+    clips = clips_of(ModelPack.load(BUNDLED_PACK), renders, context)
+    assert len(next(clips)) == 3
+    with pytest.raises(ValueError, match="the second clip"):
+        next(clips)
+    assert not threads_of_ours()
+    clips = clips_of(ModelPack.load(BUNDLED_PACK), renders)
+    next(clips)
+    clips.close()
+    assert not threads_of_ours()
+
+
+def test_frames_are_those_of_the_plain_path(monkeypatch, renders):
     def drawn(pack):
-        settings = SamplerSettings.of(pack, frames=3, overlap=1)
-        context = torch.zeros(1, 5, 128)
-        clips = sample_clips(pack, iter(renders), lambda numbers: context, 4, settings)
-        return torch.cat(list(clips))
+        return torch.cat(list(clips_of(pack, renders)))
 
     frames = drawn(ModelPack.load(BUNDLED_PACK))
     with monkeypatch.context() as patch, host.use(host.Host(dtype=torch.float32)):

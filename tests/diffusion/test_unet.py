@@ -70,3 +70,23 @@ def test_motion_modules_in_bfloat16_are_as_near_as_with_diffusers_own_attention(
                 part.set_processor(AttnProcessor2_0())
     theirs = (drawn(half) - exact).abs().mean()
     assert 0 < own < 1.1 * theirs and own < 0.02 * exact.abs().mean(), (own, theirs)
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_motion_modules_that_are_made_fast_compute_what_those_of_diffusers_do(unet, monkeypatch, frames):
+    from diffusers.models.activations import GEGLU
+    from diffusers.models.attention import BasicTransformerBlock
+
+    from mimaface.mimaface_core.diffusion import time_attention
+
+    kinds = {time_attention.BlockInPieces: BasicTransformerBlock, time_attention.HalvesApart: GEGLU}
+    plain = copy.deepcopy(unet)
+    for part in plain.modules():
+        part.__class__ = kinds.get(type(part), type(part))
+    assert not any(isinstance(part, tuple(kinds)) for part in plain.modules())
+    assert plain.state_dict().keys() == unet.state_dict().keys()
+    monkeypatch.setattr(time_attention, "PIECE", 7 * frames * 8)  # seven places of the first level at once
+    sample, context = randn(1, 13, frames, 6, 4), randn(1, frames, 5, 16, seed=2)
+    with torch.no_grad():
+        expected = predict(plain, sample, torch.tensor(7), context)
+        assert torch.allclose(predict(unet, sample, torch.tensor(7), context), expected, atol=1e-5)

@@ -81,6 +81,17 @@ def test_images_are_looked_up_alike(plainly, channels):
     assert sample(image, torch.full_like(pixels, torch.nan)).abs().max() <= 1, "what is no place is no crash"
 
 
+def test_only_what_is_asked_for_is_looked_up(plainly):
+    generator = torch.Generator().manual_seed(11)
+    image = torch.rand(5, 24, 24, generator=generator) * 2 - 1
+    pixels, where = torch.rand(2, 40, 30, 2, generator=generator) * 24, torch.rand(2, 40, 30, generator=generator) > 0.6
+    look, everywhere = Lookup(image), sample(image, pixels)
+    found = look(pixels, where)
+    assert torch.equal(found, everywhere * where[:, None])
+    assert torch.allclose(found, plainly(lambda: Lookup(image)(pixels, where)), atol=2e-5)
+    assert not look(pixels, torch.zeros_like(where)).any() and torch.equal(look(pixels), everywhere)
+
+
 def test_maps_stretch_alike(plainly):
     generator = torch.Generator().manual_seed(8)
     columns, rows = torch.meshgrid(torch.arange(40) + 0.5, torch.arange(36) + 0.5, indexing="xy")
