@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from .. import host
 from ..errors import InputError
 from ..tensors import to_uint8
-from .area import Area, free_area, whole_area
+from .area import LEAST_FREEDOM, Area, free_area, whole_area
 from .tiny import TinyCoder
 
 if TYPE_CHECKING:
@@ -177,20 +177,19 @@ class LatentSpace:
         if self.target == "picture":
             return self.decode(latents).clamp(-1, 1)
         wanted = render_latents + latents / self.scale
+        renders, share = renders[:, :3].to(wanted), renders[:, 3:].to(wanted)
         # The difference first: where both decodes agree it is exactly zero.
         if self._tiny is not None:
             config = self.vae.config
-            raw = [part / config.scaling_factor + (config.shift_factor or 0.0) for part in (wanted, render_latents)]
-            change = self._tiny.change(*raw)
+            raw, base = (
+                part / config.scaling_factor + (config.shift_factor or 0.0) for part in (wanted, render_latents)
+            )
+            change = self._tiny.change(raw, base, share > LEAST_FREEDOM if share.numel() else None)
         else:
             change = self.decode(wanted) - self.decode(render_latents)
         if not self.colour and change.shape[1] > 1:
             change = change.mean(1, keepdim=True)
-        renders = renders.to(change)
-        if renders.shape[1] == 4:
-            renders, share = renders.split([3, 1], 1)
-            change = change * share
-        return (renders + change).clamp(-1, 1)
+        return (renders + (change * share if share.numel() else change)).clamp(-1, 1)
 
     def area(self, renders: Tensor, latents: Tensor) -> Area:
         """Where frames may depart from their renders; everywhere where the renders do not say so.

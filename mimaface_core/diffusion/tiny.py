@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..tensors import channels_last
+from .area import Area
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -55,8 +56,12 @@ class TinyCoder:
         channels = next(layer.in_channels for layer in last[split:] if isinstance(layer, nn.Conv2d))
         self._front = _folded(lambda x: front(F.pixel_shuffle(x, self.shrink) / 2 + 0.5), 3 * self.shrink**2)
         self._end = _folded(finish, channels)
-        self._encoder, self._decoder = nn.Sequential(*layers[len(first) :]), nn.Sequential(*last[:split])
-        for name in ("_front", "_end", "_encoder", "_decoder"):
+        body = last[:split]
+        largest = max((at for at, layer in enumerate(body) if isinstance(layer, nn.Upsample)), default=0)
+        self._encoder = nn.Sequential(*layers[len(first) :])
+        self._decoder, self._enlarger = nn.Sequential(*body[:largest]), nn.Sequential(*body[largest:])
+        self._reach = 1 + sum(isinstance(part, nn.Conv2d) for part in self._enlarger.modules())
+        for name in ("_front", "_end", "_encoder", "_decoder", "_enlarger"):
             setattr(self, name, channels_last(_overwriting(copy.deepcopy(getattr(self, name)).to(dtype))))
         self.dtype = dtype
 
@@ -82,12 +87,38 @@ class TinyCoder:
         return self._encoder(self._front(blocks.contiguous(memory_format=torch.channels_last))).float()
 
     @torch.no_grad()
-    def change(self, latents: Tensor, base: Tensor) -> Tensor:
-        """The decode of unscaled latents less that of others [N, C, h, w]: [N, 3 or 1, H, W], float32."""
+    def change(self, latents: Tensor, base: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """The decode of unscaled latents less that of others.
+
+        Args:
+            latents: [N, C, h, w].
+            base: the others.
+            wanted: bool [N, 1, H, W], the pixels that are asked for; all when None. Most of the time is spent at the
+                largest sizes, where nothing is computed outside the rectangle around them.
+
+        Returns:
+            [N, 3 or 1, H, W], float32; 0 or the change where it is not wanted.
+        """
         both = torch.tanh(torch.cat([latents, base]).to(self.dtype) / 3) * 3
-        features, others = self._decoder(both.contiguous(memory_format=torch.channels_last)).chunk(2)
-        blocks = F.conv2d(features - others, self._end.weight, padding=1)
-        return F.pixel_shuffle(blocks, self.grow).float()
+        features = self._decoder(both.contiguous(memory_format=torch.channels_last))
+        if wanted is None:
+            return self._enlarged(features)
+        scale = wanted.shape[-1] // features.shape[-1]
+        reach = -(-self._reach * self.grow // scale)
+        sides = []
+        for axis in (-1, -2):
+            places = wanted.flatten(0, 1).any(0).any(axis).nonzero()[:, 0].tolist() or [0]
+            sides.append(slice(max(0, places[0] // scale - reach), places[-1] // scale + 1 + reach))
+        area = Area(sides[0], sides[1], (features.shape[-2], features.shape[-1]))
+        part = self._enlarged(area.cut(features).contiguous(memory_format=torch.channels_last))
+        change = part.new_zeros(len(part), part.shape[1], *wanted.shape[-2:])
+        area.cut(change, scale).copy_(part)
+        return change
+
+    def _enlarged(self, features: Tensor) -> Tensor:
+        """The change [N, 3 or 1, …] by features of both decodes [2 N, …]."""
+        own, others = self._enlarger(features).chunk(2)
+        return F.pixel_shuffle(F.conv2d(own - others, self._end.weight, padding=1), self.grow).float()
 
     @torch.no_grad()
     def _agrees(self, vae: AutoencoderTiny, colour: bool) -> bool:

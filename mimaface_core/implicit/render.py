@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from .. import host
+from ..ahead import side_by_side
 from ..errors import InputError
 from .detail import Carried, with_local_motion, with_photograph
 from .encoder import Source
@@ -93,19 +95,21 @@ def render_motion(
     elif mode == RELATIVE:
         start, codes = start + own @ basis, codes - codes[:1]
     features = [feature.float() for feature in source.features]
-    for at in range(0, len(codes), batch):
+
+    def draw(at: int) -> Tensor:
         part = codes[at : at + batch]
         style = (start + part @ basis).to(weight.dtype)
         shared = [feature.expand(len(part), -1, -1, -1) for feature in features]
         if photograph is not None and local is not None:
             flow = generator.dec.flow(style, shared)
-            yield with_local_motion(flow, photograph, local, change[at : at + batch]).clamp(-1, 1)
-            continue
+            return with_local_motion(flow, photograph, local, change[at : at + batch]).clamp(-1, 1)
         drawn = generator.dec.draw(style, shared)
         if photograph is not None:
-            yield with_photograph(drawn, photograph).clamp(-1, 1)
-        else:
-            yield (refined(generator, drawn.image) if refine else drawn.image).clamp(-1, 1)
+            return with_photograph(drawn, photograph).clamp(-1, 1)
+        return (refined(generator, drawn.image) if refine else drawn.image).clamp(-1, 1)
+
+    alone = weight.is_cuda or photograph is None or len(codes) <= batch
+    yield from side_by_side(draw, range(0, len(codes), batch), 1 if alone else host.current().drawing_threads)
 
 
 def refined(generator: Generator, frames: Tensor, tile: int | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from mimaface.mimaface_core.ahead import ahead, side_by_side
 
 
 def running():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("mimaface-")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith(("mimaface-ahead", "mimaface-beside"))]
 
 
 def test_all_items_come_in_order_and_no_more_than_asked_are_made_ahead():

@@ -87,7 +87,7 @@ def clips_of(pack, renders, context=lambda numbers: torch.zeros(1, 5, 128)):
 
 
 def threads_of_ours():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("mimaface-")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith(("mimaface-ahead", "mimaface-beside"))]
 
 
 def test_clips_that_are_drawn_at_once_are_those_drawn_one_after_the_other(renders):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mimaface.mimaface_core import kernels, lookup, tensors
-from mimaface.mimaface_core.lookup import sample
+from mimaface.mimaface_core.lookup import Lookup, sample
 from mimaface.mimaface_core.morphable import rasterize as module
 from mimaface.mimaface_core.morphable.rasterize import interpolate, rasterize
 from mimaface.mimaface_core.reprojection import sampling

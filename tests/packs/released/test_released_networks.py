@@ -244,7 +244,7 @@ def test_the_image_unet_denoises_frames_one_by_one():
 class Latents:
     """In place of an autoencoder: an image's pixels and its first channel are its latents, latents are frames."""
 
-    batch = 4
+    batch, light = 4, False
 
     def encode(self, images, generator):
         return torch.cat([images, images[:, :1]], 1)
