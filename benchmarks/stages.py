@@ -1,6 +1,7 @@
 """Seconds per frame of each stage with the bundled pack: `python benchmarks/stages.py --threads 2 --rounds 3`.
 
-Beside the time that passes stands that of the processor, which other work on the machine changes less.
+Beside the time that passes stands that of the processor, which other work on the machine changes less. Stages follow one
+another here, as where memory is low, so that each is timed apart; otherwise they overlap (`benchmarks/bundled.py`).
 """
 
 from __future__ import annotations
@@ -134,11 +135,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, host.use(host.Host(low_memory=True)):
         source = options.source or portrait(Path(folder))
         arguments = (source, options.driver, options.frames, options.pack, Path(folder))
         rounds = [timed(*arguments) for _ in range(options.rounds)]
-    device = host.current().device
+    device = host.Host().device
     print(f"{rounds[0][1]} frames, {options.threads} threads, {device}, torch {torch.__version__}\n")
     print("| stage | s per frame | range | processor, s per frame | |\n| --- | ---: | ---: | ---: | --- |")
     for stage, what in {**STAGES, "all": ""}.items():
