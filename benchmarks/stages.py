@@ -1,7 +1,7 @@
 """Seconds per frame of each stage with the bundled pack: `python benchmarks/stages.py --threads 2 --rounds 3`.
 
-Beside the time that passes stands that of the processor, which other work on the machine changes less. Stages follow one
-another here, as where memory is low, so that each is timed apart; otherwise they overlap (`benchmarks/bundled.py`).
+Beside the time that passes stands that of the processor, which other work on the machine changes less. Stages follow
+one another here, as where memory is low, so that each is timed apart; otherwise they overlap (`benchmarks/bundled.py`).
 """
 
 from __future__ import annotations
