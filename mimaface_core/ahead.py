@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
 from contextvars import copy_context
 from queue import Full, Queue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TypeVar
 
 import torch
@@ -19,6 +19,7 @@ import torch
 T = TypeVar("T")
 Made = TypeVar("Made")
 
+_setting = Lock()
 _PATIENCE = 0.1  # seconds after which a waiting thread looks whether its work is still wanted
 
 
@@ -27,11 +28,12 @@ def compute_with(threads: int) -> None:
 
     Their number belongs to the thread that sets it; for threads that start later the usual one is put back.
     """
-    usual = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    putting_back = Thread(target=torch.set_num_threads, args=(usual,))
-    putting_back.start()
-    putting_back.join()
+    with _setting:  # or a thread that starts meanwhile takes what another has set for the usual number
+        usual = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        putting_back = Thread(target=torch.set_num_threads, args=(usual,))
+        putting_back.start()
+        putting_back.join()
 
 
 def ahead(items: Iterable[T], most: int, threads: int | None = None) -> Generator[T, None, None]:
@@ -116,11 +118,12 @@ def side_by_side(work: Callable[[T], Made], items: Iterable[T], threads: int) ->
 
 
 def _as_here(threads: int | None = None) -> Callable[[], AbstractContextManager[object]]:
-    """Contexts in which another thread has this one's modes, as ComfyUI's nodes run in inference mode.
+    """Contexts in which another thread has this one's modes (ComfyUI's nodes run in inference mode) and GPU.
 
     threads: of PyTorch, as many as usual when None.
     """
     inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    gpu = torch.cuda.current_device() if torch.cuda.is_initialized() else None
 
     def enter() -> ExitStack:
         if threads is not None:
@@ -128,6 +131,8 @@ def _as_here(threads: int | None = None) -> Callable[[], AbstractContextManager[
         modes = ExitStack()
         modes.enter_context(torch.inference_mode(inference))
         modes.enter_context(torch.set_grad_enabled(grad))
+        if gpu is not None:
+            modes.enter_context(torch.cuda.device(gpu))
         return modes
 
     return enter

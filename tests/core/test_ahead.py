@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 import torch
 
-from mimaface.mimaface_core.ahead import ahead, side_by_side
+from mimaface.mimaface_core.ahead import ahead, compute_with, side_by_side
 
 
 def running():
@@ -101,6 +101,23 @@ def test_a_thread_computes_with_as_many_threads_as_it_is_told():
     usual = torch.get_num_threads()
     assert list(ahead((torch.get_num_threads() for _ in range(2)), 1, usual + 1)) == [usual + 1] * 2
     assert torch.get_num_threads() == usual == threads_of_a_new_thread()
+
+
+def test_many_threads_that_are_told_at_once_leave_the_usual_number():
+    usual = torch.get_num_threads()
+    for _ in range(20):
+        together = threading.Barrier(8)
+
+        def told(together=together):
+            together.wait()
+            compute_with(1)
+
+        threads = [threading.Thread(target=told) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert torch.get_num_threads() == usual == threads_of_a_new_thread()
 
 
 @pytest.mark.parametrize("where", ["work", "item"])
