@@ -148,7 +148,7 @@ def _clips(
     with ExitStack() as threads:
 
         def apart(items: Iterator[T]) -> Iterator[T]:
-            if not (several and parts.latents.light) or host.current().low_memory:
+            if not several or _threads(parts.latents) == 1:
                 return items
             return threads.enter_context(closing(ahead(items, 1, max(1, torch.get_num_threads() // 2))))
 
