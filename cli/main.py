@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import os
 import sys
 
@@ -11,6 +13,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from . import batch, compare, demo, detect, evaluate, live, pack, run, serve, sign, train
 from .exit_status import exit_status
+
+M_ARENA_MAX = -8  # of glibc's mallopt
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
     pack.add(commands)
     demo.add(commands)
     options = parser.parse_args(arguments)
+    _share_one_heap()
     return exit_status(options.work, options)
+
+
+def _share_one_heap() -> None:
+    """Have threads take memory from one heap on Linux; otherwise each has its own, and keeps what it once took."""
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 1)
 
 
 if __name__ == "__main__":
