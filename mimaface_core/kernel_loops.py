@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,14 @@ _A = np.float32(-0.75)  # of the cubic convolution, as in PyTorch
 
 
 def _compiled(**options: Any) -> Callable[..., Any]:
-    """Compiles a loop when it is first called, and keeps it on disk where a folder for that can be written."""
+    """Compiles a loop when it is first called, and keeps it on disk where a folder for that can be written.
+
+    numba keeps it under its last names alone, but can read it in a package of the same name only; ComfyUI gives this
+    one another than `mimaface`, in the same folder.
+    """
 
     def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+        loop.__qualname__ += f"_{zlib.crc32(__name__.encode()):08x}"
         try:
             return numba.njit(loop, nogil=True, cache=True, error_model="numpy", **options)
         except RuntimeError:  # no folder for numba's cache

@@ -1,7 +1,12 @@
 """The compiled loops draw what PyTorch draws."""
 
+import shutil
+import subprocess
+import sys
+
 import pytest
 import torch
+from support.checkout import ROOT
 
 from mimaface.mimaface_core import kernels, lookup, tensors
 from mimaface.mimaface_core.lookup import Lookup, sample
@@ -115,3 +120,18 @@ def test_images_are_blurred_alike(plainly, height, width, threads):
     assert torch.allclose(fast, plainly(lambda: blur(images, 2.2)).transpose(0, 1), atol=1e-5)
     assert blur(images[:0], 2.2).shape == images[:0].shape
     assert blur(images.requires_grad_(), 2.2).requires_grad
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a link needs rights")
+def test_loops_that_a_package_of_another_name_has_compiled_do_not_disturb(tmp_path):
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "mimaface_core", tree / "mimaface_core", ignore=shutil.ignore_patterns("__pycache__"))
+    (tree / "__init__.py").touch()
+    for name in ("one", "another"):
+        (tmp_path / f"of {name}").mkdir()
+        (tmp_path / f"of {name}" / name).symlink_to(tree, target_is_directory=True)
+        blurred = f"from {name}.mimaface_core.tensors import blur; print(blur(torch.ones(1, 1, 9, 9), 1.0).mean())"
+        command = [sys.executable, "-c", "import torch; " + blurred]
+        done = subprocess.run(command, check=False, cwd=tmp_path / f"of {name}", capture_output=True, text=True)
+        assert done.stdout.strip() == "tensor(1.)", done.stderr
+    assert list(tree.rglob("kernel_loops.blur*.nbi")), "loops are kept on disk"
