@@ -8,7 +8,7 @@ from torch import Tensor
 
 LEAST_FREEDOM = 0.02  # of a render's fourth channel: with less, a usual change is a sixth of an 8-bit level
 MARGIN = 3  # latents around it that are computed, too: networks see a little beyond
-START, END = 4, 2  # latents: the grids on which the area begins and ends, near those of the U-Net's lower levels
+START, END = 8, 2  # latents: the area begins at the grid of the U-Net's lowest level, and ends near one of its higher
 SMALLEST = 16  # latents to a side
 
 

@@ -24,9 +24,9 @@ def test_the_area_holds_all_that_is_free():
     freedom = torch.zeros(2, 512, 512)
     freedom[0, 200:260, 150], freedom[1, 300, 310] = 1, 0.5
     area = free_area(freedom, (64, 64))
-    assert (area.rows, area.columns) == (slice(20, 42), slice(12, 42))
+    assert (area.rows, area.columns) == (slice(16, 42), slice(8, 42))
     assert area.cut(freedom, 8).sum() == freedom.sum()
-    assert torch.equal(area.placed(area.cut(torch.ones(1, 64, 64))).nonzero()[0], torch.tensor([0, 20, 12]))
+    assert torch.equal(area.placed(area.cut(torch.ones(1, 64, 64))).nonzero()[0], torch.tensor([0, 16, 8]))
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (511, 511), None])
