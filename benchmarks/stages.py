@@ -139,7 +139,7 @@ def main() -> None:
         source = options.source or portrait(Path(folder))
         arguments = (source, options.driver, options.frames, options.pack, Path(folder))
         rounds = [timed(*arguments) for _ in range(options.rounds)]
-    device = host.Host().device
+    device = host.current().device
     print(f"{rounds[0][1]} frames, {options.threads} threads, {device}, torch {torch.__version__}\n")
     print("| stage | s per frame | range | processor, s per frame | |\n| --- | ---: | ---: | ---: | --- |")
     for stage, what in {**STAGES, "all": ""}.items():

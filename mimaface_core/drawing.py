@@ -79,10 +79,9 @@ def render(
             "The motion is not retargeted to this source and is drawn with the driver's own head; retarget it."
         )
     device = host.current().device if host.current().device.type == "cuda" else torch.device("cpu")
-    draw, threads = (
-        _renderer(pack, source, mode, device),
-        1 if device.type == "cuda" else host.current().drawing_threads,
-    )
+    draw = _renderer(pack, source, mode, device)
+    alone = device.type == "cuda" or motion.count <= RENDER_BATCH  # then all of PyTorch's threads draw together
+    threads = 1 if alone else host.current().drawing_threads
     skipped = start % RENDER_BATCH  # the same frames are drawn together wherever it starts
     with closing(side_by_side(draw, batches(motion, RENDER_BATCH, start - skipped), threads)) as drawn:
         for frames in drawn:

@@ -137,7 +137,10 @@ def _clips(
     previews: bool,
     kept: ClipKeeper | None,
 ) -> Generator[Tensor, None, None]:
-    """Three things at once where frames are light work for a CPU: a clip is decoded, the next denoised, one encoded."""
+    """Three things at once where frames are light work for a CPU: a clip is decoded, the next denoised, one encoded.
+
+    A single clip has nothing beside it, and takes all of PyTorch's threads.
+    """
     state = None if kept is None else kept.state
     if kept is not None and state is not None:
         yield from kept.drawn()
@@ -145,12 +148,12 @@ def _clips(
             progress.update(state.clips * settings.steps)
     begun = 0 if state is None else new_frames(state.clips, total, settings)[0]
     several = total is None or total - begun > settings.frames
-    with ExitStack() as threads:
+    with ExitStack() as running:
 
         def apart(items: Iterator[T]) -> Iterator[T]:
             if not several or _threads(parts.latents) == 1:
                 return items
-            return threads.enter_context(closing(ahead(items, 1, max(1, torch.get_num_threads() // 2))))
+            return running.enter_context(closing(ahead(items, 1, max(1, torch.get_num_threads() // 2))))
 
         coded = apart(_encoded(parts.latents, renders, total, settings, state))
         for clip in apart(_denoised(parts, coded, context, total, settings, progress, previews, state)):

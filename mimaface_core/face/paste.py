@@ -138,7 +138,10 @@ class Paster:
         return frame[:3].flatten(1).index_select(1, self._seam)
 
     def _placed(self, crop: Tensor, where: Tensor | None = None) -> Tensor:
-        """A crop [C, S, S] in 0–1, sampled in the rectangle of the image that it covers, [C, h, w]; 0 elsewhere."""
+        """A crop [C, S, S] in 0–1, sampled in the rectangle of the image that it covers, [C, h, w].
+
+        where: bool [h, w], pixels that are sampled, the others are 0; all when None.
+        """
         places = self._places
         if self._shrink > MIN_SHRINK:
             size = max(1, round(crop.shape[-1] / self._shrink))

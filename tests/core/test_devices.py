@@ -1,5 +1,6 @@
 """On a GPU: what is drawn there equals what the CPU draws, and no tensor of one device meets one of the other."""
 
+import threading
 from fractions import Fraction
 
 import pytest
@@ -9,7 +10,7 @@ from support.pretend_gpu import OnGpu, pretend_gpu
 from support.tiny_implicit import motion_of, source_of, write_tiny_implicit
 from support.tiny_pack import randn, write_tiny_pack
 
-from mimaface.mimaface_core import host
+from mimaface.mimaface_core import drawing, host
 from mimaface.mimaface_core.diffusion.tiny import TinyCoder
 from mimaface.mimaface_core.drawing import animate, paste_back, render, write_video
 from mimaface.mimaface_core.face.crop import plane_alignment
@@ -90,6 +91,24 @@ def test_renders_are_drawn_on_the_gpu(person, tmp_path, mode):
         drawn = list(render(pack, *person, mode))
         assert all(isinstance(frame, OnGpu) for frame in drawn)
         assert torch.allclose(torch.stack(drawn).cpu(), expected, atol=1e-5)
+
+
+def test_a_few_frames_are_drawn_by_all_of_pytorchs_threads_and_many_beside_each_other(person, tmp_path, monkeypatch):
+    (source, motion), seen, before = person, [], torch.get_num_threads()
+
+    def draw(part):
+        seen.append((threading.current_thread().name.startswith("mimaface-beside"), torch.get_num_threads()))
+        return torch.zeros(len(part), 4, 8, 8)
+
+    monkeypatch.setattr(drawing, "_renderer", lambda *_: draw)
+    torch.set_num_threads(2)
+    try:
+        for count, expected in ((4, [(False, 2)]), (5, [(True, 1)] * 2)):
+            seen.clear()
+            assert len(list(render(write_tiny_pack(tmp_path), source, motion[:count]))) == count
+            assert seen == expected
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_photograph_is_animated_on_the_gpu(person, tmp_path, monkeypatch):
