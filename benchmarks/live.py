@@ -24,6 +24,7 @@ from mimaface.mimaface_core.packs.find import open_pack
 
 PORTRAIT = Path(__file__).parents[1] / "assets" / "portrait.jpg"
 TARGET = 250  # ms from frame to picture
+RENDERS = ":renders"  # behind a pack's name: without diffusion
 WARM_UP = 20  # frames, by which the driver is known
 
 
@@ -53,7 +54,7 @@ async def measured(server: LiveServer, count: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--packs", nargs="+", default=["bundled-implicit", "bundled"])
+    parser.add_argument("--packs", nargs="+", default=["bundled-implicit", "bundled", f"bundled{RENDERS}"])
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", type=Path)
@@ -64,8 +65,8 @@ def main() -> None:
     print("| pack | frame to picture, median | 95 of 100 | pictures a second | CPU time of one |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for each in options.packs:
-        pack = open_pack(each)
-        server = LiveServer(pack, live_source(pack, PORTRAIT), str(DRIVER))
+        pack = open_pack(each.removesuffix(RENDERS))
+        server = LiveServer(pack, live_source(pack, PORTRAIT), str(DRIVER), diffuse=not each.endswith(RENDERS))
         row = rows[each] = asyncio.run(measured(server, options.frames))
         print(
             f"| {each} | {row['median']:.0f} ms | {row['95 of 100']:.0f} ms | {row['a second']:.1f}"

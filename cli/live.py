@@ -21,6 +21,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("source", type=Path, metavar="PHOTOGRAPH", help="who is to move; the page takes others, too")
     parser.add_argument("--feed", metavar="ADDRESS", help="begin with a feed (RTSP, RTMP, HTTP) or a video file")
     parser.add_argument("--pack", default="bundled-implicit", metavar="NAME", help="a pack of either kind")
+    parser.add_argument(
+        "--without-diffusion",
+        action="store_true",
+        help="of a pack with a face model, show the renders that condition diffusion: at once, with harder outlines",
+    )
     parser.add_argument("--port", type=int, default=8190, metavar="N", help="of the page (8190)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (0: all)")
     parser.set_defaults(work=work)
@@ -49,7 +54,7 @@ def work(options: argparse.Namespace) -> int:
         check_feed(options.feed)
     request_consent()
     pack = open_pack(options.pack)
-    server = LiveServer(pack, live_source(pack, options.source), options.feed)
+    server = LiveServer(pack, live_source(pack, options.source), options.feed, diffuse=not options.without_diffusion)
     TerminalHost().say(f"Open http://127.0.0.1:{options.port} in a browser; Ctrl-C ends.")
     try:
         web.run_app(server.application(), host="127.0.0.1", port=options.port, print=None, shutdown_timeout=SHUTDOWN)

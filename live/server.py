@@ -46,10 +46,11 @@ class LiveServer:
         pack: a pack of either kind.
         source: the first photograph, see `live.live_source`.
         feed: a video file or an address that the page begins with.
+        diffuse: see `live.LiveClips`.
     """
 
-    def __init__(self, pack: AnyPack, source: AnySource, feed: str | None = None) -> None:
-        self.pack, self.source, self.feed = pack, source, feed
+    def __init__(self, pack: AnyPack, source: AnySource, feed: str | None = None, *, diffuse: bool = True) -> None:
+        self.pack, self.source, self.feed, self._diffuse = pack, source, feed, diffuse
         self._busy = asyncio.Lock()
         self._open: set[web.WebSocketResponse] = set()
         self._whip: Whip
@@ -128,7 +129,7 @@ class LiveServer:
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=text.encode())
             return socket
         self._open.add(socket)
-        shown, feed = _Shown(self.pack), Feed()
+        shown, feed = _Shown(self.pack, self._diffuse), Feed()
         try:
             async for message in socket:
                 if message.type == WSMsgType.BINARY:
@@ -192,8 +193,8 @@ class LiveServer:
 class _Shown:
     """What one connection shows; `number` is that of the feed's last frame."""
 
-    def __init__(self, pack: AnyPack) -> None:
-        self._pack, self._watermark = pack, own_watermark()
+    def __init__(self, pack: AnyPack, diffuse: bool) -> None:
+        self._pack, self._diffuse, self._watermark = pack, diffuse, own_watermark()
         self._source: AnySource | None = None
         self._driver: LiveDriver | LiveClips | None = None
         self.number = 0
@@ -212,7 +213,7 @@ class _Shown:
         """The next frame as a marked JPEG, of a driver's frame; and whether the face was found."""
         self.number = arrived.number
         if source is not self._source or self._driver is None:
-            self._source, self._driver = source, live_driver(self._pack, source)
+            self._source, self._driver = source, live_driver(self._pack, source, diffuse=self._diffuse)
         drawn = self._driver.add(arrived.pixels())
         return _as_jpeg(drawn, self._watermark), self._driver.found
 

@@ -188,7 +188,10 @@ def live_source(pack: ModelPack | ImplicitPack, image: str | Path | Tensor) -> S
 
 
 def live_driver(
-    pack: ModelPack | ImplicitPack, source: SourceFace | ImplicitSource, tracker: FaceTracker | str = "auto"
+    pack: ModelPack | ImplicitPack,
+    source: SourceFace | ImplicitSource,
+    tracker: FaceTracker | str = "auto",
+    diffuse: bool = True,
 ) -> LiveDriver | LiveClips:
     """The object that moves a photograph frame by frame with a pack of either kind.
 
@@ -196,10 +199,11 @@ def live_driver(
         pack: a model pack.
         source: the person, measured or encoded by that pack.
         tracker: finds the driver's face.
+        diffuse: see `LiveClips`; a pack for implicit motion diffuses no image.
 
     Raises:
         InputError: a source of the other kind.
     """
     if isinstance(pack, ImplicitPack):
         return LiveDriver(pack, source, tracker=tracker)  # type: ignore[arg-type]  # checked there
-    return LiveClips(pack, source, tracker=tracker)  # type: ignore[arg-type]  # checked there
+    return LiveClips(pack, source, diffuse=diffuse, tracker=tracker)  # type: ignore[arg-type]  # checked there

@@ -25,7 +25,7 @@ from .streams import frames_of
 
 MOST_STREAMS = 4  # that are kept between runs
 
-_Key = tuple[str, ...]  # node, source, tracker, and what tells the pack's weights from others
+_Key = tuple[str, ...]  # node, source, tracker, whether it diffuses, and what tells the pack's weights from others
 
 
 class Stream(Node):
@@ -59,6 +59,13 @@ class Stream(Node):
                     " Turn it on for one run, with a calm face that looks into the camera.",
                 ),
                 tracker_input(),
+                io.Boolean.Input(
+                    "diffuse",
+                    default=True,
+                    optional=True,
+                    tooltip="Off: of a pack with a face model, the renders that condition diffusion are shown, which"
+                    " come at once.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="frames", tooltip="As many frames of the animated face crop."),
@@ -79,8 +86,9 @@ class Stream(Node):
         driver: Tensor,
         reset: bool,
         tracker: str = TRACKERS[0],
+        diffuse: bool = True,
     ) -> io.NodeOutput:
-        stream = kept_stream(str(cls.hidden.unique_id), pack, source, tracker)
+        stream = kept_stream(str(cls.hidden.unique_id), pack, source, tracker, diffuse)
         if reset:
             stream.rest()
         frames = frames_of(driver)
@@ -97,16 +105,18 @@ class Stream(Node):
 _kept: OrderedDict[_Key, LiveDriver | LiveClips] = OrderedDict()
 
 
-def kept_stream(node: str, pack: AnyPack, source: SourceFace | EncodedSource, tracker: str) -> LiveDriver | LiveClips:
-    """What a node has kept of an equal pack, source and tracker, or a new stream; the last MOST_STREAMS are kept.
+def kept_stream(
+    node: str, pack: AnyPack, source: SourceFace | EncodedSource, tracker: str, diffuse: bool = True
+) -> LiveDriver | LiveClips:
+    """What a node has kept of equal inputs, or a new stream; the last MOST_STREAMS are kept.
 
     Raises:
         InputError: a source of another kind than the pack's.
     """
     likeness = hashlib.sha256(source.crop.cpu().numpy().tobytes()).hexdigest()
     weights = pack.stamps if isinstance(pack, ModelPack) else [str(pack.folder)]
-    key = (node, likeness, tracker, *weights)
-    stream = _kept.pop(key, None) or live_driver(pack, source, tracker)
+    key = (node, likeness, tracker, str(diffuse), *weights)
+    stream = _kept.pop(key, None) or live_driver(pack, source, tracker, diffuse)
     _kept[key] = stream
     while len(_kept) > MOST_STREAMS:
         _kept.popitem(last=False)

@@ -18,13 +18,16 @@ from aiohttp import ClientConnectionError, ClientSession, WSMsgType, web
 from PIL import Image
 from support.machine import slower
 from support.page import CHROMIUM, FOLDER, NEEDED
-from support.scenes import moved, needs_faces, nodding, noise
+from support.scenes import moved, needs_faces, nodding, noise, portrait_source
 from support.tiny_implicit import source_of, write_tiny_implicit
+from support.tiny_pack import write_tiny_pack
 
 from mimaface import cli
 from mimaface.live import server as module
 from mimaface.live.server import LiveServer
+from mimaface.mimaface_core import live
 from mimaface.mimaface_core.implicit_pipeline import encode_implicit, load_implicit
+from mimaface.mimaface_core.packs import find
 
 ASSETS = Path(__file__).parents[2] / "assets"
 
@@ -40,12 +43,12 @@ def pixels(data):
 
 
 @contextmanager
-def serving(pack, source):
+def serving(pack, source, **options):
     """A server in a thread; its address."""
     loop, started, address = asyncio.new_event_loop(), threading.Event(), []
 
     async def start():
-        runner = web.AppRunner(LiveServer(pack, source).application())
+        runner = web.AppRunner(LiveServer(pack, source, **options).application())
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -192,6 +195,29 @@ def test_a_page_that_is_closed_while_its_frame_is_drawn_is_no_error(tiny, monkey
     with serving(*tiny) as address:
         asyncio.run(work(address))
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@needs_faces
+def test_without_diffusion_each_frame_is_drawn_at_once(tmp_path):
+    frames = [jpeg(moved(angle, 1, (0, 0))) for angle in (0, 8)]
+    pack = write_tiny_pack(tmp_path)
+    shown = {}
+    for diffuse in (True, False):
+        with serving(pack, portrait_source(), diffuse=diffuse) as address:
+            shown[diffuse] = [pixels(data) for _, data in talk(address, frames)]
+            still = pixels(ask(address, "/source")[1])
+    assert np.abs(shown[True][1] - still).mean() < 2 < np.abs(shown[False][1] - still).mean()
+
+
+def test_the_command_asks_for_frames_without_diffusion(tiny, monkeypatch):
+    asked = []
+    monkeypatch.setattr(find, "open_pack", lambda _: tiny[0])
+    monkeypatch.setattr(live, "live_source", lambda *_: tiny[1])
+    monkeypatch.setattr(module, "LiveServer", lambda *_, diffuse: asked.append(diffuse) or LiveServer(*tiny))
+    monkeypatch.setattr(web, "run_app", lambda *_, **__: None)
+    for options in ([], ["--without-diffusion"]):
+        assert cli.main.main(["live", "a.jpg", *options]) == 0
+    assert asked == [True, False]
 
 
 def test_a_port_that_is_none_is_refused(capsys):

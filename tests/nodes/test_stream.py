@@ -68,6 +68,12 @@ def test_a_pack_with_another_autoencoder_is_another_stream(tmp_path):
     assert kept_stream("1", adapted, portrait_source(), "bundled") is not kept
 
 
+def test_without_diffusion_is_another_stream_which_waits_for_no_frame(tmp_path):
+    pack = write_tiny_pack(tmp_path)
+    by_clips, at_once = (kept_stream("1", pack, portrait_source(), "bundled", diffuse) for diffuse in (True, False))
+    assert by_clips.latency > 0 == at_once.latency
+
+
 def test_no_image_and_a_source_of_another_pack_are_refused(tmp_path, pack, source):
     with pytest.raises(InputError, match="driver has no image"):
         run(pack, source)
