@@ -120,6 +120,17 @@ class VideoConfig(LoopConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistillConfig(LoopConfig):
+    """Stage `distill`, see `models.distillation`."""
+
+    batch: int
+    crop: int  # side in latents
+    guidance: float  # of the teacher; 1 is none
+    sampled: int  # steps of the pack that samples with it
+    checkpointing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpeechConfig:
     """Stage `speech`: the synthetic speech."""
 
@@ -209,6 +220,7 @@ class TrainingConfig:
     video: VideoConfig
     pack: PackConfig
     precision: Precision = "fp32"
+    distill: DistillConfig | None = None
     speech: SpeechConfig | None = None
     voice: VoiceConfig | None = None
     start: StartConfig | None = None

@@ -6,16 +6,19 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import InputError
 from .config import TrainingConfig, VoiceConfig, load_config
 from .engine.checkpoint import load_averaged
 from .engine.record import recorded
+from .models.distillation import few_steps
 from .models.image_video import trained_image
 from .models.networks import unet_entry
 from .models.vae import load_vae
 from .models.voice import build_net
+
+Section = TypeVar("Section")
 
 
 def manifest_of(config: TrainingConfig, scale: float) -> dict[str, Any]:
@@ -51,6 +54,8 @@ def manifest_of(config: TrainingConfig, scale: float) -> dict[str, Any]:
 def write_trained(config: TrainingConfig, out: Path) -> Path:
     """Write the pack from the averaged weights, with the voice network if it was trained.
 
+    Where stage `distill` was run, `out`/pack-few-steps is another one, whose U-Net samples in few steps.
+
     Args:
         config: of the training.
         out: folder of the checkpoints.
@@ -68,12 +73,25 @@ def write_trained(config: TrainingConfig, out: Path) -> Path:
     networks, scale, _ = trained_image(config, out)
     load_averaged(out / "video.safetensors", {"unet": networks.unet})
     vae = load_vae(config.vae, config.pretrained.vae, config.shared(out))
-    write_pack(out / "pack", manifest_of(config, scale), {**networks.modules(), "vae": vae})
+    packs, manifest = [out / "pack"], manifest_of(config, scale)
+    write_pack(packs[0], manifest, {**networks.modules(), "vae": vae})
+    if (out / "distill.safetensors").is_file():
+        sampling = few_steps(_section(config.distill, "distill", out))
+        load_averaged(out / "distill.safetensors", {"unet": networks.unet})
+        packs.append(out / "pack-few-steps")
+        manifest |= {"name": f"{config.pack.name}-few-steps", "sampling": asdict(sampling)}
+        write_pack(packs[1], manifest, {**networks.modules(), "vae": vae})
     if (out / "voice.safetensors").is_file():
-        if config.voice is None:
-            raise InputError(f"{out} holds a trained voice, but the configuration lacks the section 'voice'; add it.")
-        write_audio(config.voice, out, out / "pack")
+        for pack in packs:
+            write_audio(_section(config.voice, "voice", out), out, pack)
     return out / "pack"
+
+
+def _section(settings: Section | None, name: str, out: Path) -> Section:
+    """A section of the configuration whose stage was run. Raises InputError where the section is missing."""
+    if settings is None:
+        raise InputError(f"{out} holds {name}.safetensors, but the configuration lacks the section '{name}'; add it.")
+    return settings
 
 
 def write_audio(settings: VoiceConfig, out: Path, pack: Path) -> None:

@@ -56,6 +56,12 @@ def _video(run: StageRun[TrainingConfig]) -> None:
     train_video(run.config, run.data, run.out)
 
 
+def _distill(run: StageRun[TrainingConfig]) -> None:
+    from .models.distillation import train_distill
+
+    train_distill(run.config, run.data, run.out)
+
+
 def _speech(run: StageRun[TrainingConfig]) -> None:
     from .speech.corpus import make_corpus
 
@@ -91,9 +97,10 @@ STAGES = {
     "vae": Stage("train the small autoencoder", _vae),
     "image": Stage("train U-Net and appearance encoder on single frames", _image),
     "video": Stage("train the motion modules on clips", _video),
+    "distill": Stage("teach the U-Net to sample in few steps", _distill),
     "speech": Stage("make the synthetic speech (needs espeak-ng)", _speech),
     "voice": Stage("train the voice network", _voice),
-    "pack": Stage("write the pack from what was trained", _pack),
+    "pack": Stage("write the pack from what was trained, and the one that samples in few steps", _pack),
 }
 SHARED = ("data", "speech")  # stages that several processes may share; they need no pretrained weights
 

@@ -56,7 +56,7 @@ def test_the_vision_encoder_and_the_autoencoder_are_the_released_ones():
 
     config = load_config("full")
     assert config.appearance.vision == CLIP_L and config.vae.config == CONFIG
-    assert stages_of(config) == ["data", "image", "video", "pack"]
+    assert stages_of(config) == ["data", "image", "video", "distill", "pack"]
     with pytest.raises(InputError, match="nothing for the stage 'vae'; it has data, image"):
         run_stage("vae", config, None, None)
 
@@ -91,7 +91,7 @@ def small(tmp_path_factory):
     config["latents"] |= {"size": 64, "held": 1, "frames": 2, "views": 1}
     config["sampling"]["steps"] = 2
     config["data"]["frames"] = 4
-    for stage in ("image", "video"):
+    for stage in ("image", "video", "distill"):
         config[stage] |= {"batch": 2, "accumulate": 2, "steps": 1}
     config["identity"] |= {"bank": 8, "pictures": 1}
     return parse_config(config, "small.json"), modules
@@ -113,8 +113,10 @@ def test_pretrained_weights_are_carried_over_exactly(small):
 
 def test_it_trains_and_becomes_a_pack(small, tiny_people, tmp_path):
     config, _ = small
-    for stage in ("image", "video", "pack"):
+    for stage in ("image", "video", "distill", "pack"):
         run_stage(stage, config, tiny_people, tmp_path)
+    few = ModelPack.load(tmp_path / "pack-few-steps")
+    assert few.sampling == {"scheduler": "lcm", "steps": 4, "guidance": 1.0}
     pack = ModelPack.load(tmp_path / "pack")
     assert set(pack.verify()) == {"vae", "appearance", "unet"}
     assert pack.latents.target == "picture" and pack.scheduler["prediction_type"] == "epsilon"

@@ -36,7 +36,7 @@ def trained(tmp_path_factory, tiny_people):
     """All stages of a pack that does not speak, at the tiny size."""
     folder, config = tmp_path_factory.mktemp("training"), load_config("tiny")
     (folder / "data").symlink_to(tiny_people)
-    for stage in ("vae", "image", "video", "pack"):
+    for stage in ("vae", "image", "video", "distill", "pack"):
         run_stage(stage, config, folder / "data", folder / "out")
     return folder, config
 
@@ -97,6 +97,18 @@ def test_the_video_stage_trains_motion_modules_and_input_layer_only(trained):
     assert not any("appearance" in key for key in video)
 
 
+def test_the_distilled_pack_differs_by_its_u_net_and_samples_in_few_steps(trained):
+    folder, config = trained
+    whole, few = (ModelPack.load(folder / "out" / name) for name in ("pack", "pack-few-steps"))
+    assert few.sampling == {"scheduler": "lcm", "steps": config.distill.sampled, "guidance": 1.0} != whole.sampling
+    assert few.manifest.name == "tiny-few-steps" and set(few.verify()) == set(whole.verify())
+    assert torch.equal(few.vae.encoder.layers[0].weight, whole.vae.encoder.layers[0].weight)
+    before, now = (pack.unet.state_dict() for pack in (whole, few))
+    learned = [key for key in before if not torch.equal(before[key], now[key])]
+    for part in ("conv_in", "conv_out", "resnets", "motion_modules"):
+        assert any(part in key for key in learned), part
+
+
 def test_losses_are_logged_and_plotted(trained):
     folder, _ = trained
     log = log_of(folder / "out", "image")
@@ -106,7 +118,7 @@ def test_losses_are_logged_and_plotted(trained):
         and log[-1]["step"] == 20
         and log[0]["identity"] > 0
     )
-    for stage, step in (("image", 20), ("video", 6)):
+    for stage, step in (("image", 20), ("video", 6), ("distill", 6)):
         # source, render, sampled frame and truth of the held-out person
         assert Image.open(folder / "out" / "samples" / f"{stage}-{step:06d}.jpg").size == (4 * 192, 192)
         assert Image.open(folder / "out" / f"{stage}-loss.png").width > 300

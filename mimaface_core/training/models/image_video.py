@@ -173,14 +173,14 @@ def train_image(config: TrainingConfig, data: Path, out: Path) -> None:
     if settings.checkpointing:
         networks.unet.enable_gradient_checkpointing()
     model = ImageModel(config, networks, latents.residual_scale())
-    depends = {**_sections(config), "identity": config.identity, "autoencoder": key}
+    depends = {**sections(config), "identity": config.identity, "autoencoder": key}
     saved = ("unet", "appearance", "identity", "scale")
     trainer = Trainer("image", out, model, saved, settings, config.precision, depends)
     latents = latents.near(trainer.accelerator.device)
 
     def draw(generator: torch.Generator) -> Batch:
         rows = latents.rows[torch.randint(len(latents.rows), (settings.batch,), generator=generator)]
-        frame = cropped(latents.frames(rows), _window(latents, settings.crops, generator))
+        frame = cropped(latents.frames(rows), random_window(latents, settings.crops, generator))
         first = rows[: config.identity.pictures, 0]
         return {
             **frame,
@@ -216,17 +216,12 @@ def train_video(config: TrainingConfig, data: Path, out: Path) -> None:
     if settings.checkpointing:
         networks.unet.enable_gradient_checkpointing()
     model = VideoModel(config, networks, scale)
-    depends = {**_sections(config), "autoencoder": key, "image": {"step": step}}
+    depends = {**sections(config), "autoencoder": key, "image": {"step": step}}
     trainer = Trainer("video", out, model, ("unet",), settings, config.precision, depends)
     latents = latents.near(trainer.accelerator.device)
 
     def draw(generator: torch.Generator) -> Batch:
-        chosen = latents.clips[torch.randint(len(latents.clips), (settings.batch,), generator=generator)]
-        window = _window(latents, (settings.crop,), generator)
-        starts = [
-            int(torch.randint(len(latents.samples[i]["motion"]) - frames + 1, (), generator=generator)) for i in chosen
-        ]
-        clip = cropped(latents.clip(chosen, torch.tensor(starts), frames), window)
+        chosen, clip = random_clips(latents, settings.batch, settings.crop, frames, generator)
         shape = rearrange(clip["render"], "b f c h w -> b c f h w").shape
         known = draw_known(len(chosen), frames, generator)
         return {
@@ -254,7 +249,19 @@ def trained_image(config: TrainingConfig, out: Path) -> tuple[Networks, float, i
     return networks, float(tensors["weights/scale"]), int(metadata["step"])
 
 
-def _window(latents: Latents, crops: tuple[int, ...], generator: torch.Generator) -> tuple[slice, slice]:
+def random_clips(
+    latents: Latents, batch: int, crop: int, frames: int, generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Random clips of so many frames, cut to one square of `crop` latents: samples [batch], and their tensors."""
+    chosen = latents.clips[torch.randint(len(latents.clips), (batch,), generator=generator)]
+    window = random_window(latents, (crop,), generator)
+    starts = [
+        int(torch.randint(len(latents.samples[i]["motion"]) - frames + 1, (), generator=generator)) for i in chosen
+    ]
+    return chosen, cropped(latents.clip(chosen, torch.tensor(starts), frames), window)
+
+
+def random_window(latents: Latents, crops: tuple[int, ...], generator: torch.Generator) -> tuple[slice, slice]:
     """A random square of the latents, its side drawn from `crops`."""
     side = latents.samples[0]["render"].shape[-1]
     crop = min(crops[int(torch.randint(len(crops), (), generator=generator))], side)
@@ -267,6 +274,6 @@ def cropped(tensors: dict[str, Tensor], window: tuple[slice, slice]) -> dict[str
     return {name: x if name == "motion" else x[(..., *window)] for name, x in tensors.items()}
 
 
-def _sections(config: TrainingConfig) -> dict[str, object]:
+def sections(config: TrainingConfig) -> dict[str, object]:
     """The sections that a checkpoint depends on, those that the configuration has."""
     return {name: getattr(config, name) for name in SECTIONS if getattr(config, name) is not None}

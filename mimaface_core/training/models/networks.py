@@ -217,13 +217,46 @@ class ForwardDiffusion(nn.Module):
         Returns:
             noisy latents and prediction target like `clean`, and weights [B].
         """
-        alpha = self.alphas[time].view(-1, *[1] * (clean.ndim - 1))
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        signal, share = self._shares(time, clean.ndim)
+        noisy = signal * clean + share * noise
         # ours: diffusers' compute_snr squares √ᾱ/√(1 − ᾱ), which rounds otherwise (3e-7) and takes 25 µs instead of 9
         snr = self.alphas[time] / (1 - self.alphas[time])
         weight = (snr + SNR_OFFSET).clamp(max=MAX_SNR_WEIGHT)
         if self.prediction_type == "epsilon":
             return noisy, noise, snr.clamp(max=MAX_SNR_WEIGHT) / snr
         if self.prediction_type == "v_prediction":
-            return noisy, alpha.sqrt() * noise - (1 - alpha).sqrt() * clean, weight / (snr + 1)
+            return noisy, signal * noise - share * clean, weight / (snr + 1)
         return noisy, clean, weight
+
+    def clean(self, latents: Tensor, output: Tensor, time: Tensor) -> Tensor:
+        """Clean latents, of noisy ones and what a U-Net has predicted of them.
+
+        Args:
+            latents: [B, …], at timesteps `time`.
+            output: like `latents`, the prediction.
+            time: [B].
+        """
+        signal, noise = self._shares(time, latents.ndim)
+        if self.prediction_type == "epsilon":
+            return (latents - noise * output) / signal
+        if self.prediction_type == "v_prediction":
+            return signal * latents - noise * output
+        return output
+
+    def moved(self, latents: Tensor, output: Tensor, time: Tensor, earlier: Tensor) -> Tensor:
+        """Noisy latents at earlier timesteps, by a step of DDIM without noise (Song et al. 2020).
+
+        Args:
+            latents: [B, …], as `clean` takes them.
+            output: likewise.
+            time: likewise.
+            earlier: [B], timesteps; −1 where nothing is noise.
+        """
+        clean, (signal, noise) = self.clean(latents, output, time), self._shares(time, latents.ndim)
+        signal_then, noise_then = self._shares(earlier, latents.ndim)
+        return signal_then * clean + noise_then * (latents - signal * clean) / noise
+
+    def _shares(self, time: Tensor, dimensions: int) -> tuple[Tensor, Tensor]:
+        """√ᾱ and √(1 − ᾱ) of timesteps [B], as they multiply tensors of so many dimensions."""
+        alpha = torch.where(time < 0, 1, self.alphas[time.clamp(min=0)]).view(-1, *[1] * (dimensions - 1))
+        return alpha.sqrt(), (1 - alpha).sqrt()
