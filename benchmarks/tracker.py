@@ -217,8 +217,8 @@ def turned(points: np.ndarray, turns: int, height: int, width: int) -> np.ndarra
 
 def measure_covered(count: int) -> None:
     """Print how many drawn people with something before the face are found, and what is rightly called seen."""
-    from mimaface.mimaface_core.training.data.tracker_covers import covered
     from mimaface.mimaface_core.training.data.tracker_faces import drawn_faces
+    from mimaface.mimaface_core.training.people.covers import covered
 
     tracker, rng, found, right, seen = face_tracker("bundled"), np.random.default_rng(0), 0, 0, []
     frames = 4

@@ -24,7 +24,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--without-diffusion",
         action="store_true",
-        help="of a pack with a face model, show the renders that condition diffusion: at once, with harder outlines",
+        help="of a pack with a face model, show the renders that condition diffusion, which come at once",
     )
     parser.add_argument("--port", type=int, default=8190, metavar="N", help="of the page (8190)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (0: all)")

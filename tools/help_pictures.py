@@ -74,7 +74,7 @@ class Scene:
         self.result = VideoFromFile(str(result))
         self.portrait, self.photograph = read_image(portrait), read_image(photograph)
         self.source = self.measured(self.portrait)[0]
-        self.driver = self.extract(VideoFromFile(str(DRIVER)))[1]
+        self.driver = self.extract(VideoFromFile(str(DRIVER)))[1].whole()  # a stream, for its length
         self.motion = self.retarget(self.driver)
 
     def measured(self, image: Tensor) -> tuple:

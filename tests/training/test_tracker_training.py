@@ -10,12 +10,13 @@ from mimaface.mimaface_core.morphable.bundled.face_mesh import LEFT_IRIS, RIGHT_
 from mimaface.mimaface_core.tracker.landmarks import TrackerNetworks
 from mimaface.mimaface_core.tracker.networks import STRIDE, Detector, fused, mesh_network
 from mimaface.mimaface_core.tracker.regions import MOUTH, RIGHT_EYE, face_square
-from mimaface.mimaface_core.training.data import tracker_batches, tracker_covers, tracker_gaze
+from mimaface.mimaface_core.training.data import tracker_batches, tracker_gaze
 from mimaface.mimaface_core.training.data.tracker_batches import FacePool
 from mimaface.mimaface_core.training.data.tracker_faces import LabelledFaces, drawn_faces
 from mimaface.mimaface_core.training.data.tracker_mistakes import make_mistakes, read_mistakes
 from mimaface.mimaface_core.training.data.tracker_tiles import TILE, tile_batch
 from mimaface.mimaface_core.training.models.tracker_networks import LookModel, laid_out
+from mimaface.mimaface_core.training.people import covers
 from mimaface.mimaface_core.training.tracker_config import load_tracker_config
 from mimaface.mimaface_core.training.tracker_recipe import ALL, run_tracker_stage
 
@@ -82,13 +83,13 @@ def test_regions_hold_their_points(data, tmp_path):
         assert batch["points"].abs().median() < 0.7
 
 
-@pytest.mark.parametrize("kind", tracker_covers.KINDS)
+@pytest.mark.parametrize("kind", covers.KINDS)
 def test_what_covers_a_face_hides_the_points_below_it(kind, data, monkeypatch):
-    monkeypatch.setattr(tracker_covers, "SHARES", [float(kind == one) for one in tracker_covers.KINDS])
+    monkeypatch.setattr(covers, "SHARES", [float(kind == one) for one in covers.KINDS])
     faces = drawn_faces(1, 3)
     images = faces.images.float() / 255
     points = faces.landmarks / 128 - 1
-    changed, hidden = tracker_covers.covered(images, points, np.random.default_rng(3), 1.0)
+    changed, hidden = covers.covered(images, points, np.random.default_rng(3), 1.0)
     assert 0 < hidden.float().mean() < 0.9
     grid = points[:, None, :, :2]
     change = F.grid_sample((changed - images).abs().mean(1, keepdim=True), grid, align_corners=False)[:, 0, 0]

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -26,8 +27,12 @@ from mimaface.mimaface_core.training.models.networks import (
 )
 from mimaface.mimaface_core.training.models.vae import AutoencoderLoss, crops, load_pairs, load_vae
 from mimaface.mimaface_core.training.people.camera import from_jpeg
+from mimaface.mimaface_core.training.people.covers import WORN, worn
+from mimaface.mimaface_core.training.people.performance import random_performance
 from mimaface.mimaface_core.training.people.person import random_person
-from mimaface.mimaface_core.training.people.synthesis import make_sample
+from mimaface.mimaface_core.training.people.person_renderer import PersonRenderer
+from mimaface.mimaface_core.training.people.synthesis import make_sample, worn_by
+from mimaface.mimaface_core.training.people.tracker_landmarks import true_landmarks
 from mimaface.mimaface_core.training.recipe import run_stage
 
 
@@ -54,6 +59,23 @@ def test_the_same_seed_gives_the_same_person(trained):
     other = random_person(0)
     assert (random_person(1).skin - other.skin).abs().mean() > 0.01
     assert stored.person == "1"
+
+
+def test_a_fifth_of_the_people_wear_something_and_it_moves_with_them():
+    kinds = [worn_by(seed) for seed in range(400)]
+    assert 0.7 < kinds.count(None) / 400 < 0.9 and set(kinds) == {None, *WORN}
+    assert worn_by(3) == worn_by(3)
+    points = true_landmarks(PersonRenderer(random_person(1), *_performance(1)))[:1, :, :2]
+    grey = torch.full((2, 3, 512, 512), 0.7)
+    changed = (worn(grey, torch.cat([points, points + 10]), "glasses", 5) - grey).abs().amax(1) > 0.05
+    irises = points[0, 468:].round().long()
+    assert changed[0].any() and not changed[0, irises[:, 1], irises[:, 0]].any()
+    assert (changed[0, :-10, :-10] != changed[1, 10:, 10:]).float().mean() < 0.002
+
+
+def _performance(seed):
+    rng = np.random.default_rng(seed)
+    return random_performance(rng, 2, depth=0.0), rng
 
 
 def test_a_sample_differs_from_its_render(trained):

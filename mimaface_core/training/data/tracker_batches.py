@@ -15,9 +15,9 @@ from ...morphable.bundled.face_mesh import FACE_POINTS
 from ...tensors import sampling_grid
 from ...tracker.networks import MESH_SIDE, REGION_SIDE
 from ...tracker.regions import Region, Square, eye_distance, face_square, region_square
+from ..people.covers import covered
 from ..people.landmark_places import mirror_of
 from ..people.scenery import paint_background
-from .tracker_covers import covered
 from .tracker_faces import SIZE, LabelledFaces
 from .tracker_gaze import looking_elsewhere
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from ...morphable.bundled.face_mesh import FACE_POINTS
 from ...tracker.networks import FACE_UNIT, STRIDE
 from ...tracker.regions import FACE_SIDE, Square, face_square
+from ..people.covers import covered
 from .tracker_batches import Batch, FacePool, cut_out, spoilt
-from .tracker_covers import covered
 from .tracker_faces import SIZE
 
 TILE = 128  # pixels

@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...morphable.bundled.face_mesh import FACE_POINTS
 from ...motion.track import MotionTrack
 from .camera import from_jpeg, photograph, to_jpeg
+from .covers import WORN, worn
 from .inference import WEIGHT_UNIT, fit_and_render, loss_weights
 from .performance import random_performance
 from .person import random_person
 from .person_renderer import PersonRenderer
 from .tracker_landmarks import tracker_landmarks
 
-PERFORMANCE_STREAM = 2  # of a seed's random numbers
+PERFORMANCE_STREAM, WORN_STREAM = 2, 3  # of a seed's random numbers
 DEPTHS = (-1, 7)  # least and greatest distance of a head behind the model's origin, model units
 FRAMES_AT_ONCE = 4  # rendered together, which bounds the memory
 RENDER_QUALITY = 97  # of the renders' JPEGs
@@ -53,9 +55,24 @@ def make_sample(seed: int, frames: int = 12) -> Sample:
     performance = random_performance(rng, frames, depth=float(rng.uniform(*DEPTHS)))
     renderer = PersonRenderer(person, performance, rng)
     starts = range(0, frames + 1, FRAMES_AT_ONCE)
-    images = [photograph(renderer.draw(slice(i, i + FRAMES_AT_ONCE)), person.look) for i in starts]
+    kind = worn_by(seed)
+    images = [_drawn(renderer, slice(i, i + FRAMES_AT_ONCE), kind, seed) for i in starts]
     files = [to_jpeg(image, person.look.quality) for image in torch.cat(images)]
     return complete_sample(files, tracker_landmarks(renderer, rng), loss_weights(renderer.points[1:]))
+
+
+def worn_by(seed: int) -> str | None:
+    """What a person has before the face, of `covers.WORN`; None for most."""
+    chosen = np.random.default_rng([seed, WORN_STREAM]).random() - np.cumsum(list(WORN.values()))
+    return next((kind for kind, beyond in zip(WORN, chosen, strict=True) if beyond < 0), None)
+
+
+def _drawn(renderer: PersonRenderer, frames: slice, kind: str | None, seed: int) -> Tensor:
+    """Photographs [n, 3, 512, 512] in 0–1 of some frames."""
+    light = renderer.draw(frames)
+    if kind is not None:
+        light = worn(light, renderer.points[frames, :FACE_POINTS], kind, seed)
+    return photograph(light, renderer.person.look)
 
 
 def complete_sample(files: list[bytes], landmarks: Tensor, weights: Tensor) -> Sample:

@@ -18,6 +18,7 @@ from ...morphable.bundled.face_mesh import (
 
 KINDS = ("sunglasses", "mask", "hand", "microphone", "patch")
 SHARES = (0.17, 0.17, 0.24, 0.12, 0.30)
+WORN = {"glasses": 0.12, "sunglasses": 0.02, "hand": 0.06}  # share of the drawn people who have it in all their images
 NOSE = 195  # where a mask ends
 COARSE = 2  # pixels of an image for one of a cover
 SOFT = 0.8  # of its pixels in which a cover ends
@@ -50,15 +51,33 @@ def covered(images: Tensor, points: Tensor, rng: np.random.Generator, share: flo
     return images, hidden
 
 
+def worn(images: Tensor, points: Tensor, kind: str, seed: int) -> Tensor:
+    """Images of one person with the same thing before the face, which moves with it.
+
+    Args:
+        images: [N, 3, S, S] in 0–1.
+        points: landmarks [N, 468, 2 or 3] in their pixels.
+        kind: of `WORN`.
+        seed: how it looks and where it lies.
+    """
+    images = images.clone()
+    for i, at in enumerate(points[..., :2].numpy() / COARSE):
+        opacity, paint = _cover(kind, at, images, i, np.random.default_rng(seed))
+        images[i] = images[i] + opacity * (paint - images[i])
+    return images
+
+
 def _cover(
     kind: str, points: np.ndarray, images: Tensor, number: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Opacity [S, S] and colours [3, S, S] of a cover of a kind, on a face of landmarks [478, 2] in coarse pixels."""
+    """Opacity [S, S] and colours [3, S, S] of a cover of a kind, on a face of landmarks [468, 2] in coarse pixels."""
     side = images.shape[-1]
     axis = np.arange(side // COARSE) + 0.5
     place = np.stack(np.meshgrid(axis, axis), -1)
     size = max(float(np.ptp(points[:468], 0).max()), 8.0)
-    if kind == "sunglasses":
+    if kind == "glasses":
+        distance, colour = _rims(place, points, size, rng), rng.uniform(0, 0.5) + rng.uniform(0, 0.15, 3)
+    elif kind == "sunglasses":
         distance, colour = _sunglasses(place, points, size, rng), rng.uniform(0, 0.2) + rng.uniform(0, 0.08, 3)
     elif kind == "mask":
         distance, colour = _mask(place, points), np.array(CLOTH[rng.integers(len(CLOTH))]) * rng.uniform(0.7, 1)
@@ -93,6 +112,11 @@ def _rod(place: np.ndarray, start: np.ndarray, end: np.ndarray, radius: float) -
     along = end - start
     share = np.clip((place - start) @ along / max(along @ along, 1e-6), 0, 1)
     return np.linalg.norm(place - start - share[..., None] * along, axis=-1) - radius
+
+
+def _rims(place: np.ndarray, points: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+    lenses, width = _sunglasses(place, points, size, rng), size * rng.uniform(0.004, 0.012)
+    return np.abs(lenses) - width
 
 
 def _sunglasses(place: np.ndarray, points: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
