@@ -8,10 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..morphable.bundled.face import BundledFace
-from ..morphable.bundled.face_mesh import EYE_LANDMARKS, LEFT_BROW, LOWER_LIP, RIGHT_BROW, UPPER_LIP
+from ..morphable.bundled.face_mesh import CHIN, EYE_LANDMARKS, LEFT_BROW, LOWER_LIP, RIGHT_BROW, UPPER_LIP
 
 UPPER_LID_SHARE = 0.2  # of an overlap of the lids, the share by which the upper one gives way
 LEAST_BROW_SHARE = 0.25  # of its distance from the lid in the photograph, that a brow keeps
+CHIN_SKIN = [CHIN, 175]  # that moves with the jaw
+LOOSE_CHIN = 0.01  # model units by which the jaw may drop further
 MOST_GAZE = (0.36, 0.22)  # eye widths to the side and up or down: an iris farther off leaves the opening of the eye
 
 
@@ -61,6 +63,22 @@ def order_lips(shape: Tensor, rest: Tensor) -> None:
             crossed = (outwards * (rest[inner[1:-1], 1] - rest[outer[1:-1], 1])).clamp(min=0)
             missing = (outwards * (shape[:, inner[1:-1], 1] - shape[:, outer[1:-1], 1]) - crossed).clamp(min=0)
             shape[:, outer[1:-1], 1] += outwards * missing
+
+
+def hold_jaw(face: BundledFace, shape: Tensor, rest: Tensor) -> None:
+    """Keep lower teeth and tongue from dropping further than the chin, in place.
+
+    A grin pulls the skin of the chin up, by the scanned faces; fitted to one that stays, it would open the jaw.
+
+    Args:
+        face: the bundled face.
+        shape: [N, V, 3], changed.
+        rest: [V, 3], the photograph's.
+    """
+    drop = ((shape - rest)[:, CHIN_SKIN, 1].mean(1)).clamp(max=0)
+    teeth = (shape - rest)[:, face.parts["lower_teeth"], 1].mean(1)
+    for part in ("lower_teeth", "tongue"):
+        shape[:, face.parts[part], 1] += (drop - LOOSE_CHIN - teeth).clamp(min=0)[:, None]
 
 
 def stop_jaw(face: BundledFace, shape: Tensor) -> None:

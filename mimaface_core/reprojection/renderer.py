@@ -30,7 +30,7 @@ from ..morphable.rasterize import Fragments, interpolate, rasterize
 from ..motion.edit import CROP_SIZE
 from ..motion.track import MotionTrack
 from ..tensors import blur, moved
-from .contact import keep_iris_in_opening, lift_brows, meet_lids, order_lips, stop_jaw
+from .contact import hold_jaw, keep_iris_in_opening, lift_brows, meet_lids, order_lips, stop_jaw
 from .edge import still_at_edge
 from .facing import facing
 from .hidden_skin import draw_hidden_skin
@@ -194,6 +194,7 @@ class ReprojectionRenderer:
         lift_brows(shape, photo.shape)
         limit_lips(shape, photo.shape, self._lip_openness(expression))
         order_lips(shape, photo.shape)
+        hold_jaw(self.face, shape, photo.shape)
         stop_jaw(self.face, shape)
         return self.face.turn_eyes(shape, keep_iris_in_opening(track.gaze), photo.nasal)
 
