@@ -29,7 +29,7 @@ from .networks import (
     ForwardDiffusion,
     Networks,
     clean_latents,
-    clip_context,
+    clip_contexts,
     conditioning_render,
     split_latents,
 )
@@ -81,7 +81,7 @@ class DistillationModel(nn.Module):
         late, early = number * STRIDE - 1, (number - 1) * STRIDE - 1
         noisy, _, _ = self.diffusion(clean, late, noise)
         shown, carried = conditioning_render(self.ablate, render), clean + blur
-        context = self._contexts(source, clip["motion"])
+        context = clip_contexts(self.appearance, signed(source), clip["motion"], self.ablate.average)
 
         def predicted(unet: nn.Module, latents: Tensor, time: Tensor, context: Tensor) -> Tensor:
             return predict(unet, condition(latents, shown, carried, known), time, context).float()
@@ -96,13 +96,6 @@ class DistillationModel(nn.Module):
         jumped = self._jumped(noisy, predicted(self.unet, noisy, late, context), late)
         error = ((jumped - meant).square() + HUBER**2).sqrt() - HUBER
         return {"loss": (error * clip["weight"][:, None]).mean()}
-
-    @torch.no_grad()
-    def _contexts(self, source: Tensor, motion: Tensor) -> Tensor:
-        return torch.stack([
-            clip_context(self.appearance, pixels[None], of_clip, self.ablate.average)
-            for pixels, of_clip in zip(signed(source), motion, strict=True)
-        ])  # fmt: skip
 
     def _jumped(self, latents: Tensor, output: Tensor, time: Tensor) -> Tensor:
         """The student's estimate of the clean latents; at −1, where nothing is noise, the latents themselves."""

@@ -20,7 +20,7 @@ from .networks import (
     Networks,
     build_networks,
     clean_latents,
-    clip_context,
+    clip_contexts,
     conditioning_render,
     split_latents,
     without_motion_modules,
@@ -142,12 +142,8 @@ class VideoModel(nn.Module):
         clean = clean_latents(self.target, truth, render, self.scale)
         noisy, target, loss_weight = self.diffusion(clean, time, noise)
         sample = condition(noisy, conditioning_render(self.ablate, render), clean + blur, known)
-        with torch.no_grad():
-            contexts = [
-                clip_context(self.appearance, pixels[None], motion, self.ablate.average)
-                for pixels, motion in zip(signed(source), clip["motion"], strict=True)
-            ]
-        difference = predict(self.unet, sample, time, torch.stack(contexts)).float() - target
+        contexts = clip_contexts(self.appearance, signed(source), clip["motion"], self.ablate.average)
+        difference = predict(self.unet, sample, time, contexts).float() - target
         weight = clip["weight"][:, None]
         # changes from frame to frame must be those of the truth
         change = ((difference[:, :, 1:] - difference[:, :, :-1]).square() * weight[:, :, 1:]).mean((1, 2, 3, 4))

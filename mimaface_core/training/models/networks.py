@@ -145,6 +145,20 @@ def clip_context(appearance: AppearanceEncoder, pixels: Tensor, motion: Tensor, 
     return context.expand(len(motion), -1, -1)
 
 
+@torch.no_grad()
+def clip_contexts(appearance: AppearanceEncoder, pixels: Tensor, motion: Tensor, average: bool) -> Tensor:
+    """Contexts [B, F, T, D] of clips, as `clip_context`, of an encoder that is frozen.
+
+    Args:
+        appearance: the encoder.
+        pixels: [B, 3, S, S] in ±1, the sources.
+        motion: [B, F, 71].
+        average: see `clip_context`.
+    """
+    clips = zip(pixels, motion, strict=True)
+    return torch.stack([clip_context(appearance, source[None], of_clip, average) for source, of_clip in clips])
+
+
 def split_latents(config: TrainingConfig, data: Path, out: Path) -> tuple[Latents, Latents, str]:
     """Latents to train on and held-out ones, encoded where they are missing.
 
