@@ -61,14 +61,14 @@ class Kernels:
         wide = F.pad(image[None], (2, 3, 2, 3), mode="replicate")[0]
         return _arrays(rearrange(F.pad(wide, (0, 0, 0, 0, 0, -len(wide) % 3)), "(g c) h w -> g (h w c)", c=3))[0]
 
-    def bicubic(self, widened: Any, channels: int, pixels: Tensor, where: Tensor | None) -> Tensor:
-        """What a `widened` image of so many channels shows in places [N, H, W, 2], see `lookup`."""
+    def bicubic(self, widened: Any, channels: int, spare: int, pixels: Tensor, where: Tensor | None) -> Tensor:
+        """What a `widened` image of so many channels, and `spare` ones, shows in places [N, H, W, 2], see `lookup`."""
         frames, height, width = pixels.shape[:3]
-        out = torch.empty(frames, 3 * len(widened), height, width)
+        out = torch.empty(frames, max(3 * len(widened), channels + spare), height, width)
         wanted = torch.ones(frames, 1, 1, dtype=torch.bool) if where is None else where
         arrays = [widened, *_arrays(pixels.permute(0, 3, 1, 2), wanted, out)]
         _in_bands(self._loops.bicubic, frames, height, *arrays, where is None)
-        return out[:, :channels]
+        return out[:, : channels + spare]
 
     def stretch(self, pixels: Tensor, cover: Tensor, low: float, high: float) -> Tensor:
         """How far a map stretches [N, 1, H, W]; arguments as `reprojection.sampling.stretch`."""

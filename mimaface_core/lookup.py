@@ -38,19 +38,22 @@ class Lookup:
         corners = torch.stack([columns, rows], 1)
         return torch.stack([corners.amin(0) - 1.5, corners.amax(0) + 2.5])
 
-    def __call__(self, pixels: Tensor, where: Tensor | None = None) -> Tensor:
+    def __call__(self, pixels: Tensor, where: Tensor | None = None, spare: int = 0) -> Tensor:
         """What the image shows.
 
         Args:
             pixels: [N, H, W, 2], x and y in pixels of the image.
             where: bool [N, H, W], places that are looked up; everywhere when None.
+            spare: further channels of what is returned, their content left open.
 
         Returns:
-            [N, C, H, W], clamped to ±1; 0 elsewhere.
+            [N, C + spare, H, W], clamped to ±1; 0 elsewhere.
         """
         compiled = find(pixels)
         if compiled is not None and self._widened is not None:
-            return compiled.bicubic(self._widened, len(self.image), pixels, where)
+            return compiled.bicubic(self._widened, len(self.image), spare, pixels, where)
+        if spare:
+            return F.pad(self(pixels, where), (0, 0, 0, 0, 0, spare))
         if where is not None:
             found = self.image.new_zeros(len(self.image), *where.shape)
             found[:, where] = self(pixels[where][None, None])[0, :, 0]

@@ -31,11 +31,16 @@ class Area:
         rows, columns = (slice(side.start * scale, side.stop * scale) for side in (self.rows, self.columns))
         return whole[..., rows, columns]
 
-    def placed(self, part: Tensor) -> Tensor:
-        """The whole [..., h, w], 0 around the area."""
+    def grown(self, by: int) -> Area:
+        """The area with so many more latents on every side, where the image has them."""
+        sides = zip((self.rows, self.columns), self.size, strict=True)
+        return Area(*(slice(max(side.start - by, 0), min(side.stop + by, end)) for side, end in sides), self.size)
+
+    def placed(self, part: Tensor, around: float = 0.0) -> Tensor:
+        """The whole [..., h, w], a number around the area."""
         if part.shape[-2:] == self.size:
             return part
-        whole = part.new_zeros(*part.shape[:-2], *self.size)
+        whole = part.new_full((*part.shape[:-2], *self.size), around)
         whole[..., self.rows, self.columns] = part
         return whole
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ENCODED_MARGIN = 4  # latents around the area that the encoder sees, too
+
 
 class ClipParts(Protocol):
     """The parts of a model pack that draw a clip; `scheduler` configures `schedule.build_scheduler`."""
@@ -109,11 +111,13 @@ def sample_clips(
 class _Coded(NamedTuple):
     """Renders that a clip is the first to show, [n, 3 or 4, H, W], with their latents [n, C, h, w].
 
-    sampling: state of the generator that the autoencoder draws from, behind them.
+    area: where frames may depart from them; far from it, latents are no numbers. sampling: state of the generator that
+    the autoencoder draws from, behind them.
     """
 
     images: Tensor
     latents: Tensor
+    area: Area
     sampling: Tensor
 
 
@@ -172,14 +176,15 @@ def _encoded(
         sampling.set_state(state.sampling)
     for number in count(0 if state is None else state.clips):
         start, known, fresh = new_frames(number, total, settings)
-        images, latents = _encode_renders(space, renders, fresh, sampling)
-        if total is not None and len(images) < fresh:
+        drawn = list(islice(renders, max(0, fresh)))
+        if total is not None and len(drawn) < fresh:
             raise InputError(
-                f"The renders end after {start + known + len(images)} of {total} frames; give one for each frame."
+                f"The renders end after {start + known + len(drawn)} of {total} frames; give one for each frame."
             )
-        if not len(images):
+        if not drawn:
             return
-        yield _Coded(images, latents, sampling.get_state())
+        area = space.area(images := torch.stack(drawn))
+        yield _Coded(images, _encode(space, images, area, sampling), area, sampling.get_state())
 
 
 def _denoised(
@@ -195,20 +200,23 @@ def _denoised(
     """Each clip denoised, the carried latents of the one before in it."""
     current = host.current()
     first, latents, carried = (0, None, None) if state is None else (state.clips, state.latents, state.carried)
-    for number, (images, encoded, sampling) in enumerate(coded, first):
+    for number, (images, encoded, area, sampling) in enumerate(coded, first):
         start, known, _ = new_frames(number, total, settings)
         last = start + known + len(images) - 1
         indices = [min(index, last) for index in range(start, start + settings.frames)]
-        window = encoded if carried is None else torch.cat([carried.to(encoded.device), encoded])
+        window = encoded
+        if carried is not None:  # where the clip before did not encode its last renders, the first new one stands in
+            carried = carried.to(encoded.device)
+            window = torch.cat([torch.where(carried.isnan(), encoded[:1], carried), encoded])
         window = torch.cat([window, window[-1:].expand(settings.frames - len(window), -1, -1, -1)])
         carried = window[settings.frames - settings.overlap :]
 
         # Denoise F frames from noise that depends on the seed alone, where the new ones may depart from their renders.
-        area = parts.latents.area(images, encoded)
         generator = torch.Generator().manual_seed(settings.seed + (number if settings.noise == PER_CLIP else 0))
         render = rearrange(window, "f c h w -> 1 c f h w")
         noise = torch.randn(render.shape, generator=generator).to(render.device)
-        report = _reporter(parts.latents, render, progress, previews)
+        middle = len(images) // 2
+        report = _reporter(parts.latents, images[middle], progress, previews)
         part = denoise_clip(
             parts.unet,
             build_scheduler(settings.scheduler, parts.scheduler, settings.steps, render.device),
@@ -219,7 +227,7 @@ def _denoised(
             previous=None if latents is None else area.cut(latents.to(render.device)),
             overlap=settings.overlap,
             generator=generator,
-            on_step=lambda estimate, report=report, area=area: report(area.placed(estimate)),  # type: ignore[misc]
+            on_step=lambda estimate, report=report, shown=known + middle: report(estimate[0, :, shown]),  # type: ignore[misc]
             apart=current.low_memory or current.compiles,  # one compiled network for runs with guidance and without
         )
 
@@ -230,25 +238,16 @@ def _denoised(
 
 
 @torch.no_grad()
-def _encode_renders(
-    space: LatentSpace,
-    source: Iterator[Tensor],
-    fresh: int,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Take the next renders, as many as there are, and encode them: images [n, 3 or 4, H, W], latents [n, C, h, w]."""
-    batches = (list(islice(source, min(space.batch, fresh - start))) for start in range(0, fresh, space.batch))
+def _encode(space: LatentSpace, images: Tensor, area: Area, generator: torch.Generator) -> Tensor:
+    """Latents [n, C, h, w] of renders [n, 3 or 4, H, W] in an area and a little around it; farther, no numbers."""
+    seen, scale = area.grown(ENCODED_MARGIN), images.shape[-1] // area.size[1]
 
-    def encoded(batch: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def encoded(batch: Tensor) -> Tensor:
         host.current().check_cancelled()
-        images = torch.stack(batch)
-        return images, space.encode(images[:, :3], generator)
+        return space.encode(seen.cut(batch, scale), generator)
 
-    coded = list(side_by_side(encoded, filter(None, batches), _threads(space)))
-    if not coded:
-        return torch.zeros(0), torch.zeros(0)
-    images, latents = zip(*coded, strict=True)
-    return torch.cat(images), torch.cat(latents)
+    coded = side_by_side(encoded, images[:, :3].split(space.batch), _threads(space))
+    return seen.placed(torch.cat(list(coded)), torch.nan)
 
 
 @torch.no_grad()
@@ -287,14 +286,13 @@ def _first_shown(renders: Iterable[Tensor], progress: StepProgress) -> Iterator[
 def _reporter(
     space: LatentSpace, render: Tensor, progress: StepProgress | None, previews: bool
 ) -> Callable[[Tensor], None]:
-    """Reports each step of one clip, with its middle frame as a preview; a cancel ends the clip here."""
-    middle = render.shape[2] // 2
+    """Reports each step of one clip by the latents of the frame of a render; a cancel ends the clip here."""
 
     def report(estimate: Tensor) -> None:
         host.current().check_cancelled()
         if progress is None:
             return
-        image = space.preview(estimate[0, :, middle], render[0, :, middle]) if previews else None
+        image = space.preview(estimate, render) if previews else None
         progress.update(1, preview=image)
 
     return report

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TARGETS = ("picture", "residual")
+STRIDE = 8  # pixels of a latent's side
 GPU_BATCH = 6  # frames coded together on a GPU
 AUTOENCODERS = ("AutoencoderTiny", "AutoencoderKL")
 
@@ -191,27 +192,23 @@ class LatentSpace:
             change = change.mean(1, keepdim=True)
         return (renders + (change * share if share.numel() else change)).clamp(-1, 1)
 
-    def area(self, renders: Tensor, latents: Tensor) -> Area:
-        """Where frames may depart from their renders; everywhere where the renders do not say so.
-
-        Args:
-            renders: [N, 3 or 4, H, W], as `to_frames` takes them.
-            latents: theirs, [N, C, h, w].
-        """
-        height, width = latents.shape[-2:]
+    def area(self, renders: Tensor) -> Area:
+        """Where frames may depart from their renders [N, 3 or 4, H, W]; everywhere where these do not say so."""
+        height, width = (side // STRIDE for side in renders.shape[-2:])
         if self.target == "picture" or renders.shape[1] != 4:
             return whole_area((height, width))
         return free_area(renders[:, 3], (height, width))
 
-    def preview(self, latents: Tensor, render_latents: Tensor) -> Image:
+    def preview(self, latents: Tensor, render: Tensor) -> Image:
         """A half-size preview of one frame, cheap enough for every step.
 
         Args:
-            latents: z or r, [C, h, w].
-            render_latents: E(I_R), [C, h, w] (used by `residual` only).
+            latents: z or r, [C, h, w]; of r nothing is shown, which changes the render by little.
+            render: I_R, [3 or 4, H, W] in ±1 (used by `residual` only).
         """
-        z = latents if self.target == "picture" else render_latents + latents / self.scale
-        small = F.avg_pool2d(z[None], 2) if min(z.shape[-2:]) >= 2 else z[None]
+        if self.target == "residual":
+            return to_picture(F.avg_pool2d(render[:3].float(), 2))
+        small = F.avg_pool2d(latents[None], 2) if min(latents.shape[-2:]) >= 2 else latents[None]
         return to_picture(self.decode(small)[0])
 
     def _run(self, code: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:

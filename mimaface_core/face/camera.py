@@ -77,22 +77,29 @@ class CameraMotion:
             return None, 0.0
         flow: Any = cv2.calcOpticalFlowPyrLK
         there, found, _ = flow(self._key, grey, self._points, None)
-        back, returned, _ = flow(grey, self._key, there, None)
-        kept = (found & returned).ravel().astype(bool) & (np.abs(back - self._points).max((1, 2)) < 1)
-        if kept.mean() < LEAST_SHARE:
-            return None, 0.0
         inside = np.clip(there[:, 0].round().astype(int), 0, [grey.shape[1] - 1, grey.shape[0] - 1])
-        kept &= outside[inside[:, 1], inside[:, 0]] > 0
+        seen = found.ravel().astype(bool) & (outside[inside[:, 1], inside[:, 0]] > 0)
+        if not self._tells(seen, grey):
+            return None, 0.0
+        shift = np.linalg.norm((there - self._points)[:, 0], axis=1)
+        if np.median(shift[seen]) < STILL:
+            return np.eye(3), float(seen.mean())
+        back, returned, _ = flow(grey, self._key, there, None)
+        again = (found & returned).ravel().astype(bool) & (np.abs(back - self._points).max((1, 2)) < 1)
+        kept = again & seen
+        if again.mean() < LEAST_SHARE or not self._tells(kept, grey):
+            return None, 0.0
         share = float(kept.mean())
         key, now = self._points[kept][:, 0], there[kept][:, 0]
-        if len(key) < LEAST_CORNERS or key.std(0).max() < LEAST_SPREAD * max(grey.shape):
-            return None, 0.0
-        if np.median(np.linalg.norm(now - key, axis=1)) < STILL:
-            return np.eye(3), share
         matrix, agreeing = cv2.estimateAffinePartial2D(now, key, ransacReprojThreshold=REPROJECTION)
         if matrix is None or agreeing.mean() < LEAST_AGREEING:
             return None, share
         return np.vstack([matrix, [0, 0, 1]]), share
+
+    def _tells(self, seen: np.ndarray, grey: np.ndarray) -> bool:
+        """Whether the points that are seen [N] are enough, and lie far enough apart."""
+        key = self._points[seen][:, 0]
+        return len(key) >= LEAST_CORNERS and key.std(0).max() >= LEAST_SPREAD * max(grey.shape)
 
 
 def _working(frame: Tensor) -> tuple[np.ndarray, float]:

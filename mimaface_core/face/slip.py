@@ -30,6 +30,7 @@ from .upright import roll_of
 
 WORKING_SIZE = 256  # side of the square in which the skin is followed, pixels
 EYE_DISTANCE = 72  # of the outer corners there
+LIGHT_SIZE = 64  # of the square in which light is told from skin: small, since it is blurred
 WINDOW = 21  # side of the patch that is followed about each anchor, pixels
 # Landmarks whose skin is followed: they lie on bone or cheek, away from irises, lids, lips and collar.
 ANCHORS = sorted({*FOREHEAD_OUTLINE, *EAR_OUTLINE, *GLABELLA, *NOSE_RIDGE, *FOREHEAD, *CHEEKS})
@@ -118,7 +119,9 @@ def _picture(frame: Tensor, to_square: np.ndarray) -> np.ndarray:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         to_square = to_square @ np.diag([1 / scale, 1 / scale, 1.0])
     grey = cv2.warpAffine(image, to_square, (WORKING_SIZE, WORKING_SIZE), borderMode=cv2.BORDER_REPLICATE)
-    light = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), WINDOW)
+    light = cv2.resize(grey.astype(np.float32), (LIGHT_SIZE, LIGHT_SIZE), interpolation=cv2.INTER_AREA)
+    light = cv2.GaussianBlur(light, (0, 0), WINDOW * LIGHT_SIZE / WORKING_SIZE)
+    light = cv2.resize(light, (WORKING_SIZE, WORKING_SIZE), interpolation=cv2.INTER_LINEAR)
     return np.clip(grey / np.maximum(light, 8) * 100, 0, 255).astype(np.uint8)
 
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..lookup import Lookup, sample
 from ..morphable.bundled.blendshapes import LID_BLENDSHAPES
@@ -69,7 +68,8 @@ class Posed(NamedTuple):
 class _Skin(NamedTuple):
     """The photograph carried by the mesh.
 
-    image: [N, 3, S, S]. source_pixels: [N, S, S, 2], places in the photograph. cover: bool [N, S, S], the mesh's mask.
+    image: [N, 3 or 4, S, S], a fourth channel without content yet. source_pixels: [N, S, S, 2], places in the
+    photograph. cover: bool [N, S, S], the mesh's mask.
     """
 
     image: Tensor
@@ -212,9 +212,8 @@ class ReprojectionRenderer:
         the photograph. unchanged: [N, 3], 0–1, how far right and left eye are shut, and the mouth is open, as there.
         turned: [N, 468], see `draw_hidden_skin`. free: whether the freedom is drawn, too.
         """
-        warped = self._warped_skin(points)
-        drawn, px = F.pad(warped.image, (0, 0, 0, 0, 0, int(free))), self._pixel
-        warped = warped._replace(image=(image := drawn[:, :3]))
+        warped, px = self._warped_skin(points, int(free)), self._pixel
+        drawn, image = warped.image, warped.image[:, :3]
         hidden, triangles = self.photo.hidden_skin, self._skin_triangles
         draw_hidden_skin(self.face, image, hidden, warped.fragments, triangles, points, turned)
         soften_edges(image, warped.source_pixels, warped.cover, points[:, : FACE_POINTS + RING_POINTS, :2])
@@ -242,11 +241,11 @@ class ReprojectionRenderer:
         freedom[area] = torch.maximum(freedom[area], synthetic) * (1 - in_mouth)
         return blur(freedom, 1.5 * self._pixel)
 
-    def _warped_skin(self, points: Tensor) -> _Skin:
+    def _warped_skin(self, points: Tensor, spare: int = 0) -> _Skin:
         fragments = rasterize(points, self._skin_triangles, self.size, self.size)
         pixels = interpolate(fragments, self._skin_triangles, self.photo.vertex_pixels).permute(0, 2, 3, 1)
         pixels = still_at_edge(pixels, points[:, RIM_POINTS, :2], self._centres)
-        return _Skin(self._crop(pixels), pixels, fragments.mask, fragments)
+        return _Skin(self._crop(pixels, spare=spare), pixels, fragments.mask, fragments)
 
     def _stretch(self, skin: _Skin) -> Tensor:
         """Distortion of the photograph [N, 1, S, S] in 0–1."""
@@ -254,7 +253,7 @@ class ReprojectionRenderer:
 
     def _skin_over_rims(self, skin: _Skin, box: PixelBox, closure: Tensor) -> tuple[Tensor, Tensor]:
         """Skin [N, 3, h, w] continued a little over the rims and closed by `closure`, and its cover [N, 1, h, w]."""
-        view, pixels = skin.image[:, :, box.rows, box.columns], skin.source_pixels[:, box.rows, box.columns]
+        view, pixels = skin.image[:, :3, box.rows, box.columns], skin.source_pixels[:, box.rows, box.columns]
         cover = skin.cover[:, None, box.rows, box.columns].float()
         rim, soft = RIM_BLUR * self._pixel, SEAM_BLUR * self._pixel
         spread = blur(cover, rim)

@@ -249,8 +249,8 @@ class Latents:
     def encode(self, images, generator):
         return torch.cat([images, images[:, :1]], 1)
 
-    def area(self, renders, latents):
-        return whole_area(latents.shape[-2:])
+    def area(self, renders):
+        return whole_area(renders.shape[-2:])
 
     def to_frames(self, latents, renders, render_latents):
         return latents
