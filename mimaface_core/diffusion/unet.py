@@ -51,7 +51,8 @@ def build_unet(config: dict[str, Any]) -> UNetMotionModel:
     """Build a new motion U-Net, initialised to the identity.
 
     The motion modules' last layers are zero, so that every frame is first denoised by itself, as AnimateDiff
-    initialises its own; the output layer is zero, so that a new `residual` model leaves the render as it is.
+    initialises its own; the output layer is zero, so that a new `residual` model leaves the render as it is. Blocks
+    whose `temporal_transformer_layers_per_block` is 0 have no motion modules.
 
     Args:
         config: arguments of diffusers' `UNetMotionModel`; `in_channels` is filled in when absent.
@@ -74,7 +75,25 @@ def build_unet(config: dict[str, Any]) -> UNetMotionModel:
         nn.init.zeros_(layer.bias)
     for module in motion_modules(unet):
         make_fast(module)
+    for modules in motion_lists(unet):
+        for place, module in enumerate(modules):
+            if not module.transformer_blocks:
+                modules[place] = PassThrough()
     return unet
+
+
+class PassThrough(nn.Module):
+    """In place of a motion module: its input, unchanged."""
+
+    def forward(self, hidden: Tensor, *_: object, **__: object) -> Tensor:
+        """The input [N, C, h, w], whatever else is given."""
+        return hidden
+
+
+def motion_lists(unet: nn.Module) -> list[nn.ModuleList]:
+    """The motion modules of each block, whose elements may be replaced."""
+    found = [module for name, module in unet.named_modules() if name.split(".")[-1] == "motion_modules"]
+    return [module for module in found if isinstance(module, nn.ModuleList)]
 
 
 def motion_modules(unet: nn.Module) -> list[AnimateDiffTransformer3D]:

@@ -14,7 +14,7 @@ from ... import host
 from ...errors import InputError
 from ...files import replacing
 from ..people.camera import from_jpeg, to_jpeg
-from ..people.inference import WEIGHT_UNIT
+from ..people.inference import FREEDOM_UNIT, WEIGHT_UNIT
 from ..people.synthesis import Sample, make_sample
 
 
@@ -37,7 +37,8 @@ def save_sample(path: Path, sample: Sample, person: str, kind: str = "synthetic"
     """
     from safetensors.torch import save
 
-    tensors = {"source": _bytes(sample.source), "motion": sample.motion.contiguous(), "weight": sample.weight}
+    tensors = {"source": _bytes(sample.source), "motion": sample.motion.contiguous()}
+    tensors |= {"weight": sample.weight, "freedom": sample.freedom}
     for i, (target, render) in enumerate(zip(sample.targets, sample.renders, strict=True)):
         tensors[f"target_{i:02d}"], tensors[f"render_{i:02d}"] = _bytes(target), _bytes(render)
     with replacing(path) as part:
@@ -82,6 +83,7 @@ class StoredSample:
                 f"The training sample {path} cannot be read ({error}); delete it and make the data again."
             ) from error
         self._tensor: Callable[[str], Tensor] = file.get_tensor
+        self._where = str(path)
         self.frames: int = file.get_slice("motion").get_shape()[0]
         self.person: str = (file.metadata() or {}).get("person", path.stem)
 
@@ -108,6 +110,7 @@ class StoredSample:
                 f"The training sample {where} cannot be read ({error}); write the shards again."
             ) from error
         sample._tensor, sample.frames = tensors.__getitem__, len(tensors["motion"])
+        sample._where = where
         sample.person = header["__metadata__"]["person"]
         return sample
 
@@ -120,6 +123,22 @@ class StoredSample:
     def weight(self) -> Tensor:
         """Loss weights [N, 64, 64], float32."""
         return self._tensor("weight").float() * WEIGHT_UNIT
+
+    @property
+    def freedom(self) -> Tensor:
+        """How far inference lets frames depart from the renders [N, 64, 64] in 0–1, float32.
+
+        Raises:
+            InputError: the sample was made by a version that did not store it.
+        """
+        from safetensors import SafetensorError
+
+        try:
+            return self._tensor("freedom").float() * FREEDOM_UNIT
+        except (KeyError, SafetensorError) as error:
+            raise InputError(
+                f"The training sample {self._where} is of an earlier version; delete it and make the data again."
+            ) from error
 
     def source(self) -> Tensor:
         """Source image uint8 [3, 512, 512]."""

@@ -78,7 +78,7 @@ class RoundTrip:
         source: the same [3, 512, 512] in ±1.
         landmarks: of the source [478, 3] in its pixels.
         motion: from the source to the portrait, one frame.
-        render: the source carried back [1, 3, 512, 512] in ±1.
+        render: the source carried back [1, 4, 512, 512], as `ReprojectionRenderer.draw` gives it.
         target: the portrait [1, 3, 512, 512] in ±1, in the detail that it has, above it the render.
         weights: loss weights [1, 64, 64].
     """
@@ -108,10 +108,11 @@ def round_trip(image: Tensor, rng: np.random.Generator, tracker: FaceTracker) ->
     file = to_jpeg((renderer(moved_track(track, rng))[0] + 1) / 2, JPEG_QUALITY)
     shown = from_jpeg(file).float() / 255
     landmarks = torch.stack([still_landmarks(shown.permute(1, 2, 0).contiguous(), tracker), portrait.landmarks])
-    motion, render = fit_and_render(shown * 2 - 1, landmarks)
+    motion, drawn = fit_and_render(shown * 2 - 1, landmarks)
+    render = drawn[:, :3]
     detail = DETAIL * max(1.0, float(portrait.crop_matrix[:, :2].det().sqrt()))
     target = render + blur(portrait.crop[None] - render, detail)
-    return RoundTrip(file, shown * 2 - 1, landmarks[0], motion, render, target, loss_weights(portrait.landmarks[None]))
+    return RoundTrip(file, shown * 2 - 1, landmarks[0], motion, drawn, target, loss_weights(portrait.landmarks[None]))
 
 
 def seed_of(path: Path) -> int:

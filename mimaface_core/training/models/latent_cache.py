@@ -20,9 +20,11 @@ from ..engine.checkpoint import read_checkpoint, written
 from .vae import signed
 
 SOURCE_SIDE = 224  # pixels of source and views
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 SCALE_SAMPLES = 400  # samples from which the residual's scale is taken
 BACKGROUND_WEIGHT = 0.45  # subtracted from loss weights, so that the background hardly counts in the scale
+# Of the loss of residuals: where frames are the renders whatever is learned, and in addition where they are free.
+FIXED_SHARE, FREE_SHARE = 0.1, 1.8
 FRAME_TENSORS = ("render", "target", "motion", "weight")
 
 
@@ -201,7 +203,10 @@ def encode_sample(
         with torch.autocast(host.current().device.type, torch.bfloat16, enabled=bf16):
             tensors[kind] = space.encode(signed(images)).half().cpu()
     side = tensors["render"].shape[-1]
-    tensors["weight"] = F.interpolate(sample.weight[frames, None], (side, side), mode="area")[:, 0].half()
+    weight = sample.weight[frames]
+    if settings.target == "residual":
+        weight = weight * (FIXED_SHARE + FREE_SHARE * sample.freedom[frames])
+    tensors["weight"] = F.interpolate(weight[:, None], (side, side), mode="area")[:, 0].half()
     views = [(number + k * sample.frames // settings.views) % sample.frames for k in range(settings.views)]
     images = torch.stack([sample.source(), *(sample.image("target", frame) for frame in views)])
     small = _resized(images, SOURCE_SIDE).round().byte()

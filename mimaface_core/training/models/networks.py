@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...appearance.mia import AppearanceEncoder
 from ...diffusion.schedule import build_scheduler
+from ...diffusion.unet import PassThrough, motion_lists
 from ...errors import InputError
 from ...packs.manifest import SchedulerEntry
 from ...packs.parts import BUILDERS
@@ -89,27 +90,20 @@ def build_networks(config: TrainingConfig, pretrained: bool = True) -> Networks:
     return Networks(unet, appearance)
 
 
-class _PassThrough(nn.Module):
-    """In place of a motion module: its input, unchanged."""
-
-    def forward(self, hidden: Tensor, *_: object, **__: object) -> Tensor:
-        return hidden
-
-
 @contextmanager
 def without_motion_modules(unet: nn.Module) -> Iterator[None]:
     """A context without motion modules, for single frames: they would change nothing, but take time."""
-    parents = [module for name, module in unet.named_modules() if name.split(".")[-1] == "motion_modules"]
-    own = [dict(parent.named_children()) for parent in parents]
-    for parent, modules in zip(parents, own, strict=True):
-        for name in modules:
-            parent.add_module(name, _PassThrough())
+    lists = motion_lists(unet)
+    own = [list(modules) for modules in lists]
+    for modules in lists:
+        for place in range(len(modules)):
+            modules[place] = PassThrough()
     try:
         yield
     finally:
-        for parent, modules in zip(parents, own, strict=True):
-            for name, module in modules.items():
-                parent.add_module(name, module)
+        for modules, before in zip(lists, own, strict=True):
+            for place, module in enumerate(before):
+                modules[place] = module
 
 
 def clean_latents(target: str, truth: Tensor, render: Tensor, scale: float | Tensor) -> Tensor:

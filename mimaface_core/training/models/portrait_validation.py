@@ -39,7 +39,7 @@ def errors(pack: ModelPack, trip: RoundTrip) -> tuple[float, float]:
         return float((weights * (frame - trip.target).square()).mean())
 
     (frames,) = animate(pack, source, trip.motion)
-    return error(trip.render), error(frames.permute(0, 3, 1, 2) * 2 - 1)
+    return error(trip.render[:, :3]), error(frames.permute(0, 3, 1, 2) * 2 - 1)
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from ...reprojection.renderer import ReprojectionRenderer
 FPS = Fraction(25)
 FRAMES_AT_ONCE = 4  # rendered together, which bounds the memory
 WEIGHT_PIXELS = 64  # side of the weights, as of the latents
-WEIGHT_UNIT = 1 / 32  # of weights stored as bytes
+WEIGHT_UNIT, FREEDOM_UNIT = 1 / 32, 1 / 255  # of weights and freedom stored as bytes
 BACKGROUND_WEIGHT = 0.5
 FACE_WEIGHT = 1.0  # in addition
 RIM_WEIGHT = 2.5  # in addition, along lids and lips
@@ -46,14 +46,14 @@ def fit_and_render(source: Tensor, landmarks: Tensor) -> tuple[MotionTrack, Tens
         landmarks: tracked landmarks [1 + N, 478, 3] in crop pixels, the source's first.
 
     Returns:
-        Track of N frames, and renders [N, 3, 512, 512] in ±1.
+        Track of N frames, and renders [N, 4, 512, 512] as `ReprojectionRenderer.draw` gives them.
     """
     face = bundled_face()
     source_track = fit_motion(landmarks[:1])
     motion = retarget(fit_motion(landmarks), source_track, expression_groups(source_track.basis), reference=0)[1:]
     renderer = ReprojectionRenderer(face, source, landmarks[0], source_track)
     starts = range(0, len(motion), FRAMES_AT_ONCE)
-    return motion, torch.cat([renderer(motion[i : i + FRAMES_AT_ONCE]) for i in starts])
+    return motion, torch.cat([renderer.draw(motion[i : i + FRAMES_AT_ONCE]) for i in starts])
 
 
 def loss_weights(points: Tensor) -> Tensor:

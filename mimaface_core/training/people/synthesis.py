@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ...morphable.bundled.face_mesh import FACE_POINTS
 from ...motion.track import MotionTrack
 from .camera import from_jpeg, photograph, to_jpeg
 from .covers import WORN, worn
-from .inference import WEIGHT_UNIT, fit_and_render, loss_weights
+from .inference import FREEDOM_UNIT, WEIGHT_PIXELS, WEIGHT_UNIT, fit_and_render, loss_weights
 from .performance import random_performance
 from .person import random_person
 from .person_renderer import PersonRenderer
@@ -34,6 +35,7 @@ class Sample:
         renders: JPEG file of each frame as inference draws it from the source.
         motion: coefficients [N, 71] of the track that inference fits.
         weight: loss weight of each latent's place, uint8 [N, 64, 64] in units of WEIGHT_UNIT.
+        freedom: how far inference lets frames depart from renders there, uint8 [N, 64, 64] in units of FREEDOM_UNIT.
     """
 
     source: bytes
@@ -41,6 +43,7 @@ class Sample:
     renders: list[bytes]
     motion: Tensor
     weight: Tensor
+    freedom: Tensor
 
 
 def make_sample(seed: int, frames: int = 12) -> Sample:
@@ -85,14 +88,17 @@ def complete_sample(files: list[bytes], landmarks: Tensor, weights: Tensor) -> S
     """
     source = from_jpeg(files[0]).float() / 127.5 - 1
     motion, renders = fit_and_render(source, landmarks)
-    return Sample(files[0], files[1:], _render_files(renders), motion.motion, (weights / WEIGHT_UNIT).byte())
+    return _sample(files[0], files[1:], renders, motion, weights)
 
 
 def finished_sample(source: bytes, targets: Tensor, renders: Tensor, motion: MotionTrack, weights: Tensor) -> Sample:
-    """Sample of a source's JPEG file, targets and renders [N, 3, 512, 512] in ±1, motion and weights [N, 64, 64]."""
+    """Sample of a source's JPEG file, targets [N, 3, 512, 512] in ±1, renders [N, 4, …], motion, and weights."""
     files = [to_jpeg((target.clamp(-1, 1) + 1) / 2, RENDER_QUALITY) for target in targets]
-    return Sample(source, files, _render_files(renders), motion.motion, (weights / WEIGHT_UNIT).byte())
+    return _sample(source, files, renders, motion, weights)
 
 
-def _render_files(renders: Tensor) -> list[bytes]:
-    return [to_jpeg((render + 1) / 2, RENDER_QUALITY) for render in renders]
+def _sample(source: bytes, targets: list[bytes], renders: Tensor, motion: MotionTrack, weights: Tensor) -> Sample:
+    files = [to_jpeg((render + 1) / 2, RENDER_QUALITY) for render in renders[:, :3]]
+    freedom = F.adaptive_avg_pool2d(renders[:, 3], WEIGHT_PIXELS)
+    weight, free = ((x / unit).round().byte() for x, unit in ((weights, WEIGHT_UNIT), (freedom, FREEDOM_UNIT)))
+    return Sample(source, targets, files, motion.motion, weight, free)
