@@ -33,8 +33,11 @@ class Area:
 
     def grown(self, by: int) -> Area:
         """The area with so many more latents on every side, where the image has them."""
-        sides = zip((self.rows, self.columns), self.size, strict=True)
-        return Area(*(slice(max(side.start - by, 0), min(side.stop + by, end)) for side, end in sides), self.size)
+        rows, columns = (
+            slice(max(side.start - by, 0), min(side.stop + by, end))
+            for side, end in zip((self.rows, self.columns), self.size, strict=True)
+        )
+        return Area(rows, columns, self.size)
 
     def placed(self, part: Tensor, around: float = 0.0) -> Tensor:
         """The whole [..., h, w], a number around the area."""

@@ -76,8 +76,8 @@ def build_unet(config: dict[str, Any]) -> UNetMotionModel:
     for module in motion_modules(unet):
         make_fast(module)
     for modules in motion_lists(unet):
-        for place, module in enumerate(modules):
-            if not module.transformer_blocks:
+        for place, transformer in enumerate(modules):
+            if not transformer.transformer_blocks:
                 modules[place] = PassThrough()
     return unet
 

@@ -7,7 +7,7 @@ import torch
 
 from mimaface.mimaface_core import host
 from mimaface.mimaface_core.diffusion import latents as latents_module
-from mimaface.mimaface_core.diffusion.area import free_area, whole_area
+from mimaface.mimaface_core.diffusion.area import Area, free_area, whole_area
 from mimaface.mimaface_core.diffusion.clips import sample_clips
 from mimaface.mimaface_core.diffusion.latents import LatentSpace, build_vae
 from mimaface.mimaface_core.diffusion.settings import SamplerSettings
@@ -27,6 +27,8 @@ def test_the_area_holds_all_that_is_free():
     assert (area.rows, area.columns) == (slice(16, 42), slice(8, 42))
     assert area.cut(freedom, 8).sum() == freedom.sum()
     assert torch.equal(area.placed(area.cut(torch.ones(1, 64, 64))).nonzero()[0], torch.tensor([0, 16, 8]))
+    assert area.placed(area.cut(torch.ones(64, 64)), torch.nan)[:16].isnan().all()
+    assert area.grown(10) == Area(slice(6, 52), slice(0, 52), (64, 64))
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (511, 511), None])
@@ -78,6 +80,7 @@ def renders():
     colours = blur(torch.rand(4, 3, 256, 256, generator=generator) * 2 - 1, 3.0)
     freedom = torch.zeros(4, 1, 256, 256)
     freedom[..., 90:160, 60:150] = 1
+    freedom[3, :, 90:160, 60:230] = 1  # the second clip is free where the first one was not
     return torch.cat([colours, blur(freedom, 3.0)], 1)
 
 

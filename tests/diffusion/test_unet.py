@@ -19,6 +19,19 @@ def test_new_unet_is_zero_and_its_motion_modules_the_identity():
         assert torch.equal(module(x, num_frames=3), x)
 
 
+def test_a_level_may_do_without_motion_modules():
+    levels = len(UNET["block_out_channels"])
+    unet = build_unet({**UNET, "temporal_transformer_layers_per_block": [0] * levels})
+    assert len(motion_modules(unet)) == 1, "that of the middle"
+    with_them = build_unet(UNET)
+    with_them.load_state_dict(unet.state_dict(), strict=False)
+    for network in (unet, with_them):
+        torch.nn.init.normal_(network.conv_out.weight, generator=torch.Generator().manual_seed(0))
+    sample, context = randn(1, 13, 3, 4, 4), randn(3, 5, 16)
+    alike = [network(sample, 5, encoder_hidden_states=context).sample for network in (unet, with_them)]
+    assert torch.allclose(*alike, atol=1e-5) and alike[0].abs().max() > 0
+
+
 def test_clips_are_as_long_as_the_motion_modules_allow(unet):
     from diffusers import UNet2DConditionModel
 

@@ -95,6 +95,8 @@ def test_only_what_is_asked_for_is_looked_up(plainly):
     assert torch.equal(found, everywhere * where[:, None])
     assert torch.allclose(found, plainly(lambda: Lookup(image)(pixels, where)), atol=2e-5)
     assert not look(pixels, torch.zeros_like(where)).any() and torch.equal(look(pixels), everywhere)
+    for wider in (look(pixels, spare=2), plainly(lambda: Lookup(image)(pixels, spare=2))):
+        assert wider.shape[1] == 7 and torch.allclose(wider[:, :5], everywhere, atol=2e-5)
 
 
 def test_maps_stretch_alike(plainly):

@@ -47,13 +47,16 @@ def test_a_portrait_comes_back_but_for_what_the_renderer_lost(tmp_path):
 
     image = read_image(Path(__file__).parents[2] / "assets" / "portrait.jpg")
     trip = round_trip(image, np.random.default_rng(3), face_tracker())
-    assert trip.source.shape == (3, 512, 512) and trip.render.shape == trip.target.shape == (1, 3, 512, 512)
-    back, away = ((picture - trip.target).square().mean() for picture in (trip.render, trip.source[None]))
+    assert trip.source.shape == (3, 512, 512) and trip.target.shape == (1, 3, 512, 512)
+    render, freedom = trip.render[:, :3], trip.render[:, 3]
+    back, away = ((picture - trip.target).square().mean() for picture in (render, trip.source[None]))
     assert back < 0.5 * away
-    fine = trip.target - trip.render
+    fine = trip.target - render
     assert (fine - torch.nn.functional.avg_pool2d(fine, 3, 1, 1)).abs().mean() < 0.02  # no detail of its own
     sample = trip.sample()
     assert len(sample.targets) == len(sample.renders) == 1 and sample.motion.shape == (1, 71)
+    assert sample.freedom.shape == (1, 64, 64) and sample.freedom.max() > 200
+    assert sample.freedom.float().mean() / 255 == pytest.approx(float(freedom.mean()), abs=0.01)
 
 
 @needs_faces

@@ -8,7 +8,7 @@ import torch
 
 from mimaface.mimaface_core.errors import InputError
 from mimaface.mimaface_core.training.data import torch_datasets
-from mimaface.mimaface_core.training.data.dataset import stored_samples
+from mimaface.mimaface_core.training.data.dataset import StoredSample, stored_samples
 from mimaface.mimaface_core.training.data.torch_datasets import SyntheticFaces
 from mimaface.mimaface_core.training.people.synthesis import make_sample
 
@@ -19,6 +19,15 @@ def test_unfinished_files_are_no_samples(tmp_path):
         stored_samples(tmp_path)
     (tmp_path / "person-000001.safetensors").touch()
     assert [path.name for path in stored_samples(tmp_path)] == ["person-000001.safetensors"]
+
+
+def test_a_sample_of_an_earlier_version_is_named(tmp_path):
+    from safetensors.torch import save_file
+
+    old = tmp_path / "person-000001.safetensors"
+    save_file({"motion": torch.zeros(1, 71), "weight": torch.zeros(1, 64, 64, dtype=torch.uint8)}, old)
+    with pytest.raises(InputError, match="person-000001.safetensors is of an earlier version; delete it"):
+        _ = StoredSample(old).freedom
 
 
 def test_synthetic_faces_are_seeded_samples():

@@ -90,6 +90,8 @@ def test_a_sample_differs_from_its_render(trained):
     assert difference[:40, :40].mean() < 0.03
     weight = sample.weight
     assert weight.shape == (sample.frames, 64, 64) and weight.min() == 0.5 and weight.max() > 3
+    freedom = sample.freedom
+    assert freedom.shape == weight.shape and 0 <= freedom.min() < 0.1 and 0.5 < freedom.max() <= 1
 
 
 def test_the_pack_holds_the_averaged_weights(trained, capsys):
