@@ -37,7 +37,7 @@ class LoopState:
     Attributes:
         clips: number of clips that are finished.
         latents: of the last one, [1, C, F, h, w].
-        carried: latents of its last k renders, [k, C, h, w].
+        carried: latents of its last k renders, [k, C, h, w]; no numbers where they were not encoded.
         sampling: state of the generator that the autoencoder draws from.
     """
 

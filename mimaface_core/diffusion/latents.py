@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TARGETS = ("picture", "residual")
-STRIDE = 8  # pixels of a latent's side
+LATENT_SIDE = 8  # pixels of a latent's side
 GPU_BATCH = 6  # frames coded together on a GPU
 AUTOENCODERS = ("AutoencoderTiny", "AutoencoderKL")
 
@@ -194,7 +194,7 @@ class LatentSpace:
 
     def area(self, renders: Tensor) -> Area:
         """Where frames may depart from their renders [N, 3 or 4, H, W]; everywhere where these do not say so."""
-        height, width = (side // STRIDE for side in renders.shape[-2:])
+        height, width = (side // LATENT_SIDE for side in renders.shape[-2:])
         if self.target == "picture" or renders.shape[1] != 4:
             return whole_area((height, width))
         return free_area(renders[:, 3], (height, width))

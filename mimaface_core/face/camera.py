@@ -79,7 +79,7 @@ class CameraMotion:
         there, found, _ = flow(self._key, grey, self._points, None)
         inside = np.clip(there[:, 0].round().astype(int), 0, [grey.shape[1] - 1, grey.shape[0] - 1])
         seen = found.ravel().astype(bool) & (outside[inside[:, 1], inside[:, 0]] > 0)
-        if not self._tells(seen, grey):
+        if found.mean() < LEAST_SHARE or not self._tells(seen, grey):
             return None, 0.0
         shift = np.linalg.norm((there - self._points)[:, 0], axis=1)
         if np.median(shift[seen]) < STILL:

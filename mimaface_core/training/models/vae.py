@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ... import host
-from ...diffusion.latents import build_vae
+from ...diffusion.latents import LATENT_SIDE, build_vae
 from ...tensors import channels_last
 from ..config import AutoencoderConfig, Precision, VaeConfig
 from ..data.dataset import StoredSample, stored_samples
@@ -30,7 +30,6 @@ LATENT_WEIGHT = 0.01  # of the terms that keep latents near zero mean and unit v
 MAX_LATENT = 2.5  # above which latents are penalised
 SWAP_SHARE, FLIP_SHARE = 0.25, 0.5  # probabilities of exchanged colour channels, and of a mirrored crop
 FOCUS = 1.5  # exponent of the weights by which a crop's centre is drawn
-LATENT_STRIDE = 8  # pixels
 
 
 def signed(images: Tensor) -> Tensor:
@@ -174,7 +173,7 @@ def train_vae(settings: VaeConfig, precision: Precision, data: Path, out: Path) 
 
     def draw(generator: torch.Generator) -> dict[str, Tensor]:
         true, render, weight = crops([targets, renders], weights, settings.crop, settings.batch, generator)
-        side = true.shape[-1] // LATENT_STRIDE
+        side = true.shape[-1] // LATENT_SIDE
         noise = torch.randn(2 * len(true), vae.config.latent_channels, side, side, generator=generator)
         return {"true": true, "render": render, "weight": weight, "noise": noise}
 
