@@ -40,6 +40,15 @@ class ComfyUI:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
+    def peak(self) -> float:
+        """The most resident memory in MB, of all time or since `forget_peak`."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+    def forget_peak(self) -> None:
+        """Let `peak` count from now on."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
     def free(self) -> None:
         """Free models and node cache; the request is repeated, since a server that is not idle drops it."""
         for _ in range(3):

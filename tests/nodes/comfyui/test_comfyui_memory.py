@@ -95,8 +95,9 @@ def test_memory_is_freed_after_runs_and_cancels(server):
     assert server.run(reenact("far")).status == "success"
     server.free()
     before = server.resident()
+    server.forget_peak()
     assert bundled(0).status == "success"
-    at_most = server.resident()
+    at_most = server.peak()
     assert bundled(1, cancel=at("9", 1)).stopped_at == "9"
     server.free()
     between = server.resident()
