@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
 import os
 import sys
 
 # Before PyTorch starts its threads: those that wait sleep, so that beside other work each gets its share.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from ..mimaface_core.allocator import hold_freed, share_one_heap
 from . import batch, compare, demo, detect, evaluate, live, pack, run, serve, sign, train
 from .exit_status import exit_status
-
-M_ARENA_MAX = -8  # of glibc's mallopt
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,14 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     pack.add(commands)
     demo.add(commands)
     options = parser.parse_args(arguments)
-    _share_one_heap()
+    share_one_heap()
+    hold_freed()
     return exit_status(options.work, options)
-
-
-def _share_one_heap() -> None:
-    """Have threads take memory from one heap on Linux; otherwise each has its own, and keeps what it once took."""
-    with contextlib.suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 1)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from . import checks, host
 from .arguments import MOTION
-from .face.crop import to_uint8_array
 from .face.detect import FaceTracker, face_tracker
 from .face.follow import follow
 from .media.frames import Frames
@@ -88,7 +87,7 @@ def plot_over(
         says = f"{number}   {number / float(motion.fps):.2f} s"
         says += "   no face" if found.landmarks is None else "   blink" if blinks[number] else ""
         mesh = None if meshes is None else meshes[number]
-        view = _view(to_uint8_array(found.frame), found.landmarks, mesh, curves.shape[0], says)
+        view = _view(found.pixels.numpy(), found.landmarks, mesh, curves.shape[0], says)
         yield torch.cat([to_float(view), with_playhead(curves, number, len(motion))], 1)[None]
 
 

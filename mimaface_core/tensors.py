@@ -49,12 +49,12 @@ def channels_last(module: M) -> M:
 
 def to_uint8(image: Tensor) -> Tensor:
     """An image of any shape in 0–1, clamped and rounded to uint8."""
-    return (image.clamp(0, 1) * 255).round().byte()
+    return (image * 255).round_().clamp_(0, 255).byte()
 
 
 def to_float(image: Tensor) -> Tensor:
     """An image of any shape as float32 in 0–1: uint8 is divided by 255, floats are taken to be in 0–1 already."""
-    return image.float() if image.is_floating_point() else image.float() / 255
+    return image.float() if image.is_floating_point() else image.float().div_(255)
 
 
 def on_white(image: Tensor) -> Tensor:

@@ -134,8 +134,8 @@ def _video_with_audio(pair: Pair) -> Clip | None:
 
 def _tracked(frames: Frames) -> Iterator[TrackedFrame]:
     tracker = face_tracker()
-    for image, landmarks, *_ in follow(frames, tracker):
-        yield TrackedFrame(to_uint8_array(image), landmarks)
+    for found in follow(frames, tracker):
+        yield TrackedFrame(found.pixels.numpy(), found.landmarks)
 
 
 def _resampled(frames: Iterator[TrackedFrame], ratio: Fraction) -> Iterator[TrackedFrame]:

@@ -38,7 +38,7 @@ class ClipExtractor(Protocol):
         """Add a frame that shows the face.
 
         Args:
-            frame: [H, W, 3], uint8 or float in 0–1.
+            frame: uint8 [H, W, 3].
             landmarks: [478, 3] in pixels of the frame.
             shot: number of the frame's shot, which rises at a cut.
             face: the same with what the tracker knows of its errors; nothing when None.
@@ -195,7 +195,7 @@ def _passages(
 
     most = FIRST_FRAMES
     with closing(clip):
-        for frame, landmarks, shot, face in clip:
+        for frame, landmarks, shot, face, pixels in clip:
             if len(visible) >= most and visible[-1]:
                 yield passage(last=False)
                 visible, shots, most = [], [], NEXT_FRAMES
@@ -203,7 +203,7 @@ def _passages(
             shots.append(shot)
             if landmarks is not None:
                 first = first or (to_float(frame), landmarks)
-                measured.add(frame, landmarks, shot, face)
+                measured.add(pixels, landmarks, shot, face)
             step()
     if first is None:
         raise InputError(

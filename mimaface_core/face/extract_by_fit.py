@@ -14,7 +14,7 @@ from ..morphable.model import PLANE
 from ..motion.track import MotionTrack
 from ..tracker.face import Face
 from .camera import CameraMotion
-from .crop import CROP_SIZE, crop_matrix, plane_alignment, to_uint8_array, transform_points, warp
+from .crop import CROP_SIZE, crop_matrix, plane_alignment, transform_points, warp
 from .fit import fit_landmarks
 from .gaze import seen_gaze
 from .occlusion import REGIONS, Holding, Visibility
@@ -97,7 +97,6 @@ class FitClip:
         if not self._passage or shot != self._passage[-1].shot:
             self._passage.append(_Part(shot, self._visibility, self._matrix))
         if frame is not None:
-            frame = torch.from_numpy(to_uint8_array(frame))  # once for the three
             self._visibility.add(frame, landmarks, None if face is None else face.seen)
             landmarks = transform_points(self._camera.add(frame, landmarks), self._slip.add(frame, landmarks))
         self._passage[-1].landmarks.append(landmarks)

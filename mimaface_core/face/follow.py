@@ -40,12 +40,14 @@ class Followed(NamedTuple):
         landmarks: [478, 3] in its pixels; None where the face is lost.
         shot: number of the frame's shot.
         face: the same with what the tracker knows of its errors; None where the face is lost.
+        pixels: the frame in uint8.
     """
 
     frame: Tensor
     landmarks: Tensor | None
     shot: int
     face: Face | None
+    pixels: Tensor
 
 
 def choose_face(faces: list[Face], index: int) -> Face:
@@ -123,7 +125,8 @@ def follow(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> I
         while waiting:
             image, frame, shot = waiting.popleft()
             face = chosen.find(image, shot)
-            yield Followed(frame, None if face is None else torch.from_numpy(face.landmarks), shot, face)
+            landmarks = None if face is None else torch.from_numpy(face.landmarks)
+            yield Followed(frame, landmarks, shot, face, torch.from_numpy(image))
 
 
 def clip_landmarks(frames: Iterable[Tensor], tracker: FaceTracker, index: int = -1) -> list[Tensor | None]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,16 +18,13 @@ import folder_paths
 import torch
 from PIL import Image
 
+from ...mimaface_core.allocator import return_freed, share_one_heap
 from ...mimaface_core.host import Host, Module, Progress
 
 MODELS_KEY = "mimaface"  # in the models folder, and in extra_model_paths.yaml
 PREVIEW_PIXELS = 512  # longest side of a preview
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-TRIM_DELAY_SECONDS = 3.0  # until ComfyUI has dropped an unloaded model
-# Of glibc's mallopt (malloc.h): its options for how many free bytes an arena keeps, and from how many on a block is
-# mapped by itself. Left alone they grow to 64 and 32 MB, and every thread that ever worked keeps as much in its arena.
-TRIM_THRESHOLD, MAP_THRESHOLD = -1, -3
-KEPT_BYTES = 8 << 20
+RETURN_DELAY_SECONDS = 3.0
 # Name of the attribute under which a model keeps its ModelPatcher. A WeakKeyDictionary would never free either, as the
 # patcher refers to the model; a cycle through the model itself is garbage-collected.
 PATCHER_ATTRIBUTE = "mimaface_patcher"
@@ -44,30 +39,11 @@ class _ManagedModel(torch.nn.Module):
         self.device: torch.device | None = None
 
 
-def _glibc() -> ctypes.CDLL | None:
-    """The C library, where it is one that keeps freed memory for reuse and can be told not to."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    return library if hasattr(library, "malloc_trim") else None
-
-
-def _keep_little_memory() -> None:
-    """Have freed blocks of many MB returned at once: `malloc_trim` does not reach the ends of threads' arenas."""
-    library = _glibc()
-    if library is not None:
-        library.mallopt(TRIM_THRESHOLD, KEPT_BYTES)
-        library.mallopt(MAP_THRESHOLD, KEPT_BYTES)
-
-
-def _trim_memory(*_: object) -> None:
-    """Return the memory that the C library keeps for reuse: with glibc hundreds of MB after a run on the CPU.
-
-    Called when a model is unloaded; done a little later, when ComfyUI has dropped the model and its caches too.
-    """
-    library = _glibc()
-    if library is not None:
-        timer = threading.Timer(TRIM_DELAY_SECONDS, library.malloc_trim, [0])
-        timer.daemon = True
-        timer.start()
+def _return_memory(*_: object) -> None:
+    """Return freed memory to the system, a little later, when ComfyUI has dropped an unloaded model and its caches."""
+    timer = threading.Timer(RETURN_DELAY_SECONDS, return_freed)
+    timer.daemon = True
+    timer.start()
 
 
 def server_routes() -> Any | None:
@@ -85,7 +61,7 @@ class ComfyUIHost(Host):
 
     def __init__(self) -> None:
         super().__init__()
-        _keep_little_memory()
+        share_one_heap()
         default = os.path.join(folder_paths.models_dir, MODELS_KEY)
         folder_paths.add_model_folder_path(MODELS_KEY, default)
         self._in_use: list[comfy.model_patcher.ModelPatcher] = []
@@ -119,7 +95,7 @@ class ComfyUIHost(Host):
         if patcher is None:
             offload = comfy.model_management.unet_offload_device()
             patcher = comfy.model_patcher.ModelPatcher(_ManagedModel(module), self.device, offload)
-            patcher.add_callback(comfy.patcher_extension.CallbacksMP.ON_DETACH, _trim_memory)
+            patcher.add_callback(comfy.patcher_extension.CallbacksMP.ON_DETACH, _return_memory)
             setattr(module, PATCHER_ATTRIBUTE, patcher)
         # A model in parts on two devices would need layers of ComfyUI's own.
         comfy.model_management.load_models_gpu([*self._in_use, patcher], force_full_load=True)
