@@ -8,19 +8,20 @@ from pathlib import Path
 import pytest
 from support.comfyui_server import COMFYUI, base, comfyui, started  # noqa: F401 - a fixture
 from support.page import FOLDER, Page
+from support.scenes import nodding_camera
 
 KEPT = os.environ.get("BROWSER_SCREENSHOTS")
 
 
 @pytest.fixture(scope="module", params=["frontend", "comfyui"] if COMFYUI else ["frontend"])
-def browser(request, base):  # noqa: F811
+def browser(request, base, tmp_path_factory):  # noqa: F811
     """The loaded page of one of the two servers."""
     if request.param == "comfyui":
         serving = comfyui(base)
     else:
         serving = started([sys.executable, FOLDER / "serve.py", base], base / "frontend.log")
     with serving as (address, _):
-        page = Page(request.param, address)
+        page = Page(request.param, address, nodding_camera(tmp_path_factory.mktemp("camera") / "camera.mjpeg"))
         try:
             page("open")
             yield page

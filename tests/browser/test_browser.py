@@ -7,8 +7,13 @@ if there is one.
 
 import json
 import re
+import urllib.request
+from itertools import pairwise
+from urllib.parse import urlencode
 
+import numpy as np
 import pytest
+from PIL import Image
 from support.comfyui_server import COMFYUI, ROOT
 from support.page import BLUEPRINTS, needs_browser
 from support.scenes import needs_faces
@@ -133,3 +138,25 @@ def test_a_run_shows_its_progress_and_then_the_video_plays(page, shots, name):
     # the outputs shown by now must not add inputs to the exported graph
     inputs = {key: node["inputs"].keys() for key, node in sent(page("graph")).items()}
     assert inputs == {key: node["inputs"].keys() for key, node in api(name).items()}
+
+
+@pytest.mark.skipif(not COMFYUI, reason="set COMFYUI_DIR to a ComfyUI folder to run a graph from its page")
+@pytest.mark.parametrize("browser", ["comfyui"], indirect=True)
+def test_a_stream_moves_with_the_camera_from_run_to_run(page, shots):
+    page("template", name="stream")
+    shown = []
+    for number in range(4):
+        assert page("run", shot=str(shots / f"stream_{number}.png"))["end"] == "success"
+        shown.append(previewed(page.address))
+    page("shot", path=str(shots / "stream.png"))
+    assert {picture.shape for picture in shown} == {shown[0].shape}
+    assert min(np.abs(a - b).mean() for a, b in pairwise(shown)) > 0.3  # of 255: the head has turned meanwhile
+
+
+def previewed(address):
+    """The image that the last run's Preview Image shows, float [H, W, 3]."""
+    with urllib.request.urlopen(f"{address}/history?max_items=1", timeout=60) as answer:
+        (run,) = json.load(answer).values()
+    (image,) = (image for output in run["outputs"].values() for image in output["images"] if image["type"] == "temp")
+    with urllib.request.urlopen(f"{address}/view?{urlencode(image)}", timeout=60) as answer:
+        return np.array(Image.open(answer).convert("RGB"), float)

@@ -12,7 +12,7 @@ from support.tiny_pack import randn, write_tiny_pack
 
 from mimaface.mimaface_core import drawing, host
 from mimaface.mimaface_core.diffusion.tiny import TinyCoder
-from mimaface.mimaface_core.drawing import animate, paste_back, render, write_video
+from mimaface.mimaface_core.drawing import RENDER_BATCH, animate, paste_back, render, write_video
 from mimaface.mimaface_core.face.crop import plane_alignment
 from mimaface.mimaface_core.face.fit import fit_landmarks
 from mimaface.mimaface_core.face.implicit_source import ImplicitSource
@@ -103,9 +103,9 @@ def test_a_few_frames_are_drawn_by_all_of_pytorchs_threads_and_many_beside_each_
     monkeypatch.setattr(drawing, "_renderer", lambda *_: draw)
     torch.set_num_threads(2)
     try:
-        for count, expected in ((4, [(False, 2)]), (5, [(True, 1)] * 2)):
+        for count, expected in ((RENDER_BATCH, [(False, 2)]), (RENDER_BATCH + 1, [(True, 1)] * 2)):
             seen.clear()
-            assert len(list(render(write_tiny_pack(tmp_path), source, motion[:count]))) == count
+            assert len(list(render(write_tiny_pack(tmp_path), source, motion[[0] * count]))) == count
             assert seen == expected
     finally:
         torch.set_num_threads(before)

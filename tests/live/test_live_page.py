@@ -18,7 +18,7 @@ from aiohttp import ClientConnectionError, ClientSession, WSMsgType, web
 from PIL import Image
 from support.machine import slower
 from support.page import CHROMIUM, FOLDER, NEEDED
-from support.scenes import moved, needs_faces, nodding, noise, portrait_source
+from support.scenes import moved, needs_faces, nodding, nodding_camera, noise, portrait_source
 from support.tiny_implicit import source_of, write_tiny_implicit
 from support.tiny_pack import write_tiny_pack
 
@@ -231,9 +231,7 @@ def test_a_port_that_is_none_is_refused(capsys):
     reason="needs Chromium and Node.js: install them, then run `make browser`",
 )
 def test_the_page_moves_a_photograph_in_a_browser(tmp_path, tmp_path_factory):
-    camera = tmp_path / "camera.mjpeg"
-    frames = [np.array(Image.fromarray(moved(9 * np.sin(i / 2), 1, (0, 0))).resize((480, 480))) for i in range(12)]
-    camera.write_bytes(b"".join(map(jpeg, frames)))
+    camera = nodding_camera(tmp_path / "camera.mjpeg")
     faceless = tmp_path / "faceless.png"
     Image.fromarray(noise()).save(faceless)
     pack = load_implicit()

@@ -28,11 +28,14 @@ needs_browser = pytest.mark.skipif(
 
 
 class Page:
-    """A browser with the page of one address; called with an action of browser/page.mjs and what it takes."""
+    """A browser with the page of one address, whose camera shows a file of Motion JPEG over and over.
 
-    def __init__(self, place, address):
+    It is called with an action of browser/page.mjs and what that takes.
+    """
+
+    def __init__(self, place, address, camera):
         self.place, self.address = place, address
-        command = ["node", FOLDER / "page.mjs", CHROMIUM, address]
+        command = ["node", FOLDER / "page.mjs", CHROMIUM, address, camera]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
 
     def __call__(self, action, **given):

@@ -49,6 +49,15 @@ def moved(angle=0.0, scale=1.0, shift=(0, 0), size=(256, 256)):
     return cv2.warpAffine(portrait(), matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
 
 
+def nodding_camera(path, side=480):
+    """Write the head tilting from side to side as Motion JPEG, which Chromium takes for its camera."""
+    with path.open("wb") as file:
+        for i in range(12):
+            picture = Image.fromarray(moved(9 * math.sin(i / 2), 1, (0, 0))).resize((side, side))
+            picture.save(file, "JPEG", quality=90)
+    return path
+
+
 def clip(path, frames, fps=25, audio=None):
     """Write uint8 frames [H, W, 3] as an mp4."""
     import torch

@@ -101,9 +101,9 @@ def follow_longest(video: PersonVideo, tracker: FaceTracker, least: int) -> Foll
     """
     seen: list[tuple[Tensor, Face | None]] = []
     shots: list[int | None] = []  # of each frame; None without a face
-    for _, landmarks, shot, face in follow(video.frames(), tracker):
-        shots.append(None if landmarks is None else shot)
-        seen.append((torch.empty(0) if landmarks is None else landmarks, face))
+    for found in follow(video.frames(), tracker):
+        shots.append(None if found.landmarks is None else found.shot)
+        seen.append((torch.empty(0) if found.landmarks is None else found.landmarks, found.face))
     runs = [list(run) for _, run in groupby(range(len(shots)), key=shots.__getitem__)]
     longest = max((run for run in runs if shots[run[0]] is not None), key=len, default=[])
     if len(longest) < least:
