@@ -47,11 +47,14 @@ page.on('response', (answer) => {
 
 const drawn = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
 
-/** Waits until the graph has nodes and the images of its inputs are shown. */
+/** Waits until the graph has nodes, the images of its inputs are shown and its cameras have told their size. */
 async function opened() {
   await page.waitForFunction(() => {
     const pictures = app.graph.nodes.filter((node) => node.type === 'LoadImage')
-    return app.graph.nodes.length > 1 && pictures.every((node) => node.imgs?.every((picture) => picture.complete))
+    const cameras = app.graph.nodes.filter((node) => node.type === 'WebcamCapture')
+    const shown = pictures.every((node) => node.imgs?.every((picture) => picture.complete))
+    const filmed = cameras.every((node) => node.widgets.find(({ name }) => name === 'width')?.value > 0)
+    return app.graph.nodes.length > 1 && shown && filmed
   })
   await drawn()
 }

@@ -57,12 +57,13 @@ def test_a_node_is_added_by_its_name_and_opens_its_help(page, name):
 def sent(graph):
     """The graph that *Run* would send, in the API format: without the inputs of the page.
 
-    A camera's picture is taken as the graph is sent; here, where there is no camera, the graph's own stands for it.
+    A camera's picture is taken as the graph is sent; here the graph's own stands for it, and its size.
     """
+    camera = {"image": "mimaface_portrait.jpg", "width": 0, "height": 0}
     return {
         key: {
             "inputs": {
-                name: "mimaface_portrait.jpg" if str(value).startswith("webcam/") else value
+                name: camera.get(name, value) if node["class_type"] == "WebcamCapture" else value
                 for name, value in node["inputs"].items()
                 if name not in FRONT_END_ONLY
             },
