@@ -83,10 +83,10 @@ def stretch(pixels: Tensor, cover: Tensor, low: float, high: float) -> Tensor:
 
 def line_distance(points: Tensor, line: Tensor) -> Tensor:
     """Distance [H, W] of points [H, W, 2] from an open line through the corners [P, 2]."""
-    start, edge = line[:-1], line[1:] - line[:-1]
-    offset = points[:, :, None] - start
-    t = ((offset * edge).sum(-1) / edge.square().sum(-1).clamp(min=1e-6)).clamp(0, 1)
-    return (offset - t[..., None] * edge).square().sum(-1).amin(-1).sqrt()
+    (start_x, start_y), (dx, dy) = line[:-1].unbind(1), (line[1:] - line[:-1]).unbind(1)
+    x, y = points[..., :1] - start_x, points[..., 1:] - start_y  # [H, W, P - 1]
+    t = ((x * dx + y * dy) / (dx.square() + dy.square()).clamp(min=1e-6)).clamp_(0, 1)
+    return (x - t * dx).square_().add_((y - t * dy).square_()).amin(-1).sqrt()
 
 
 def inside_polygon(points: Tensor, polygon: Tensor, margin: float) -> Tensor:
