@@ -94,14 +94,14 @@ def render(motion):
 REPEATED = (
     COMMON
     + """
-from mimaface.mimaface_core.allocator import hold_freed, share_one_heap
+from mimaface.mimaface_core.allocator import hold_freed
 from mimaface.mimaface_core.media.frames import Frames
-
-share_one_heap(), hold_freed()  # as the command does
+hold_freed()  # as the command does
 film = Frames.open(driver)
 
 class Repeated:
-    def __init__(self, count): self.count = count
+    def __init__(self, count):
+        self.count = count
     def __iter__(self):
         return islice(cycle(film), self.count)
 """

@@ -19,7 +19,7 @@ from measuring import name
 
 from mimaface.cli.demo import DRIVER
 from mimaface.live.server import LiveServer
-from mimaface.mimaface_core.allocator import hold_freed, share_one_heap
+from mimaface.mimaface_core.allocator import hold_freed
 from mimaface.mimaface_core.live import live_source
 from mimaface.mimaface_core.packs.find import open_pack
 
@@ -61,8 +61,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    share_one_heap()  # as the command does
-    hold_freed()
+    hold_freed()  # as the command does
     rows = {}
     print(f"{name(torch.device('cpu'))}; at most {TARGET} ms are wanted\n")
     print("| pack | frame to picture, median | 95 of 100 | pictures a second | CPU time of one |")

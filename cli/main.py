@@ -9,7 +9,7 @@ import sys
 # Before PyTorch starts its threads: those that wait sleep, so that beside other work each gets its share.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from ..mimaface_core.allocator import hold_freed, share_one_heap
+from ..mimaface_core.allocator import hold_freed
 from . import batch, compare, demo, detect, evaluate, live, pack, run, serve, sign, train
 from .exit_status import exit_status
 
@@ -37,7 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
     pack.add(commands)
     demo.add(commands)
     options = parser.parse_args(arguments)
-    share_one_heap()
     hold_freed()
     return exit_status(options.work, options)
 

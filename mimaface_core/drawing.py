@@ -42,7 +42,7 @@ from .tensors import moved, to_float, to_uint8
 _log = logging.getLogger(__name__)
 
 PROJECTED, ALBEDO = RENDERS = ("projected", "albedo")
-RENDER_BATCH = 6  # frames drawn together: with two threads as many as a clip has new ones
+RENDER_BATCH = 6  # frames drawn together
 PASTE_BATCH = 4  # full images made together
 IMAGE_SIDES = (16, 16384)  # pixels of the longest side
 
