@@ -1,5 +1,5 @@
 // Drives ComfyUI's page for the tests. A line of JSON on standard input, {"do": action, …}, is answered by one on
-// standard output: {"gave": …} or {"failed": sentence}. Started as: node page.mjs CHROMIUM ADDRESS CAMERA.mjpeg
+// standard output: {"gave": …} or {"failed": sentence}. Started as: node page.mjs CHROMIUM ADDRESS [CAMERA.mjpeg]
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -11,14 +11,14 @@ const PACK = 'ComfyUI-MIMAFace'
 const PATIENCE = 180_000 // milliseconds; other work may share the machine
 const QUIET = ['no-sandbox', 'disable-gpu', 'disable-dev-shm-usage', 'disable-quic', 'no-first-run']
 const ALONE = ['disable-background-networking', 'disable-component-update', 'disable-sync']
-const FILMED = ['use-fake-ui-for-media-stream', 'use-fake-device-for-media-stream', `use-file-for-fake-video-capture=${camera}`]
+const FAKE = ['use-fake-ui-for-media-stream', 'use-fake-device-for-media-stream', `use-file-for-fake-video-capture=${camera}`]
 const SETTINGS = {
   'Comfy.TutorialCompleted': true, // else a dialog greets
   'Comfy.ConfirmClear': false,
   'Comfy.Notification.ShowVersionUpdates': false
 }
 
-const browser = await chromium.launch({ executablePath, args: [...QUIET, ...ALONE, ...FILMED].map((name) => `--${name}`) })
+const browser = await chromium.launch({ executablePath, args: [...QUIET, ...ALONE, ...(camera ? FAKE : [])].map((name) => `--${name}`) })
 const page = await browser.newPage({ viewport: { width: 1600, height: 900 } })
 page.setDefaultTimeout(PATIENCE)
 await page.route((url) => url.origin !== address, (route) => route.abort())

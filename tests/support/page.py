@@ -28,14 +28,14 @@ needs_browser = pytest.mark.skipif(
 
 
 class Page:
-    """A browser with the page of one address, whose camera shows a file of Motion JPEG over and over.
+    """A browser with the page of one address, whose camera shows `camera`, a file of Motion JPEG, over and over.
 
     It is called with an action of browser/page.mjs and what that takes.
     """
 
-    def __init__(self, place, address, camera):
+    def __init__(self, place, address, camera=None):
         self.place, self.address = place, address
-        command = ["node", FOLDER / "page.mjs", CHROMIUM, address, camera]
+        command = ["node", FOLDER / "page.mjs", CHROMIUM, address, *([camera] if camera else [])]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
 
     def __call__(self, action, **given):
