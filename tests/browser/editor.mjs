@@ -62,9 +62,21 @@ export function editorActions(page) {
       for (const index of files.keys()) await editor(index).locator('.mf-face').waitFor()
     },
 
-    /** Presses *Run* and waits until each editor has its picture. */
+    /** Presses *Run* and waits until each editor has what the run gave it, and its picture. */
     async source({ count }) {
+      await page.evaluate((count) => {
+        const waiting = new Set(window.graphNow().nodes.filter(({ type }) => ['MIMAFaceEditMotion', 'MIMAFaceKeyframeMotion'].includes(type)).slice(0, count).map(({ id }) => String(id)))
+        window.given = new Promise((done) => {
+          app.api.addEventListener('executed', function took({ detail }) {
+            waiting.delete(String(detail.display_node ?? detail.node).split(':').at(-1))
+            if (waiting.size) return
+            app.api.removeEventListener('executed', took)
+            done()
+          })
+        })
+      }, count)
       await page.getByTestId('queue-button').click()
+      await page.evaluate(() => window.given)
       for (let index = 0; index < count; index++) await settled(index)
     },
 
