@@ -93,18 +93,20 @@ def rasterize(frame, top, bottom, vertices, triangles, triangle, barycentric, de
 @_compiled()
 def interpolate(frame, top, bottom, triangle, barycentric, triangles, table, image):  # noqa: ANN001, ANN201
     """Attributes of the vertices at each pixel; see `morphable.rasterize.interpolate`."""
-    of = min(frame, len(table) - 1)
+    values = table[min(frame, len(table) - 1)]
     for row in range(top, bottom):
-        for column in range(triangle.shape[2]):
-            t = triangle[frame, row, column]
-            if t < 0:
-                for k in range(table.shape[2]):
-                    image[frame, k, row, column] = np.float32(0)
-                continue
-            w0, w1, w2 = barycentric[frame, row, column]
-            a, b, c = triangles[t]
-            for k in range(table.shape[2]):
-                image[frame, k, row, column] = w0 * table[of, a, k] + w1 * table[of, b, k] + w2 * table[of, c, k]
+        owner, weights = triangle[frame, row], barycentric[frame, row]
+        for k in range(values.shape[1]):
+            line = image[frame, k, row]
+            for column in range(len(line)):
+                t = owner[column]
+                if t < 0:
+                    line[column] = _ZERO
+                    continue
+                # unsigned numbers index faster: they are not asked whether they are negative
+                a, b, c = np.uintp(triangles[t, 0]), np.uintp(triangles[t, 1]), np.uintp(triangles[t, 2])
+                w0, w1, w2 = weights[column, 0], weights[column, 1], weights[column, 2]
+                line[column] = w0 * values[a, k] + w1 * values[b, k] + w2 * values[c, k]
 
 
 @_compiled(inline="always")
@@ -122,13 +124,14 @@ def _cubic(t):  # noqa: ANN001, ANN202
 
 
 @_compiled(inline="always")
-def _weighted(image, at, weights):  # noqa: ANN001, ANN202
-    """Three channels of four neighbours in a row, the first at `at`."""
-    u, (a, b, c, d) = np.uintp, weights
+def _weighted(image, at, a, b, c, d):  # noqa: ANN001, ANN202
+    """Four channels, which fill a vector, of four neighbours in a row, the first at `at`."""
+    u = np.uintp
     return (
-        a * image[at] + b * image[at + u(3)] + c * image[at + u(6)] + d * image[at + u(9)],
-        a * image[at + u(1)] + b * image[at + u(4)] + c * image[at + u(7)] + d * image[at + u(10)],
-        a * image[at + u(2)] + b * image[at + u(5)] + c * image[at + u(8)] + d * image[at + u(11)],
+        a * image[at] + b * image[at + u(4)] + c * image[at + u(8)] + d * image[at + u(12)],
+        a * image[at + u(1)] + b * image[at + u(5)] + c * image[at + u(9)] + d * image[at + u(13)],
+        a * image[at + u(2)] + b * image[at + u(6)] + c * image[at + u(10)] + d * image[at + u(14)],
+        a * image[at + u(3)] + b * image[at + u(7)] + c * image[at + u(11)] + d * image[at + u(15)],
     )
 
 
@@ -136,57 +139,71 @@ def _weighted(image, at, weights):  # noqa: ANN001, ANN202
 def bicubic(frame, top, bottom, images, pixels, wanted, out, everywhere):  # noqa: ANN001, ANN201
     """Bicubic lookup, see `lookup.Lookup`.
 
-    images: [G, side · side · 3], channels in groups of three, with a border of 2 before and 3 behind. pixels, wanted
-    (not asked where everything is wanted) and out: [N, 2, H, W], [N, H, W] and [N, 3 G, H, W]. Unsigned numbers index
-    faster, since they are not asked whether they are negative.
+    images: [G, side · side · 4], channels in groups of three and a fourth that is not looked up, with a border of 2
+    before and 3 behind. pixels, wanted (not asked where everything is wanted) and out: [N, 2, H, W], [N, H, W] and
+    [N, 3 G, H, W]. The weights of a row come first, several at a time.
     """
-    side = round(math.sqrt(images.shape[1] // 3))
-    end, line, pixel = np.float32(side - 3), np.uintp(3 * side), np.uintp(3)
-    xs, ys = pixels[frame, 0], pixels[frame, 1]
-    for group in range(len(images)):
-        image = images[group]
-        red, green, blue = out[frame, 3 * group], out[frame, 3 * group + 1], out[frame, 3 * group + 2]
-        for row in range(top, bottom):
-            for column in range(out.shape[3]):
+    side, width = round(math.sqrt(images.shape[1] // 4)), out.shape[3]
+    end, line = np.float32(side - 3), np.uintp(4 * side)
+    first = np.empty(width, np.uint32)
+    across, down = np.empty((4, width), np.float32), np.empty((4, width), np.float32)
+    for row in range(top, bottom):
+        if not (everywhere or wanted[frame, row].any()):
+            out[frame, :, row] = _ZERO
+            continue
+        xs, ys = pixels[frame, 0, row], pixels[frame, 1, row]
+        for column in range(width):
+            x, y = xs[column] + np.float32(1.5), ys[column] + np.float32(1.5)
+            x, y = min(x, end) if x > _ONE else _ONE, min(y, end) if y > _ONE else _ONE  # what is no number, too
+            left, above = np.uint32(x), np.uint32(y)
+            first[column] = np.uint32(4) * ((above - np.uint32(1)) * np.uint32(side) + left - np.uint32(1))
+            across[0, column], across[1, column], across[2, column], across[3, column] = _cubic(x - np.float32(left))
+            down[0, column], down[1, column], down[2, column], down[3, column] = _cubic(y - np.float32(above))
+        for group in range(len(images)):
+            image = images[group]
+            channels = out[frame, 3 * group : 3 * group + 3, row]
+            red, green, blue = channels[0], channels[1], channels[2]
+            for column in range(width):
                 if not (everywhere or wanted[frame, row, column]):
-                    red[row, column] = green[row, column] = blue[row, column] = _ZERO
+                    red[column] = green[column] = blue[column] = _ZERO
                     continue
-                x, y = xs[row, column] + np.float32(1.5), ys[row, column] + np.float32(1.5)
-                x, y = min(x, end) if x > _ONE else _ONE, min(y, end) if y > _ONE else _ONE  # what is no number, too
-                left, above = np.uint32(x), np.uint32(y)
-                right, under = x - np.float32(left), y - np.float32(above)
-                at = np.uintp(above) * line + np.uintp(left) * pixel - line - pixel
-                across, (a, b, c, d) = _cubic(right), _cubic(under)
-                r0, g0, b0 = _weighted(image, at, across)
-                r1, g1, b1 = _weighted(image, at + line, across)
-                r2, g2, b2 = _weighted(image, at + line + line, across)
-                r3, g3, b3 = _weighted(image, at + line + line + line, across)
-                red[row, column] = min(max(a * r0 + b * r1 + c * r2 + d * r3, -_ONE), _ONE)
-                green[row, column] = min(max(a * g0 + b * g1 + c * g2 + d * g3, -_ONE), _ONE)
-                blue[row, column] = min(max(a * b0 + b * b1 + c * b2 + d * b3, -_ONE), _ONE)
+                at = np.uintp(first[column])
+                w0, w1, w2, w3 = across[0, column], across[1, column], across[2, column], across[3, column]
+                a, b, c, d = down[0, column], down[1, column], down[2, column], down[3, column]
+                r0, g0, b0, _ = _weighted(image, at, w0, w1, w2, w3)
+                r1, g1, b1, _ = _weighted(image, at + line, w0, w1, w2, w3)
+                r2, g2, b2, _ = _weighted(image, at + line + line, w0, w1, w2, w3)
+                r3, g3, b3, _ = _weighted(image, at + line + line + line, w0, w1, w2, w3)
+                red[column] = min(max(a * r0 + b * r1 + c * r2 + d * r3, -_ONE), _ONE)
+                green[column] = min(max(a * g0 + b * g1 + c * g2 + d * g3, -_ONE), _ONE)
+                blue[column] = min(max(a * b0 + b * b1 + c * b2 + d * b3, -_ONE), _ONE)
+
+
+@_compiled(fastmath={"contract", "nsz"})
+def _distortion(here, below, low, high, line):  # noqa: ANN001, ANN202
+    """What `stretch` gives for a row, of its own moves and the next row's, one more than there are columns."""
+    for c in range(len(line)):
+        across = (here[0, c + 1] - here[0, c]) ** 2 + (here[1, c + 1] - here[1, c]) ** 2
+        down = (below[0, c] - here[0, c]) ** 2 + (below[1, c] - here[1, c]) ** 2
+        line[c] = min(max((math.sqrt(across + down) - low) / (high - low), _ZERO), _ONE)
 
 
 @_compiled(fastmath={"contract", "nsz"})
 def stretch(frame, top, bottom, pixels, cover, low, high, out):  # noqa: ANN001, ANN201
     """How far a map [N, 2, H, W] stretches, see `reprojection.sampling.stretch`."""
     height, width = cover.shape[1:]
-    x, y, covered = pixels[frame, 0], pixels[frame, 1], cover[frame]
-    for row in range(top, bottom):
-        below, here = min(row + 1, height - 1), np.float32(row) + _HALF
+    moves = np.empty((2, 2, width + 1), np.float32)  # of rows with even and with odd numbers, in x and y
+    for row in range(top, min(bottom + 1, height)):
+        x, y, covered, move = pixels[frame, 0, row], pixels[frame, 1, row], cover[frame, row], moves[row % 2]
         for column in range(width):
-            beside, there = min(column + 1, width - 1), np.float32(column) + _HALF
-            ox, oy = (x[row, column] - there, y[row, column] - here) if covered[row, column] else (_ZERO, _ZERO)
-            rx, ry, dx, dy = ox, oy, ox, oy
-            if beside > column:
-                inside = covered[row, beside]
-                rx = x[row, beside] - there - _ONE if inside else _ZERO
-                ry = y[row, beside] - here if inside else _ZERO
-            if below > row:
-                inside = covered[below, column]
-                dx = x[below, column] - there if inside else _ZERO
-                dy = y[below, column] - here - _ONE if inside else _ZERO
-            size = math.sqrt((rx - ox) ** 2 + (ry - oy) ** 2 + (dx - ox) ** 2 + (dy - oy) ** 2)
-            out[frame, 0, row, column] = min(max((size - low) / (high - low), _ZERO), _ONE)
+            move[0, column] = x[column] - (np.float32(column) + _HALF) if covered[column] else _ZERO
+            move[1, column] = y[column] - (np.float32(row) + _HALF) if covered[column] else _ZERO
+        move[:, width] = move[:, width - 1]
+        if row > top:
+            _distortion(moves[1 - row % 2], move, low, high, out[frame, 0, row - 1])
+    if bottom == height:
+        last = moves[(height - 1) % 2]
+        _distortion(last, last, low, high, out[frame, 0, height - 1])
 
 
 @_compiled(fastmath={"contract", "nsz"})

@@ -59,7 +59,8 @@ class Kernels:
     def widened(self, image: Tensor) -> Any:
         """An image [C, S, S] as `bicubic` looks it up."""
         wide = F.pad(image[None], (2, 3, 2, 3), mode="replicate")[0]
-        return _arrays(rearrange(F.pad(wide, (0, 0, 0, 0, 0, -len(wide) % 3)), "(g c) h w -> g (h w c)", c=3))[0]
+        groups = rearrange(F.pad(wide, (0, 0, 0, 0, 0, -len(wide) % 3)), "(g c) h w -> g h w c", c=3)
+        return _arrays(F.pad(groups, (0, 1)).flatten(1))[0]
 
     def bicubic(self, widened: Any, channels: int, spare: int, pixels: Tensor, where: Tensor | None) -> Tensor:
         """What a `widened` image of so many channels, and `spare` ones, shows in places [N, H, W, 2], see `lookup`."""

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ..lookup import sample
 from ..morphable.bundled.face import BundledFace
 from ..morphable.rasterize import interpolate, rasterize
+from .sampling import pixel_box
 
 
 class DrawnParts(NamedTuple):
@@ -87,10 +88,12 @@ def draw_parts(
     drawn, start = points.new_zeros(len(points), 5, height, width), 0
     for name, span in zip(names, spans, strict=True):
         stop = start + span.stop - span.start
-        of_part = (fragments.triangle >= start) & (fragments.triangle < stop)
+        box = pixel_box(points[:, face.parts[name], :2], 1, (height, width))
+        owner = fragments.triangle[:, box.rows, box.columns]
         texture = textures[name][None].expand(len(points), -1, -1, -1)
-        texels = F.grid_sample(texture, uv, mode="bilinear", padding_mode="border", align_corners=False)
-        drawn = drawn + of_part[:, None] * texels
+        places = uv[:, box.rows, box.columns]
+        texels = F.grid_sample(texture, places, mode="bilinear", padding_mode="border", align_corners=False)
+        drawn[(slice(None), *box.index)] += ((owner >= start) & (owner < stop))[:, None] * texels
         start = stop
     return _drawn_parts(drawn, fragments.mask)
 
