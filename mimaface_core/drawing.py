@@ -83,11 +83,23 @@ def render(
     alone = device.type == "cuda" or motion.count <= RENDER_BATCH  # then all of PyTorch's threads draw together
     threads = 1 if alone else host.current().drawing_threads
     skipped = start % RENDER_BATCH  # the same frames are drawn together wherever it starts
-    with closing(side_by_side(draw, batches(motion, RENDER_BATCH, start - skipped), threads)) as drawn:
+    together = batches(motion, RENDER_BATCH, start - skipped)
+    if not alone and start == skipped:
+        together = _first_alone(together)
+    with closing(side_by_side(draw, together, threads)) as drawn:
         for frames in drawn:
             host.current().check_cancelled()
             yield from frames[skipped:]
-            skipped = 0
+            skipped = max(0, skipped - len(frames))
+
+
+def _first_alone(pieces: Iterator[MotionTrack]) -> Iterator[MotionTrack]:
+    """The pieces, but the very first frame alone: it is what is seen first."""
+    for number, piece in enumerate(pieces):
+        if not number and len(piece) > 1:
+            yield piece[:1]
+            piece = piece[1:]
+        yield piece
 
 
 def _renderer(pack: ModelPack, source: SourceFace, mode: str, device: torch.device) -> Callable[[MotionTrack], Tensor]:

@@ -16,9 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
-from torch.nn import functional as F
 
 _log = logging.getLogger(__name__)
 
@@ -58,9 +56,13 @@ class Kernels:
 
     def widened(self, image: Tensor) -> Any:
         """An image [C, S, S] as `bicubic` looks it up."""
-        wide = F.pad(image[None], (2, 3, 2, 3), mode="replicate")[0]
-        groups = rearrange(F.pad(wide, (0, 0, 0, 0, 0, -len(wide) % 3)), "(g c) h w -> g h w c", c=3)
-        return _arrays(F.pad(groups, (0, 1)).flatten(1))[0]
+        channels, side = len(image), image.shape[-1]
+        wide = image.new_zeros(-(-channels // 3), side + 5, side + 5, 4)
+        for group, part in zip(wide, image.split(3), strict=True):
+            group[2:-3, 2:-3, : len(part)] = part.permute(1, 2, 0)
+        for lines in (wide, wide.transpose(1, 2)):
+            lines[:, :2], lines[:, -3:] = lines[:, 2:3], lines[:, -4:-3]
+        return _arrays(wide.flatten(1))[0]
 
     def bicubic(self, widened: Any, channels: int, spare: int, pixels: Tensor, where: Tensor | None) -> Tensor:
         """What a `widened` image of so many channels, and `spare` ones, shows in places [N, H, W, 2], see `lookup`."""

@@ -82,9 +82,9 @@ def stretch(pixels: Tensor, cover: Tensor, low: float, high: float) -> Tensor:
 
 
 def line_distance(points: Tensor, line: Tensor) -> Tensor:
-    """Distance [H, W] of points [H, W, 2] from an open line through the corners [P, 2]."""
+    """Distance [...] of points [..., 2] from an open line through the corners [P, 2]."""
     (start_x, start_y), (dx, dy) = line[:-1].unbind(1), (line[1:] - line[:-1]).unbind(1)
-    x, y = points[..., :1] - start_x, points[..., 1:] - start_y  # [H, W, P - 1]
+    x, y = points[..., :1] - start_x, points[..., 1:] - start_y  # [..., P - 1]
     t = ((x * dx + y * dy) / (dx.square() + dy.square()).clamp(min=1e-6)).clamp_(0, 1)
     return (x - t * dx).square_().add_((y - t * dy).square_()).amin(-1).sqrt()
 
@@ -93,15 +93,19 @@ def inside_polygon(points: Tensor, polygon: Tensor, margin: float) -> Tensor:
     """Soft mask of a polygon, by the even–odd rule.
 
     Args:
-        points: [H, W, 2].
+        points: [..., 2].
         polygon: [P, 2], its corners.
         margin: pixels from the edge inwards that do not count.
 
     Returns:
-        [H, W]: 0 outside and within the margin, 1 from `margin` + 1 pixels inwards.
+        [...]: 0 outside and within the margin, 1 from `margin` + 1 pixels inwards.
     """
-    a, b, p = polygon, polygon.roll(-1, 0), points[:, :, None]
-    beside = (a[:, 1] > p[..., 1]) != (b[:, 1] > p[..., 1])
-    crosses = beside & (p[..., 0] < (b[:, 0] - a[:, 0]) * (p[..., 1] - a[:, 1]) / (b[:, 1] - a[:, 1] + 1e-9) + a[:, 0])
-    distance = line_distance(points, torch.cat([polygon, polygon[:1]]))
-    return (distance - margin).clamp(0, 1) * (crosses.sum(-1) % 2)
+    a, b, inside = polygon, polygon.roll(-1, 0), points.new_zeros(points.shape[:-1])
+    near = ((points >= polygon.amin(0)) & (points <= polygon.amax(0))).all(-1)
+    p = points[near]
+    beside = (a[:, 1] > p[:, 1:]) != (b[:, 1] > p[:, 1:])
+    slope = (b[:, 0] - a[:, 0]) * (p[:, 1:] - a[:, 1]) / (b[:, 1] - a[:, 1] + 1e-9)
+    crosses = (beside & (p[:, :1] < slope + a[:, 0])).sum(-1)
+    distance = line_distance(p, torch.cat([polygon, polygon[:1]]))
+    inside[near] = (distance - margin).clamp(0, 1) * (crosses % 2)
+    return inside

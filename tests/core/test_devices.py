@@ -97,16 +97,24 @@ def test_a_few_frames_are_drawn_by_all_of_pytorchs_threads_and_many_beside_each_
     (source, motion), seen, before = person, [], torch.get_num_threads()
 
     def draw(part):
-        seen.append((threading.current_thread().name.startswith("mimaface-beside"), torch.get_num_threads()))
+        beside = threading.current_thread().name.startswith("mimaface-beside")
+        seen.append((beside, torch.get_num_threads(), len(part)))
         return torch.zeros(len(part), 4, 8, 8)
 
     monkeypatch.setattr(drawing, "_renderer", lambda *_: draw)
     torch.set_num_threads(2)
     try:
-        for count, expected in ((RENDER_BATCH, [(False, 2)]), (RENDER_BATCH + 1, [(True, 1)] * 2)):
+        alone, several = [(False, 2, RENDER_BATCH)], [(True, 1, part) for part in (1, RENDER_BATCH - 1, RENDER_BATCH)]
+        for count, start, expected in (
+            (RENDER_BATCH, 0, alone),
+            (2 * RENDER_BATCH, 0, several),  # the first frame, which is seen first, comes before the others
+            (2 * RENDER_BATCH, 3, several),
+            (2 * RENDER_BATCH, RENDER_BATCH + 1, several[2:]),
+        ):
             seen.clear()
-            assert len(list(render(write_tiny_pack(tmp_path), source, motion[[0] * count]))) == count
-            assert seen == expected
+            drawn = list(render(write_tiny_pack(tmp_path), source, motion[[0] * count], start=start))
+            assert len(drawn) == count - start
+            assert sorted(seen) == sorted(expected)
     finally:
         torch.set_num_threads(before)
 
