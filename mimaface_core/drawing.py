@@ -33,7 +33,7 @@ from .media.marks.user import request_consent
 from .media.provenance import own_watermark, synthetic_metadata
 from .media.rate import exact_rate
 from .media.write import VideoWriter
-from .motion.stream import MotionStream, batches, first_frames
+from .motion.stream import MotionStream, batches, first_alone, first_frames
 from .motion.track import BUNDLED, MotionTrack
 from .packs.pack import ModelPack
 from .reprojection.projection import in_pixels
@@ -84,22 +84,12 @@ def render(
     threads = 1 if alone else host.current().drawing_threads
     skipped = start % RENDER_BATCH  # the same frames are drawn together wherever it starts
     together = batches(motion, RENDER_BATCH, start - skipped)
-    if not alone and start == skipped:
-        together = _first_alone(together)
+    together = together if alone or start > skipped else first_alone(together)
     with closing(side_by_side(draw, together, threads)) as drawn:
         for frames in drawn:
             host.current().check_cancelled()
             yield from frames[skipped:]
             skipped = max(0, skipped - len(frames))
-
-
-def _first_alone(pieces: Iterator[MotionTrack]) -> Iterator[MotionTrack]:
-    """The pieces, but the very first frame alone: it is what is seen first."""
-    for number, piece in enumerate(pieces):
-        if not number and len(piece) > 1:
-            yield piece[:1]
-            piece = piece[1:]
-        yield piece
 
 
 def _renderer(pack: ModelPack, source: SourceFace, mode: str, device: torch.device) -> Callable[[MotionTrack], Tensor]:

@@ -1,12 +1,15 @@
 """Z-buffer rasterizer in plain PyTorch: fragments of projected triangles, and interpolated vertex attributes.
 
 Ours because compiled rasterizers (pytorch3d, nvdiffrast) install on few of the machines that ComfyUI runs on. With
-numba (the extra `fast`) `kernels` does the same on a CPU, eight times as fast.
+numba (the extra `fast`) `kernels` does the same on a CPU, eight times as fast; on a GPU `rasterize_triton` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
@@ -14,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..kernels import find
+
+_log = logging.getLogger(__name__)
 
 CHUNK_PIXELS = 1 << 20  # of bounding boxes handled at once: bounds the memory, however large the triangles
 EDGE_SLACK = 1e-3  # pixels by which every edge is moved out, so that rounding opens no crack between neighbours
@@ -81,6 +86,8 @@ def rasterize(vertices: Tensor, triangles: Tensor, height: int, width: int, near
     compiled = find(vertices, triangles)
     if compiled is not None:
         return Fragments(*compiled.rasterize(vertices, triangles, height, width, near, EDGE_SLACK, MIN_HEIGHT))
+    if vertices.is_cuda and (on_gpu := _triton()) is not None:
+        return Fragments(*on_gpu(vertices, triangles, height, width, near, EDGE_SLACK, MIN_HEIGHT, NO_KEY))
     candidates = _visible(vertices, triangles.to(vertices.device), height, width, near)
     # Keys order by depth, then by place in the list: one minimum finds the winner, the same on every device.
     keys = torch.full((len(vertices) * height * width,), NO_KEY, device=vertices.device)
@@ -118,6 +125,23 @@ def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> 
     for k in (1, 2):
         value.addcmul_(weight[..., k, :], corner[..., k, :])
     return value.permute(0, 3, 1, 2)
+
+
+@cache
+def _triton() -> Callable[..., tuple[Tensor, Tensor, Tensor]] | None:
+    """`rasterize_triton.fragments`, where it works on this machine's GPU."""
+    if not torch.cuda.is_available() or find_spec("triton") is None:
+        return None
+    try:
+        from .rasterize_triton import fragments
+
+        corners = torch.tensor([[[0.0, 0, 1], [2, 0, 1], [0, 2, 1]]], device="cuda")
+        fragments(corners, torch.arange(3)[None], 2, 2, 0.0, EDGE_SLACK, MIN_HEIGHT, NO_KEY)
+    except Exception as error:  # noqa: BLE001 - whatever a compiler finds to say
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        _log.warning("Triton cannot be used (%s): renders take longer on this GPU.", reason)
+        return None
+    return fragments
 
 
 def _visible(vertices: Tensor, triangles: Tensor, height: int, width: int, near: float) -> _Candidates:

@@ -120,6 +120,15 @@ def batches(motion: MotionTrack | MotionStream, size: int, start: int = 0) -> Pi
         yield from _regrouped(pieces, size, start)
 
 
+def first_alone(pieces: Pieces) -> Pieces:
+    """The pieces, but the very first frame alone: it is what is seen first."""
+    for number, piece in enumerate(pieces):
+        if not number and len(piece) > 1:
+            yield piece[:1]
+            piece = piece[1:]
+        yield piece
+
+
 def _regrouped(pieces: Iterable[MotionTrack], size: int, skipped: int) -> Pieces:
     """Pieces of `size` frames, but for the last one, without the first frames."""
     waiting: MotionTrack | None = None

@@ -44,8 +44,9 @@ def without_gradients():
 
 @pytest.fixture(autouse=True)
 def without_compiled_loops(monkeypatch):
-    """A GPU draws without them, and they round otherwise."""
+    """A GPU draws without them, and they round otherwise; what only pretends to be one runs no Triton either."""
     monkeypatch.setattr(rasterize, "find", lambda *tensors: None)
+    monkeypatch.setattr(rasterize, "_triton", lambda: None)
 
 
 @pytest.fixture(scope="module")
