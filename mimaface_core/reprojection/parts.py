@@ -123,10 +123,13 @@ def draw_layers(
     triangles = torch.cat([face.model.triangles[face.part_triangles[name]] for name in names])
     fragments = rasterize(layered.flatten(0, 1), triangles, height, width)
     uv = interpolate(fragments, triangles, face.uv).permute(0, 2, 3, 1) * 2 - 1
-    texture = torch.stack([textures[name] for name in names]).repeat_interleave(frames, 0)
-    texels = F.grid_sample(texture, uv, mode="bilinear", padding_mode="border", align_corners=False)
-    drawn = (fragments.mask[:, None] * texels).unflatten(0, (count, frames))
-    return [_drawn_parts(*layer) for layer in zip(drawn, fragments.mask.unflatten(0, (count, frames)), strict=True)]
+    places, masks = (of.unflatten(0, (count, frames)) for of in (uv, fragments.mask))
+    drawn = []
+    for name, at, mask in zip(names, places, masks, strict=True):
+        texture = textures[name][None].expand(frames, -1, -1, -1)
+        texels = F.grid_sample(texture, at, mode="bilinear", padding_mode="border", align_corners=False)
+        drawn.append(_drawn_parts(mask[:, None] * texels, mask))
+    return drawn
 
 
 def _drawn_parts(drawn: Tensor, mask: Tensor) -> DrawnParts:
