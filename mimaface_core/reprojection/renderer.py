@@ -264,10 +264,8 @@ class ReprojectionRenderer:
         continued = torch.where(beyond[:, None], self._crop(pixels, beyond), view)
         for layer, share in zip(self._closed, closure.T, strict=True):
             if share.any():
-                (left, above), (right, below) = layer.extent
-                within = (pixels[..., 0] > left) & (pixels[..., 0] < right)
-                within &= (pixels[..., 1] > above) & (pixels[..., 1] < below)
-                closed, share = layer(pixels, within), share[:, None, None, None]
+                inside = (pixels > layer.extent[0]) & (pixels < layer.extent[1])
+                closed, share = layer(pixels, inside[..., 0] & inside[..., 1]), share[:, None, None, None]
                 continued = torch.lerp(continued, closed[:, :3], closed[:, 3:4] * share)
                 if closed[:, 4:].any():
                     seam = (SEAM_SOFTNESS * blur(closed[:, 4:], soft)).clamp(0, 1)
