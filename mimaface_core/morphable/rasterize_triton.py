@@ -26,6 +26,12 @@ def _corner(vertices, triangles, base, place):
 
 
 @triton.jit
+def _ordered(bits):
+    """Bit patterns of float32 as integers of the same order, and back, see `rasterize`."""
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+@triton.jit
 def _tightened(left, right, y, slack, x0, y0, x1, y1, side):
     """The ends of a row within an edge, whose normal (nx, ny) points in: n·(p − corner) + slack ≥ 0."""
     length = tl.sqrt((x1 - x0) * (x1 - x0) + (y1 - y0) * (y1 - y0)) * side
@@ -62,7 +68,7 @@ def _nearest(
     longest = tl.sqrt(tl.maximum(tl.maximum(ab, bc), ca))
     finite = (tl.abs(area) < float("inf")) & (tl.abs(az) + tl.abs(bz) + tl.abs(cz) < float("inf"))
     visible = finite & (low >= near) & (tl.abs(area) > least * longest)
-    # sums of what is no number would be rows of any size
+    # what is not drawn has no rows; coordinates that are no numbers would give any
     top = tl.where(visible, tl.minimum(tl.minimum(ay, by), cy), 1.0)
     bottom = tl.where(visible, tl.maximum(tl.maximum(ay, by), cy), 0.0)
     first = tl.maximum(tl.ceil(top - 0.5 - slack), 0.0).to(tl.int32)
@@ -83,8 +89,7 @@ def _nearest(
         for offset in range(0, end - start + 1, columns):
             step = offset + tl.arange(0, columns)
             depth = tl.minimum(tl.maximum(z + slope * step, low), high)
-            bits = depth.to(tl.int32, bitcast=True)
-            key = ((bits ^ ((bits >> 31) & 0x7FFFFFFF)).to(tl.int64) << 32) | t  # ordered as the depths are
+            key = (_ordered(depth.to(tl.int32, bitcast=True)).to(tl.int64) << 32) | t
             tl.atomic_min(pixel + start + step, key, mask=start + step <= end, sem="relaxed")
 
 
@@ -123,8 +128,7 @@ def _described(
     b0 = tl.maximum(1.0 - b1 - b2, 0.0)
     b1, b2 = tl.maximum(b1, 0.0), tl.maximum(b2, 0.0)
     share = tl.where(covered, 1.0 / (b0 + b1 + b2), 0.0)
-    bits = (key >> 32).to(tl.int32)
-    seen = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).to(tl.float32, bitcast=True)
+    seen = _ordered((key >> 32).to(tl.int32)).to(tl.float32, bitcast=True)
     tl.store(owner + at, tl.where(covered, t, -1), mask=inside)
     tl.store(barycentric + 3 * at, b0 * share, mask=inside)
     tl.store(barycentric + 3 * at + 1, b1 * share, mask=inside)

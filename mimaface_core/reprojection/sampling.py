@@ -104,8 +104,8 @@ def inside_polygon(points: Tensor, polygon: Tensor, margin: float) -> Tensor:
     near = ((points >= polygon.amin(0)) & (points <= polygon.amax(0))).all(-1)
     p = points[near]
     beside = (a[:, 1] > p[:, 1:]) != (b[:, 1] > p[:, 1:])
-    slope = (b[:, 0] - a[:, 0]) * (p[:, 1:] - a[:, 1]) / (b[:, 1] - a[:, 1] + 1e-9)
-    crosses = (beside & (p[:, :1] < slope + a[:, 0])).sum(-1)
+    edge_x = (b[:, 0] - a[:, 0]) * (p[:, 1:] - a[:, 1]) / (b[:, 1] - a[:, 1] + 1e-9) + a[:, 0]
+    crosses = (beside & (p[:, :1] < edge_x)).sum(-1)
     distance = line_distance(p, torch.cat([polygon, polygon[:1]]))
     inside[near] = (distance - margin).clamp(0, 1) * (crosses % 2)
     return inside

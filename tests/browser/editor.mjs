@@ -1,5 +1,7 @@
 // What the tests do with the editors in ComfyUI's page; the actions of page.mjs for them.
 
+const EDITORS = ['MIMAFaceEditMotion', 'MIMAFaceKeyframeMotion']
+
 /** The actions, on a page of playwright. */
 export function editorActions(page) {
   const editor = (index) => page.locator('.mf-editor').nth(index)
@@ -18,7 +20,7 @@ export function editorActions(page) {
   }
 
   const inNode = (index, does, given) =>
-    page.evaluate(`(${does})(window.graphNow().nodes.filter((node) => ['MIMAFaceEditMotion', 'MIMAFaceKeyframeMotion'].includes(node.type))[${index}], ${JSON.stringify(given ?? null)})`)
+    page.evaluate(`(${does})(window.graphNow().nodes.filter((node) => ${JSON.stringify(EDITORS)}.includes(node.type))[${index}], ${JSON.stringify(given ?? null)})`)
 
   return {
     /** A graph with an editor for each file of the input folder, as they come one above the other. */
@@ -64,8 +66,9 @@ export function editorActions(page) {
 
     /** Presses *Run* and waits until each editor has what the run gave it, and its picture. */
     async source({ count }) {
-      await page.evaluate((count) => {
-        const waiting = new Set(window.graphNow().nodes.filter(({ type }) => ['MIMAFaceEditMotion', 'MIMAFaceKeyframeMotion'].includes(type)).slice(0, count).map(({ id }) => String(id)))
+      await page.evaluate(([count, types]) => {
+        const editors = window.graphNow().nodes.filter(({ type }) => types.includes(type))
+        const waiting = new Set(editors.slice(0, count).map(({ id }) => String(id)))
         window.given = new Promise((done) => {
           app.api.addEventListener('executed', function took({ detail }) {
             waiting.delete(String(detail.display_node ?? detail.node).split(':').at(-1))
@@ -74,7 +77,7 @@ export function editorActions(page) {
             done()
           })
         })
-      }, count)
+      }, [count, EDITORS])
       await page.getByTestId('queue-button').click()
       await page.evaluate(() => window.given)
       for (let index = 0; index < count; index++) await settled(index)
